@@ -1,0 +1,110 @@
+//! What can go wrong, in one type.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why the cache could not do what it was asked for.
+///
+/// A call of a cached function never fails with it: there a store that fails is a miss. It is what the
+/// companions (`invalidate`, `put`, `clear`), [`configure`](crate::configure()) and a `Store` return.
+/// No message contains a password, an argument or a value.
+#[derive(Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    what: &'static str,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What a caller can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The store could not be reached; it is worth trying again.
+    Unreachable,
+    /// The store did not answer within the deadline; whether it did what was asked is not known.
+    Timeout,
+    /// The store answered, and refused: it is read-only, out of memory, or wants other credentials.
+    Refused,
+    /// The answer was not understood: something else listens there, or bytes were lost.
+    Protocol,
+    /// The value is larger than the store takes.
+    TooLarge,
+    /// A key or a value can not be turned into bytes, or bytes not into a value.
+    Codec,
+    /// A setting is wrong, missing, or came too late.
+    Config,
+}
+
+impl Error {
+    /// An error of a kind, with one lower-case clause that says what happened.
+    ///
+    /// ```
+    /// use cached_runtime::{Error, ErrorKind};
+    ///
+    /// let error = Error::new(ErrorKind::Timeout, "the store did not answer in time");
+    /// assert_eq!(error.to_string(), "the store did not answer in time");
+    /// assert!(error.is_timeout());
+    /// ```
+    #[must_use]
+    pub const fn new(kind: ErrorKind, what: &'static str) -> Self {
+        Self { kind, what, source: None }
+    }
+
+    /// The same error with what caused it.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// What a caller can act on.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the store could not be reached.
+    #[must_use]
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unreachable)
+    }
+
+    /// Whether the store did not answer in time, so that what was asked may or may not have happened.
+    #[must_use]
+    pub const fn is_timeout(&self) -> bool {
+        matches!(self.kind, ErrorKind::Timeout)
+    }
+
+    /// Whether the value was larger than the store takes.
+    #[must_use]
+    pub const fn is_too_large(&self) -> bool {
+        matches!(self.kind, ErrorKind::TooLarge)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &self.kind).field("what", &self.what);
+        if let Some(source) = &self.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

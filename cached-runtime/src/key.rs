@@ -1,0 +1,113 @@
+//! What a value is stored under in a shared store.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::{Error, ErrorKind, Result};
+
+/// The name of one value in a shared store: a readable namespace, a colon, and a digest in 32 hexadecimal digits.
+///
+/// It consists of ASCII letters, digits and `_ - . : < > , &` only and is at most [`Key::MAX_LEN`] bytes long,
+/// so that it can be sent as it is in every protocol. What a store puts around it (a prefix, braces, a suffix
+/// for the lease) is the store's own.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// The greatest length of a key in bytes.
+    pub const MAX_LEN: usize = MAX_NAMESPACE + 1 + 2 * DIGEST;
+
+    /// The key of these arguments in this namespace.
+    ///
+    /// Two keys are equal only if the namespaces are equal and the arguments serialize to the same bytes: the
+    /// digest is the first half of a SHA-256 (FIPS 180-4) over both, each preceded by its length.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Codec`] if the arguments can not be serialized.
+    ///
+    /// ```
+    /// use cached_runtime::Key;
+    ///
+    /// let key = Key::new("shop::user@1", &(42_u64, "en")).unwrap();
+    /// assert!(key.as_str().starts_with("shop::user_1:"));
+    /// assert_ne!(key, Key::new("shop::user@1", &(42_u64, "de")).unwrap());
+    /// ```
+    pub fn new(namespace: &str, arguments: &(impl Serialize + ?Sized)) -> Result<Self> {
+        let arguments = rmp_serde::to_vec_named(arguments)
+            .map_err(|e| Error::new(ErrorKind::Codec, "the arguments can not be serialized").because(e))?;
+        Ok(Self::from_bytes(namespace, &arguments))
+    }
+
+    /// The key as it is sent.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn from_bytes(namespace: &str, arguments: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update((namespace.len() as u64).to_be_bytes());
+        hash.update(namespace.as_bytes());
+        hash.update((arguments.len() as u64).to_be_bytes());
+        hash.update(arguments);
+        let digest = hash.finalize();
+
+        let mut text = String::with_capacity(Self::MAX_LEN);
+        // Only for people: the whole namespace is in the digest.
+        text.extend(namespace.chars().map(|c| if is_plain(c) { c } else { '_' }).take(MAX_NAMESPACE));
+        text.push(':');
+        for byte in &digest[..DIGEST] {
+            let _ = write!(text, "{byte:02x}"); // Writing into a `String` does not fail.
+        }
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+const MAX_NAMESPACE: usize = 120;
+const DIGEST: usize = 16;
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-.:<>,&".contains(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_plain_and_short_whatever_the_namespace() {
+        let namespace = "ä b\r\nset x 0 0 1{}".repeat(99);
+        let key = Key::new(&namespace, &"\0\r\n").unwrap();
+        assert!(key.as_str().chars().all(is_plain));
+        assert_eq!(key.as_str().len(), Key::MAX_LEN);
+    }
+
+    #[test]
+    fn what_is_cut_off_for_people_still_tells_keys_apart() {
+        let long = "n".repeat(500);
+        assert_ne!(Key::new(&format!("{long}1"), &1).unwrap(), Key::new(&format!("{long}2"), &1).unwrap());
+        assert_ne!(Key::new("a b", &1).unwrap(), Key::new("a_b", &1).unwrap());
+    }
+
+    #[test]
+    fn arguments_can_not_be_shifted_into_the_namespace_or_each_other() {
+        assert_ne!(Key::from_bytes("ab", b"c"), Key::from_bytes("a", b"bc"));
+        assert_ne!(Key::new("n", &("ab", "c")).unwrap(), Key::new("n", &("a", "bc")).unwrap());
+    }
+}

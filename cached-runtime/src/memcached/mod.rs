@@ -1,0 +1,2 @@
+//! Memcached.
+#[derive(Debug)] pub struct Memcached; #[derive(Debug)] pub struct MemcachedConfig;

@@ -1,0 +1,108 @@
+//! What a shared store must be able to do: bytes under a key, and leases on keys.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{Key, Result};
+
+/// A boxed future, as every method of [`Store`] returns it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Bytes under keys, shared by every process that can reach them.
+///
+/// The caches of this crate need nothing else from a server: implement it, and `backend = your_store()` works
+/// with every option. There are no default methods: what a store can not do, it has to say. The feature
+/// `contract` brings `contract::check`, which every store must pass, this crate's own included.
+///
+/// # Leases
+///
+/// Whoever wants to compute the value of a key asks for its lease first, and only the holder can
+/// [`fill`](Store::fill) the key. [`put`](Store::put) and [`remove`](Store::remove) end the lease together with
+/// the value, in one atomic step. So a value that was computed from before an invalidation can never be
+/// stored after it, whatever was in flight: its lease is gone. A lease ends by itself after its term, so a
+/// holder that died is replaced.
+///
+/// # Errors and cancellation
+///
+/// A method that fails says why by the [`ErrorKind`](crate::ErrorKind); it never panics and never waits without
+/// a bound. A future that is dropped half way may or may not have taken effect on the server; it must leave the
+/// store usable.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// The bytes under each of the keys, in their order; `None` where there are none. One round trip.
+    ///
+    /// A key that is only leased has no bytes.
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>>;
+
+    /// Reads a key and tries to become the one who fills it, in one atomic step.
+    ///
+    /// The lease is given to one caller at a time. It is not given while another holds it, nor, with
+    /// [`Over::Nothing`], when the key has a value.
+    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>>;
+
+    /// Holds a lease for another `term` from now; `false` when it was lost.
+    fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>>;
+
+    /// Stores a value for `ttl` and gives the lease back; `false`, and nothing is stored, when it was lost.
+    fn fill<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool>>;
+
+    /// Gives a lease back without a value. It is not an error when it was lost before.
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>>;
+
+    /// Stores a value, whatever was there, and ends the lease. Without a `ttl` it stays until it is removed
+    /// or evicted.
+    fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>>;
+
+    /// Stores a value without a ttl if the key has none, and returns what it has then.
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>>;
+
+    /// Removes the value and ends the lease.
+    fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>>;
+}
+
+/// What a lease may be taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Only a key without a value can be leased: someone who filled it meanwhile has won.
+    Nothing,
+    /// A key that has a value can be leased as well: the value is known to be unusable, or due for a refresh.
+    Value,
+}
+
+/// What [`Store::acquire`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acquired {
+    /// The bytes under the key, if any.
+    pub value: Option<Bytes>,
+    /// The lease, if it was given.
+    pub lease: Option<Lease>,
+}
+
+/// The right to fill one key, until it is given back, its term is over, or the key was changed by another.
+///
+/// What the number means is the store's own affair: a random token, a version counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease(u128);
+
+impl Lease {
+    /// A lease known to its store by this number.
+    #[must_use]
+    pub const fn new(token: u128) -> Self {
+        Self(token)
+    }
+
+    /// The number that the store gave it.
+    #[must_use]
+    pub const fn token(&self) -> u128 {
+        self.0
+    }
+}

@@ -1,0 +1,1 @@
+//! Examples; each file beside this one runs by itself.

@@ -1,0 +1,1 @@
+//! What the tests share: servers of their own, and what breaks them.
