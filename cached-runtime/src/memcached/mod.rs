@@ -1,2 +1,5 @@
 //! Memcached.
-#[derive(Debug)] pub struct Memcached; #[derive(Debug)] pub struct MemcachedConfig;
+#[derive(Debug)]
+pub struct Memcached;
+#[derive(Debug)]
+pub struct MemcachedConfig;

@@ -1,0 +1,443 @@
+//! What the function under the attribute says about itself.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{format_ident, quote};
+use syn::ext::IdentExt as _;
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned as _;
+use syn::visit::{self, Visit};
+use syn::{
+    Attribute, BoundLifetimes, Error, FnArg, GenericArgument, GenericParam, Lifetime,
+    ParenthesizedGenericArguments, Pat, PatType, Path, PathArguments, Receiver, ReceiverKind, Result,
+    ReturnType, Signature, Token, Type, TypeFnPtr, TypeImplTrait, TypeParamBound, TypeReference, Visibility,
+    parse_quote,
+};
+
+/// A function: everything in front of its body, understood, and its body, as it was written.
+pub(crate) struct FnItem {
+    /// All other attributes, doc comments included.
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    /// The signature as it was written.
+    pub(crate) sig: Signature,
+    pub(crate) receiver: Option<SelfParam>,
+    /// The parameters but for the receiver, in order.
+    pub(crate) params: Vec<Param>,
+    /// What the future resolves to; `()` if nothing was written.
+    pub(crate) output: Type,
+    /// `None` if the function is not async.
+    pub(crate) body: Option<Body>,
+    /// Whether `Self` is written in the signature or in the body: then this stands in an `impl` or a `trait`.
+    pub(crate) names_self_type: bool,
+}
+
+/// The body, as it was written, and how it comes to its future.
+pub(crate) enum Body {
+    /// `async fn f() -> R { body }`, with its braces.
+    Async(Group),
+    /// `fn f() -> Pin<Box<dyn Future<Output = R>>> { before; Box::pin(future) }`, which is what `#[async_trait]`
+    /// and `#[async_recursion]` leave behind if they expand first.
+    Boxed {
+        /// The statements in front of `Box::pin`; normally none.
+        before: TokenStream,
+        /// `Box::pin`
+        pin: TokenStream,
+        /// What is boxed: an expression, normally `async move { .. }`, that is a future of the output.
+        future: TokenStream,
+        /// The block of `async move { .. }`, if that is what is boxed.
+        block: Option<Group>,
+        /// Whether `#[async_trait]` was it; then the method stands in a trait or its impl.
+        async_trait: bool,
+    },
+}
+
+/// The receiver of a method.
+pub(crate) struct SelfParam {
+    /// As it was written.
+    pub(crate) arg: Receiver,
+    pub(crate) kind: SelfKind,
+}
+
+/// What a method does with its `self`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SelfKind {
+    /// `&self`, `self: &Self`
+    Ref,
+    /// `&mut self`, `self: Pin<&mut Self>`
+    RefMut,
+    /// `self`, `self: Self`
+    Value,
+    /// `self: Arc<Self>` and other types that own it.
+    Owner,
+}
+
+/// A parameter that is not the receiver.
+pub(crate) struct Param {
+    /// As it was written, with its attributes.
+    pub(crate) arg: PatType,
+    /// What the value is called: the user's own name, or one of ours that can not clash if the pattern has none.
+    pub(crate) name: Ident,
+    /// The pattern, if it is more than `name`: then `name` replaces it in the signature, and the body begins with
+    /// `let PATTERN = NAME;`. It is there for `mut x`, `_`, `(a, b)` and `Point { x, y }`.
+    pub(crate) pattern: Option<Pat>,
+    /// Whether `name` was written by the user.
+    pub(crate) named: bool,
+    /// What is in the type.
+    pub(crate) scan: Scan,
+}
+
+/// What is written in a type, as far as it can be seen; each with the place where it is first found.
+#[derive(Default)]
+pub(crate) struct Scan {
+    /// `&` with another lifetime than `'static`.
+    pub(crate) reference: Option<Token![&]>,
+    /// `&mut`, as its two tokens.
+    pub(crate) ref_mut: Option<TokenStream>,
+    /// A lifetime other than `'static`.
+    pub(crate) lifetime: Option<Lifetime>,
+    /// `impl Trait`
+    pub(crate) impl_trait: Option<Token![impl]>,
+    /// `f32` or `f64`, where it takes part in `Hash` and `Eq`: also in an `Option<f64>`, not in an `Ordered<f64>`.
+    pub(crate) float: Option<Ident>,
+}
+
+impl Parse for FnItem {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        expect_fn(input)?;
+        let sig: Signature = input.parse()?;
+        let block = block(input)?;
+
+        let (receiver, params) = params(&sig);
+        let written = match &sig.output {
+            ReturnType::Default => parse_quote!(()),
+            ReturnType::Type(_, output) => (**output).clone(),
+        };
+        let names_self_type = mentions_self_type(quote!(#sig)) || names_self_type(block.stream());
+        let (output, body) = if sig.asyncness.is_some() {
+            (written, Some(Body::Async(block)))
+        } else {
+            boxed(&sig, &written, &block).map_or((written, None), |(output, body)| (output, Some(body)))
+        };
+        Ok(Self { attrs, vis, sig, receiver, params, output, body, names_self_type })
+    }
+}
+
+impl SelfParam {
+    /// The `&` of `&self` or of its type, if it borrows.
+    pub(crate) fn reference(&self) -> Option<Token![&]> {
+        match &self.arg.kind {
+            ReceiverKind::Reference(and, ..) => Some(*and),
+            ReceiverKind::Typed(_, ty) => scan(ty).reference,
+            _ => None,
+        }
+    }
+}
+
+impl Param {
+    pub(crate) fn ty(&self) -> &Type {
+        &self.arg.ty
+    }
+
+    /// The `#[cfg]`s of the parameter, which everything that mentions it has to repeat.
+    pub(crate) fn cfgs(&self) -> impl Iterator<Item = &Attribute> {
+        self.arg.attrs.iter().filter(|attr| attr.path().is_ident("cfg"))
+    }
+
+    /// The parameter as it stands in the signature that callers see: `ATTRIBUTES NAME: TYPE`.
+    pub(crate) fn outer(&self) -> FnArg {
+        let (name, Self { arg: PatType { attrs, ty, .. }, .. }) = (&self.name, self);
+        parse_quote!(#(#attrs)* #name: #ty)
+    }
+
+    /// The names that the pattern binds, if it replaces the parameter's name.
+    pub(crate) fn bindings(&self) -> Vec<Ident> {
+        struct Bindings(Vec<Ident>);
+        impl<'a> Visit<'a> for Bindings {
+            fn visit_pat_ident(&mut self, pat: &'a syn::PatIdent) {
+                self.0.push(pat.ident.clone());
+                visit::visit_pat_ident(self, pat);
+            }
+        }
+        let mut bindings = Bindings(Vec::new());
+        if !self.named {
+            bindings.visit_pat(&self.arg.pat);
+        }
+        bindings.0
+    }
+}
+
+/// What is written in a type.
+pub(crate) fn scan(ty: &Type) -> Scan {
+    let mut scan = Scan { float: float(ty), ..Scan::default() };
+    scan.visit_type(ty);
+    scan
+}
+
+impl<'a> Visit<'a> for Scan {
+    fn visit_type_reference(&mut self, ty: &'a TypeReference) {
+        let is_static = ty.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
+        if !is_static {
+            self.reference.get_or_insert(ty.and_token);
+        }
+        if let Some(mutability) = ty.mutability {
+            let and = ty.and_token;
+            self.ref_mut.get_or_insert_with(|| quote!(#and #mutability));
+        }
+        visit::visit_type_reference(self, ty);
+    }
+
+    fn visit_lifetime(&mut self, lifetime: &'a Lifetime) {
+        if lifetime.ident != "static" {
+            self.lifetime.get_or_insert_with(|| lifetime.clone());
+        }
+    }
+
+    fn visit_type_impl_trait(&mut self, ty: &'a TypeImplTrait) {
+        self.impl_trait.get_or_insert(ty.impl_token);
+        visit::visit_type_impl_trait(self, ty);
+    }
+
+    // What a function borrows when it is called is not borrowed by the function.
+    fn visit_type_fn_ptr(&mut self, _: &'a TypeFnPtr) {}
+    fn visit_parenthesized_generic_arguments(&mut self, _: &'a ParenthesizedGenericArguments) {}
+    fn visit_bound_lifetimes(&mut self, _: &'a BoundLifetimes) {}
+}
+
+/// The float in a type that is compared as a whole.
+fn float(ty: &Type) -> Option<Ident> {
+    const TRANSPARENT: [&str; 8] = ["Option", "Vec", "VecDeque", "Box", "Arc", "Rc", "Result", "Cow"];
+    match ty {
+        Type::Array(ty) => float(&ty.elem),
+        Type::Group(ty) => float(&ty.elem),
+        Type::Paren(ty) => float(&ty.elem),
+        Type::Reference(ty) => float(&ty.elem),
+        Type::Slice(ty) => float(&ty.elem),
+        Type::Tuple(ty) => ty.elems.iter().find_map(float),
+        Type::Path(ty) if ty.qself.is_none() => {
+            let last = ty.path.segments.last()?;
+            match &last.arguments {
+                PathArguments::None => {
+                    (last.ident == "f32" || last.ident == "f64").then(|| last.ident.clone())
+                }
+                PathArguments::AngleBracketed(generics)
+                    if TRANSPARENT.iter().any(|name| last.ident == name) =>
+                {
+                    generics.args.iter().find_map(|argument| match argument {
+                        GenericArgument::Type(ty) => float(ty),
+                        _ => None,
+                    })
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Refuses whatever is not a function.
+fn expect_fn(input: ParseStream<'_>) -> Result<()> {
+    let ahead = input.fork();
+    for word in ["default", "const", "async", "unsafe", "safe", "extern"] {
+        let next = ahead.fork();
+        if next.call(Ident::parse_any).is_ok_and(|ident| ident == word) {
+            let _ = ahead.call(Ident::parse_any);
+            let _ = ahead.parse::<Option<syn::LitStr>>();
+        }
+    }
+    if ahead.peek(Token![fn]) {
+        return Ok(());
+    }
+    let what = match input.fork().call(Ident::parse_any).map(|ident| ident.to_string()).as_deref() {
+        Ok("struct" | "enum" | "union") => "this is a type; put it on an `async fn`",
+        Ok("impl") => "this is an `impl`; put it on each `async fn` inside",
+        Ok("trait") => "this is a trait; put it on each `async fn` of its impls",
+        Ok("mod") => "this is a module; put it on each `async fn` inside",
+        Ok("move") => "this is a closure; give it a name as an `async fn`",
+        Err(_) if input.peek(Token![|]) => "this is a closure; give it a name as an `async fn`",
+        _ => "this is none; put it on an `async fn`",
+    };
+    Err(input.error(format!("`#[async_cached]` remembers the results of a function, but {what}")))
+}
+
+/// The body with the spans of its braces, also if it comes out of a `macro_rules!`.
+fn block(input: ParseStream<'_>) -> Result<Group> {
+    if input.peek(Token![;]) {
+        return Err(input.error(
+            "a method without a body has no results to remember; put `#[async_cached]` on the methods of the impls",
+        ));
+    }
+    match input.parse()? {
+        TokenTree::Group(group) => {
+            braces(&group).ok_or_else(|| Error::new(group.span(), "expected a body in braces"))
+        }
+        other => Err(Error::new(other.span(), "expected a body in braces")),
+    }
+}
+
+fn braces(group: &Group) -> Option<Group> {
+    match group.delimiter() {
+        Delimiter::Brace => Some(group.clone()),
+        Delimiter::None => match &*group.stream().into_iter().collect::<Vec<_>>() {
+            [TokenTree::Group(inner)] => braces(inner),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn params(sig: &Signature) -> (Option<SelfParam>, Vec<Param>) {
+    let (mut receiver, mut params) = (None, Vec::new());
+    for arg in &sig.inputs {
+        match arg {
+            FnArg::Receiver(arg) => receiver = Some(SelfParam { kind: self_kind(arg), arg: arg.clone() }),
+            FnArg::Typed(arg) => params.push(param(params.len(), arg)),
+        }
+    }
+    (receiver, params)
+}
+
+fn self_kind(arg: &Receiver) -> SelfKind {
+    match &arg.kind {
+        ReceiverKind::Reference(_, _, None) => SelfKind::Ref,
+        ReceiverKind::Reference(_, _, Some(_)) => SelfKind::RefMut,
+        ReceiverKind::Typed(_, ty) => match (&**ty, scan(ty)) {
+            (_, Scan { ref_mut: Some(_), .. }) => SelfKind::RefMut,
+            (_, Scan { reference: Some(_), .. }) => SelfKind::Ref,
+            (Type::Path(ty), _) if ty.path.is_ident("Self") => SelfKind::Value,
+            _ => SelfKind::Owner,
+        },
+        _ => SelfKind::Value,
+    }
+}
+
+fn param(index: usize, arg: &PatType) -> Param {
+    let (name, plain) = match &*arg.pat {
+        Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
+            (Some(pat.ident.clone()), pat.mutability.is_none())
+        }
+        _ => (None, false),
+    };
+    Param {
+        arg: arg.clone(),
+        pattern: (!plain).then(|| (*arg.pat).clone()),
+        named: name.is_some(),
+        name: name.unwrap_or_else(|| {
+            let span = Span::mixed_site().located_at(arg.pat.span());
+            format_ident!("arg{index}", span = span)
+        }),
+        scan: scan(&arg.ty),
+    }
+}
+
+// Input:
+//
+//     fn f<'life0, 'async_trait>(&'life0 self) -> ::core::pin::Pin<Box<
+//         dyn ::core::future::Future<Output = R> + ::core::marker::Send + 'async_trait
+//     >>
+//     where 'life0: 'async_trait, Self: 'async_trait
+//     { Box::pin(async move { body }) }
+//
+// Output: `R` and what there is in `Box::pin(..)`.
+fn boxed(sig: &Signature, output: &Type, block: &Group) -> Option<(Type, Body)> {
+    let output = future_output(argument(output, "Pin").and_then(|ty| argument(ty, "Box"))?)?;
+
+    let mut tokens: Vec<TokenTree> = block.stream().into_iter().collect();
+    let Some(TokenTree::Group(call)) = tokens.pop() else { return None };
+    if call.delimiter() != Delimiter::Parenthesis {
+        return None;
+    }
+    let pin_starts = path_start(&tokens);
+    let pin: TokenStream = tokens.drain(pin_starts..).collect();
+    let path: Path = syn::parse2(pin.clone()).ok()?;
+    let mut names = path.segments.iter().rev().map(|segment| &segment.ident);
+    if !(names.next()? == "pin" && names.next()? == "Box") {
+        return None;
+    }
+
+    let future = call.stream();
+    let block = match &*future.clone().into_iter().collect::<Vec<_>>() {
+        [TokenTree::Ident(first), TokenTree::Ident(second), TokenTree::Group(block)]
+            if first == "async" && second == "move" && block.delimiter() == Delimiter::Brace =>
+        {
+            Some(block.clone())
+        }
+        _ => None,
+    };
+    let async_trait =
+        sig.generics.params.iter().any(
+            |param| matches!(param, GenericParam::Lifetime(param) if param.lifetime.ident == "async_trait"),
+        );
+    Some((output, Body::Boxed { before: tokens.into_iter().collect(), pin, future, block, async_trait }))
+}
+
+/// `T` of a path that ends in `NAME<T>`.
+fn argument<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == name)?;
+    let PathArguments::AngleBracketed(generics) = &last.arguments else { return None };
+    generics.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// `R` of `dyn Future<Output = R>`.
+fn future_output(ty: &Type) -> Option<Type> {
+    let Type::TraitObject(object) = ty else { return None };
+    let future = object.bounds.iter().find_map(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().filter(|last| last.ident == "Future"),
+        _ => None,
+    })?;
+    let PathArguments::AngleBracketed(generics) = &future.arguments else { return None };
+    generics.args.iter().find_map(|argument| match argument {
+        GenericArgument::AssocType(output) if output.ident == "Output" => Some(output.ty.clone()),
+        _ => None,
+    })
+}
+
+/// Where the path begins that the tokens end with.
+fn path_start(tokens: &[TokenTree]) -> usize {
+    let mut start = tokens.len();
+    let is_colon = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':');
+    loop {
+        match &tokens[..start] {
+            [.., TokenTree::Ident(_)] => start -= 1,
+            _ => return start,
+        }
+        match &tokens[..start] {
+            [.., first, second] if is_colon(first) && is_colon(second) => start -= 2,
+            _ => return start,
+        }
+    }
+}
+
+fn mentions_self_type(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == "Self",
+        TokenTree::Group(group) => mentions_self_type(group.stream()),
+        _ => false,
+    })
+}
+
+/// Whether `Self` is mentioned outside of the types, traits and impls that stand in the tokens.
+fn names_self_type(tokens: TokenStream) -> bool {
+    let mut in_item = false;
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => {
+            in_item |= ["impl", "trait", "struct", "enum", "union"].iter().any(|item| ident == item);
+            !in_item && ident == "Self"
+        }
+        TokenTree::Punct(punct) => {
+            in_item &= punct.as_char() != ';';
+            false
+        }
+        TokenTree::Group(group) => {
+            let skipped = in_item;
+            in_item &= group.delimiter() != Delimiter::Brace;
+            !skipped && names_self_type(group.stream())
+        }
+        TokenTree::Literal(_) => false,
+    })
+}

@@ -1,0 +1,274 @@
+//! A function with its options, known to make sense.
+
+mod key;
+
+use std::mem;
+use std::time::Duration;
+
+use proc_macro2::{Ident, Span};
+use syn::{Error, Expr, Path, Result, Type, parse_quote};
+
+pub(crate) use self::key::Key;
+#[expect(unused_imports, reason = "the expansion does not use every option yet")]
+pub(crate) use self::key::Part;
+use crate::args::{Amount, Args, Backend, Codec, Opt, SingleFlight};
+use crate::errors::Errors;
+use crate::item::{Body, FnItem, Param, SelfKind, SelfParam, scan};
+
+/// What there is to expand: nothing of it can be wrong any more, but for its types.
+pub(crate) struct Memo {
+    /// The function; its body is in `body`.
+    pub(crate) item: FnItem,
+    pub(crate) body: Body,
+    pub(crate) key: Key,
+    pub(crate) life: Life,
+    /// `"memory"` at the call site of the attribute if it was not written.
+    pub(crate) backend: Opt<Backend>,
+    pub(crate) bound: Bound,
+    pub(crate) name: Option<Opt<String>>,
+    pub(crate) version: Option<Opt<u32>>,
+    pub(crate) cache_if: Option<Opt<Expr>>,
+    pub(crate) cache_err: Option<Opt<Amount<Duration>>>,
+    pub(crate) cache_none: Option<Opt<Amount<Duration>>>,
+    pub(crate) single_flight: Option<Opt<SingleFlight>>,
+    /// There only if nothing that the function takes is borrowed, as far as can be seen.
+    pub(crate) detached: Option<Opt<()>>,
+    /// There only with a shared backend.
+    pub(crate) codec: Option<Opt<Codec>>,
+    pub(crate) handle: Option<Opt<Path>>,
+    pub(crate) companions: Companions,
+    /// Where `cached-runtime` is.
+    pub(crate) krate: Path,
+}
+
+/// How long a value is fresh.
+pub(crate) enum Life {
+    Ttl(Opt<Amount<Duration>>),
+    FromValue(Opt<Expr>),
+}
+
+/// The bound of the tier in the process.
+pub(crate) enum Bound {
+    Default,
+    Entries(Opt<Amount<u64>>),
+    Bytes { max: Opt<Amount<u64>>, weigh: Opt<Expr> },
+}
+
+/// Where the verbs of the cache are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Companions {
+    /// In a type of the function's name, beside it.
+    Type,
+    /// In an associated function beside the method.
+    Method,
+    /// Nowhere: beside the method of a trait's impl nothing else may stand.
+    None,
+}
+
+impl Memo {
+    /// Puts the two together, or tells everything that is wrong with them.
+    pub(crate) fn new(mut args: Args, item: Result<FnItem>) -> std::result::Result<Self, Errors> {
+        let mut errors = Errors::default();
+        errors.extend(mem::take(&mut args.mistakes));
+        let mut item = match item {
+            Ok(item) => item,
+            Err(mistake) => {
+                errors.extend([mistake]);
+                return Err(errors);
+            }
+        };
+
+        let life = life(&mut args, &mut errors);
+        check_options(&args, &mut errors);
+        check_function(&item, &mut errors);
+        check_detached(&item, &args, &mut errors);
+        let companions = companions(&item, &args);
+        let key = key::key(&mut args, &item, &mut errors);
+
+        // Without one of them there is a mistake that says so.
+        let (Some(life), Some(body)) = (life, item.body.take()) else { return Err(errors) };
+        errors.finish(Self {
+            body,
+            life,
+            key,
+            companions,
+            backend: args.backend.take().unwrap_or_else(|| Opt {
+                name: Ident::new("backend", Span::call_site()),
+                value: Backend::Memory,
+                span: Span::call_site(),
+            }),
+            bound: match (args.capacity, args.max_bytes, args.weigh) {
+                (Some(entries), ..) => Bound::Entries(entries),
+                (None, Some(max), Some(weigh)) => Bound::Bytes { max, weigh },
+                _ => Bound::Default,
+            },
+            name: args.name,
+            version: args.version,
+            cache_if: args.cache_if,
+            cache_err: args.cache_err,
+            cache_none: args.cache_none,
+            single_flight: args.single_flight,
+            detached: args.detached,
+            codec: args.codec,
+            handle: args.handle,
+            krate: args.krate.map_or_else(|| parse_quote!(::cached_runtime), |path| path.value),
+            item,
+        })
+    }
+
+    /// The parameters that the key is made of, in their order.
+    pub(crate) fn key_params(&self) -> impl Iterator<Item = &Param> {
+        self.key.params.iter().map(|&index| &self.item.params[index])
+    }
+}
+
+fn life(args: &mut Args, errors: &mut Errors) -> Option<Life> {
+    if let Some(second) = args.second("ttl", "ttl_from") {
+        errors.push(second, "`ttl` and `ttl_from` both say how long a value is fresh; leave one of them out");
+    }
+    // An option that could not be read may have been meant for it.
+    let missing = errors.is_empty() && args.ttl.is_none() && args.ttl_from.is_none();
+    if missing {
+        errors.extend([Error::new(Span::call_site(), "say how long a value is fresh: `ttl = 60`")]);
+    }
+    let ttl = args.ttl.take().map(Life::Ttl);
+    ttl.or_else(|| args.ttl_from.take().map(Life::FromValue))
+}
+
+fn check_options(args: &Args, errors: &mut Errors) {
+    let is_memory = match &args.backend {
+        Some(backend) => Some(matches!(backend.value, Backend::Memory)),
+        None if args.has("backend") => None,
+        None => Some(true),
+    };
+    if let (Some(true), Some(codec)) = (is_memory, &args.codec) {
+        errors.push(
+            &codec.name,
+            "values in memory are not encoded; leave `codec` out, or share them with `backend = \"redis\"`",
+        );
+    }
+    if is_memory == Some(false) && !args.has("near") {
+        let first =
+            args.written.iter().find(|name| ["capacity", "max_bytes", "weigh"].iter().any(|of| name == of));
+        if let Some(name) = first {
+            errors.push(
+                name,
+                format!("the in-process tier is only used by `backend = \"memory\"`; leave `{name}` out"),
+            );
+        }
+        return;
+    }
+    if let Some(second) = args.second("capacity", "max_bytes") {
+        errors.push(second, "`capacity` counts entries and `max_bytes` weighs them; leave one of them out");
+        return;
+    }
+    match (args.has("max_bytes"), args.has("weigh")) {
+        (true, false) => {
+            if let Some(max) = &args.max_bytes {
+                errors.push(
+                    &max.name,
+                    "`max_bytes` has to know the size of a value; add `weigh = |key, value| ...`, in bytes",
+                );
+            }
+        }
+        (false, true) => {
+            if let Some(weigh) = &args.weigh {
+                errors.push(
+                    &weigh.name,
+                    "`weigh` does nothing without a bound in bytes; add `max_bytes = \"64MiB\"`",
+                );
+            }
+        }
+        _ => {}
+    }
+}
+
+fn check_function(item: &FnItem, errors: &mut Errors) {
+    let sig = &item.sig;
+    for param in &item.params {
+        if let Some(ref_mut) = &param.scan.ref_mut {
+            errors.push(
+                ref_mut,
+                "a hit does not run the body and would lose this change; return what changed instead",
+            );
+        }
+    }
+    if let Some(SelfParam { arg, kind }) = &item.receiver {
+        let message = match kind {
+            SelfKind::RefMut => "a hit does not run the body and would lose this change; take `&self`",
+            SelfKind::Value => "a hit has no use for the value that `self` moves; take `&self`",
+            SelfKind::Ref | SelfKind::Owner => "",
+        };
+        if !message.is_empty() {
+            let mut receiver = arg.clone();
+            receiver.attrs.clear();
+            errors.push(receiver, message);
+        }
+    }
+
+    if let Some(constness) = &sig.constness {
+        return errors.push(constness, "a `const fn` can not wait for a cache; write `async fn`");
+    }
+    if let Some(abi) = &sig.abi {
+        return errors
+            .push(abi, "a function of another language's ABI can not be cached; wrap it in an `async fn`");
+    }
+    if let Some(variadic) = &sig.variadic {
+        return errors.push(variadic.dots, "a variable number of arguments can not make a key; take a slice");
+    }
+    if item.body.is_none() {
+        return errors.push(sig.fn_token, "only an `async fn` can be cached; write `async fn`");
+    }
+
+    let output = scan(&item.output);
+    if let Some(impl_trait) = output.impl_trait {
+        errors.push(impl_trait, "a value whose type has no name can not be kept; name the type, or box it");
+    } else if let Some(and) = output.reference {
+        errors.push(and, format!("a borrowed value can not outlive the call; {}", owned(&item.output)));
+    } else if let Some(lifetime) = output.lifetime {
+        errors.push(lifetime, "a borrowed value can not outlive the call; return one that owns what it has");
+    }
+}
+
+fn check_detached(item: &FnItem, args: &Args, errors: &mut Errors) {
+    if args.detached.is_none() {
+        return;
+    }
+    let message = "a detached computation outlives its caller; take this by value, or in an `Arc`";
+    if let Some(receiver) = item.receiver.as_ref().filter(|receiver| receiver.kind == SelfKind::Ref)
+        && let Some(and) = receiver.reference()
+    {
+        errors.push(and, "a detached computation outlives its caller; take `self: Arc<Self>`");
+    }
+    for scan in item.params.iter().map(|param| &param.scan).filter(|scan| scan.ref_mut.is_none()) {
+        match (&scan.reference, &scan.lifetime) {
+            (Some(and), _) => errors.push(and, message),
+            (None, Some(lifetime)) => errors.push(lifetime, message),
+            (None, None) => {}
+        }
+    }
+}
+
+/// What to return instead of a reference.
+fn owned(output: &Type) -> String {
+    match output {
+        Type::Reference(reference) => match &*reference.elem {
+            Type::Path(path) if path.path.is_ident("str") => "return a `String`, or an `Arc<str>`".to_owned(),
+            Type::Slice(_) => "return a `Vec`, or an `Arc` of the slice".to_owned(),
+            _ => "return it by value, or in an `Arc`".to_owned(),
+        },
+        _ => "return one that owns what it has".to_owned(),
+    }
+}
+
+fn companions(item: &FnItem, args: &Args) -> Companions {
+    let is_async_trait = matches!(item.body, Some(Body::Boxed { async_trait: true, .. }));
+    let is_method = item.receiver.is_some() || item.names_self_type;
+    if args.trait_impl.is_some() || is_async_trait || (is_method && args.handle.is_some()) {
+        Companions::None
+    } else if is_method {
+        Companions::Method
+    } else {
+        Companions::Type
+    }
+}

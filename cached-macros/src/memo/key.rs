@@ -1,0 +1,244 @@
+//! Which arguments make the key.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::Expr;
+
+use crate::args::{Args, Opt, list, nearest};
+use crate::errors::Errors;
+use crate::item::{FnItem, Param, SelfKind, SelfParam};
+
+/// What a value is stored under.
+pub(crate) struct Key {
+    pub(crate) parts: Vec<Part>,
+    /// The parameters that the parts mention, as indices into `FnItem::params`, each once and in their order there.
+    pub(crate) params: Vec<usize>,
+    /// Whether the parts mention `self`.
+    pub(crate) uses_self: bool,
+}
+
+/// One part of a key.
+pub(crate) enum Part {
+    /// The whole of a parameter, by its index in `FnItem::params`.
+    Param(usize),
+    /// An expression of `key = (..)`.
+    Expr(Expr),
+}
+
+pub(super) fn key(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Key {
+    // What was meant by an option that could not be read is not known; then nothing follows from it.
+    let unreadable = (args.has("key") && args.key.is_none()) || (args.has("skip") && args.skip.is_none());
+    let explicit = args.has("key");
+    let skip = skip(args, item, errors);
+    let skips_self = skip.iter().find(|name| *name == "self");
+
+    let key = if let Some(key) = args.key.take() {
+        explicit_key(key.value, item, errors)
+    } else {
+        let skipped = |param: &Param| param.named && skip.contains(&param.name);
+        let params: Vec<usize> =
+            (0..item.params.len()).filter(|&index| !skipped(&item.params[index])).collect();
+        if !unreadable {
+            check_whole_params(&params, item, errors);
+        }
+        Key { parts: params.iter().copied().map(Part::Param).collect(), params, uses_self: false }
+    };
+
+    if let Some(SelfParam { arg, kind: SelfKind::Ref | SelfKind::Owner }) = &item.receiver {
+        match skips_self {
+            Some(name) if key.uses_self => {
+                errors.push(name, "`self` is in `key` and in `skip`; leave one of them out");
+            }
+            None if !key.uses_self && !unreadable => {
+                let or = if explicit {
+                    "leave it out with `skip(self)` as well"
+                } else {
+                    "leave it out with `skip(self)`"
+                };
+                errors.push(
+                    arg.self_token,
+                    format!(
+                        "`self` is not part of the key; say what is with `key = (self.id, ...)`, or {or}"
+                    ),
+                );
+            }
+            _ => {}
+        }
+    }
+    key
+}
+
+/// The names that are left out of the key, but for those that do not exist.
+fn skip(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Vec<Ident> {
+    let Some(Opt { value: names, .. }) = args.skip.take() else { return Vec::new() };
+    // `skip(self)` beside `key` says that its absence there is meant.
+    if let (Some(second), true) = (args.second("key", "skip"), names.iter().any(|name| name != "self")) {
+        errors.push(second, "`key` and `skip` both say what makes the key; leave one of them out");
+        return names;
+    }
+
+    let receiver = item.receiver.iter().map(|_| "self".to_owned());
+    let params = item.params.iter().filter(|param| param.named).map(|param| param.name.to_string());
+    let all: Vec<String> = receiver.chain(params).collect();
+    let all = || all.iter().map(String::as_str);
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| all().any(|known| name == known));
+    for name in unknown {
+        if item.params.iter().any(|param| param.bindings().contains(&name)) {
+            errors.push(&name, part_of_pattern(&name));
+            continue;
+        }
+        let meant = match nearest(&name.to_string(), all()) {
+            Some(meant) => format!("; did you mean `{meant}`?"),
+            None => String::new(),
+        };
+        let there = match all().count() {
+            0 => "there are none".to_owned(),
+            1 => format!("there is {}", list(all(), "`", "`", "and")),
+            _ => format!("there are {}", list(all(), "`", "`", "and")),
+        };
+        errors.push(&name, format!("`{name}` is not a parameter{meant} ({there})"));
+    }
+    known
+}
+
+/// What can be seen to be no key among parameters that are taken as they are.
+fn check_whole_params(params: &[usize], item: &FnItem, errors: &mut Errors) {
+    let params = || params.iter().map(|&index| &item.params[index]);
+    for param in params().filter(|param| param.scan.ref_mut.is_none()) {
+        if let Some(impl_trait) = param.scan.impl_trait {
+            let or = if param.named {
+                format!(", or leave it out with `skip({})`", param.name)
+            } else {
+                String::new()
+            };
+            errors.push(
+                impl_trait,
+                format!("a type without a name can not be part of the key; make it a generic{or}"),
+            );
+        } else if let Some(float) = &param.scan.float {
+            errors.push(float, float_message(param, params()));
+        }
+    }
+}
+
+fn float_message<'a>(param: &Param, all: impl Iterator<Item = &'a Param>) -> String {
+    if !param.named {
+        return format!(
+            "`{}` is neither `Hash` nor `Eq`; give the parameter a name and say what is in the key",
+            { param.ty().to_token_stream() }
+        );
+    }
+    let name = &param.name;
+    let Some(bits) = bits(param) else {
+        return format!(
+            "`{name}` is made of floats, which are neither `Hash` nor `Eq`; say what is with `key = (...)`"
+        );
+    };
+    let parts: Vec<String> =
+        all.filter(|param| param.named).map(|param| bits_or_name(param, || param.name.to_string())).collect();
+    match &*parts {
+        [_] => format!("`{name}` is a float, which is neither `Hash` nor `Eq`; write `key = ({bits},)`"),
+        _ => format!(
+            "`{name}` is a float, which is neither `Hash` nor `Eq`; write `key = ({})`",
+            parts.join(", ")
+        ),
+    }
+}
+
+fn bits_or_name(param: &Param, name: impl Fn() -> String) -> String {
+    bits(param).unwrap_or_else(name)
+}
+
+/// An expression that makes a float comparable, if it is as simple as that.
+fn bits(param: &Param) -> Option<String> {
+    let name = &param.name;
+    let float = param.scan.float.as_ref()?;
+    let written = param.ty().to_token_stream().to_string();
+    let float = float.to_string();
+    if written.trim_start_matches("& ").trim_start_matches('&') == float {
+        Some(format!("{name}.to_bits()"))
+    } else if written == format!("Option < {float} >") {
+        Some(format!("{name}.map({float}::to_bits)"))
+    } else {
+        None
+    }
+}
+
+fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
+    let mut mentioned = Vec::new();
+    for expr in &exprs {
+        match whole_param(expr, item).map(|param| (param, bits(param))) {
+            Some((param, Some(bits))) => errors.push(
+                expr,
+                format!("`{}` is a float, which is neither `Hash` nor `Eq`; write `{bits}`", param.name),
+            ),
+            Some((param, None)) if param.scan.float.is_some() => errors
+                .push(expr, format!("`{}` is made of floats, which are neither `Hash` nor `Eq`", param.name)),
+            _ => {}
+        }
+        mentions(expr.to_token_stream(), false, &mut mentioned);
+    }
+    for param in &item.params {
+        for name in param.bindings() {
+            if let Some(mention) = mentioned.iter().find(|mention| **mention == name) {
+                errors.push(mention, part_of_pattern(&name));
+            }
+        }
+    }
+    Key {
+        params: (0..item.params.len())
+            .filter(|&index| item.params[index].named && mentioned.contains(&item.params[index].name))
+            .collect(),
+        uses_self: item.receiver.is_some() && mentioned.iter().any(|name| name == "self"),
+        parts: exprs.into_iter().map(Part::Expr).collect(),
+    }
+}
+
+/// The parameter that an expression consists of.
+fn whole_param<'a>(expr: &Expr, item: &'a FnItem) -> Option<&'a Param> {
+    let Expr::Path(path) = expr else { return None };
+    item.params.iter().find(|param| param.named && path.path.is_ident(&param.name))
+}
+
+fn part_of_pattern(name: &Ident) -> String {
+    format!("`{name}` is a part of a parameter; give the parameter a name and take it apart in the body")
+}
+
+/// The names that are used as values in an expression, as far as tokens tell.
+fn mentions(tokens: TokenStream, in_macro: bool, found: &mut Vec<Ident>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let punct = |index: Option<usize>, wanted: char| matches!(index.and_then(|index| tokens.get(index)), Some(TokenTree::Punct(p)) if p.as_char() == wanted);
+    for (index, token) in tokens.iter().enumerate() {
+        let (before, second_before) = (index.checked_sub(1), index.checked_sub(2));
+        let (after, second_after) = (Some(index + 1), Some(index + 2));
+        match token {
+            TokenTree::Ident(ident) => {
+                let is_member = punct(before, '.') && !punct(second_before, '.');
+                let is_in_path = (punct(before, ':') && punct(second_before, ':'))
+                    || (punct(after, ':') && punct(second_after, ':'));
+                let names_macro =
+                    punct(after, '!') && matches!(tokens.get(index + 2), Some(TokenTree::Group(_)));
+                let is_field = punct(after, ':');
+                let is_lifetime = punct(before, '\'');
+                if !(is_member || is_in_path || names_macro || is_field || is_lifetime) {
+                    found.push(ident.clone());
+                }
+            }
+            TokenTree::Group(group) => {
+                let in_macro = in_macro || (punct(before, '!') && !punct(second_before, '='));
+                mentions(group.stream(), in_macro, found);
+            }
+            TokenTree::Literal(literal) if in_macro => {
+                let text = literal.to_string();
+                let inline = text.split('{').skip(1).filter_map(|rest| rest.split(['}', ':']).next());
+                found.extend(
+                    inline
+                        .filter_map(|name| syn::parse_str::<Ident>(name).ok())
+                        .map(|name| Ident::new(&name.to_string(), literal.span())),
+                );
+            }
+            _ => {}
+        }
+    }
+}
