@@ -1,17 +1,629 @@
 //! Writes what a memoized function becomes.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::spanned::Spanned as _;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Attribute, GenericParam, Generics, Lifetime, ReceiverKind, Type, TypeReference, parse_quote};
 
-use crate::item::Body;
-use crate::memo::Memo;
+use crate::args::{Amount, Backend, Codec, SingleFlight};
+use crate::item::{Body, Param};
+use crate::memo::{Bound, Companions, Life, Memo, Part};
 
-pub(crate) fn expand(memo: Memo) -> TokenStream {
-    let item = memo.item;
-    let (attrs, vis, sig) = (item.attrs, item.vis, item.sig);
-    let body = match memo.body {
-        Body::Async(block) => quote!(#block),
+pub(crate) fn expand(memo: &Memo) -> TokenStream {
+    match memo.companions {
+        Companions::Type => beside_a_function(memo),
+        Companions::Method => beside_a_method(memo),
+        Companions::None => alone(memo),
+    }
+}
+
+// Input:
+//
+//     #[async_cached(ttl = 60, skip(db))]
+//     async fn user(db: &Db, id: u64) -> User { body }
+//
+// Output:
+//
+//     async fn user(db: &Db, id: u64) -> User {
+//         let looked = user::__at(Look, (Arg::new(&id).part(),));
+//         looked.or(move || user::uncached(db, id)).await
+//     }
+//     struct user {}
+//     impl user {
+//         async fn uncached(db: &Db, id: u64) -> User { body }
+//     }
+//     impl user {
+//         async fn refresh(db: &Db, id: u64) -> User {
+//             let miss = Self::__at(Refresh, (Arg::new(&id).part(),));
+//             miss.compute(Self::uncached(db, id)).await
+//         }
+//         fn invalidate(id: u64) -> BoxFuture<'static, Result<()>> { Self::__at(Invalidate, (Arg::new(&id).part(),)) }
+//         ... put, peek, clear, stats: the same with other verbs
+//         fn __at<V: Verb<User>, K: Parts>(verb: V, key: K) -> V::Out {
+//             static SITE: Site = Site::new(|| Policy::new().ttl(Duration::new(60, 0)));
+//             SITE.instance(&Self::clear)
+//                 .at(key, Shape::<User>::new().kind(), Shape::<User>::new().absent())
+//                 .memory(verb)
+//         }
+//     }
+fn beside_a_function(memo: &Memo) -> TokenStream {
+    let name = &memo.item.sig.ident;
+    let (vis, output, krate, p) = (&memo.item.vis, &memo.item.output, &memo.krate, private(memo));
+    let (cfgs, companion_attrs) = (cfgs(memo), companion_attrs());
+    let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
+    let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
+    let (key, key_params) = (key(memo), key_params(memo));
+    let (value, value_type) = (ours("value"), ours("__Value"));
+
+    let wrapper = wrapper(memo, &quote!(#name::__at #at_turbofish), &quote!(#name::uncached #turbofish));
+    let uncached = uncached(memo, &format_ident!("uncached"));
+    let refresh = refresh(memo, &format_ident!("refresh"), &quote!(Self::__at #at_turbofish), &quote!(Self::uncached #turbofish));
+    let at = at(memo, &format_ident!("__at"), &quote!(Self::clear #turbofish));
+    let put_generics = with_params(&memo.item.sig.generics, &[quote!(#value_type)]);
+    let (put_generics, _, _) = put_generics.split_for_impl();
+    let put_bounds = bounds(memo, &quote!(#output: #p::FromValue<#value_type>));
+    let doc = format!(
+        "What has been remembered of [`{name}()`]({name}()): `invalidate`, `put` and `peek` take what makes the key, \
+         `refresh` and `uncached` every argument, `clear` and `stats` nothing."
+    );
+
+    quote! {
+        #wrapper
+
+        #(#cfgs)*
+        #[doc = #doc]
+        #companion_attrs
+        #vis struct #name {}
+
+        #(#cfgs)*
+        #[allow(dead_code, missing_docs)]
+        impl #name {
+            #uncached
+        }
+
+        #(#cfgs)*
+        #companion_attrs
+        impl #name {
+            #refresh
+
+            #vis fn invalidate #generics (#(#key_params),*) -> #krate::BoxFuture<'static, #krate::Result<()>> #where_clause {
+                Self::__at #at_turbofish (#p::Invalidate, #key)
+            }
+
+            #vis fn put #put_generics (#(#key_params,)* #value: #value_type) -> #krate::BoxFuture<'static, #krate::Result<()>> #put_bounds {
+                Self::__at #at_turbofish (#p::Put(#p::FromValue::from_value(#value)), #key)
+            }
+
+            #vis fn peek #generics (#(#key_params),*) -> #krate::BoxFuture<'static, #p::Option<#output>> #where_clause {
+                Self::__at #at_turbofish (#p::Peek, #key)
+            }
+
+            #vis fn clear #generics () -> #krate::BoxFuture<'static, #krate::Result<()>> #where_clause {
+                Self::__at #at_turbofish (#p::Clear, ())
+            }
+
+            #vis fn stats #generics () -> #krate::Stats #where_clause {
+                Self::__at #at_turbofish (#p::Count, ())
+            }
+
+            #at
+        }
+    }
+}
+
+// Beside a method `find` no type can stand. So there are `find_uncached`, `find_refresh` and `find_cache`, which
+// returns the other verbs:
+//
+//     fn find_cache<'key>() -> MethodCache<(u64, &'key str), User> {
+//         MethodCache::new(
+//             |verb, (id, lang)| Self::__find_any(verb, id, lang),
+//             || Self::__find_at(Clear, ()),
+//             || Self::__find_at(Count, ()),
+//         )
+//     }
+fn beside_a_method(memo: &Memo) -> TokenStream {
+    let name = memo.item.sig.ident.unraw();
+    let beside = |prefix: &str, suffix: &str| {
+        format_ident!("{prefix}{name}{suffix}", span = memo.item.sig.ident.span())
+    };
+    let (at_name, any_name) = (beside("__", "_at"), beside("__", "_any"));
+    let (uncached_name, refresh_name, cache_name) =
+        (beside("", "_uncached"), beside("", "_refresh"), beside("", "_cache"));
+    let (vis, output, krate, p) = (&memo.item.vis, &memo.item.output, &memo.krate, private(memo));
+    let (cfgs, companion_attrs) = (cfgs(memo), companion_attrs());
+    let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
+    let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
+    let (key, key_params) = (key(memo), key_params(memo));
+
+    let wrapper = wrapper(memo, &quote!(Self::#at_name #at_turbofish), &quote!(Self::#uncached_name #turbofish));
+    let uncached = uncached(memo, &uncached_name);
+    let refresh = refresh(memo, &refresh_name, &quote!(Self::#at_name #at_turbofish), &quote!(Self::#uncached_name #turbofish));
+    let at = at(memo, &at_name, &quote!(Self::#cache_name #turbofish));
+
+    let lifetime = Lifetime::new("'__key", Span::mixed_site());
+    let mut cache_generics = memo.item.sig.generics.clone();
+    cache_generics.params.insert(0, parse_quote!(#lifetime));
+    let (cache_generics, _, _) = cache_generics.split_for_impl();
+    let (names, types): (Vec<_>, Vec<_>) = handle_params(memo, &lifetime).into_iter().unzip();
+    let (pattern, key_type) = match (&*names, &*types) {
+        ([name], [ty]) => (quote!(#name), quote!(#ty)),
+        _ => (quote!((#(#names),*)), quote!((#(#types),*))),
+    };
+    let receiver = memo.key.uses_self.then(|| memo.item.receiver.as_ref().map(|receiver| &receiver.arg)).flatten();
+    let receiver = receiver.into_iter();
+    let verb = ours("verb");
+    let doc = format!("What has been remembered of [`{name}`](Self::{name}()).");
+
+    quote! {
+        #wrapper
+
+        #(#cfgs)*
+        #[allow(dead_code, missing_docs)]
+        #uncached
+
+        #(#cfgs)*
+        #companion_attrs
+        #refresh
+
+        #(#cfgs)*
+        #[doc = #doc]
+        #companion_attrs
+        #vis fn #cache_name #cache_generics () -> #krate::MethodCache<#key_type, #output> #where_clause {
+            #krate::MethodCache::new(
+                |#verb, #pattern| Self::#any_name #turbofish (#verb, #(#names),*),
+                || Self::#at_name #at_turbofish (#p::Clear, ()),
+                || Self::#at_name #at_turbofish (#p::Count, ()),
+            )
+        }
+
+        #(#cfgs)*
+        #companion_attrs
+        fn #any_name #generics (#(#receiver,)* #verb: #p::Any<#output>, #(#key_params),*) -> #krate::BoxFuture<'static, #p::Done<#output>> #where_clause {
+            Self::#at_name #at_turbofish (#verb, #key)
+        }
+
+        #(#cfgs)*
+        #companion_attrs
+        #at
+    }
+}
+
+// In the impl of a trait nothing can stand beside the method:
+//
+//     async fn find(&self, id: u64) -> User {
+//         static SITE: Site = Site::new(...);
+//         let looked = SITE.instance(&|| ()).at((Arg::new(&id).part(),), ...).memory(Look);
+//         looked.or(move || async move { body }).await
+//     }
+fn alone(memo: &Memo) -> TokenStream {
+    let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private(memo));
+    let lints = underscore_lint(memo);
+    let (output, or, looked) = (&memo.item.output, or(memo), ours("looked"));
+    let look = chain(memo, &quote!(&|| ()), &key(memo), &quote!(#p::Look));
+    let rebound = rebound(memo);
+    match &memo.body {
+        Body::Async(body) => {
+            let sig = outer_sig(memo);
+            let typed = typed(memo, output);
+            quote! {
+                #(#attrs)*
+                #lints
+                #vis #sig {
+                    let #looked = #look;
+                    #looked.#or(move || async move { #typed #rebound #body }).await
+                }
+            }
+        }
+        Body::Boxed { before, pin, future, .. } => {
+            let sig = &memo.item.sig;
+            quote! {
+                #(#attrs)*
+                #lints
+                #vis #sig {
+                    #before
+                    #pin(async move {
+                        let #looked = #look;
+                        #looked.#or(move || #future).await
+                    })
+                }
+            }
+        }
+    }
+}
+
+/// The function under its own name.
+fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
+    let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private(memo));
+    let (sig, lints) = (outer_sig(memo), underscore_lint(memo));
+    let (key, arguments, or) = (key(memo), arguments(memo), or(memo));
+    let looked = ours("looked");
+    let body = call_unsafe(memo, quote!(#uncached(#arguments)));
+    match &memo.body {
+        Body::Async(_) => quote! {
+            #(#attrs)*
+            #lints
+            #vis #sig {
+                let #looked = #at(#p::Look, #key);
+                #looked.#or(move || #body).await
+            }
+        },
+        Body::Boxed { pin, .. } => quote! {
+            #(#attrs)*
+            #lints
+            #vis #sig {
+                #pin(async move {
+                    let #looked = #at(#p::Look, #key);
+                    #looked.#or(move || #body).await
+                })
+            }
+        },
+    }
+}
+
+/// The function as the user wrote it, under another name.
+fn uncached(memo: &Memo, name: &Ident) -> TokenStream {
+    let lints = memo.item.attrs.iter().filter(|attr| is_lint(attr));
+    let vis = &memo.item.vis;
+    let mut sig = memo.item.sig.clone();
+    sig.ident = name.clone();
+    let body = match &memo.body {
+        Body::Async(body) => quote!(#body),
         Body::Boxed { before, pin, future, .. } => quote!({ #before #pin(#future) }),
     };
-    quote!(#(#attrs)* #vis #sig #body)
+    quote!(#(#lints)* #vis #sig #body)
+}
+
+fn refresh(memo: &Memo, name: &Ident, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
+    let (vis, p) = (&memo.item.vis, private(memo));
+    let (key, arguments, miss) = (key(memo), arguments(memo), ours("miss"));
+    let mut sig = outer_sig(memo);
+    sig.ident = name.clone();
+    let body = call_unsafe(memo, quote!(#uncached(#arguments)));
+    let compute = if memo.detached.is_some() { quote!(detach) } else { quote!(compute) };
+    let computed = quote! {
+        let #miss = #at(#p::Refresh, #key);
+        #miss.#compute(#body).await
+    };
+    match &memo.body {
+        Body::Async(_) => quote!(#vis #sig { #computed }),
+        Body::Boxed { pin, .. } => quote!(#vis #sig { #pin(async move { #computed }) }),
+    }
+}
+
+/// The one place where the types of the key and the value, the policy and the static come together.
+fn at(memo: &Memo, name: &Ident, marker: &TokenStream) -> TokenStream {
+    let (output, p) = (&memo.item.output, private(memo));
+    let (verb_type, key_type) = (ours("__Verb"), ours("__Key"));
+    let parts = if is_memory(memo) { quote!(Parts) } else { quote!(SharedParts) };
+    let generics = with_params(
+        &memo.item.sig.generics,
+        &[quote!(#verb_type: #p::Verb<#output>), quote!(#key_type: #p::#parts)],
+    );
+    let (generics, _, where_clause) = generics.split_for_impl();
+    let (verb, key) = (ours("verb"), ours("key"));
+    let chain = chain(memo, &quote!(&#marker), &quote!(#key), &quote!(#verb));
+    quote! {
+        fn #name #generics (#verb: #verb_type, #key: #key_type) -> #verb_type::Out #where_clause {
+            #chain
+        }
+    }
+}
+
+/// From the static to the verb.
+fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStream) -> TokenStream {
+    let (output, p) = (&memo.item.output, private(memo));
+    let output_span = output.span();
+    let (site, policy) = (ours("__SITE"), policy(memo));
+    let kind = kind(memo);
+    let absent = quote_spanned!(output_span=> #p::Shape::<#output>::new().absent());
+    let rules = [("cache_if", &memo.cache_if)]
+        .into_iter()
+        .chain(match &memo.life {
+            Life::FromValue(_) => None,
+            Life::Ttl(_) => None,
+        })
+        .filter_map(|(name, option)| {
+            let expr = &option.as_ref()?.value;
+            let name = Ident::new(name, Span::call_site());
+            Some(quote_spanned!(expr.span()=> .#name(#expr)))
+        });
+    let ttl_from = match &memo.life {
+        Life::FromValue(ttl_from) => {
+            let expr = &ttl_from.value;
+            Some(quote_spanned!(expr.span()=> .ttl_from(#expr)))
+        }
+        Life::Ttl(_) => None,
+    };
+    let tier = if is_memory(memo) { quote!(memory) } else { quote!(shared) };
+    let code = quote! {
+        static #site: #p::Site = #p::Site::new(|| #policy);
+        #site.instance(#marker).at(#key, #kind, #absent) #(#rules)* #ttl_from .#tier(#verb)
+    };
+    let (span, code) = (memo.backend.span, quote!({ #code }));
+    let feature = match &memo.backend.value {
+        Backend::Memory => return code,
+        Backend::Redis => quote_spanned!(span=> redis),
+        Backend::Memcached => quote_spanned!(span=> memcached),
+        Backend::Store(_) => quote_spanned!(span=> store),
+    };
+    quote_spanned!(span=> #p::#feature! { #code })
+}
+
+/// The options that need no type, each a call.
+fn policy(memo: &Memo) -> TokenStream {
+    let p = private(memo);
+    let mut policy = quote!(#p::Policy::new());
+    let ttl = match &memo.life {
+        Life::Ttl(ttl) => Some(ttl),
+        Life::FromValue(_) => None,
+    };
+    for (setter, option) in
+        [("ttl", ttl), ("ttl_of_errors", memo.cache_err.as_ref()), ("ttl_of_none", memo.cache_none.as_ref())]
+    {
+        let Some(option) = option else { continue };
+        let setter = Ident::new(setter, Span::call_site());
+        policy.extend(match &option.value {
+            Amount::Known(duration) => {
+                let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+                quote_spanned!(option.span=> .#setter(#p::Duration::new(#seconds, #nanos)))
+            }
+            Amount::Expr(expr) => quote_spanned!(expr.span()=> .#setter(#expr)),
+        });
+    }
+    match &memo.bound {
+        Bound::Default => {}
+        Bound::Entries(entries) => {
+            let entries = amount(&entries.value);
+            policy.extend(quote_spanned!(entries.span()=> .capacity(#entries)));
+        }
+        Bound::Bytes { max, .. } => {
+            let max = amount(&max.value);
+            policy.extend(quote_spanned!(max.span()=> .max_bytes(#max)));
+        }
+    }
+    if let Some(name) = &memo.name {
+        let name = &name.value;
+        policy.extend(quote!(.name(#name)));
+        let has_instances = memo.item.sig.generics.type_params().next().is_some()
+            || memo.item.sig.generics.const_params().next().is_some()
+            || memo.companions != Companions::Type;
+        if !has_instances {
+            policy.extend(quote!(.one_instance()));
+        }
+    }
+    if let Some(version) = &memo.version {
+        let version = version.value;
+        policy.extend(quote!(.version(#version)));
+    }
+    if let Some(SingleFlight::Off) = memo.single_flight.as_ref().map(|option| option.value) {
+        policy.extend(quote!(.every_call_computes()));
+    }
+    if let Some(handle) = &memo.handle {
+        let handle = &handle.value;
+        policy.extend(quote_spanned!(handle.span()=> .handle(&#handle)));
+    }
+    match &memo.backend.value {
+        Backend::Memory => {}
+        Backend::Redis => policy.extend(quote!(.redis())),
+        Backend::Memcached => policy.extend(quote!(.memcached())),
+        Backend::Store(store) => policy.extend(quote_spanned!(store.span()=> .store(#p::Named::new(&#store).to_arc()))),
+    }
+    match memo.codec.as_ref().map(|codec| (codec.value, codec.span)) {
+        Some((Codec::Json, span)) => quote_spanned!(span=> #p::json! { #policy.json() }),
+        Some((Codec::Msgpack, _)) | None => policy,
+    }
+}
+
+fn kind(memo: &Memo) -> TokenStream {
+    let (output, p) = (&memo.item.output, private(memo));
+    let kind = quote_spanned!(output.span()=> #p::Shape::<#output>::new().kind());
+    match &memo.cache_err {
+        Some(cache_err) => quote_spanned!(cache_err.name.span()=> #p::kept(#kind)),
+        None => kind,
+    }
+}
+
+/// The tuple of the parts of the key, each looked up as it was passed.
+fn key(memo: &Memo) -> TokenStream {
+    let p = private(memo);
+    let parts = memo.key.parts.iter().map(|part| match part {
+        Part::Param(index) => {
+            let param = &memo.item.params[*index];
+            let (name, cfgs) = (&param.name, param.cfgs());
+            let span = param.arg.span();
+            let part = match param.ty() {
+                // A tuple of references is owned part by part.
+                Type::Tuple(tuple) if param.scan.reference.is_some() => {
+                    let parts = (0..tuple.elems.len()).map(|index| {
+                        let index = syn::Index::from(index);
+                        quote_spanned!(span=> #p::Arg::new(&#name.#index).part())
+                    });
+                    quote_spanned!(span=> (#(#parts,)*))
+                }
+                _ => {
+                    let name = Ident::new(&name.to_string(), name.span());
+                    quote_spanned!(span=> #p::Arg::new(&#name).part())
+                }
+            };
+            quote!(#(#cfgs)* #part)
+        }
+        Part::Expr(expr) => quote_spanned!(expr.span()=> #p::Arg::new(&(#expr)).part()),
+    });
+    let key = quote!((#(#parts,)*));
+    match &memo.bound {
+        Bound::Bytes { weigh, .. } => {
+            let (kind, weigh) = (kind(memo), &weigh.value);
+            quote_spanned!(weigh.span()=> #p::Outcome::weighed(#kind, #key, #weigh))
+        }
+        Bound::Default | Bound::Entries(_) => key,
+    }
+}
+
+/// The parameters that the companions take to make the key.
+fn key_params(memo: &Memo) -> Vec<TokenStream> {
+    let param = |param: &Param| {
+        let (cfgs, name, ty) = (param.cfgs(), &param.name, param.ty());
+        quote!(#(#cfgs)* #name: #ty)
+    };
+    memo.key_params().map(param).collect()
+}
+
+/// The same for a method's handle, with `self` if it is in the key, and with one lifetime for what is borrowed.
+fn handle_params(memo: &Memo, lifetime: &Lifetime) -> Vec<(Ident, Type)> {
+    let receiver = memo.item.receiver.as_ref().filter(|_| memo.key.uses_self).map(|receiver| {
+        let ty = match &receiver.arg.kind {
+            ReceiverKind::Typed(_, ty) => (**ty).clone(),
+            _ => parse_quote!(&Self),
+        };
+        (ours("this"), ty)
+    });
+    let params = memo.key_params().map(|param| (param.name.clone(), param.ty().clone()));
+    let mut params: Vec<_> = receiver.into_iter().chain(params).collect();
+    for (_, ty) in &mut params {
+        Elided(lifetime).visit_type_mut(ty);
+    }
+    params
+}
+
+/// Gives a name to every lifetime that has none.
+struct Elided<'a>(&'a Lifetime);
+
+impl VisitMut for Elided<'_> {
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+        reference.lifetime.get_or_insert_with(|| self.0.clone());
+        visit_mut::visit_type_reference_mut(self, reference);
+    }
+
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        if lifetime.ident == "_" {
+            *lifetime = self.0.clone();
+        }
+    }
+}
+
+/// Everything that the function takes, as it is passed on.
+fn arguments(memo: &Memo) -> TokenStream {
+    let receiver = memo.item.receiver.iter().map(|receiver| {
+        let this = &receiver.arg.self_token;
+        quote!(#this)
+    });
+    let params = memo.item.params.iter().map(|param| {
+        let (cfgs, name) = (param.cfgs(), &param.name);
+        quote!(#(#cfgs)* #name)
+    });
+    let arguments = receiver.chain(params);
+    quote!(#(#arguments),*)
+}
+
+/// The signature that callers see: every parameter is a name.
+fn outer_sig(memo: &Memo) -> syn::Signature {
+    let mut sig = memo.item.sig.clone();
+    let params = memo.item.params.iter().map(Param::outer);
+    let receiver = sig.receiver().cloned().map(syn::FnArg::Receiver);
+    sig.inputs = receiver.into_iter().chain(params).collect();
+    sig
+}
+
+/// Takes the parameters apart as the user wrote it, where the body stands below our signature.
+fn rebound(memo: &Memo) -> TokenStream {
+    let rebound = memo.item.params.iter().filter_map(|param| {
+        let (pattern, name, cfgs) = (param.pattern.as_ref()?, &param.name, param.cfgs());
+        Some(quote!(#(#cfgs)* let #pattern = #name;))
+    });
+    quote!(#(#rebound)*)
+}
+
+/// Tells an `async` block what its `return` and `?` are to return.
+fn typed(memo: &Memo, output: &Type) -> TokenStream {
+    let (p, never) = (private(memo), ours("never"));
+    quote_spanned! {output.span()=>
+        if let #p::Option::Some(#never) = #p::Option::None::<#output> {
+            return #never;
+        }
+    }
+}
+
+fn or(memo: &Memo) -> TokenStream {
+    if memo.detached.is_some() { quote!(or_detached) } else { quote!(or) }
+}
+
+fn call_unsafe(memo: &Memo, call: TokenStream) -> TokenStream {
+    if memo.item.sig.unsafety.is_some() { quote!(unsafe { #call }) } else { call }
+}
+
+/// The type and const parameters of the function, as they are passed on.
+fn turbofish(memo: &Memo) -> TokenStream {
+    let arguments = generic_arguments(&memo.item.sig.generics);
+    if arguments.is_empty() { TokenStream::new() } else { quote!(::<#(#arguments),*>) }
+}
+
+/// The same for `__at`, which has two more, which are inferred.
+fn at_turbofish(memo: &Memo) -> TokenStream {
+    let arguments = generic_arguments(&memo.item.sig.generics);
+    if arguments.is_empty() { TokenStream::new() } else { quote!(::<#(#arguments,)* _, _>) }
+}
+
+fn generic_arguments(generics: &Generics) -> Vec<&Ident> {
+    let argument = |param| match param {
+        &GenericParam::Type(ref param) => Some(&param.ident),
+        &GenericParam::Const(ref param) => Some(&param.ident),
+        _ => None,
+    };
+    generics.params.iter().filter_map(argument).collect()
+}
+
+fn with_params(generics: &Generics, more: &[TokenStream]) -> Generics {
+    let mut generics = generics.clone();
+    for param in more {
+        generics.params.push(parse_quote!(#param));
+    }
+    generics
+}
+
+fn bounds(memo: &Memo, more: &TokenStream) -> TokenStream {
+    let predicates = memo.item.sig.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    quote!(where #(#predicates,)* #more)
+}
+
+fn cfgs(memo: &Memo) -> Vec<&Attribute> {
+    memo.item.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
+}
+
+fn is_lint(attr: &Attribute) -> bool {
+    ["allow", "warn", "deny", "forbid", "expect"].iter().any(|lint| attr.path().is_ident(lint))
+}
+
+/// The user did not write the companions and is not to hear of them.
+fn companion_attrs() -> TokenStream {
+    quote!(#[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)])
+}
+
+/// A parameter `_x` that is in the key is used, which the user can not help.
+fn underscore_lint(memo: &Memo) -> Option<TokenStream> {
+    let any = memo.item.params.iter().any(|param| param.name.to_string().starts_with('_'));
+    any.then(|| quote!(#[allow(clippy::used_underscore_binding)]))
+}
+
+fn amount(amount: &Amount<u64>) -> TokenStream {
+    match amount {
+        Amount::Known(amount) => proc_macro2::Literal::u64_unsuffixed(*amount).into_token_stream(),
+        Amount::Expr(expr) => quote!(#expr),
+    }
+}
+
+fn is_memory(memo: &Memo) -> bool {
+    matches!(memo.backend.value, Backend::Memory)
+}
+
+/// Where the runtime keeps what only our code may call.
+fn private(memo: &Memo) -> TokenStream {
+    let krate = &memo.krate;
+    quote!(#krate::__private)
+}
+
+/// A name that can not clash with one of the user's.
+fn ours(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
 }

@@ -1,21 +1,59 @@
 //! Async functions that remember their results.
 
+mod cache;
+mod call;
+mod clock;
+#[cfg(feature = "store")]
+mod codec;
+#[cfg(feature = "store")]
+mod config;
+mod entry;
+#[cfg(feature = "store")]
+mod envelope;
 mod error;
+mod flight;
+mod future;
+mod handle;
 #[cfg(feature = "store")]
 mod key;
 #[cfg(feature = "memcached")]
 mod memcached;
+mod memory;
+mod method;
+mod outcome;
+mod parts;
+mod policy;
 #[cfg(feature = "redis")]
 mod redis;
+mod registry;
+mod site;
+mod stats;
 #[cfg(feature = "store")]
 mod store;
+#[cfg_attr(not(feature = "store"), path = "no_tier.rs")]
+mod tier;
+mod verbs;
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+#[cfg(feature = "macros")]
+pub use cached_macros::async_cached;
+
+#[cfg(feature = "store")]
+pub use crate::config::{Config, configure};
 pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::future::BoxFuture;
+pub use crate::handle::Handle;
 #[cfg(feature = "store")]
 pub use crate::key::Key;
 #[cfg(feature = "memcached")]
 pub use crate::memcached::{Memcached, MemcachedConfig};
 #[cfg(feature = "redis")]
 pub use crate::redis::{Redis, RedisConfig};
+pub use crate::method::MethodCache;
+pub use crate::registry::{CacheInfo, caches};
+pub use crate::stats::Stats;
 #[cfg(feature = "store")]
-pub use crate::store::{Acquired, BoxFuture, Lease, Over, Store};
+pub use crate::store::{Acquired, Lease, Over, Store};

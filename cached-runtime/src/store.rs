@@ -1,16 +1,13 @@
 //! What a shared store must be able to do: bytes under a key, and leases on keys.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Key, Result};
-
-/// A boxed future, as every method of [`Store`] returns it.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use crate::{BoxFuture, Key, Result};
 
 /// Bytes under keys, shared by every process that can reach them.
 ///
@@ -104,5 +101,107 @@ impl Lease {
     #[must_use]
     pub const fn token(&self) -> u128 {
         self.0
+    }
+}
+
+/// Bytes under keys, by way of a reference.
+macro_rules! forward {
+    ($($type:ty)*) => {$(
+        impl<S: Store + ?Sized> Store for $type {
+            fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+                (**self).get(keys)
+            }
+
+            fn acquire<'a>(
+                &'a self,
+                key: &'a Key,
+                term: Duration,
+                over: Over,
+            ) -> BoxFuture<'a, Result<Acquired>> {
+                (**self).acquire(key, term, over)
+            }
+
+            fn extend<'a>(
+                &'a self,
+                key: &'a Key,
+                lease: &'a Lease,
+                term: Duration,
+            ) -> BoxFuture<'a, Result<bool>> {
+                (**self).extend(key, lease, term)
+            }
+
+            fn fill<'a>(
+                &'a self,
+                key: &'a Key,
+                lease: Lease,
+                value: Bytes,
+                ttl: Duration,
+            ) -> BoxFuture<'a, Result<bool>> {
+                (**self).fill(key, lease, value, ttl)
+            }
+
+            fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+                (**self).release(key, lease)
+            }
+
+            fn put<'a>(
+                &'a self,
+                key: &'a Key,
+                value: Bytes,
+                ttl: Option<Duration>,
+            ) -> BoxFuture<'a, Result<()>> {
+                (**self).put(key, value, ttl)
+            }
+
+            fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+                (**self).add(key, value)
+            }
+
+            fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
+                (**self).remove(key)
+            }
+        }
+    )*};
+}
+
+forward! { &'static S Arc<S> Box<S> }
+
+/// A store that `backend = EXPR` names: `Named::new(&EXPR).to_arc()` takes it however it is given.
+#[derive(Debug)]
+pub struct Named<'a, S>(InPlace<'a, S>);
+
+/// A store that can not be cloned.
+#[derive(Debug)]
+pub struct InPlace<'a, S>(&'a S);
+
+impl<'a, S> Named<'a, S> {
+    /// The store.
+    #[must_use]
+    pub const fn new(store: &'a S) -> Self {
+        Self(InPlace(store))
+    }
+}
+
+impl<S: Store + Clone> Named<'_, S> {
+    /// A store that is cheap to clone: an `Arc`, a reference to a static.
+    #[must_use]
+    pub fn to_arc(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.0.clone())
+    }
+}
+
+impl<S: Store> InPlace<'static, S> {
+    /// A `static` that is a store itself.
+    #[must_use]
+    pub fn to_arc(&self) -> Arc<dyn Store> {
+        Arc::new(self.0)
+    }
+}
+
+impl<'a, S> Deref for Named<'a, S> {
+    type Target = InPlace<'a, S>;
+
+    fn deref(&self) -> &InPlace<'a, S> {
+        &self.0
     }
 }

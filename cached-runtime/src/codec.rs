@@ -1,0 +1,90 @@
+//! Values as bytes.
+
+use std::any::type_name;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+
+use crate::policy::Encoding;
+use crate::{Error, ErrorKind, Result};
+
+/// What can be kept in a shared store.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can not be kept in a shared store",
+    label = "a value in a shared store must be `serde::Serialize + serde::de::DeserializeOwned`",
+    note = "derive `serde::Serialize` and `serde::Deserialize`, or keep it in memory: leave `backend` out"
+)]
+pub trait Storable: Serialize + DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> Storable for T {}
+
+/// How values of one type are written and read.
+#[derive(Debug)]
+pub(crate) struct Codec<V> {
+    pub(crate) encode: fn(&V) -> Result<Vec<u8>>,
+    pub(crate) decode: fn(&[u8]) -> Result<V>,
+    /// The number of the encoding in an envelope.
+    pub(crate) id: u8,
+    /// Tells values of this type from those of others.
+    pub(crate) fingerprint: u64,
+}
+
+impl<V: Storable> Codec<V> {
+    pub(crate) fn new(encoding: Encoding) -> Self {
+        let fingerprint = fingerprint(type_name::<V>());
+        match encoding {
+            Encoding::Msgpack => Self { encode: to_msgpack, decode: from_msgpack, id: 1, fingerprint },
+            #[cfg(feature = "json")]
+            Encoding::Json => Self { encode: to_json, decode: from_json, id: 2, fingerprint },
+        }
+    }
+}
+
+/// The first 8 bytes of the SHA-256 of the name of a type.
+fn fingerprint(type_name: &str) -> u64 {
+    let digest = Sha256::digest(type_name);
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// Fields go by name: by position, two swapped fields of one type would be read as each other.
+fn to_msgpack<V: Serialize>(value: &V) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(128);
+    let mut serializer = rmp_serde::Serializer::new(&mut bytes)
+        .with_struct_map()
+        .with_bytes(rmp_serde::config::BytesMode::ForceAll);
+    value.serialize(&mut serializer).map_err(not_encoded)?;
+    Ok(bytes)
+}
+
+fn from_msgpack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    // The default of 1 024 overflows the stack of a thread that has 256 KiB.
+    deserializer.set_max_depth(128);
+    let value = V::deserialize(&mut deserializer).map_err(not_decoded)?;
+    if !deserializer.get_ref().is_empty() {
+        return Err(Error::new(ErrorKind::Codec, "the value in the store is longer than its type"));
+    }
+    Ok(value)
+}
+
+#[cfg(feature = "json")]
+fn to_json<V: Serialize>(value: &V) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(not_encoded)
+}
+
+#[cfg(feature = "json")]
+fn from_json<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
+    serde_json::from_slice(bytes).map_err(not_decoded)
+}
+
+fn not_encoded(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Codec, "the value can not be serialized").because(error)
+}
+
+/// Without the source: what a decoder says may quote the value.
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn not_decoded(_: impl std::error::Error) -> Error {
+    Error::new(ErrorKind::Codec, "the value in the store can not be deserialized")
+}

@@ -1,0 +1,127 @@
+//! Which servers the names `"redis"` and `"memcached"` stand for.
+
+use std::env;
+use std::sync::{Arc, OnceLock};
+
+use crate::{Error, ErrorKind, Result, Store};
+#[cfg(feature = "memcached")]
+use crate::{Memcached, MemcachedConfig};
+#[cfg(feature = "redis")]
+use crate::{Redis, RedisConfig};
+
+/// Begins to say which servers the backends stand for; nothing holds before [`Config::install`].
+///
+/// Without it, `backend = "redis"` is the server in the environment variable `CACHED_REDIS_URL`, else
+/// `redis://127.0.0.1:6379`; and `backend = "memcached"` the one in `CACHED_MEMCACHED_SERVERS`, else
+/// `127.0.0.1:11211`.
+///
+/// ```no_run
+/// # #[cfg(feature = "redis")] {
+/// use std::time::Duration;
+/// use cached_runtime::{RedisConfig, configure};
+///
+/// configure()
+///     .redis(RedisConfig::new("redis://cache.internal:6379").prefix("shop:").deadline(Duration::from_millis(20)))
+///     .install()?;
+/// # }
+/// # cached_runtime::Result::Ok(())
+/// ```
+pub fn configure() -> Config {
+    Config::default()
+}
+
+/// The servers that the names of backends stand for. Made by [`configure`].
+#[derive(Debug, Default, Clone)]
+#[must_use = "nothing holds before `install()`"]
+pub struct Config {
+    #[cfg(feature = "redis")]
+    redis: Option<RedisConfig>,
+    #[cfg(feature = "memcached")]
+    memcached: Option<MemcachedConfig>,
+}
+
+impl Config {
+    /// The server behind `backend = "redis"`.
+    #[cfg(feature = "redis")]
+    pub fn redis(mut self, config: RedisConfig) -> Self {
+        self.redis = Some(config);
+        self
+    }
+
+    /// The server behind `backend = "memcached"`.
+    #[cfg(feature = "memcached")]
+    pub fn memcached(mut self, config: MemcachedConfig) -> Self {
+        self.memcached = Some(config);
+        self
+    }
+
+    /// Makes it hold for the whole program. No connection is made before it is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if something was installed before, or a shared store was used already, or a setting is
+    /// wrong.
+    pub fn install(self) -> Result<()> {
+        let stores = Stores::new(&self);
+        stores.check()?;
+        STORES.set(stores).map_err(|_| {
+            Error::new(ErrorKind::Config, "the configuration is installed or in use already; install it once, first")
+        })
+    }
+}
+
+static STORES: OnceLock<Stores> = OnceLock::new();
+
+/// The stores themselves; they connect when they are first used.
+struct Stores {
+    #[cfg(feature = "redis")]
+    redis: Result<Arc<dyn Store>>,
+    #[cfg(feature = "memcached")]
+    memcached: Result<Arc<dyn Store>>,
+}
+
+impl Stores {
+    fn new(config: &Config) -> Self {
+        Self {
+            #[cfg(feature = "redis")]
+            redis: Redis::new(config.redis.clone().unwrap_or_else(|| {
+                RedisConfig::new(setting("CACHED_REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned()))
+            }))
+            .map(|store| Arc::new(store) as Arc<dyn Store>),
+            #[cfg(feature = "memcached")]
+            memcached: Memcached::new(config.memcached.clone().unwrap_or_else(|| {
+                MemcachedConfig::new(
+                    setting("CACHED_MEMCACHED_SERVERS").unwrap_or_else(|| "127.0.0.1:11211".to_owned()),
+                )
+            }))
+            .map(|store| Arc::new(store) as Arc<dyn Store>),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        #[cfg(feature = "redis")]
+        if let Err(error) = &self.redis {
+            return Err(error.clone());
+        }
+        #[cfg(feature = "memcached")]
+        if let Err(error) = &self.memcached {
+            return Err(error.clone());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "redis")]
+pub(crate) fn redis() -> Result<Arc<dyn Store>> {
+    STORES.get_or_init(|| Stores::new(&configure())).redis.clone()
+}
+
+#[cfg(feature = "memcached")]
+pub(crate) fn memcached() -> Result<Arc<dyn Store>> {
+    STORES.get_or_init(|| Stores::new(&configure())).memcached.clone()
+}
+
+/// An environment variable that says something.
+fn setting(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.trim().is_empty())
+}

@@ -1,0 +1,293 @@
+//! Single flight: of the calls in this process that miss one key at one time, one computes and the others wait.
+//!
+//! A flight is in the table from its start until it lands, is abandoned, or is voided by an invalidation. Only a
+//! flight that is still in the table may store its result, and it does so under the lock of the table's shard. So
+//! after `void` has returned, nothing that was computed from before it is stored, and nobody joins it any more.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use quick_cache::DefaultHashBuilder;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The flights of one function, by key. `S` is what those who wait get, `B` what an abandoned flight leaves to the
+/// next one.
+#[derive(Debug)]
+pub(crate) struct Flights<K, S, B> {
+    shards: Box<[Mutex<Shard<K, S, B>>]>,
+    hasher: DefaultHashBuilder,
+}
+
+#[derive(Debug)]
+struct Shard<K, S, B> {
+    flying: HashMap<K, Arc<Flight<S, B>>, DefaultHashBuilder>,
+    /// How often something here was voided, for calls that compute without a flight.
+    voided: u64,
+}
+
+/// One computation under way.
+#[derive(Debug)]
+pub(crate) struct Flight<S, B> {
+    progress: watch::Sender<Progress<S>>,
+    started: Instant,
+    /// When its leader was last seen alive, in milliseconds after the start.
+    pulse: AtomicU64,
+    baggage: Mutex<Option<B>>,
+}
+
+#[derive(Debug)]
+enum Progress<S> {
+    Flying,
+    Landed(Arc<S>),
+    /// It ended without anything that could be shared.
+    Failed,
+    Abandoned,
+}
+
+/// What a call finds when it comes to the table.
+#[derive(Debug)]
+pub(crate) enum Joined<T, S, B> {
+    /// The key was settled meanwhile.
+    Settled(T),
+    /// This call computes.
+    Leads(Arc<Flight<S, B>>),
+    /// Another does.
+    Follows(Follower<S, B>),
+    /// This call was made by the very computation that it would wait for.
+    Recurses,
+}
+
+/// A call that waits for another one.
+#[derive(Debug)]
+pub(crate) struct Follower<S, B> {
+    progress: watch::Receiver<Progress<S>>,
+    pub(crate) flight: Arc<Flight<S, B>>,
+}
+
+/// How waiting ended.
+#[derive(Debug)]
+pub(crate) enum Waited<S> {
+    Landed(Arc<S>),
+    Failed,
+    Abandoned,
+    /// The leader has not been seen for too long, or takes longer than anybody should wait.
+    TooLong,
+}
+
+/// A leader that lives is seen this often.
+pub(crate) const PULSE: Duration = Duration::from_secs(1);
+/// A leader that was not seen for so long is replaced.
+pub(crate) const STALLED: Duration = Duration::from_secs(3);
+/// Nobody waits longer for one flight, however alive its leader is.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
+    pub(crate) fn new() -> Self {
+        let hasher = DefaultHashBuilder::default();
+        let shard =
+            || Mutex::new(Shard { flying: HashMap::with_hasher(DefaultHashBuilder::default()), voided: 0 });
+        Self { shards: (0..SHARDS).map(|_| shard()).collect(), hasher }
+    }
+
+    /// Joins the flight of a key or begins one. `settled` looks once more whether that is still necessary.
+    pub(crate) fn join<T>(&self, key: &K, settled: impl FnOnce() -> Option<T>) -> Joined<T, S, B> {
+        let mut shard = self.shard(key);
+        if let Some(flight) = shard.flying.get(key) {
+            if is_entered(flight) {
+                return Joined::Recurses;
+            }
+            let progress = flight.progress.subscribe();
+            return Joined::Follows(Follower { progress, flight: Arc::clone(flight) });
+        }
+        if let Some(settled) = settled() {
+            return Joined::Settled(settled);
+        }
+        let flight = Arc::new(Flight::new());
+        shard.flying.insert(key.clone(), Arc::clone(&flight));
+        Joined::Leads(flight)
+    }
+
+    /// Begins a flight in place of whatever was under way.
+    pub(crate) fn supersede(&self, key: &K) -> Arc<Flight<S, B>> {
+        let flight = Arc::new(Flight::new());
+        self.shard(key).flying.insert(key.clone(), Arc::clone(&flight));
+        flight
+    }
+
+    /// Ends a flight: stores what it has brought, unless it was voided meanwhile.
+    pub(crate) fn land<T>(&self, key: &K, flight: &Arc<Flight<S, B>>, store: impl FnOnce(K) -> T) -> Option<T> {
+        let mut shard = self.shard(key);
+        if !shard.flying.get(key).is_some_and(|flying| Arc::ptr_eq(flying, flight)) {
+            return None;
+        }
+        let (key, _) = shard.flying.remove_entry(key)?;
+        Some(store(key))
+    }
+
+    /// Takes a flight out of the table, if it is still there, so that the next call begins another.
+    pub(crate) fn withdraw(&self, key: &K, flight: &Arc<Flight<S, B>>) {
+        self.land(key, flight, drop);
+    }
+
+    /// Voids the flight of a key and does `change` before any other call comes to the table.
+    pub(crate) fn void<T>(&self, key: &K, change: impl FnOnce() -> T) -> T {
+        let mut shard = self.shard(key);
+        shard.voided += 1;
+        shard.flying.remove(key);
+        change()
+    }
+
+    /// Voids every flight, then does `change`.
+    pub(crate) fn void_all(&self, change: impl FnOnce()) {
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            shard.voided += 1;
+            shard.flying.clear();
+        }
+        // A flight that began meanwhile may store its result before the change: that only costs the result.
+        change();
+    }
+
+    /// What `unless_voided` wants to know about the time before a computation.
+    pub(crate) fn voided(&self, key: &K) -> u64 {
+        self.shard(key).voided
+    }
+
+    /// Stores what was computed without a flight, unless something near it was voided since.
+    pub(crate) fn unless_voided<T>(&self, key: &K, since: u64, store: impl FnOnce() -> T) -> Option<T> {
+        let shard = self.shard(key);
+        (shard.voided == since).then(store)
+    }
+
+    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, S, B>> {
+        // The upper bits: the map inside the shard uses the lower ones.
+        let index = (self.hasher.hash_one(key) >> 32) % SHARDS as u64;
+        #[allow(clippy::cast_possible_truncation, reason = "less than SHARDS")]
+        lock(&self.shards[index as usize])
+    }
+}
+
+const SHARDS: usize = 16;
+
+impl<S, B> Flight<S, B> {
+    fn new() -> Self {
+        Self {
+            progress: watch::Sender::new(Progress::Flying),
+            started: Instant::now(),
+            pulse: AtomicU64::new(0),
+            baggage: Mutex::new(None),
+        }
+    }
+
+    /// Lets those who wait go on; `shared` is asked only if there are any.
+    pub(crate) fn publish(&self, shared: impl FnOnce() -> Option<S>) {
+        if self.progress.receiver_count() == 0 {
+            return;
+        }
+        let progress = shared().map_or(Progress::Failed, |shared| Progress::Landed(Arc::new(shared)));
+        self.progress.send_replace(progress);
+    }
+
+    /// Lets those who wait know that nothing will come, and leaves them what the leader had.
+    pub(crate) fn abandon(&self, baggage: Option<B>) {
+        *lock(&self.baggage) = baggage;
+        self.progress.send_replace(Progress::Abandoned);
+    }
+
+    /// What an abandoned flight has left, for the first one who asks.
+    pub(crate) fn take_baggage(&self) -> Option<B> {
+        lock(&self.baggage).take()
+    }
+
+    /// Says that the leader is alive.
+    pub(crate) fn beat(&self) {
+        self.pulse.store(crate::clock::millis(self.started.elapsed()), Ordering::Relaxed);
+    }
+
+    /// Returns when nobody waits for this flight any more.
+    pub(crate) async fn deserted(&self) {
+        self.progress.closed().await;
+    }
+
+    /// Another one who waits.
+    pub(crate) fn follow(self: &Arc<Self>) -> Follower<S, B> {
+        Follower { progress: self.progress.subscribe(), flight: Arc::clone(self) }
+    }
+
+    /// Makes this flight known as the one that the current thread is computing, until the guard is dropped.
+    pub(crate) fn enter(self: &Arc<Self>) -> Entered {
+        let address = Arc::as_ptr(self).addr();
+        ENTERED.with_borrow_mut(|entered| entered.push(address));
+        Entered(address)
+    }
+
+    fn last_pulse(&self) -> Instant {
+        self.started + Duration::from_millis(self.pulse.load(Ordering::Relaxed))
+    }
+}
+
+impl<S, B> Follower<S, B> {
+    /// Waits for the flight to end, for a bounded time.
+    ///
+    /// Outside of a tokio runtime there are no timers: there the time is not bounded.
+    pub(crate) async fn wait(mut self) -> Waited<S> {
+        let timers = tokio::runtime::Handle::try_current().is_ok();
+        loop {
+            match &*self.progress.borrow_and_update() {
+                Progress::Landed(shared) => return Waited::Landed(Arc::clone(shared)),
+                Progress::Failed => return Waited::Failed,
+                Progress::Abandoned => return Waited::Abandoned,
+                Progress::Flying => {}
+            }
+            // The sender lives in the flight, which this follower holds: a change can not fail.
+            let changed = self.progress.changed();
+            if !timers {
+                let _ = changed.await;
+                continue;
+            }
+            let limit = self.flight.started + LONGEST_WAIT;
+            let next_look = (self.flight.last_pulse() + STALLED).min(limit);
+            if tokio::time::timeout_at(next_look, changed).await.is_err() {
+                let now = Instant::now();
+                if now >= limit || now >= self.flight.last_pulse() + STALLED {
+                    return Waited::TooLong;
+                }
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// The addresses of the flights whose leaders are being polled by this thread, innermost last.
+    static ENTERED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The time during which a leader is being polled.
+#[derive(Debug)]
+pub(crate) struct Entered(usize);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // Not `with`: at the end of a thread the list may be gone before a future that it drops.
+        let _ = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
+            if let Some(last) = entered.iter().rposition(|address| *address == self.0) {
+                entered.remove(last);
+            }
+        });
+    }
+}
+
+fn is_entered<S, B>(flight: &Arc<Flight<S, B>>) -> bool {
+    ENTERED.with_borrow(|entered| entered.contains(&Arc::as_ptr(flight).addr()))
+}
+
+/// A panic while it was held leaves nothing half done: every change under these locks is one call.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,229 @@
+//! The tier inside the process.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
+
+use crate::clock::Moment;
+use crate::entry::Entry;
+use crate::policy::Bound;
+use crate::stats::Counters;
+
+/// How much an entry counts against the bound.
+pub(crate) type Weigh<K, V> = Arc<dyn Fn(&K, &V) -> u64 + Send + Sync>;
+
+/// Entries by key: bounded, and swept of what has expired while it holds any.
+pub(crate) struct Memory<K, V> {
+    entries: Cache<K, Entry<V>, Weight<K, V>, DefaultHashBuilder, Evictions>,
+    sweeper: AtomicBool,
+}
+
+/// What gave way; dropped by whoever holds it, outside of every lock.
+pub(crate) type Evicted<K, V> = Leaving<K, Entry<V>>;
+
+impl<K, V> Memory<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(crate) fn new(bound: Bound, weigh: Option<Weigh<K, V>>, counters: &'static Counters) -> Self {
+        let (shards, items, weight) = match bound {
+            Bound::Entries(entries) => (shards_for(entries), entries, entries as u64),
+            Bound::Bytes(bytes) => {
+                (usize::try_from(bytes / BYTES_A_SHARD).unwrap_or(MAX_SHARDS).clamp(1, MAX_SHARDS), 4_096, bytes)
+            }
+        };
+        let options = OptionsBuilder::new()
+            .shards(shards)
+            .estimated_items_capacity(items)
+            .weight_capacity(weight)
+            .build()
+            .expect("both capacities are set");
+        let entries = Cache::with_options(options, Weight(weigh), DefaultHashBuilder::default(), Evictions(counters));
+        Self { entries, sweeper: AtomicBool::new(false) }
+    }
+
+    /// A copy of the fresh value under a key.
+    #[inline]
+    pub(crate) fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<V> {
+        self.entries.get(key)?.fresh()
+    }
+
+    /// Stores an entry; returns what gave way to it.
+    pub(crate) fn insert(&'static self, key: K, entry: Entry<V>) -> Evicted<K, V> {
+        let mut evicted = Leaving::default();
+        let expires = entry.expires();
+        self.entries.insert_with_lifecycle(key, entry, &mut evicted);
+        self.see_to_sweeping(expires);
+        evicted
+    }
+
+    /// Removes an entry, and returns it for the same reason.
+    pub(crate) fn remove(&self, key: &K) -> Option<(K, Entry<V>)> {
+        self.entries.remove(key)
+    }
+
+    pub(crate) fn clear(&self) {
+        // One at a time, so that no value is dropped under a lock.
+        self.entries.drain().for_each(drop);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Starts a task that sweeps until nothing is left, unless one is at it.
+    ///
+    /// It belongs to the runtime of the call that stored something, and so goes by that runtime's clock; when the
+    /// runtime ends, the next value stored starts another.
+    fn see_to_sweeping(&'static self, first: Moment) {
+        if self.sweeper.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if self.sweeper.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut running = Running(&self.sweeper);
+        runtime.spawn(async move {
+            let mut due = first;
+            loop {
+                let pause = due.since(Moment::now()) + Duration::from_millis(1);
+                tokio::time::sleep(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+                if let Some(next) = self.sweep().await {
+                    due = next;
+                    continue;
+                }
+                drop(running);
+                // Whoever stored something before that line relied on this task.
+                if self.entries.is_empty() || self.sweeper.swap(true, Ordering::AcqRel) {
+                    return;
+                }
+                running = Running(&self.sweeper);
+                due = Moment::now();
+            }
+        });
+    }
+
+    /// Removes what has expired; returns when to come again, if anything is left.
+    ///
+    /// Expired keys are collected shard by shard, a bounded number at a time, and removed one by one, so that
+    /// neither a caller nor the runtime waits long for it.
+    async fn sweep(&self) -> Option<Moment> {
+        loop {
+            let now = Moment::now();
+            let (expired, next) = self.expired(now);
+            let more = expired.len() == SWEPT_AT_ONCE;
+            for key in expired {
+                drop(self.entries.remove_if(&key, |entry| entry.expires() <= now));
+            }
+            if !more {
+                return next;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Some of the keys that have expired by now, and the first moment at which another will.
+    fn expired(&self, now: Moment) -> (Vec<K>, Option<Moment>) {
+        let expired = RefCell::new(Vec::new());
+        let next = Cell::new(None::<Moment>);
+        self.entries.retain(|key, entry| {
+            let expires = entry.expires();
+            if expires > now {
+                next.set(Some(next.get().map_or(expires, |next| next.min(expires))));
+            } else {
+                let mut expired = expired.borrow_mut();
+                if expired.len() < SWEPT_AT_ONCE {
+                    expired.push(key.clone());
+                }
+            }
+            true
+        });
+        (expired.into_inner(), next.get())
+    }
+}
+
+impl<K, V> fmt::Debug for Memory<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
+}
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const SWEPT_AT_ONCE: usize = 1_024;
+const BYTES_A_SHARD: u64 = 16 << 20;
+const MAX_SHARDS: usize = 4_096;
+
+/// A shard evicts when its own share of the bound is used up, so few and large shards keep the promise of
+/// `capacity` and many small ones keep threads apart. Below 1 024 entries a share would be too small for keys to
+/// spread evenly; above 16 384 a sweep would hold a shard too long.
+fn shards_for(entries: usize) -> usize {
+    let for_threads = available_parallelism().map_or(4, usize::from) * 4;
+    (entries / 1_024).min(for_threads).max(entries / 16_384).clamp(1, MAX_SHARDS)
+}
+
+/// Says that the sweeper is gone, also when its runtime was.
+struct Running(&'static AtomicBool);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// Counts each entry as one, or as what the user says.
+struct Weight<K, V>(Option<Weigh<K, V>>);
+
+impl<K, V> Clone for Weight<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, V> Weighter<K, Entry<V>> for Weight<K, V> {
+    #[inline]
+    fn weight(&self, key: &K, entry: &Entry<V>) -> u64 {
+        // An entry that weighs nothing could never be evicted.
+        self.0.as_ref().map_or(1, |weigh| weigh(key, &entry.value).max(1))
+    }
+}
+
+/// Takes down what is evicted.
+#[derive(Clone)]
+struct Evictions(&'static Counters);
+
+impl<K, E> Lifecycle<K, E> for Evictions {
+    type RequestState = Leaving<K, E>;
+
+    fn on_evict(&self, leaving: &mut Self::RequestState, key: K, entry: E) {
+        self.0.evicted.add(1);
+        if leaving.first.is_none() {
+            leaving.first = Some((key, entry));
+        } else {
+            leaving.more.push((key, entry));
+        }
+    }
+}
+
+/// Evicted entries; most often one, which costs no allocation.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Leaving<K, E> {
+    first: Option<(K, E)>,
+    more: Vec<(K, E)>,
+}
+
+impl<K, E> Default for Leaving<K, E> {
+    fn default() -> Self {
+        Self { first: None, more: Vec::new() }
+    }
+}

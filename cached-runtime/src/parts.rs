@@ -1,0 +1,362 @@
+//! How arguments become a key in memory: looked up as they were passed, owned only when they are stored.
+
+use std::any::Any;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use quick_cache::Equivalent;
+
+/// What a part of the key must be.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can not be part of the key",
+    label = "a part of the key must be `Hash + Eq + Clone + Send + Sync + 'static`",
+    note = "derive these, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`), or leave the argument out with `skip(...)`"
+)]
+pub trait KeyType: Hash + Eq + Clone + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Hash + Eq + Clone + Send + Sync + 'static> KeyType for T {}
+
+/// One part of a key, borrowed from an argument.
+///
+/// It hashes like what it owns, so that it finds what it owns.
+pub trait Part {
+    /// What is stored.
+    type Owned: KeyType;
+    /// Feeds the part to a hasher, as `Owned` would.
+    fn hash_part<H: Hasher>(&self, state: &mut H);
+    /// Whether it equals a stored part.
+    fn is(&self, owned: &Self::Owned) -> bool;
+    /// A copy to store.
+    fn own(&self) -> Self::Owned;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: KeyType> Part for &T {
+    type Owned = T;
+
+    #[inline]
+    fn hash_part<H: Hasher>(&self, state: &mut H) {
+        self.hash(state);
+    }
+
+    #[inline]
+    fn is(&self, owned: &T) -> bool {
+        *self == owned
+    }
+
+    fn own(&self) -> T {
+        (*self).clone()
+    }
+}
+
+macro_rules! unsized_parts {
+    ($($borrowed:ty => $owned:ty),*) => {$(
+        impl Part for &$borrowed {
+            type Owned = $owned;
+
+            #[inline]
+            fn hash_part<H: Hasher>(&self, state: &mut H) {
+                self.hash(state);
+            }
+
+            #[inline]
+            fn is(&self, owned: &$owned) -> bool {
+                **self == **owned
+            }
+
+            fn own(&self) -> $owned {
+                (*self).to_owned()
+            }
+        }
+    )*};
+}
+
+unsized_parts!(str => String, Path => PathBuf, OsStr => OsString, CStr => CString);
+
+#[diagnostic::do_not_recommend]
+impl<T: KeyType> Part for &[T] {
+    type Owned = Vec<T>;
+
+    #[inline]
+    fn hash_part<H: Hasher>(&self, state: &mut H) {
+        self.hash(state);
+    }
+
+    #[inline]
+    fn is(&self, owned: &Vec<T>) -> bool {
+        *self == owned.as_slice()
+    }
+
+    fn own(&self) -> Vec<T> {
+        self.to_vec()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<P: Part> Part for Option<P> {
+    type Owned = Option<P::Owned>;
+
+    #[inline]
+    fn hash_part<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        if let Some(part) = self {
+            part.hash_part(state);
+        }
+    }
+
+    #[inline]
+    fn is(&self, owned: &Self::Owned) -> bool {
+        match (self, owned) {
+            (Some(part), Some(owned)) => part.is(owned),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    fn own(&self) -> Self::Owned {
+        self.as_ref().map(Part::own)
+    }
+}
+
+/// All parts of a key: a tuple of them.
+pub trait Parts {
+    /// What is stored.
+    type Owned: KeyType;
+    /// Feeds the parts to a hasher, as `Owned` would.
+    fn hash_parts<H: Hasher>(&self, state: &mut H);
+    /// Whether they equal a stored key.
+    fn are(&self, owned: &Self::Owned) -> bool;
+    /// A copy to store.
+    fn own(&self) -> Self::Owned;
+    /// How much an entry weighs whose value is an `S`, if the user says so.
+    #[inline]
+    fn weigh<S: 'static>(&self) -> Option<Weigh<Self::Owned, S>> {
+        None
+    }
+}
+
+/// How much an entry weighs.
+pub type Weigh<K, S> = fn(&K, &S) -> u64;
+
+/// A key that comes with `weigh = |key, value| ...`.
+#[derive(Debug)]
+pub struct Weighed<P: Parts, S> {
+    pub(crate) parts: P,
+    pub(crate) weigh: Weigh<P::Owned, S>,
+}
+
+impl<P: Parts, S: 'static> Parts for Weighed<P, S> {
+    type Owned = P::Owned;
+
+    #[inline]
+    fn hash_parts<H: Hasher>(&self, state: &mut H) {
+        self.parts.hash_parts(state);
+    }
+
+    #[inline]
+    fn are(&self, owned: &P::Owned) -> bool {
+        self.parts.are(owned)
+    }
+
+    fn own(&self) -> P::Owned {
+        self.parts.own()
+    }
+
+    #[inline]
+    fn weigh<T: 'static>(&self) -> Option<Weigh<P::Owned, T>> {
+        // `T` is `S`; only the compiler does not know.
+        (&self.weigh as &dyn Any).downcast_ref().copied()
+    }
+}
+
+/// What a part of the key of a value in a shared store must be.
+#[cfg(feature = "store")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can not be part of the key in a shared store",
+    label = "a part of the key must be `Hash + Eq + Clone + Send + Sync + 'static` and `serde::Serialize`",
+    note = "derive these, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`), or leave the argument out with `skip(...)`"
+)]
+pub trait SharedPart: Part<Owned: serde::Serialize> + serde::Serialize {}
+
+#[cfg(feature = "store")]
+#[diagnostic::do_not_recommend]
+impl<P: Part<Owned: serde::Serialize> + serde::Serialize> SharedPart for P {}
+
+/// All parts of the key of a value in a shared store.
+#[cfg(feature = "store")]
+pub trait SharedParts: Parts<Owned: serde::Serialize> + serde::Serialize {}
+
+/// In a build without shared stores there is one error, and it is about that.
+#[cfg(not(feature = "store"))]
+pub trait SharedParts: Parts {}
+
+#[cfg(not(feature = "store"))]
+impl<P: Parts> SharedParts for P {}
+
+macro_rules! tuples {
+    ($(($($name:ident $index:tt),*)),* $(,)?) => {$(
+        impl<$($name: Part),*> Parts for ($($name,)*) {
+            type Owned = ($($name::Owned,)*);
+
+            #[inline]
+            fn hash_parts<S: Hasher>(&self, _state: &mut S) {
+                $(self.$index.hash_part(_state);)*
+            }
+
+            #[inline]
+            fn are(&self, _owned: &Self::Owned) -> bool {
+                true $(&& self.$index.is(&_owned.$index))*
+            }
+
+            #[allow(clippy::unused_unit, reason = "the empty tuple is a key as well")]
+            fn own(&self) -> Self::Owned {
+                ($(self.$index.own(),)*)
+            }
+        }
+
+        impl<$($name: Part),*> Part for ($($name,)*) {
+            type Owned = ($($name::Owned,)*);
+
+            #[inline]
+            fn hash_part<S: Hasher>(&self, state: &mut S) {
+                self.hash_parts(state);
+            }
+
+            #[inline]
+            fn is(&self, owned: &Self::Owned) -> bool {
+                self.are(owned)
+            }
+
+            fn own(&self) -> Self::Owned {
+                Parts::own(self)
+            }
+        }
+
+        #[cfg(feature = "store")]
+        impl<$($name: SharedPart),*> SharedParts for ($($name,)*) {}
+    )*};
+}
+
+tuples! {
+    (),
+    (A 0),
+    (A 0, B 1),
+    (A 0, B 1, C 2),
+    (A 0, B 1, C 2, D 3),
+    (A 0, B 1, C 2, D 3, E 4),
+    (A 0, B 1, C 2, D 3, E 4, F 5),
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6),
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7),
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8),
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9),
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10),
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11),
+}
+
+/// Parts on their way into a table: what `Hash` and `Equivalent` are asked of.
+#[derive(Debug)]
+pub(crate) struct Probe<'a, P>(pub(crate) &'a P);
+
+impl<P: Parts> Hash for Probe<'_, P> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash_parts(state);
+    }
+}
+
+impl<P: Parts> Equivalent<P::Owned> for Probe<'_, P> {
+    #[inline]
+    fn equivalent(&self, key: &P::Owned) -> bool {
+        self.0.are(key)
+    }
+}
+
+/// An argument on its way to its [`Part`]: `Arg::new(&argument).part()` finds the form in which it is looked up.
+///
+/// Which `part` is meant is decided by the type of the argument: Rust looks for the method at `Arg` first and, if
+/// there is none for this type, at what `Arg` derefs to.
+#[derive(Debug)]
+pub struct Arg<'a, T: ?Sized>(Whole<'a, T>);
+
+/// An argument that is stored as it is.
+#[derive(Debug)]
+pub struct Whole<'a, T: ?Sized>(&'a T);
+
+impl<'a, T: ?Sized> Arg<'a, T> {
+    /// The argument.
+    #[inline]
+    pub const fn new(argument: &'a T) -> Self {
+        Self(Whole(argument))
+    }
+}
+
+impl<'a, U: ?Sized> Arg<'_, &'a U> {
+    /// `&str` is stored as `String`, `&T` as `T`.
+    #[inline]
+    #[must_use]
+    pub const fn part(&self) -> &'a U {
+        self.0.0
+    }
+}
+
+impl<'a, U: ?Sized> Arg<'_, Option<&'a U>> {
+    /// `Option<&str>` is stored as `Option<String>`.
+    #[inline]
+    #[must_use]
+    pub const fn part(&self) -> Option<&'a U> {
+        *self.0.0
+    }
+}
+
+impl<'a, T> Whole<'a, T> {
+    /// Everything else is stored as it is.
+    #[inline]
+    #[must_use]
+    pub const fn part(&self) -> &'a T {
+        self.0
+    }
+}
+
+impl<'a, T: ?Sized> Deref for Arg<'a, T> {
+    type Target = Whole<'a, T>;
+
+    #[inline]
+    fn deref(&self) -> &Whole<'a, T> {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use super::*;
+
+    #[allow(clippy::needless_pass_by_value, reason = "as the runtime does it")]
+    fn is_found<P: Parts>(parts: P) {
+        let hasher = quick_cache::DefaultHashBuilder::default();
+        let owned = parts.own();
+        assert_eq!(hasher.hash_one(Probe(&parts)), hasher.hash_one(&owned));
+        assert!(parts.are(&owned));
+    }
+
+    #[test]
+    fn what_is_borrowed_finds_what_is_owned() {
+        let (id, name, list): (u64, &str, &[u8]) = (1, "one", &[1, 2]);
+        is_found((Arg::new(&id).part(), Arg::new(&name).part(), Arg::new(&list).part()));
+        is_found((Arg::new(&Some(name)).part(), Arg::new(&None::<&str>).part(), Arg::new(&Some(id)).part()));
+        is_found((Arg::new(&Path::new("/a")).part(), Arg::new(&(1, String::new())).part()));
+        is_found((Arg::new(&std::sync::Arc::new(3)).part(),));
+        is_found(());
+    }
+
+    #[test]
+    fn one_and_none_are_two_keys() {
+        assert!(!(Some(&1),).are(&(None,)));
+        assert!(!(Some(&1),).are(&(Some(2),)));
+        assert!(!("a", "bc").are(&("ab".to_owned(), "c".to_owned())));
+    }
+}

@@ -1,0 +1,209 @@
+//! What the attribute asks for.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::handle::Handle;
+#[cfg(feature = "store")]
+use crate::store::Store;
+
+/// The options of one attribute, each a call in a chain; what is typed by the function is in `Rules`.
+#[derive(Clone)]
+pub struct Policy {
+    pub(crate) name: Option<&'static str>,
+    pub(crate) one_instance: bool,
+    pub(crate) version: u32,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) ttl_of_errors: Option<Duration>,
+    pub(crate) ttl_of_none: Option<Duration>,
+    pub(crate) bound: Bound,
+    pub(crate) flight: SingleFlight,
+    pub(crate) backend: Backend,
+    pub(crate) codec: Encoding,
+    pub(crate) handle: Option<&'static Handle>,
+}
+
+/// Where values live.
+#[derive(Clone)]
+pub(crate) enum Backend {
+    Memory,
+    #[cfg(feature = "redis")]
+    Redis,
+    #[cfg(feature = "memcached")]
+    Memcached,
+    #[cfg(feature = "store")]
+    Store(std::sync::Arc<dyn Store>),
+}
+
+/// How much the tier in the process may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Entries(usize),
+    Bytes(u64),
+}
+
+/// How many computations of one key may run in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SingleFlight {
+    Process,
+    Off,
+}
+
+/// How values become bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Msgpack,
+    #[cfg(feature = "json")]
+    Json,
+}
+
+impl Policy {
+    /// What holds without any option.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "only the macro calls it")]
+    pub const fn new() -> Self {
+        Self {
+            name: None,
+            one_instance: false,
+            version: 1,
+            ttl: None,
+            ttl_of_errors: None,
+            ttl_of_none: None,
+            bound: Bound::Entries(10_000),
+            flight: SingleFlight::Process,
+            backend: Backend::Memory,
+            codec: Encoding::Msgpack,
+            handle: None,
+        }
+    }
+
+    /// `name = "users"`
+    #[must_use]
+    pub const fn name(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// The function has neither type parameters nor a `Self` around it.
+    #[must_use]
+    pub const fn one_instance(mut self) -> Self {
+        self.one_instance = true;
+        self
+    }
+
+    /// `version = 2`
+    #[must_use]
+    pub const fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// `ttl = 60`
+    #[must_use]
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// `cache_err = "5s"`
+    #[must_use]
+    pub const fn ttl_of_errors(mut self, ttl: Duration) -> Self {
+        self.ttl_of_errors = Some(ttl);
+        self
+    }
+
+    /// `cache_none = "30s"`
+    #[must_use]
+    pub const fn ttl_of_none(mut self, ttl: Duration) -> Self {
+        self.ttl_of_none = Some(ttl);
+        self
+    }
+
+    /// `capacity = 10_000`
+    #[must_use]
+    pub const fn capacity(mut self, entries: usize) -> Self {
+        self.bound = Bound::Entries(if entries == 0 { 1 } else { entries });
+        self
+    }
+
+    /// `max_bytes = "64MiB"`
+    #[must_use]
+    pub const fn max_bytes(mut self, bytes: u64) -> Self {
+        self.bound = Bound::Bytes(if bytes == 0 { 1 } else { bytes });
+        self
+    }
+
+    /// `single_flight = "off"`
+    #[must_use]
+    pub const fn every_call_computes(mut self) -> Self {
+        self.flight = SingleFlight::Off;
+        self
+    }
+
+    /// `handle = USERS`
+    #[must_use]
+    pub const fn handle(mut self, handle: &'static Handle) -> Self {
+        self.handle = Some(handle);
+        self
+    }
+
+    /// `backend = "redis"`
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub fn redis(mut self) -> Self {
+        self.backend = Backend::Redis;
+        self
+    }
+
+    /// `backend = "memcached"`
+    #[cfg(feature = "memcached")]
+    #[must_use]
+    pub fn memcached(mut self) -> Self {
+        self.backend = Backend::Memcached;
+        self
+    }
+
+    /// `backend = EXPR`
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn store(mut self, store: std::sync::Arc<dyn Store>) -> Self {
+        self.backend = Backend::Store(store);
+        self
+    }
+
+    /// `codec = "json"`
+    #[cfg(feature = "json")]
+    #[must_use]
+    pub fn json(mut self) -> Self {
+        self.codec = Encoding::Json;
+        self
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("ttl", &self.ttl)
+            .field("cache_err", &self.ttl_of_errors)
+            .field("cache_none", &self.ttl_of_none)
+            .field("bound", &self.bound)
+            .field("backend", &self.backend)
+            .field("single_flight", &self.flight)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory"),
+            #[cfg(feature = "redis")]
+            Self::Redis => f.write_str("redis"),
+            #[cfg(feature = "memcached")]
+            Self::Memcached => f.write_str("memcached"),
+            #[cfg(feature = "store")]
+            Self::Store(store) => store.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! A shared store as a tier: with a codec and a deadline, and a failure is a miss.
+
+use std::fmt;
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::clock::{millis, unix_millis};
+use crate::codec::{Codec, Storable};
+use crate::envelope::{self, Label};
+use crate::policy::{Backend, Policy};
+use crate::stats::Counters;
+use crate::{BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store, config};
+
+/// The shared values of one instance of a function.
+pub(crate) struct Tier<K, V> {
+    key: fn(&str, &K) -> Result<Key>,
+    codec: Codec<V>,
+    remote: Remote,
+}
+
+/// What of a tier does not depend on the types of the function.
+struct Remote {
+    store: Result<Arc<dyn Store>>,
+    namespace: String,
+    /// Where the stamp of the namespace is: values with another stamp were cleared.
+    stamp: Key,
+    counters: &'static Counters,
+    /// Whether the last operation failed, so that a broken store is reported once and not at each call.
+    failing: AtomicBool,
+}
+
+/// What a look into the store has brought.
+#[derive(Debug)]
+pub(crate) struct Read<V> {
+    pub(crate) value: Option<V>,
+    /// The right to fill the key; given back when it is dropped.
+    pub(crate) held: Option<Held>,
+}
+
+/// What a look into the store is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// A value, or the right to fill the key.
+    Value,
+    /// The right to fill the key, whatever is there.
+    Lease,
+}
+
+/// A lease with what is needed to use it.
+pub(crate) struct Held {
+    remote: &'static Remote,
+    key: Key,
+    stamp: u64,
+    since: Instant,
+    lease: Option<Lease>,
+}
+
+/// A value in bytes, with its lifetime.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    bytes: Vec<u8>,
+    ttl: Duration,
+    codec: u8,
+    fingerprint: u64,
+}
+
+/// How long a lease lasts without being extended; also how long a dead process keeps others from filling a key.
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+
+/// A net below the deadlines that stores have themselves, for stores of users that have none.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+impl<K, V> Tier<K, V>
+where
+    K: serde::Serialize,
+    V: Storable,
+{
+    pub(crate) fn new(policy: &'static Policy, name: &str, counters: &'static Counters) -> Self {
+        Self {
+            key: |namespace, key| Key::new(namespace, key),
+            codec: Codec::new(policy.codec),
+            remote: Remote::new(policy, name, counters),
+        }
+    }
+}
+
+/// Makes every value of a namespace stale, when its types are not at hand.
+pub(crate) fn clear(policy: &Policy, name: &str, counters: &'static Counters) -> BoxFuture<'static, Result<()>> {
+    let remote = match policy.backend {
+        Backend::Memory => None,
+        _ => Some(Remote::new(policy, name, counters)),
+    };
+    Box::pin(async move {
+        match remote {
+            Some(remote) => remote.clear().await,
+            None => Ok(()),
+        }
+    })
+}
+
+impl<K, V> Tier<K, V> {
+    /// The value under a key, or the lease of it, or, if the store fails or another holds the lease, nothing.
+    pub(crate) async fn read(&'static self, key: &K, want: Want) -> Read<V> {
+        self.try_read(key, want).await.unwrap_or(Read { value: None, held: None })
+    }
+
+    /// The value under a key; nothing if the store fails.
+    pub(crate) async fn peek(&self, key: &K) -> Option<V> {
+        let key = self.key(key).ok()?;
+        let (bytes, stamp) = self.remote.load(&key).await.ok()?;
+        self.open(&key, &bytes?, stamp?)
+    }
+
+    /// Turns a value into bytes.
+    pub(crate) fn encode(&self, value: &V, ttl: Duration) -> Result<Payload> {
+        let bytes = (self.codec.encode)(value).inspect_err(|error| self.remote.failed(error))?;
+        Ok(Payload { bytes, ttl, codec: self.codec.id, fingerprint: self.codec.fingerprint })
+    }
+
+    /// Stores a value whatever is there, and ends the lease.
+    pub(crate) async fn put(&self, key: &K, payload: Payload) -> Result<()> {
+        let key = self.key(key)?;
+        let stamp = self.remote.stamp().await?;
+        let bytes = payload.seal(&key, stamp, Duration::ZERO)?;
+        self.remote.bounded(|store| store.put(&key, bytes, Some(payload.ttl))).await
+    }
+
+    /// Removes a value and ends the lease.
+    pub(crate) async fn remove(&self, key: &K) -> Result<()> {
+        let key = self.key(key)?;
+        self.remote.bounded(|store| store.remove(&key)).await
+    }
+
+    /// Makes every value stale, by one write.
+    pub(crate) async fn clear(&self) -> Result<()> {
+        self.remote.clear().await
+    }
+
+    async fn try_read(&'static self, key: &K, want: Want) -> Result<Read<V>> {
+        let key = self.key(key)?;
+        let (bytes, stamp) = self.remote.load(&key).await?;
+        let over = if bytes.is_some() { Over::Value } else { Over::Nothing };
+        if let (Want::Value, Some(bytes), Some(stamp)) = (want, bytes, stamp) {
+            if let Some(value) = self.open(&key, &bytes, stamp) {
+                return Ok(Read { value: Some(value), held: None });
+            }
+        }
+        // Before the computation, so that a value computed from before a `clear` is stale from the start.
+        let stamp = match stamp {
+            Some(stamp) => stamp,
+            None => self.remote.stamp().await?,
+        };
+        let acquired = self.remote.bounded(|store| store.acquire(&key, LEASE, over)).await?;
+        let held = acquired.lease.map(|lease| Held {
+            remote: &self.remote,
+            key: key.clone(),
+            stamp,
+            since: Instant::now(),
+            lease: Some(lease),
+        });
+        // Someone may have filled the key since it was read.
+        let value = match (want, acquired.value) {
+            (Want::Value, Some(bytes)) => self.open(&key, &bytes, stamp),
+            _ => None,
+        };
+        Ok(if value.is_some() { Read { value, held: None } } else { Read { value, held } })
+    }
+
+    fn key(&self, key: &K) -> Result<Key> {
+        (self.key)(&self.remote.namespace, key).inspect_err(|error| self.remote.failed(error))
+    }
+
+    /// The value in an envelope, if it is one of ours, of this type, not cleared and still fresh.
+    fn open(&self, key: &Key, bytes: &[u8], stamp: u64) -> Option<V> {
+        let decoded = envelope::open(key, bytes).and_then(|(label, payload)| {
+            let ours = label.codec == self.codec.id && label.fingerprint == self.codec.fingerprint;
+            if !ours {
+                return None;
+            }
+            if label.stamp != stamp || label.fresh_until <= unix_millis() {
+                return Some(None);
+            }
+            (self.codec.decode)(payload).ok().map(Some)
+        });
+        if decoded.is_none() {
+            self.remote.counters.undecodable.add(1);
+            tracing::debug!(namespace = %self.remote.namespace, "a value in the store can not be used");
+        }
+        decoded.flatten()
+    }
+}
+
+impl<K, V> fmt::Debug for Tier<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tier").field("namespace", &self.remote.namespace).finish_non_exhaustive()
+    }
+}
+
+impl Remote {
+    fn new(policy: &Policy, name: &str, counters: &'static Counters) -> Self {
+        let namespace = format!("{name}.v{}", policy.version);
+        let store = match &policy.backend {
+            // Not reached: only shared backends have a tier.
+            Backend::Memory => Err(Error::new(ErrorKind::Config, "memory is not a shared store")),
+            #[cfg(feature = "redis")]
+            Backend::Redis => config::redis(),
+            #[cfg(feature = "memcached")]
+            Backend::Memcached => config::memcached(),
+            Backend::Store(store) => Ok(Arc::clone(store)),
+        };
+        let stamp = Key::from_bytes(&format!("{namespace}.stamp"), &[]);
+        Self { store, namespace, stamp, counters, failing: AtomicBool::new(false) }
+    }
+
+    async fn clear(&self) -> Result<()> {
+        self.bounded(|store| store.put(&self.stamp, new_stamp(), None)).await
+    }
+
+    /// The bytes under a key, and the stamp of the namespace.
+    async fn load(&self, key: &Key) -> Result<(Option<Bytes>, Option<u64>)> {
+        let keys = [key.clone(), self.stamp.clone()];
+        let mut found = self.bounded(|store| store.get(&keys)).await?.into_iter();
+        let value = found.next().flatten();
+        Ok((value, found.next().flatten().and_then(|stamp| stamp_from(&stamp))))
+    }
+
+    /// The stamp of the namespace, made now if there is none.
+    async fn stamp(&self) -> Result<u64> {
+        let stamp = self.bounded(|store| store.add(&self.stamp, new_stamp())).await?;
+        if let Some(stamp) = stamp_from(&stamp) {
+            return Ok(stamp);
+        }
+        // Something else was written there; what it protected is gone with it.
+        let stamp = new_stamp();
+        self.bounded(|store| store.put(&self.stamp, stamp.clone(), None)).await?;
+        stamp_from(&stamp).ok_or(Error::new(ErrorKind::Protocol, "the stamp of the namespace is not one"))
+    }
+
+    /// Asks the store something, for a bounded time.
+    async fn bounded<'a, T, F>(&'a self, ask: impl FnOnce(&'a dyn Store) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let asked = async {
+            let store = self.store.as_deref().map_err(Error::clone)?;
+            if tokio::runtime::Handle::try_current().is_err() {
+                return Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"));
+            }
+            match tokio::time::timeout(DEADLINE, ask(store)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(Error::new(ErrorKind::Timeout, "the store did not answer in time")),
+            }
+        };
+        let answer = asked.await;
+        match &answer {
+            Ok(_) if self.failing.load(Ordering::Relaxed) => {
+                self.failing.store(false, Ordering::Relaxed);
+                tracing::info!(namespace = %self.namespace, "the store works again");
+            }
+            Ok(_) => {}
+            Err(error) => self.failed(error),
+        }
+        answer
+    }
+
+    fn failed(&self, error: &Error) {
+        self.counters.store_errors.add(1);
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(namespace = %self.namespace, ?error, "the store fails; calls go on without it");
+        }
+    }
+}
+
+impl Held {
+    /// Stores what was computed, if the lease is still ours.
+    pub(crate) async fn fill(mut self, payload: Payload) {
+        let Some(lease) = self.lease else { return };
+        let Ok(bytes) = payload.seal(&self.key, self.stamp, self.since.elapsed()).inspect_err(|error| self.remote.failed(error))
+        else {
+            return self.release().await;
+        };
+        // Whatever comes of it, the lease is used: if the store was not told, it ends by itself.
+        self.lease = None;
+        let filled = self.remote.bounded(|store| store.fill(&self.key, lease, bytes, payload.ttl)).await;
+        if let Ok(false) = filled {
+            self.remote.counters.refused.add(1);
+        }
+    }
+
+    /// Gives the lease back.
+    pub(crate) async fn release(mut self) {
+        if let Some(lease) = self.lease.take() {
+            let _ = self.remote.bounded(|store| store.release(&self.key, lease)).await; // Counted there.
+        }
+    }
+
+    /// What keeps the lease while it is being used; never ends.
+    pub(crate) fn keeper(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let (remote, key, lease) = (self.remote, self.key.clone(), self.lease);
+        async move {
+            loop {
+                tokio::time::sleep(LEASE / 3).await;
+                if let Some(lease) = &lease {
+                    // A lease that was lost is noticed when it is used.
+                    let _ = remote.bounded(|store| store.extend(&key, lease, LEASE)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    /// The store is told by a task; without a runtime, or if it ends first, the lease ends by itself.
+    fn drop(&mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let held = Self { remote: self.remote, key: self.key.clone(), stamp: 0, since: self.since, lease: Some(lease) };
+        runtime.spawn(held.release());
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("key", &self.key).field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+impl Payload {
+    fn seal(&self, key: &Key, stamp: u64, compute_time: Duration) -> Result<Bytes> {
+        let now = unix_millis();
+        let label = Label {
+            codec: self.codec,
+            fingerprint: self.fingerprint,
+            computed_at: now,
+            fresh_until: now.saturating_add(millis(self.ttl)),
+            compute_time: u32::try_from(compute_time.as_millis()).unwrap_or(u32::MAX),
+            stamp,
+        };
+        envelope::seal(key, &label, &self.bytes)
+            .ok_or(Error::new(ErrorKind::TooLarge, "the value is larger than 4 GiB"))
+    }
+}
+
+/// A number that no other has: two clears must not make one stamp.
+fn new_stamp() -> Bytes {
+    Bytes::copy_from_slice(&RandomState::new().hash_one(unix_millis()).to_be_bytes())
+}
+
+fn stamp_from(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}

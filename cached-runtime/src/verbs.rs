@@ -1,0 +1,277 @@
+//! What can be done at a key of a cached function.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use crate::cache::{Cache, Rules};
+use crate::call::{Computing, Miss, Purpose};
+use crate::outcome::Outcome;
+use crate::parts::Parts;
+use crate::site::Instance;
+use crate::{BoxFuture, Result, Stats};
+
+/// A key of a function, with the rest of its policy: the start of a chain that ends in a verb.
+pub struct At<P: Parts, O: Outcome> {
+    instance: Instance,
+    parts: P,
+    rules: Rules<P::Owned, O>,
+}
+
+impl Instance {
+    /// A key of this instance, with the kind of its outcome and when that is absent.
+    #[inline]
+    pub fn at<P: Parts, O: Outcome>(
+        self,
+        parts: P,
+        _kind: O,
+        absent: Option<fn(&O::Output) -> bool>,
+    ) -> At<P, O> {
+        At { instance: self, parts, rules: Rules { absent, ..Rules::NONE } }
+    }
+}
+
+impl<P: Parts, O: Outcome> At<P, O> {
+    /// `cache_if = |value| ...`
+    #[inline]
+    #[must_use]
+    pub fn cache_if(mut self, cache_if: fn(&O::Success) -> bool) -> Self {
+        self.rules.cache_if = Some(cache_if);
+        self
+    }
+
+    /// `ttl_from = |value| ...`
+    #[inline]
+    #[must_use]
+    pub fn ttl_from(mut self, ttl_from: fn(&O::Success) -> Duration) -> Self {
+        self.rules.ttl_from = Some(ttl_from);
+        self
+    }
+
+    /// Does it to a function that remembers in memory.
+    #[inline]
+    pub fn memory<V: Verb<O::Output>>(mut self, verb: V) -> V::Out {
+        self.rules.weigh = self.parts.weigh();
+        verb.act(self)
+    }
+
+    /// Does it to a function that remembers in a shared store.
+    #[cfg(feature = "store")]
+    pub fn shared<V: Verb<O::Output>>(mut self, verb: V) -> V::Out
+    where
+        P: crate::parts::SharedParts,
+        O::Value: crate::codec::Storable,
+    {
+        self.rules.tier = Some(crate::tier::Tier::new);
+        verb.act(self)
+    }
+
+    #[inline]
+    fn cache(&self) -> &'static Cache<P::Owned, O> {
+        self.instance.cache(self.rules)
+    }
+}
+
+impl<P: Parts, O: Outcome> fmt::Debug for At<P, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("At").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}
+
+/// Something that can be done at a key. What comes out is named without the types of the key and the value.
+pub trait Verb<R> {
+    /// What comes out.
+    type Out;
+    /// Does it.
+    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out;
+}
+
+/// A call: what is in memory, or else a miss.
+#[derive(Debug)]
+pub struct Look;
+
+/// What a call found in memory.
+#[derive(Debug)]
+pub enum Looked<R> {
+    /// The value.
+    Hit(R),
+    /// Nothing; the miss knows what to do.
+    Miss(Miss<R>),
+}
+
+impl<R: 'static> Verb<R> for Look {
+    type Out = Looked<R>;
+
+    #[inline]
+    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+        let cache = at.cache();
+        match cache.hit(&at.parts) {
+            Some(output) => Looked::Hit(output),
+            None => Looked::Miss(Miss::new(cache, at.parts.own(), Purpose::Answer)),
+        }
+    }
+}
+
+impl<R: 'static> Looked<R> {
+    /// The value, or else what comes of the miss; `body` is made only then, and runs in the caller's task.
+    #[inline]
+    pub fn or<F: Future<Output = R>>(self, body: impl FnOnce() -> F) -> Answer<R, Computing<R, F>> {
+        match self {
+            Self::Hit(output) => Answer::Hit { output: Some(output) },
+            Self::Miss(miss) => Answer::Miss { miss: miss.compute(body()) },
+        }
+    }
+
+    /// The value, or else what comes of the miss; `body` is made only then, and runs in a task of its own.
+    #[inline]
+    pub fn or_detached<F>(self, body: impl FnOnce() -> F) -> Answer<R, impl Future<Output = R>>
+    where
+        R: Send,
+        F: Future<Output = R> + Send + 'static,
+    {
+        match self {
+            Self::Hit(output) => Answer::Hit { output: Some(output) },
+            Self::Miss(miss) => Answer::Miss { miss: miss.detach(body()) },
+        }
+    }
+}
+
+pin_project! {
+    /// The answer to a call; ready at once if it was a hit.
+    #[project = AnswerProjection]
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub enum Answer<R, F> {
+        /// What was in memory.
+        Hit { output: Option<R> },
+        /// What will be.
+        Miss { #[pin] miss: F },
+    }
+}
+
+impl<R, F: Future<Output = R>> Future for Answer<R, F> {
+    type Output = R;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        match self.project() {
+            AnswerProjection::Hit { output } => output.take().map_or(Poll::Pending, Poll::Ready),
+            AnswerProjection::Miss { miss } => miss.poll(cx),
+        }
+    }
+}
+
+/// A computation that replaces what is there.
+#[derive(Debug)]
+pub struct Refresh;
+
+impl<R: 'static> Verb<R> for Refresh {
+    type Out = Miss<R>;
+
+    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+        Miss::new(at.cache(), at.parts.own(), Purpose::Refresh)
+    }
+}
+
+/// The end of a value.
+#[derive(Debug)]
+pub struct Invalidate;
+
+impl<R> Verb<R> for Invalidate {
+    type Out = BoxFuture<'static, Result<()>>;
+
+    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+        Box::pin(at.cache().invalidate(at.parts.own()))
+    }
+}
+
+/// A value that the application already has.
+#[derive(Debug)]
+pub struct Put<R>(pub R);
+
+impl<R> Verb<R> for Put<R> {
+    type Out = BoxFuture<'static, Result<()>>;
+
+    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+        at.cache().put(at.parts.own(), &self.0)
+    }
+}
+
+/// A look without a computation.
+#[derive(Debug)]
+pub struct Peek;
+
+impl<R> Verb<R> for Peek {
+    type Out = BoxFuture<'static, Option<R>>;
+
+    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+        Box::pin(at.cache().peek(at.parts.own()))
+    }
+}
+
+/// The end of every value of the instance, whatever the key.
+#[derive(Debug)]
+pub struct Clear;
+
+impl<R> Verb<R> for Clear {
+    type Out = BoxFuture<'static, Result<()>>;
+
+    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+        at.instance.clear()
+    }
+}
+
+/// What the function has done so far, whatever the key.
+#[derive(Debug)]
+pub struct Count;
+
+impl<R> Verb<R> for Count {
+    type Out = Stats;
+
+    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+        at.instance.stats()
+    }
+}
+
+/// Any of the verbs that compute nothing, for the companions of methods.
+#[derive(Debug)]
+pub enum Any<R> {
+    /// [`Invalidate`]
+    Invalidate,
+    /// [`Put`]
+    Put(R),
+    /// [`Peek`]
+    Peek,
+}
+
+/// What [`Any`] comes to.
+#[derive(Debug)]
+pub enum Done<R> {
+    /// Of `Invalidate` and `Put`.
+    Changed(Result<()>),
+    /// Of `Peek`.
+    Peeked(Option<R>),
+}
+
+impl<R: 'static> Verb<R> for Any<R> {
+    type Out = BoxFuture<'static, Done<R>>;
+
+    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+        match self {
+            Self::Invalidate => changed(Invalidate.act(at)),
+            Self::Put(output) => changed(Put(output).act(at)),
+            Self::Peek => {
+                let peeked = Peek.act(at);
+                Box::pin(async { Done::Peeked(peeked.await) })
+            }
+        }
+    }
+}
+
+fn changed<R: 'static>(change: BoxFuture<'static, Result<()>>) -> BoxFuture<'static, Done<R>> {
+    Box::pin(async { Done::Changed(change.await) })
+}
