@@ -10,6 +10,9 @@ mod redis;
 #[cfg(feature = "store")]
 mod store;
 
+#[cfg(feature = "macros")]
+pub use cached_macros::async_cached;
+
 pub use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "store")]
 pub use crate::key::Key;
