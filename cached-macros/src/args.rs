@@ -38,8 +38,10 @@ pub(crate) struct Args {
     pub(crate) handle: Option<Opt<Path>>,
     pub(crate) trait_impl: Option<Opt<()>>,
     pub(crate) krate: Option<Opt<Path>>,
-    /// The names of all known options in the order in which they were written, also of those that are wrong.
-    pub(crate) written: Vec<Ident>,
+    /// The names of all known options that were written, also of those with a value that is wrong.
+    written: Vec<Ident>,
+    /// The names of the options that are there, in the order in which they were written.
+    understood: Vec<Ident>,
     /// What could not be understood.
     pub(crate) mistakes: Vec<Error>,
 }
@@ -147,16 +149,17 @@ impl Args {
 
     /// Whether the option was written, be it right or wrong.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.find(name).is_some()
+        self.written.iter().any(|written| written == name)
     }
 
-    /// The later one of two options, if both were written.
-    pub(crate) fn second(&self, a: &str, b: &str) -> Option<&Ident> {
-        self.find(a).zip(self.find(b)).map(|(a, b)| &self.written[a.max(b)])
+    /// The first of these options that is there.
+    pub(crate) fn first(&self, names: &[&str]) -> Option<&Ident> {
+        self.understood.iter().find(|understood| names.iter().any(|name| understood == name))
     }
 
-    fn find(&self, name: &str) -> Option<usize> {
-        self.written.iter().position(|written| written == name)
+    /// The second of these options that is there.
+    pub(crate) fn second(&self, names: &[&str]) -> Option<&Ident> {
+        self.understood.iter().filter(|understood| names.iter().any(|name| understood == name)).nth(1)
     }
 
     fn read(&mut self, input: ParseStream<'_>) {
@@ -201,6 +204,7 @@ impl Args {
         }
         self.written.push(name.clone());
 
+        let understood = name.clone();
         let written = Written { name, example, input };
         match word.as_str() {
             "ttl" => self.ttl = Some(written.amount(seconds, amount::time)?),
@@ -224,6 +228,7 @@ impl Args {
             "crate" => self.krate = Some(written.path()?),
             _ => unreachable!("every one of `OPTIONS` is read above"),
         }
+        self.understood.push(understood);
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ pub fn async_cached(args: TokenStream, input: TokenStream) -> TokenStream {
 
 fn memoize(args: proc_macro2::TokenStream, input: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
     match Memo::new(Args::parse(args), syn::parse2(input.clone())) {
-        Ok(memo) => expand::expand(memo),
+        Ok(memo) => expand::expand(&memo),
         Err(errors) => {
             // The function stays, so that nothing else breaks.
             let mut output = input;

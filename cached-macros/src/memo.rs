@@ -9,7 +9,7 @@ use proc_macro2::{Ident, Span};
 use syn::{Error, Expr, Path, Result, Type, parse_quote};
 
 pub(crate) use self::key::Key;
-#[expect(unused_imports, reason = "the expansion does not use every option yet")]
+#[allow(unused_imports, reason = "the expansion does not use every option yet")]
 pub(crate) use self::key::Part;
 use crate::args::{Amount, Args, Backend, Codec, Opt, SingleFlight};
 use crate::errors::Errors;
@@ -123,7 +123,7 @@ impl Memo {
 }
 
 fn life(args: &mut Args, errors: &mut Errors) -> Option<Life> {
-    if let Some(second) = args.second("ttl", "ttl_from") {
+    if let Some(second) = args.second(&["ttl", "ttl_from"]) {
         errors.push(second, "`ttl` and `ttl_from` both say how long a value is fresh; leave one of them out");
     }
     // An option that could not be read may have been meant for it.
@@ -148,9 +148,7 @@ fn check_options(args: &Args, errors: &mut Errors) {
         );
     }
     if is_memory == Some(false) && !args.has("near") {
-        let first =
-            args.written.iter().find(|name| ["capacity", "max_bytes", "weigh"].iter().any(|of| name == of));
-        if let Some(name) = first {
+        if let Some(name) = args.first(&["capacity", "max_bytes", "weigh"]) {
             errors.push(
                 name,
                 format!("the in-process tier is only used by `backend = \"memory\"`; leave `{name}` out"),
@@ -158,7 +156,7 @@ fn check_options(args: &Args, errors: &mut Errors) {
         }
         return;
     }
-    if let Some(second) = args.second("capacity", "max_bytes") {
+    if let Some(second) = args.second(&["capacity", "max_bytes"]) {
         errors.push(second, "`capacity` counts entries and `max_bytes` weighs them; leave one of them out");
         return;
     }
@@ -272,3 +270,6 @@ fn companions(item: &FnItem, args: &Args) -> Companions {
         Companions::Type
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,9 +27,12 @@ pub(crate) enum Part {
 
 pub(super) fn key(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Key {
     // What was meant by an option that could not be read is not known; then nothing follows from it.
-    let unreadable = (args.has("key") && args.key.is_none()) || (args.has("skip") && args.skip.is_none());
+    let mut unreadable = (args.has("key") && args.key.is_none()) || (args.has("skip") && args.skip.is_none());
     let explicit = args.has("key");
-    let skip = skip(args, item, errors);
+    let skip = skip(args, item, errors).unwrap_or_else(|Wrong| {
+        unreadable = true;
+        Vec::new()
+    });
     let skips_self = skip.iter().find(|name| *name == "self");
 
     let key = if let Some(key) = args.key.take() {
@@ -68,13 +71,16 @@ pub(super) fn key(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Key {
     key
 }
 
-/// The names that are left out of the key, but for those that do not exist.
-fn skip(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Vec<Ident> {
-    let Some(Opt { value: names, .. }) = args.skip.take() else { return Vec::new() };
+/// There was a mistake, and it has been told.
+struct Wrong;
+
+/// The names that are left out of the key.
+fn skip(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Result<Vec<Ident>, Wrong> {
+    let Some(Opt { value: names, .. }) = args.skip.take() else { return Ok(Vec::new()) };
     // `skip(self)` beside `key` says that its absence there is meant.
-    if let (Some(second), true) = (args.second("key", "skip"), names.iter().any(|name| name != "self")) {
+    if let (Some(second), true) = (args.second(&["key", "skip"]), names.iter().any(|name| name != "self")) {
         errors.push(second, "`key` and `skip` both say what makes the key; leave one of them out");
-        return names;
+        return Err(Wrong);
     }
 
     let receiver = item.receiver.iter().map(|_| "self".to_owned());
@@ -83,9 +89,9 @@ fn skip(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Vec<Ident> {
     let all = || all.iter().map(String::as_str);
     let (known, unknown): (Vec<_>, Vec<_>) =
         names.into_iter().partition(|name| all().any(|known| name == known));
-    for name in unknown {
-        if item.params.iter().any(|param| param.bindings().contains(&name)) {
-            errors.push(&name, part_of_pattern(&name));
+    for name in &unknown {
+        if item.params.iter().any(|param| param.bindings().contains(name)) {
+            errors.push(name, part_of_pattern(name));
             continue;
         }
         let meant = match nearest(&name.to_string(), all()) {
@@ -97,9 +103,9 @@ fn skip(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Vec<Ident> {
             1 => format!("there is {}", list(all(), "`", "`", "and")),
             _ => format!("there are {}", list(all(), "`", "`", "and")),
         };
-        errors.push(&name, format!("`{name}` is not a parameter{meant} ({there})"));
+        errors.push(name, format!("`{name}` is not a parameter{meant} ({there})"));
     }
-    known
+    if unknown.is_empty() { Ok(known) } else { Err(Wrong) }
 }
 
 /// What can be seen to be no key among parameters that are taken as they are.

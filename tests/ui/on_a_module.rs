@@ -1,0 +1,12 @@
+use cached_runtime::async_cached;
+
+#[async_cached(ttl = 60)]
+mod users {
+    pub async fn user(id: u64) -> u64 {
+        id
+    }
+}
+
+fn main() {
+    let _ = users::user(1);
+}

@@ -1,0 +1,14 @@
+use cached_runtime::async_cached;
+
+struct Users;
+
+#[async_cached(ttl = 60)]
+impl Users {
+    async fn user(&self, id: u64) -> u64 {
+        id
+    }
+}
+
+fn main() {
+    let _ = Users.user(1);
+}

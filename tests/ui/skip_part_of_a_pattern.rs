@@ -1,0 +1,10 @@
+use cached_runtime::async_cached;
+
+#[async_cached(ttl = 60, skip(a))]
+async fn user((a, b): (u64, u64)) -> u64 {
+    a + b
+}
+
+fn main() {
+    let _ = user((1, 2));
+}
