@@ -36,7 +36,7 @@ pub(crate) struct Args {
     pub(crate) detached: Option<Opt<()>>,
     pub(crate) codec: Option<Opt<Codec>>,
     pub(crate) handle: Option<Opt<Path>>,
-    pub(crate) trait_impl: Option<Opt<()>>,
+    pub(crate) associated: Option<Opt<()>>,
     pub(crate) krate: Option<Opt<Path>>,
     /// The names of all known options that were written, also of those with a value that is wrong.
     written: Vec<Ident>,
@@ -103,7 +103,7 @@ const OPTIONS: [(&str, &str); 19] = [
     ("detached", "detached"),
     ("codec", "codec = \"json\""),
     ("handle", "handle = USERS"),
-    ("trait_impl", "trait_impl"),
+    ("associated", "associated"),
     ("crate", "crate = ::path::to::cached_runtime"),
 ];
 
@@ -224,7 +224,7 @@ impl Args {
             "detached" => self.detached = Some(written.bare()?),
             "codec" => self.codec = Some(written.codec()?),
             "handle" => self.handle = Some(written.path()?),
-            "trait_impl" => self.trait_impl = Some(written.bare()?),
+            "associated" => self.associated = Some(written.bare()?),
             "crate" => self.krate = Some(written.path()?),
             _ => unreachable!("every one of `OPTIONS` is read above"),
         }

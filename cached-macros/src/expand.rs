@@ -147,6 +147,8 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
     cache_generics.params.insert(0, parse_quote!(#lifetime));
     let (cache_generics, _, _) = cache_generics.split_for_impl();
     let (names, types): (Vec<_>, Vec<_>) = handle_params(memo, &lifetime).into_iter().unzip();
+    // A method takes its `self` first, and the verb after it.
+    let (this, arguments) = names.split_at(usize::from(memo.key.uses_self));
     let (pattern, key_type) = match (&*names, &*types) {
         ([name], [ty]) => (quote!(#name), quote!(#ty)),
         _ => (quote!((#(#names),*)), quote!((#(#types),*))),
@@ -172,7 +174,7 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
         #companion_attrs
         #vis fn #cache_name #cache_generics () -> #krate::MethodCache<#key_type, #output> #where_clause {
             #krate::MethodCache::new(
-                |#verb, #pattern| Self::#any_name #turbofish (#verb, #(#names),*),
+                |#verb, #pattern| Self::#any_name #turbofish (#(#this,)* #verb, #(#arguments),*),
                 || Self::#at_name #at_turbofish (#p::Clear, ()),
                 || Self::#at_name #at_turbofish (#p::Count, ()),
             )
@@ -318,20 +320,13 @@ fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStrea
     let (site, policy) = (ours("__SITE"), policy(memo));
     let kind = kind(memo);
     let absent = quote_spanned!(output_span=> #p::Shape::<#output>::new().absent());
-    let rules = [("cache_if", &memo.cache_if)]
-        .into_iter()
-        .chain(match &memo.life {
-            Life::FromValue(_) => None,
-            Life::Ttl(_) => None,
-        })
-        .filter_map(|(name, option)| {
-            let expr = &option.as_ref()?.value;
-            let name = Ident::new(name, Span::call_site());
-            Some(quote_spanned!(expr.span()=> .#name(#expr)))
-        });
+    let cache_if = memo.cache_if.as_ref().map(|option| {
+        let expr = &option.value;
+        quote_spanned!(expr.span()=> .cache_if(#expr))
+    });
     let ttl_from = match &memo.life {
-        Life::FromValue(ttl_from) => {
-            let expr = &ttl_from.value;
+        Life::FromValue(option) => {
+            let expr = &option.value;
             Some(quote_spanned!(expr.span()=> .ttl_from(#expr)))
         }
         Life::Ttl(_) => None,
@@ -339,7 +334,7 @@ fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStrea
     let tier = if is_memory(memo) { quote!(memory) } else { quote!(shared) };
     let code = quote! {
         static #site: #p::Site = #p::Site::new(|| #policy);
-        #site.instance(#marker).at(#key, #kind, #absent) #(#rules)* #ttl_from .#tier(#verb)
+        #site.instance(#marker).at(#key, #kind, #absent) #cache_if #ttl_from .#tier(#verb)
     };
     let (span, code) = (memo.backend.span, quote!({ #code }));
     let feature = match &memo.backend.value {
@@ -442,10 +437,7 @@ fn key(memo: &Memo) -> TokenStream {
                     });
                     quote_spanned!(span=> (#(#parts,)*))
                 }
-                _ => {
-                    let name = Ident::new(&name.to_string(), name.span());
-                    quote_spanned!(span=> #p::Arg::new(&#name).part())
-                }
+                _ => quote_spanned!(span=> #p::Arg::new(&#name).part()),
             };
             quote!(#(#cfgs)* #part)
         }
@@ -550,7 +542,7 @@ fn or(memo: &Memo) -> TokenStream {
 }
 
 fn call_unsafe(memo: &Memo, call: TokenStream) -> TokenStream {
-    if memo.item.sig.unsafety.is_some() { quote!(unsafe { #call }) } else { call }
+    if matches!(memo.item.sig.safety, syn::Safety::Unsafe(_)) { quote!(unsafe { #call }) } else { call }
 }
 
 /// The type and const parameters of the function, as they are passed on.

@@ -1,7 +1,5 @@
 //! The attribute macro of `cached-runtime`.
 
-#![allow(dead_code, reason = "the expansion does not use every option yet")]
-
 mod args;
 mod errors;
 mod expand;

@@ -6,7 +6,7 @@ use std::mem;
 use std::time::Duration;
 
 use proc_macro2::{Ident, Span};
-use syn::{Error, Expr, Path, Result, Type, parse_quote};
+use syn::{Error, Expr, Path, Result, Type, Visibility, parse_quote};
 
 pub(crate) use self::key::Key;
 #[allow(unused_imports, reason = "the expansion does not use every option yet")]
@@ -259,17 +259,15 @@ fn owned(output: &Type) -> String {
     }
 }
 
+/// What can stand beside the function. In the impl of a trait that is nothing, and a method there looks like a
+/// private one of its type; so a method has companions if it says who may see it, be it by `pub(self)`.
 fn companions(item: &FnItem, args: &Args) -> Companions {
     let is_async_trait = matches!(item.body, Some(Body::Boxed { async_trait: true, .. }));
-    let is_method = item.receiver.is_some() || item.names_self_type;
-    if args.trait_impl.is_some() || is_async_trait || (is_method && args.handle.is_some()) {
-        Companions::None
-    } else if is_method {
-        Companions::Method
-    } else {
-        Companions::Type
+    let is_method = item.receiver.is_some() || item.names_self_type || args.associated.is_some();
+    match (&item.vis, is_method) {
+        _ if is_async_trait => Companions::None,
+        (_, false) => Companions::Type,
+        (Visibility::Inherited, true) => Companions::None,
+        (_, true) => Companions::Method,
     }
 }
-
-#[cfg(test)]
-mod tests;

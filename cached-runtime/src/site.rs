@@ -167,7 +167,7 @@ impl Slot {
 /// The macro marks an instance by an item that stands where the function stands: for `shop::find` that is
 /// `shop::find::clear`, for a method `shop::Repo::find_cache`, in a trait's impl a closure in the method.
 fn name(policy: &Policy, marker: &str) -> String {
-    let path = marker.replace("::{{closure}}", "");
+    let path = marker.replace("::{{closure}}", "").replace("'_, ", "").replace("<'_>", "");
     let (path, generics) = match path.strip_suffix('>').and_then(|path| last_generics(path)) {
         Some((path, generics)) => (path.to_owned(), format!("<{generics}>")),
         None => (path, String::new()),
@@ -205,7 +205,7 @@ mod tests {
         let name = |marker| name(&Policy::new(), marker);
         assert_eq!(name("shop::find::clear"), "shop::find");
         assert_eq!(name("shop::find::clear<u64, fn() -> u8>"), "shop::find<u64, fn() -> u8>");
-        assert_eq!(name("shop::Repo<u8>::find_cache"), "shop::Repo<u8>::find");
+        assert_eq!(name("shop::Repo<u8>::find_cache<'_>"), "shop::Repo<u8>::find");
         assert_eq!(name("shop::Repo<u8>::find_cache<Vec<u16>>"), "shop::Repo<u8>::find<Vec<u16>>");
         assert_eq!(name("<A as B>::find::{{closure}}::{{closure}}"), "<A as B>::find");
         assert_eq!(name("<A as B>::find<C>::{{closure}}::{{closure}}"), "<A as B>::find<C>");

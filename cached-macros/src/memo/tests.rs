@@ -64,7 +64,7 @@ fn every_option_is_read() {
         "ttl_from = |value: &Token| value.expires_in, backend = store(), codec = \"json\", skip(name), detached",
         "async fn f(id: u64, name: String) -> u64 { 1 }",
     );
-    memo("ttl = MINUTE * 5, capacity = 1_000, detached, trait_impl", PLAIN);
+    memo("ttl = MINUTE * 5, capacity = 1_000, detached, associated", PLAIN);
     memo("ttl = Duration::from_secs(5), capacity = CAPACITY, single_flight = \"off\", version = 0x10", PLAIN);
     memo("key = \"a\".len(), ttl = \"1h 30m\", backend = (redis)", PLAIN);
 }
@@ -151,7 +151,7 @@ fn options_are_explained() {
         ("version = VERSION", "write `version = 2`"),
         ("detached = true", "write `detached` alone"),
         ("detached = false", "leave `detached` out"),
-        ("trait_impl(true)", "write `trait_impl` alone"),
+        ("associated(true)", "write `associated` alone"),
         ("crate = \"path\"", "without quotes"),
         ("handle = \"USERS\"", "without quotes"),
         ("handle = 5", "without quotes"),
@@ -359,8 +359,8 @@ fn companions_stand_where_they_can() {
         ("version = 1", "async fn f() -> u8 { Self::X }", Companions::Method),
         ("version = 1", "async fn f(x: Box<dyn Into<Self>>) {}", Companions::Method),
         ("skip(self), handle = F", "async fn f(&self) {}", Companions::None),
-        ("skip(self), trait_impl", "async fn f(&self) {}", Companions::None),
-        ("trait_impl", "async fn f() {}", Companions::None),
+        ("skip(self), associated", "async fn f(&self) {}", Companions::None),
+        ("associated", "async fn f() {}", Companions::None),
     ] {
         assert_eq!(memo(&format!("ttl = 60, {option}"), item).companions, companions, "{option} {item}");
     }

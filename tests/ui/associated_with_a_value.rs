@@ -1,6 +1,6 @@
 use cached_runtime::async_cached;
 
-#[async_cached(ttl = 60, trait_impl = true)]
+#[async_cached(ttl = 60, associated = true)]
 async fn user(id: u64) -> u64 {
     id
 }
