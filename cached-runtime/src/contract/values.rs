@@ -75,7 +75,9 @@ pub async fn storing(store: &dyn Store) {
 pub async fn expiring(store: &dyn Store) {
     let probe = Probe::new(store, "expiring");
     let [put, filled, kept, again] = ["put", "filled", "kept", "put again"].map(|name| probe.key(name));
-    let leases = (probe.lease(&filled, LONG).await, probe.lease(&again, LONG).await);
+    let [put_shortly, filled_shortly] =
+        ["put with the shortest ttl", "filled with it"].map(|name| probe.key(name));
+    let leases = (probe.lease(&filled, LONG).await, probe.lease(&filled_shortly, LONG).await);
 
     let start = Instant::now();
     probe.put(&put, b"value", SHORT).await;
@@ -84,6 +86,8 @@ pub async fn expiring(store: &dyn Store) {
     probe.put(&kept, b"value", None).await;
     probe.put(&again, b"value", SHORT).await;
     probe.put(&again, b"value", LONG).await;
+    probe.put(&put_shortly, b"value", Duration::from_nanos(1)).await;
+    probe.fill(&filled_shortly, leases.1, b"value", Duration::from_nanos(1)).await;
     let all_put = Instant::now();
 
     sleep(SHORT / 2).await;
@@ -108,6 +112,9 @@ pub async fn expiring(store: &dyn Store) {
     sleep_until(by).await;
     assert!(probe.get(&kept).await.is_some(), "a value that was `put` without a ttl has to stay");
     assert!(probe.get(&again).await.is_some(), "`put` has to replace the ttl too");
+    for key in [put_shortly, filled_shortly] {
+        assert_eq!(probe.get(&key).await, None, "a value with the shortest ttl has to go too");
+    }
     probe.remove(&kept).await;
 
     for (name, ttl) in [("60 days", Duration::from_secs(60 * 24 * 3600)), ("for ever", Duration::MAX)] {
@@ -118,15 +125,6 @@ pub async fn expiring(store: &dyn Store) {
         assert!(probe.fill(&key, lease, b"value", ttl).await, "`fill` has to be taken from the holder");
         assert!(probe.get(&key).await.is_some(), "a value with a ttl of {name} has to stay after `fill`");
         probe.remove(&key).await;
-    }
-
-    let [put, filled] = ["put with the shortest ttl", "filled with it"].map(|name| probe.key(name));
-    let lease = probe.lease(&filled, LONG).await;
-    probe.put(&put, b"value", Duration::from_nanos(1)).await;
-    probe.fill(&filled, lease, b"value", Duration::from_nanos(1)).await;
-    let mut patience = Patience::new(Instant::now() + LATE, "the shortest ttl has to end too");
-    while probe.get(&put).await.is_some() || probe.get(&filled).await.is_some() {
-        patience.wait().await;
     }
 }
 
