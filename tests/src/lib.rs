@@ -3,5 +3,7 @@
 
 pub mod map_store;
 mod port;
+mod process;
 pub mod proxy;
 pub mod server;
+mod wire;

@@ -5,21 +5,12 @@
 //! the kernel kills it as well when the whole test process is killed; elsewhere it would then be left behind.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio, id};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::io;
 
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::process::{Signal, geteuid};
 
-use crate::port;
+use crate::process::{Address, Place, Program, Server};
+use crate::wire::{memcached_command, redis_command, stats};
 
 /// A redis-server of the test's own.
 #[derive(Debug)]
@@ -38,13 +29,13 @@ impl RedisServer {
     /// [`command`](Self::command).
     #[must_use]
     pub fn start_with(arguments: &[&str]) -> Self {
-        Self(Server::start(REDIS, Where::Port, arguments))
+        Self(Server::start(REDIS, Place::Port, arguments))
     }
 
     /// Starts one that listens on a socket file only.
     #[must_use]
     pub fn start_on_socket() -> Self {
-        Self(Server::start(REDIS, Where::Socket, &[]))
+        Self(Server::start(REDIS, Place::Socket, &[]))
     }
 
     /// `redis://127.0.0.1:1234`, or `redis+unix:///a/path`.
@@ -93,13 +84,13 @@ impl MemcachedServer {
     /// Starts one with further arguments, such as `["-I", "2m"]`.
     #[must_use]
     pub fn start_with(arguments: &[&str]) -> Self {
-        Self(Server::start(MEMCACHED, Where::Port, arguments))
+        Self(Server::start(MEMCACHED, Place::Port, arguments))
     }
 
     /// Starts one that listens on a socket file only.
     #[must_use]
     pub fn start_on_socket() -> Self {
-        Self(Server::start(MEMCACHED, Where::Socket, &[]))
+        Self(Server::start(MEMCACHED, Place::Socket, &[]))
     }
 
     /// What the server replies to a request in the text protocol, without the last line break; in a
@@ -180,15 +171,6 @@ macro_rules! control {
 control!(RedisServer);
 control!(MemcachedServer);
 
-/// What tells one program from the other.
-#[derive(Debug)]
-struct Program {
-    name: &'static str,
-    arguments: fn(&Address, &Path) -> Vec<String>,
-    /// The process that answers at the address.
-    pid: fn(&Server) -> io::Result<u32>,
-}
-
 const REDIS: Program = Program {
     name: "redis-server",
     arguments: |address, dir| {
@@ -234,288 +216,3 @@ const MEMCACHED: Program = Program {
         pid.ok_or_else(|| io::Error::other(reply))
     },
 };
-
-#[derive(Debug)]
-struct Server {
-    program: Program,
-    address: Address,
-    /// What the test asked for, after what every server gets.
-    arguments: Vec<String>,
-    child: Child,
-    dir: Dir,
-}
-
-#[derive(Debug, Clone)]
-enum Address {
-    Port(u16),
-    Socket(PathBuf),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Where {
-    Port,
-    Socket,
-}
-
-impl Server {
-    fn start(program: Program, place: Where, arguments: &[&str]) -> Self {
-        let dir = Dir::new();
-        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let address = match place {
-            Where::Port => Address::Port(free_port()),
-            Where::Socket => Address::Socket(dir.0.join("socket")),
-        };
-        let child = spawn(&program, &address, &arguments, &dir.0);
-        let mut server = Self { program, address, arguments, child, dir };
-        let mut attempts = 1;
-        while let Err(error) = server.ready() {
-            // Between the choice of a port and the start someone else may have taken it.
-            assert!(attempts < 5, "{} does not start: {error}\n{}", server.program.name, server.log());
-            attempts += 1;
-            server.kill();
-            if let Address::Port(port) = &mut server.address {
-                *port = free_port();
-            }
-            server.spawn();
-        }
-        server
-    }
-
-    fn restart(&mut self) {
-        let until = Instant::now() + START;
-        loop {
-            self.kill();
-            self.spawn();
-            let Err(error) = self.ready() else { return };
-            assert!(
-                Instant::now() < until,
-                "{} does not restart: {error}\n{}",
-                self.program.name,
-                self.log()
-            );
-            thread::sleep(PAUSE);
-        }
-    }
-
-    fn spawn(&mut self) {
-        self.child = spawn(&self.program, &self.address, &self.arguments, &self.dir.0);
-    }
-
-    /// Waits until the server answers, and makes sure that it is our child that does.
-    fn ready(&mut self) -> io::Result<()> {
-        let until = Instant::now() + START;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Err(io::Error::other(format!("it ended with {status}")));
-            }
-            match (self.program.pid)(self) {
-                Ok(pid) if pid == self.child.id() => return Ok(()),
-                Ok(pid) => return Err(io::Error::other(format!("process {pid} answers in its place"))),
-                Err(error) if Instant::now() > until => return Err(error),
-                Err(_) => thread::sleep(PAUSE),
-            }
-        }
-    }
-
-    fn kill(&mut self) {
-        // An error means that it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if let Address::Socket(path) = &self.address {
-            let _ = fs::remove_file(path);
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("the server should be running");
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.dir.0.join(LOG)).unwrap_or_default()
-    }
-
-    fn password(&self) -> Option<&str> {
-        let at = self.arguments.iter().position(|argument| argument == "--requirepass")?;
-        self.arguments.get(at + 1).map(String::as_str)
-    }
-
-    fn connect(&self) -> io::Result<BufReader<Box<dyn Stream>>> {
-        let stream: Box<dyn Stream> = match &self.address {
-            Address::Port(port) => {
-                let stream = TcpStream::connect(("127.0.0.1", *port))?;
-                stream.set_read_timeout(Some(ANSWER))?;
-                Box::new(stream)
-            }
-            Address::Socket(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(ANSWER))?;
-                Box::new(stream)
-            }
-        };
-        Ok(BufReader::new(stream))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-trait Stream: Read + Write {}
-impl<T: Read + Write> Stream for T {}
-
-/// A directory that is removed when dropped.
-#[derive(Debug)]
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        loop {
-            let name = format!("cached-tests-{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed));
-            let path = std::env::temp_dir().join(name);
-            match fs::create_dir(&path) {
-                Ok(()) => return Self(path),
-                // Left behind by a process with our number that was killed.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => panic!("{} can not be created: {error}", path.display()),
-            }
-        }
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// How long a server may take to start on a busy machine.
-const START: Duration = Duration::from_secs(20);
-/// How long a running server may take to answer.
-const ANSWER: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(5);
-const LOG: &str = "log";
-
-fn spawn(program: &Program, address: &Address, arguments: &[String], dir: &Path) -> Child {
-    let path = find(program.name).unwrap_or_else(|| {
-        panic!(
-            "{} is not installed; tests/run installs it, as does `apt-get install redis-server memcached`",
-            program.name
-        )
-    });
-    let mut command = match find("setpriv") {
-        Some(setpriv) => {
-            let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "KILL", "--"]).arg(path);
-            command
-        }
-        None => Command::new(path),
-    };
-    let log = fs::File::create(dir.join(LOG)).expect("the directory should be ours");
-    command
-        .args((program.arguments)(address, dir))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(log.try_clone().expect("a file should have a second handle"))
-        .stdout(log);
-    spawn_for_good(command).unwrap_or_else(|error| panic!("{} can not be started: {error}", program.name))
-}
-
-/// Spawns a child that outlives the thread of its test, as one in a `static` has to: what the kernel calls the
-/// death of the parent is the end of the thread that spawned the child. So it is one that never ends.
-fn spawn_for_good(command: Command) -> io::Result<Child> {
-    type Job = (Command, mpsc::Sender<io::Result<Child>>);
-    static SPAWNER: LazyLock<Mutex<mpsc::Sender<Job>>> = LazyLock::new(|| {
-        let (jobs, queue) = mpsc::channel::<Job>();
-        thread::spawn(move || {
-            for (mut command, reply) in queue {
-                let _ = reply.send(command.spawn());
-            }
-        });
-        Mutex::new(jobs)
-    });
-    let (reply, child) = mpsc::channel();
-    let sent = SPAWNER.lock().unwrap_or_else(PoisonError::into_inner).send((command, reply));
-    sent.ok().and_then(|()| child.recv().ok()).expect("the spawner should never end")
-}
-
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.is_file())
-}
-
-fn free_port() -> u16 {
-    port::listener().local_addr().expect("a listener should have an address").port()
-}
-
-fn redis_command(server: &Server, words: &[&str]) -> io::Result<String> {
-    let mut connection = server.connect()?;
-    if let Some(password) = server.password() {
-        send(&mut connection, &["AUTH", password])?;
-        receive(&mut connection)?;
-    }
-    send(&mut connection, words)?;
-    receive(&mut connection)
-}
-
-fn send(connection: &mut BufReader<Box<dyn Stream>>, words: &[&str]) -> io::Result<()> {
-    let mut request = format!("*{}\r\n", words.len());
-    for word in words {
-        let _ = write!(request, "${}\r\n{word}\r\n", word.len()); // Writing into a `String` does not fail.
-    }
-    connection.get_mut().write_all(request.as_bytes())
-}
-
-/// Reads one reply in RESP2.
-fn receive(connection: &mut impl BufRead) -> io::Result<String> {
-    let mut line = String::new();
-    connection.read_line(&mut line)?;
-    let line = line.trim_end();
-    let Some((kind, rest)) = line.split_at_checked(1) else {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    };
-    // A negative length is nil.
-    let length = || rest.parse::<i64>().map(usize::try_from).map_err(io::Error::other);
-    match kind {
-        "+" | ":" => Ok(rest.into()),
-        "-" => Ok(line.into()),
-        "$" => {
-            let Ok(length) = length()? else { return Ok("(nil)".into()) };
-            let mut bytes = vec![0; length + 2];
-            connection.read_exact(&mut bytes)?;
-            Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
-        }
-        "*" => {
-            let Ok(length) = length()? else { return Ok("(nil)".into()) };
-            let elements: io::Result<Vec<String>> = (0..length).map(|_| receive(connection)).collect();
-            Ok(elements?.join("\n"))
-        }
-        _ => Err(io::Error::other(format!("{line:?} is not a reply"))),
-    }
-}
-
-fn memcached_command(server: &Server, request: &str) -> io::Result<String> {
-    // The reply to the no-op tells where the reply before it ends.
-    const END: &[u8] = b"\r\nMN\r\n";
-    let mut connection = server.connect()?;
-    connection.get_mut().write_all(format!("{request}\r\nmn\r\n").as_bytes())?;
-    let mut reply = Vec::new();
-    while !reply.ends_with(END) && reply != END[2..] {
-        let received = connection.fill_buf()?;
-        if received.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        reply.extend_from_slice(received);
-        let length = received.len();
-        connection.consume(length);
-    }
-    reply.truncate(reply.len().saturating_sub(END.len()));
-    Ok(String::from_utf8_lossy(&reply).into_owned())
-}
-
-fn stats(reply: &str) -> BTreeMap<String, String> {
-    let pairs = reply.lines().filter_map(|line| line.strip_prefix("STAT ")?.split_once(' '));
-    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
