@@ -7,6 +7,8 @@ mod clock;
 mod codec;
 #[cfg(feature = "store")]
 mod config;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod entry;
 #[cfg(feature = "store")]
 mod envelope;

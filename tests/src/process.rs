@@ -1,0 +1,243 @@
+//! A server as a child process at an address of its own.
+
+use std::fs;
+use std::io::{self, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio, id};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::port;
+
+/// What tells one program from the other.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) arguments: fn(&Address, &Path) -> Vec<String>,
+    /// The process that answers at the address.
+    pub(crate) pid: fn(&Server) -> io::Result<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    program: Program,
+    pub(crate) address: Address,
+    /// What the test asked for, after what every server gets.
+    arguments: Vec<String>,
+    pub(crate) child: Child,
+    dir: Dir,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Address {
+    Port(u16),
+    Socket(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    Port,
+    Socket,
+}
+
+impl Server {
+    pub(crate) fn start(program: Program, place: Place, arguments: &[&str]) -> Self {
+        let dir = Dir::new();
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let address = match place {
+            Place::Port => Address::Port(free_port()),
+            Place::Socket => Address::Socket(dir.0.join("socket")),
+        };
+        let child = spawn(&program, &address, &arguments, &dir.0);
+        let mut server = Self { program, address, arguments, child, dir };
+        let mut attempts = 1;
+        while let Err(error) = server.ready() {
+            // Between the choice of a port and the start someone else may have taken it.
+            assert!(attempts < 5, "{} does not start: {error}\n{}", server.program.name, server.log());
+            attempts += 1;
+            server.kill();
+            if let Address::Port(port) = &mut server.address {
+                *port = free_port();
+            }
+            server.spawn();
+        }
+        server
+    }
+
+    pub(crate) fn restart(&mut self) {
+        let until = Instant::now() + START;
+        loop {
+            self.kill();
+            self.spawn();
+            let Err(error) = self.ready() else { return };
+            assert!(
+                Instant::now() < until,
+                "{} does not restart: {error}\n{}",
+                self.program.name,
+                self.log()
+            );
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn spawn(&mut self) {
+        self.child = spawn(&self.program, &self.address, &self.arguments, &self.dir.0);
+    }
+
+    /// Waits until the server answers, and makes sure that it is our child that does.
+    fn ready(&mut self) -> io::Result<()> {
+        let until = Instant::now() + START;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!("it ended with {status}")));
+            }
+            match (self.program.pid)(self) {
+                Ok(pid) if pid == self.child.id() => return Ok(()),
+                Ok(pid) => return Err(io::Error::other(format!("process {pid} answers in its place"))),
+                Err(error) if Instant::now() > until => return Err(error),
+                Err(_) => thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Address::Socket(path) = &self.address {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the server should be running");
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.0.join(LOG)).unwrap_or_default()
+    }
+
+    pub(crate) fn password(&self) -> Option<&str> {
+        let at = self.arguments.iter().position(|argument| argument == "--requirepass")?;
+        self.arguments.get(at + 1).map(String::as_str)
+    }
+
+    pub(crate) fn connect(&self) -> io::Result<Connection> {
+        let stream: Box<dyn Stream> = match &self.address {
+            Address::Port(port) => {
+                let stream = TcpStream::connect(("127.0.0.1", *port))?;
+                stream.set_read_timeout(Some(ANSWER))?;
+                Box::new(stream)
+            }
+            Address::Socket(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(ANSWER))?;
+                Box::new(stream)
+            }
+        };
+        Ok(BufReader::new(stream))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// An open connection to a server.
+pub(crate) type Connection = BufReader<Box<dyn Stream>>;
+
+pub(crate) trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+/// A directory that is removed when dropped.
+#[derive(Debug)]
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let name = format!("cached-tests-{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed));
+            let path = std::env::temp_dir().join(name);
+            match fs::create_dir(&path) {
+                Ok(()) => return Self(path),
+                // Left behind by a process with our number that was killed.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("{} can not be created: {error}", path.display()),
+            }
+        }
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How long a server may take to start on a busy machine.
+const START: Duration = Duration::from_secs(20);
+/// How long a running server may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
+const LOG: &str = "log";
+
+fn spawn(program: &Program, address: &Address, arguments: &[String], dir: &Path) -> Child {
+    let path = find(program.name).unwrap_or_else(|| {
+        panic!(
+            "{} is not installed; tests/run installs it, as does `apt-get install redis-server memcached`",
+            program.name
+        )
+    });
+    let mut command = match find("setpriv") {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "KILL", "--"]).arg(path);
+            command
+        }
+        None => Command::new(path),
+    };
+    let log = fs::File::create(dir.join(LOG)).expect("the directory should be ours");
+    command
+        .args((program.arguments)(address, dir))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(log.try_clone().expect("a file should have a second handle"))
+        .stdout(log);
+    spawn_for_good(command).unwrap_or_else(|error| panic!("{} can not be started: {error}", program.name))
+}
+
+/// Spawns a child that outlives the thread of its test, as one in a `static` has to: what the kernel calls the
+/// death of the parent is the end of the thread that spawned the child. So it is one that never ends.
+fn spawn_for_good(command: Command) -> io::Result<Child> {
+    type Job = (Command, mpsc::Sender<io::Result<Child>>);
+    static SPAWNER: LazyLock<Mutex<mpsc::Sender<Job>>> = LazyLock::new(|| {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        thread::spawn(move || {
+            for (mut command, reply) in queue {
+                let _ = reply.send(command.spawn());
+            }
+        });
+        Mutex::new(jobs)
+    });
+    let (reply, child) = mpsc::channel();
+    let sent = SPAWNER.lock().unwrap_or_else(PoisonError::into_inner).send((command, reply));
+    sent.ok().and_then(|()| child.recv().ok()).expect("the spawner should never end")
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.is_file())
+}
+
+fn free_port() -> u16 {
+    port::listener().local_addr().expect("a listener should have an address").port()
+}
