@@ -1,2 +1,5 @@
 //! Redis and Valkey.
-#[derive(Debug)] pub struct Redis; #[derive(Debug)] pub struct RedisConfig;
+#[derive(Debug)]
+pub struct Redis;
+#[derive(Debug)]
+pub struct RedisConfig;
