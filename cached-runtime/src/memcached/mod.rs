@@ -205,8 +205,10 @@ impl Memcached {
 
     /// Memcached can not touch on a condition. So the version is looked at first, and what may be there instead
     /// is not given another ttl, unless it came in the blink between.
-    async fn prolong(&self, key: &Key, held: Held, term: Duration) -> Result<bool> {
-        let Held { epoch, version, lock } = held;
+    async fn prolong(&self, key: &Key, lease: Lease, term: Duration) -> Result<bool> {
+        let Some(Held { epoch, version, lock }) = Held::of(lease) else {
+            return Ok(false);
+        };
         let (name, lock_name) = (self.name(key), self.lock_name(key));
         let is = |reply: &Reply, version: u64| *reply == Reply::Done { version };
 
@@ -225,17 +227,26 @@ impl Memcached {
         Ok(is(&reply, expected))
     }
 
-    async fn store_leased(&self, key: &Key, held: Held, value: &[u8], ttl: Duration) -> Result<bool> {
+    async fn store_leased(&self, key: &Key, lease: Lease, value: &[u8], ttl: Duration) -> Result<bool> {
         if let Err(error) = self.check(value) {
             // The value is the reason, whether the lease could be given back or not.
-            let _ = self.give_back(key, held).await;
+            let _ = self.give_back(key, lease).await;
             return Err(error);
         }
-        let Held { epoch, version, lock } = held;
+        let Some(Held { epoch, version, lock }) = Held::of(lease) else {
+            return Ok(false);
+        };
         let script = Script::new().store(self.name(key), value, from_now(ttl), When::Version(version));
         let script = match lock {
-            Some(lock) => script.delete_version(self.lock_name(key), lock),
             None => script,
+            // The version tells that nobody else came; only the lock tells that the term is not over.
+            Some(lock) => {
+                let of_lock = self.run_in(epoch, Script::new().read_version(self.lock_name(key))).await?;
+                if of_lock != Some([Reply::Done { version: lock }]) {
+                    return Ok(false);
+                }
+                script.delete_version(self.lock_name(key), lock)
+            }
         };
         let Some(Answer { replies, .. }) = self.server.run(script, Some(epoch)).await? else {
             return Ok(false);
@@ -247,8 +258,10 @@ impl Memcached {
         }
     }
 
-    async fn give_back(&self, key: &Key, held: Held) -> Result<()> {
-        let Held { epoch, version, lock } = held;
+    async fn give_back(&self, key: &Key, lease: Lease) -> Result<()> {
+        let Some(Held { epoch, version, lock }) = Held::of(lease) else {
+            return Ok(());
+        };
         if let Some(lock) = lock {
             return self.unlock(key, epoch, lock).await;
         }
@@ -365,7 +378,7 @@ impl Store for Memcached {
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(self.within(self.prolong(key, Held::from(lease), term)))
+        Box::pin(self.within(self.prolong(key, *lease, term)))
     }
 
     fn fill<'a>(
@@ -375,11 +388,11 @@ impl Store for Memcached {
         value: Bytes,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(self.within(async move { self.store_leased(key, Held::from(&lease), &value, ttl).await }))
+        Box::pin(self.within(async move { self.store_leased(key, lease, &value, ttl).await }))
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.within(self.give_back(key, Held::from(&lease))))
+        Box::pin(self.within(self.give_back(key, lease)))
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
@@ -408,28 +421,26 @@ struct Held {
 impl Held {
     /// 32 bits for the epoch, 48 for each version; no lock is 0, which no item has.
     ///
-    /// `None` if a version does not fit, after 280 million million stores: no lease is safer than a wrong one.
+    /// `None` if a version does not fit, after 280 million million stores, or is 0, as it always is where the
+    /// server was told to keep none (`-C`): no lease is safer than a wrong one.
     fn lease(self) -> Option<Lease> {
-        let lock = self.lock.unwrap_or(0);
-        if self.version >> VERSION_BITS != 0 || lock >> VERSION_BITS != 0 {
+        let fits = |version: u64| version != 0 && version >> VERSION_BITS == 0;
+        if !fits(self.version) || self.lock.is_some_and(|lock| !fits(lock)) {
             return None;
         }
+        let lock = self.lock.unwrap_or(0);
         let token = u128::from(self.epoch.0) << (2 * VERSION_BITS)
             | u128::from(lock) << VERSION_BITS
             | u128::from(self.version);
         Some(Lease::new(token))
     }
-}
 
-impl From<&Lease> for Held {
-    fn from(lease: &Lease) -> Self {
+    /// `None` for a number that is no lease of ours: version 0 would be no condition at all.
+    fn of(lease: Lease) -> Option<Self> {
         let bits = |shift: u32| ((lease.token() >> shift) & ((1 << VERSION_BITS) - 1)) as u64;
-        let lock = bits(VERSION_BITS);
-        Self {
-            epoch: Epoch((lease.token() >> (2 * VERSION_BITS)) as u32),
-            version: bits(0),
-            lock: (lock != 0).then_some(lock),
-        }
+        let (version, lock) = (bits(0), bits(VERSION_BITS));
+        let epoch = Epoch((lease.token() >> (2 * VERSION_BITS)) as u32);
+        (version != 0).then_some(Self { epoch, version, lock: (lock != 0).then_some(lock) })
     }
 }
 
@@ -504,7 +515,7 @@ mod tests {
             Held { epoch: Epoch(u32::MAX), version: (1 << 48) - 1, lock: Some((1 << 48) - 1) },
             Held { epoch: Epoch(7), version: 8, lock: Some(9) },
         ] {
-            assert_eq!(Held::from(&held.lease().unwrap()), held);
+            assert_eq!(Held::of(held.lease().unwrap()), Some(held));
         }
     }
 
@@ -512,6 +523,13 @@ mod tests {
     fn a_version_that_does_not_fit_gives_no_lease() {
         assert_eq!(Held { epoch: Epoch(0), version: 1 << 48, lock: None }.lease(), None);
         assert_eq!(Held { epoch: Epoch(0), version: 1, lock: Some(1 << 48) }.lease(), None);
+    }
+
+    #[test]
+    fn a_server_without_versions_gives_no_lease() {
+        assert_eq!(Held { epoch: Epoch(1), version: 0, lock: None }.lease(), None);
+        assert_eq!(Held { epoch: Epoch(1), version: 1, lock: Some(0) }.lease(), None);
+        assert_eq!(Held::of(Lease::new(7 << 96)), None);
     }
 
     #[test]
