@@ -1,0 +1,658 @@
+//! Memcached's meta protocol: commands to bytes, bytes to replies, without any input or output.
+//!
+//! <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use crate::{Error, ErrorKind};
+
+/// A key as the server knows it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub(super) prefix: &'a str,
+    pub(super) key: &'a str,
+    pub(super) suffix: &'static str,
+}
+
+/// Commands that are sent in one piece, with what must be answered to each.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    pub(super) bytes: Vec<u8>,
+    pub(super) verbs: Vec<Verb>,
+}
+
+impl Script {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value. Replies: [`Reply::Item`], [`Reply::Miss`].
+    pub(super) fn read(mut self, name: Name<'_>) -> Self {
+        self.begin(Verb::Value, "mg ", name);
+        self.bytes.extend_from_slice(b" v\r\n");
+        self
+    }
+
+    /// The value and its version. Replies: [`Reply::Item`], [`Reply::Miss`].
+    pub(super) fn read_with_version(mut self, name: Name<'_>) -> Self {
+        self.begin(Verb::Value, "mg ", name);
+        self.bytes.extend_from_slice(b" v c\r\n");
+        self
+    }
+
+    /// The value and its version; if there is none, an empty one for so many seconds, which is a `won` item.
+    /// Reply: [`Reply::Item`].
+    pub(super) fn read_or_reserve(mut self, name: Name<'_>, seconds: i32) -> Self {
+        self.begin(Verb::Value, "mg ", name);
+        let _ = write!(self.bytes, " v c N{seconds}\r\n");
+        self
+    }
+
+    /// The version. Replies: [`Reply::Done`], [`Reply::Miss`].
+    pub(super) fn read_version(mut self, name: Name<'_>) -> Self {
+        self.begin(Verb::Version, "mg ", name);
+        self.bytes.extend_from_slice(b" c\r\n");
+        self
+    }
+
+    /// Gives what is there so many seconds from now, and answers as [`Script::read_version`]. The version stays.
+    pub(super) fn touch(mut self, name: Name<'_>, seconds: i32) -> Self {
+        self.begin(Verb::Version, "mg ", name);
+        let _ = write!(self.bytes, " c T{seconds}\r\n");
+        self
+    }
+
+    /// Stores a value. Replies: [`Reply::Done`] with the new version, [`Reply::Exists`], [`Reply::Absent`],
+    /// [`Reply::NotStored`].
+    pub(super) fn store(mut self, name: Name<'_>, value: &[u8], seconds: i32, when: When) -> Self {
+        self.bytes.reserve(name.len() + value.len() + 64);
+        self.begin(Verb::Store, "ms ", name);
+        let _ = write!(self.bytes, " {} T{seconds} c", value.len());
+        match when {
+            When::Always => {}
+            When::Vacant => self.bytes.extend_from_slice(b" ME"),
+            When::Version(version) => {
+                let _ = write!(self.bytes, " C{version}");
+            }
+        }
+        self.bytes.extend_from_slice(b"\r\n");
+        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// Gives an item of this version a new one, and leaves its value and its ttl alone: an append of nothing.
+    /// Replies as [`Script::store`].
+    pub(super) fn renew_version(mut self, name: Name<'_>, version: u64) -> Self {
+        self.begin(Verb::Store, "ms ", name);
+        let _ = write!(self.bytes, " 0 MA c C{version}\r\n\r\n");
+        self
+    }
+
+    /// Deletes an item, whatever its version. Replies: [`Reply::Done`], [`Reply::Absent`].
+    pub(super) fn delete(mut self, name: Name<'_>) -> Self {
+        self.begin(Verb::Delete, "md ", name);
+        self.bytes.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// Deletes an item of this version. Replies: [`Reply::Done`], [`Reply::Absent`], [`Reply::Exists`].
+    pub(super) fn delete_version(mut self, name: Name<'_>, version: u64) -> Self {
+        self.begin(Verb::Delete, "md ", name);
+        let _ = write!(self.bytes, " C{version}\r\n");
+        self
+    }
+
+    fn begin(&mut self, verb: Verb, command: &str, name: Name<'_>) {
+        self.verbs.push(verb);
+        for part in [command, name.prefix, name.key, name.suffix] {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
+    }
+}
+
+impl Name<'_> {
+    const fn len(&self) -> usize {
+        self.prefix.len() + self.key.len() + self.suffix.len()
+    }
+}
+
+/// On which condition a value is stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum When {
+    Always,
+    Vacant,
+    Version(u64),
+}
+
+/// What a command may be answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Value,
+    Version,
+    Store,
+    Delete,
+}
+
+/// What the server answered to one command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// `VA`: an item; an empty value is a reservation. `won`: made by this very command.
+    Item { value: Bytes, version: u64, won: bool },
+    /// `HD`: it was done. The version is 0 if it was not asked for.
+    Done { version: u64 },
+    /// `EN`: nothing to read.
+    Miss,
+    /// `EX`: the item has another version.
+    Exists,
+    /// `NF`: there is no such item to change.
+    Absent,
+    /// `NS`: the condition did not hold.
+    NotStored,
+    /// `SERVER_ERROR object too large for cache`; what was there before is gone.
+    TooLarge,
+    /// Any other `SERVER_ERROR`.
+    Refused,
+}
+
+/// What the parser made of the bytes so far.
+#[derive(Debug)]
+pub(super) enum Parsed<T> {
+    /// A whole reply, taken off the buffer.
+    Whole(T),
+    /// A part of one: the buffer must hold at least so many bytes before it is worth trying again.
+    Need(usize),
+}
+
+/// Takes the next reply off the buffer, if it is there to its end.
+///
+/// An error means that we and the server no longer agree on where replies begin: the connection is of no use.
+pub(super) fn parse(buffer: &mut BytesMut, verb: Verb, max_value: usize) -> Result<Parsed<Reply>, Error> {
+    let Some(line) = first_line(buffer)? else {
+        return Ok(Parsed::Need(buffer.len() + 1));
+    };
+    let end = line.len() + CRLF.len();
+    let (code, rest) = split_word(line);
+
+    let reply = match (verb, code) {
+        (Verb::Value, b"VA") => {
+            let (size, flags) = split_word(rest);
+            let size = number(size).and_then(|size| usize::try_from(size).ok());
+            // The announced size is not believed before it is known to be one that we could have stored.
+            let Some(size) = size.filter(|&size| size <= max_value.saturating_add(VALUE_SLACK)) else {
+                return Err(violation("memcached announced a value of an impossible size"));
+            };
+            let (version, won) = flags_of(flags)?;
+            let whole = end + size + CRLF.len();
+            if buffer.len() < whole {
+                return Ok(Parsed::Need(whole));
+            }
+            if &buffer[whole - CRLF.len()..whole] != CRLF {
+                return Err(violation("a value of memcached does not end where it should"));
+            }
+            buffer.advance(end);
+            let value = take_value(buffer, size);
+            buffer.advance(CRLF.len());
+            return Ok(Parsed::Whole(Reply::Item { value, version, won }));
+        }
+        (Verb::Value | Verb::Version, b"EN") => Reply::Miss,
+        (Verb::Version | Verb::Store | Verb::Delete, b"HD") => Reply::Done { version: flags_of(rest)?.0 },
+        (Verb::Store | Verb::Delete, b"EX") => Reply::Exists,
+        (Verb::Store | Verb::Delete, b"NF") => Reply::Absent,
+        (Verb::Store, b"NS") => Reply::NotStored,
+        (_, b"SERVER_ERROR") if rest.starts_with(b"object too large") => Reply::TooLarge,
+        (_, b"SERVER_ERROR") => Reply::Refused,
+        // Also `ERROR` and `CLIENT_ERROR`: after these it is not certain how many more will follow.
+        _ => return Err(refusal(line)),
+    };
+    buffer.advance(end);
+    Ok(Parsed::Whole(reply))
+}
+
+/// The question that begins every connection; see [`parse_greeting`].
+pub(super) const GREETING: &[u8] = b"stats\r\n";
+
+/// Which life of which server this is: what is numbered by versions in one means nothing in another.
+///
+/// The versions of Memcached count from 1 after every start, so that a lease from before could fit an item from
+/// after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Epoch(pub(super) u32);
+
+/// Takes the answer to [`GREETING`] off the buffer: `None` if the server does not say when it was started.
+pub(super) fn parse_greeting(buffer: &mut BytesMut) -> Result<Parsed<Option<Epoch>>, Error> {
+    let (mut pid, mut uptime, mut time) = (None, None, None);
+    let mut at = 0;
+    loop {
+        if at > MAX_GREETING {
+            return Err(violation("the statistics of memcached do not end"));
+        }
+        let Some(line) = first_line(&buffer[at..])? else {
+            return Ok(Parsed::Need(buffer.len() + 1));
+        };
+        at += line.len() + CRLF.len();
+        if line == b"END" {
+            break;
+        }
+        let (b"STAT", rest) = split_word(line) else {
+            return Err(refusal(line));
+        };
+        let (name, value) = split_word(rest);
+        match name {
+            b"pid" => pid = number(value),
+            b"uptime" => uptime = number(value),
+            b"time" => time = number(value),
+            b"version" if !speaks_meta(value) => {
+                return Err(violation("memcached 1.6 or newer is needed"));
+            }
+            _ => {}
+        }
+    }
+    buffer.advance(at);
+
+    let (Some(pid), Some(uptime), Some(time)) = (pid, uptime, time) else {
+        return Ok(Parsed::Whole(None));
+    };
+    // Both follow the same clock of whole seconds, so that their difference stays.
+    let started = time.wrapping_sub(uptime);
+    let mixed = (started ^ pid.rotate_left(40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    Ok(Parsed::Whole(Some(Epoch((mixed >> 32) as u32))))
+}
+
+/// The command that makes us known. A server that wants no credentials takes it for a `set`, so that it is one
+/// that has expired.
+pub(super) fn authenticate(user: &str, password: &str) -> Vec<u8> {
+    format!("set auth 0 -1 {}\r\n{user} {password}\r\n", user.len() + 1 + password.len()).into_bytes()
+}
+
+/// Takes the answer to [`authenticate`] off the buffer.
+pub(super) fn parse_authenticated(buffer: &mut BytesMut) -> Result<Parsed<()>, Error> {
+    let Some(line) = first_line(buffer)? else {
+        return Ok(Parsed::Need(buffer.len() + 1));
+    };
+    if line != b"STORED" {
+        return Err(refusal(line));
+    }
+    let end = line.len() + CRLF.len();
+    buffer.advance(end);
+    Ok(Parsed::Whole(()))
+}
+
+/// Seconds that last at least that long, as the server takes them.
+///
+/// Its clock ticks once in a second, and what is due in `n` ticks is gone after `n - 1` to `n` seconds: one more
+/// keeps a promise of `n`, and is at most two seconds too late. What exceeds 30 days would be taken for a date,
+/// and so becomes one. What is past the last date that the server knows is cut to 30 days: a cache may always
+/// forget earlier.
+pub(super) fn seconds(duration: Duration, unix_time: Duration) -> i32 {
+    const MONTH: u64 = 60 * 60 * 24 * 30;
+    const MONTH_I32: i32 = 60 * 60 * 24 * 30;
+
+    let whole = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
+    let ticks = whole.max(1).saturating_add(1);
+    let sent = if ticks <= MONTH { ticks } else { ticks.saturating_add(unix_time.as_secs()) };
+    i32::try_from(sent).unwrap_or(MONTH_I32)
+}
+
+const CRLF: &[u8] = b"\r\n";
+
+/// A header is a code, a size and a few flags; an error is a short sentence.
+const MAX_LINE: usize = 1024;
+
+/// About fifty times what version 1.6 says.
+const MAX_GREETING: usize = 128 * 1024;
+
+/// How much larger than what we store a value may be that we read: others may be configured otherwise.
+const VALUE_SLACK: usize = 16 * 1024;
+
+/// Smaller values are copied, so that a few bytes do not keep a whole buffer alive; the buffer is used again.
+const COPIED: usize = 4 * 1024;
+
+fn take_value(buffer: &mut BytesMut, size: usize) -> Bytes {
+    if size > COPIED {
+        return buffer.split_to(size).freeze();
+    }
+    let value = Bytes::copy_from_slice(&buffer[..size]);
+    buffer.advance(size);
+    value
+}
+
+/// The first line without its end, if it is there to its end.
+fn first_line(buffer: &[u8]) -> Result<Option<&[u8]>, Error> {
+    let window = &buffer[..buffer.len().min(MAX_LINE)];
+    match memchr::memchr(b'\n', window) {
+        Some(0) => Err(violation("a line of memcached ends without a carriage return")),
+        Some(at) if window[at - 1] != b'\r' => {
+            Err(violation("a line of memcached ends without a carriage return"))
+        }
+        Some(at) => Ok(Some(&buffer[..at - 1])),
+        None if window.len() == MAX_LINE => Err(violation("a line of memcached does not end")),
+        None => Ok(None),
+    }
+}
+
+fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memchr(b' ', line) {
+        Some(at) => (&line[..at], &line[at + 1..]),
+        None => (line, &[]),
+    }
+}
+
+/// Version (`c`) and whether we won the reservation (`W`); what we did not ask for is skipped.
+fn flags_of(mut flags: &[u8]) -> Result<(u64, bool), Error> {
+    let (mut version, mut won) = (0, false);
+    while !flags.is_empty() {
+        let (flag, rest) = split_word(flags);
+        match flag {
+            b"W" => won = true,
+            [b'c', digits @ ..] => {
+                version =
+                    number(digits).ok_or_else(|| violation("a version of memcached is not a number"))?;
+            }
+            _ => {}
+        }
+        flags = rest;
+    }
+    Ok((version, won))
+}
+
+/// Digits only: no sign, no space, no overflow.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |sum, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        sum.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// Whether a version, such as `1.6.18`, is one that has the meta protocol as it is today. One that can not be
+/// read belongs to something else that may well speak it.
+fn speaks_meta(version: &[u8]) -> bool {
+    let mut parts = version.split(|&b| b == b'.').map(number);
+    match (parts.next().flatten(), parts.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) >= (1, 6),
+        _ => true,
+    }
+}
+
+/// A line that is no answer to what was asked.
+fn refusal(line: &[u8]) -> Error {
+    if line.starts_with(b"CLIENT_ERROR unauthenticated") || line.starts_with(b"CLIENT_ERROR authentication") {
+        return Error::new(ErrorKind::Refused, "memcached wants other credentials");
+    }
+    violation("the answer is not one that memcached gives")
+}
+
+fn violation(what: &'static str) -> Error {
+    Error::new(ErrorKind::Protocol, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 10_000;
+
+    const NAME: Name<'static> = Name { prefix: "p:", key: "k", suffix: ".l" };
+
+    fn all(stream: &[u8], verbs: &[Verb]) -> Vec<Reply> {
+        let mut buffer = BytesMut::from(stream);
+        let replies = verbs
+            .iter()
+            .map(|&verb| match parse(&mut buffer, verb, MAX) {
+                Ok(Parsed::Whole(reply)) => reply,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(buffer.is_empty());
+        replies
+    }
+
+    fn item(value: &'static [u8], version: u64, won: bool) -> Reply {
+        Reply::Item { value: Bytes::from_static(value), version, won }
+    }
+
+    /// Every reply of the server, large and small values, and values that look like replies.
+    fn conversation() -> (Vec<u8>, Vec<Verb>, Vec<Reply>) {
+        let large = vec![b'\n'; COPIED + 1];
+        let mut stream = Vec::new();
+        let (mut verbs, mut replies) = (Vec::new(), Vec::new());
+        let mut say = |bytes: &[u8], verb, reply| {
+            stream.extend_from_slice(bytes);
+            verbs.push(verb);
+            replies.push(reply);
+        };
+        say(b"VA 2 c7\r\nhi\r\n", Verb::Value, item(b"hi", 7, false));
+        say(b"VA 0 c18446744073709551615 W\r\n\r\n", Verb::Value, item(b"", u64::MAX, true));
+        say(b"VA 0 s0 Z c4\r\n\r\n", Verb::Value, item(b"", 4, false));
+        say(b"VA 9\r\nEN\r\nVA 1\r\r\n", Verb::Value, item(b"EN\r\nVA 1\r", 0, false));
+        say(b"EN\r\n", Verb::Value, Reply::Miss);
+        say(b"EN\r\n", Verb::Version, Reply::Miss);
+        say(b"HD c12 Z\r\n", Verb::Version, Reply::Done { version: 12 });
+        say(b"HD\r\n", Verb::Delete, Reply::Done { version: 0 });
+        say(b"HD c9\r\n", Verb::Store, Reply::Done { version: 9 });
+        say(b"EX c0\r\n", Verb::Store, Reply::Exists);
+        say(b"NF\r\n", Verb::Delete, Reply::Absent);
+        say(b"NS c0\r\n", Verb::Store, Reply::NotStored);
+        say(b"SERVER_ERROR object too large for cache\r\n", Verb::Store, Reply::TooLarge);
+        say(b"SERVER_ERROR out of memory storing object\r\n", Verb::Store, Reply::Refused);
+        let mut bytes = format!("VA {} c5\r\n", large.len()).into_bytes();
+        bytes.extend_from_slice(&large);
+        bytes.extend_from_slice(b"\r\n");
+        say(&bytes, Verb::Value, Reply::Item { value: large.into(), version: 5, won: false });
+        say(b"VA 1\r\nx\r\n", Verb::Value, item(b"x", 0, false));
+        (stream, verbs, replies)
+    }
+
+    #[test]
+    fn replies_are_understood() {
+        let (stream, verbs, replies) = conversation();
+        assert_eq!(all(&stream, &verbs), replies);
+    }
+
+    #[test]
+    fn it_does_not_matter_where_the_network_splits_replies() {
+        let (stream, verbs, replies) = conversation();
+        for piece in (1..40).chain([COPIED, COPIED + 1, stream.len() - 1]) {
+            let mut buffer = BytesMut::new();
+            let (mut got, mut need) = (Vec::new(), 0);
+            for chunk in stream.chunks(piece) {
+                buffer.extend_from_slice(chunk);
+                while got.len() < verbs.len() && buffer.len() >= need {
+                    match parse(&mut buffer, verbs[got.len()], MAX).unwrap() {
+                        Parsed::Whole(reply) => (got.push(reply), need = 0).1,
+                        Parsed::Need(more) => {
+                            assert!(more > buffer.len(), "never asks for what it has");
+                            need = more;
+                        }
+                    }
+                }
+            }
+            assert_eq!(got, replies, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_reply_that_is_cut_off_anywhere_is_neither_an_answer_nor_an_error() {
+        let (stream, verbs, replies) = conversation();
+        let mut start = 0;
+        for (verb, reply) in verbs.iter().zip(&replies) {
+            let mut rest = BytesMut::from(&stream[start..]);
+            assert!(matches!(parse(&mut rest, *verb, MAX), Ok(Parsed::Whole(whole)) if whole == *reply));
+            let end = stream.len() - rest.len();
+            for cut in start..end {
+                let mut part = BytesMut::from(&stream[start..cut]);
+                assert!(matches!(parse(&mut part, *verb, MAX), Ok(Parsed::Need(_))), "cut at {cut}");
+                assert_eq!(part.len(), cut - start, "nothing is taken off");
+            }
+            start = end;
+        }
+    }
+
+    #[test]
+    fn hostile_replies_are_errors_and_cost_nothing() {
+        let endless = vec![b'A'; MAX_LINE];
+        for stream in [
+            &b"VA 18446744073709551615\r\n"[..],
+            b"VA 18446744073709551616\r\n",
+            b"VA 99999999999999999999999999\r\n",
+            b"VA 1073741824\r\n",
+            b"VA 26385\r\n",
+            b"VA -1\r\n",
+            b"VA +1\r\n\r\n",
+            b"VA\r\n",
+            b"VA  1\r\nx\r\n",
+            b"VA 0x1\r\nx\r\n",
+            b"VA 1 c-1\r\nx\r\n",
+            b"VA 1 c18446744073709551616\r\nx\r\n",
+            b"VA 1\r\nxyz",
+            b"VA 1\nx\n",
+            b"\n",
+            b"\r\n",
+            b"HD\r\n",
+            b"NS\r\n",
+            b"VAL 1\r\nx\r\n",
+            b"ERROR\r\n",
+            b"CLIENT_ERROR bad command line format\r\n",
+            b"HTTP/1.1 400 Bad Request\r\n",
+            b"-ERR unknown command 'mg'\r\n",
+            b"\0\0\0\0\n",
+            &endless,
+        ] {
+            let mut buffer = BytesMut::from(stream);
+            let capacity = buffer.capacity();
+            let error = parse(&mut buffer, Verb::Value, MAX).expect_err(&String::from_utf8_lossy(stream));
+            assert_eq!(error.kind(), ErrorKind::Protocol);
+            assert_eq!(buffer.capacity(), capacity);
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize
+        };
+        let words = [
+            &b"VA "[..],
+            b"HD",
+            b"EN",
+            b" c",
+            b"\r\n",
+            b"\n",
+            b"0",
+            b"7",
+            b"-",
+            b"STAT pid ",
+            b"END",
+            b"\xff",
+        ];
+        for _ in 0..20_000 {
+            let stream: Vec<u8> =
+                (0..next() % 9).flat_map(|_| words[next() % words.len()].to_vec()).collect();
+            for verb in [Verb::Value, Verb::Version, Verb::Store, Verb::Delete] {
+                let mut buffer = BytesMut::from(&stream[..]);
+                while let Ok(Parsed::Whole(_)) = parse(&mut buffer, verb, MAX) {}
+            }
+            let _ = parse_greeting(&mut BytesMut::from(&stream[..]));
+            let _ = parse_authenticated(&mut BytesMut::from(&stream[..]));
+        }
+    }
+
+    #[test]
+    fn a_small_value_does_not_keep_the_buffer() {
+        let mut buffer = BytesMut::with_capacity(64 * 1024);
+        buffer.extend_from_slice(b"VA 2\r\nhi\r\n");
+        let start = buffer.as_ptr();
+        let Ok(Parsed::Whole(Reply::Item { value, .. })) = parse(&mut buffer, Verb::Value, MAX) else {
+            panic!("no value");
+        };
+        assert!(!(start as usize..start as usize + 64 * 1024).contains(&(value.as_ptr() as usize)));
+    }
+
+    #[test]
+    fn the_greeting_tells_one_life_of_a_server_from_the_next() {
+        let greeting = |pid: u32, uptime: u32, time: u32| {
+            format!(
+                "STAT pid {pid}\r\nSTAT uptime {uptime}\r\nSTAT time {time}\r\nSTAT version 1.6.18\r\nEND\r\n"
+            )
+        };
+        let epoch = |text: String| match parse_greeting(&mut BytesMut::from(text.as_bytes())) {
+            Ok(Parsed::Whole(epoch)) => epoch,
+            other => panic!("{other:?}"),
+        };
+        let first = epoch(greeting(7, 10, 1_700_000_010));
+        assert!(first.is_some());
+        assert_eq!(first, epoch(greeting(7, 60, 1_700_000_060)));
+        assert_ne!(first, epoch(greeting(8, 10, 1_700_000_010)));
+        assert_ne!(first, epoch(greeting(7, 9, 1_700_000_010)));
+        assert_eq!(epoch("STAT pid 1\r\nEND\r\n".to_owned()), None);
+
+        let whole = greeting(7, 10, 1_700_000_010);
+        for cut in 0..whole.len() {
+            let part = parse_greeting(&mut BytesMut::from(&whole.as_bytes()[..cut]));
+            assert!(matches!(part, Ok(Parsed::Need(_))), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_will_not_do_is_told_apart() {
+        let kind = |text: &str| parse_greeting(&mut BytesMut::from(text.as_bytes())).unwrap_err().kind();
+        assert_eq!(kind("CLIENT_ERROR unauthenticated\r\n"), ErrorKind::Refused);
+        assert_eq!(kind("STAT version 1.5.22\r\n"), ErrorKind::Protocol);
+        assert_eq!(kind("-ERR unknown command\r\n"), ErrorKind::Protocol);
+        assert_eq!(kind(&"STAT a b\r\n".repeat(MAX_GREETING)), ErrorKind::Protocol);
+
+        let refused =
+            parse_authenticated(&mut BytesMut::from(&b"CLIENT_ERROR authentication failure\r\n"[..]));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Refused);
+    }
+
+    #[test]
+    fn commands_are_as_documented() {
+        let script = Script::new()
+            .read(NAME)
+            .read_with_version(NAME)
+            .read_or_reserve(NAME, 9)
+            .read_version(NAME)
+            .touch(NAME, 9)
+            .store(NAME, b"hi", 0, When::Always)
+            .store(NAME, b"hi", 1, When::Vacant)
+            .store(NAME, b"\r\n", 2, When::Version(3))
+            .renew_version(NAME, 3)
+            .delete(NAME)
+            .delete_version(NAME, 3);
+        assert_eq!(
+            String::from_utf8(script.bytes).unwrap(),
+            "mg p:k.l v\r\nmg p:k.l v c\r\nmg p:k.l v c N9\r\nmg p:k.l c\r\nmg p:k.l c T9\r\n\
+             ms p:k.l 2 T0 c\r\nhi\r\nms p:k.l 2 T1 c ME\r\nhi\r\nms p:k.l 2 T2 c C3\r\n\r\n\r\n\
+             ms p:k.l 0 MA c C3\r\n\r\nmd p:k.l\r\nmd p:k.l C3\r\n"
+        );
+        assert_eq!(script.verbs.len(), 11);
+        assert_eq!(authenticate("u", "pw"), b"set auth 0 -1 4\r\nu pw\r\n");
+    }
+
+    #[test]
+    fn a_ttl_is_never_shorter_than_asked_and_never_a_date_by_mistake() {
+        let now = Duration::from_secs(1_800_000_000);
+        let month = 60 * 60 * 24 * 30;
+        for (asked, sent) in [
+            (Duration::ZERO, 2),
+            (Duration::from_nanos(1), 2),
+            (Duration::from_secs(1), 2),
+            (Duration::from_millis(1001), 3),
+            (Duration::from_secs(month - 1), 2_592_000),
+            (Duration::from_secs(month), 1_802_592_001),
+            (Duration::from_secs(60 * month), 1_955_520_001),
+            (Duration::MAX, 2_592_000),
+        ] {
+            assert_eq!(seconds(asked, now), sent, "{asked:?}");
+        }
+    }
+}

@@ -1,0 +1,674 @@
+//! The store in Memcached, against real servers and against what only pretends to be one.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cached_runtime::{Error, ErrorKind, Key, Memcached, MemcachedConfig, Over, Result, Store, contract};
+use cached_tests::proxy::{Proxy, Replies};
+use cached_tests::server::MemcachedServer;
+
+/// For tests in which nothing is meant to be slow, on a machine that may be.
+const PATIENT: Duration = Duration::from_secs(10);
+/// For tests in which something hangs.
+const DEADLINE: Duration = Duration::from_millis(100);
+/// What "at once" and "within the deadline" may take on a busy machine.
+const SOON: Duration = Duration::from_secs(2);
+const TERM: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_secs(60);
+
+fn config(address: impl Into<String>) -> MemcachedConfig {
+    MemcachedConfig::new(address).deadline(PATIENT).connect_timeout(PATIENT)
+}
+
+fn store(address: impl Into<String>) -> Memcached {
+    Memcached::new(config(address)).unwrap()
+}
+
+/// With a deadline that a hanging server passes.
+fn hasty(address: impl Into<String>) -> Memcached {
+    Memcached::new(MemcachedConfig::new(address).deadline(DEADLINE)).unwrap()
+}
+
+fn key(name: impl std::fmt::Display) -> Key {
+    Key::new("memcached", &name.to_string()).unwrap()
+}
+
+/// As the server knows it.
+fn wire(key: &Key) -> String {
+    format!("cached:{key}")
+}
+
+async fn get(store: &Memcached, key: &Key) -> Result<Option<Vec<u8>>> {
+    let values = store.get(std::slice::from_ref(key)).await?;
+    Ok(values.into_iter().next().unwrap().map(Vec::from))
+}
+
+/// The first `Ok` of a call that is made again and again, as after a breakdown.
+async fn recovered<T>(mut call: impl AsyncFnMut() -> Result<T>) -> T {
+    let start = Instant::now();
+    loop {
+        match call().await {
+            Ok(value) => return value,
+            Err(error) => assert!(start.elapsed() < Duration::from_secs(20), "does not recover: {error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_the_contract_over_tcp() {
+    let server = MemcachedServer::start();
+    contract::check(&store(server.addr())).await;
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_over_a_unix_socket() {
+    let server = MemcachedServer::start_on_socket();
+    contract::check(&store(server.addr())).await;
+}
+
+#[tokio::test]
+async fn values_are_read_in_the_order_of_their_keys_in_one_round_trip() {
+    let server = MemcachedServer::start();
+    let store = store(server.addr());
+    let keys: Vec<Key> = (0..500).map(key).collect();
+    for key in keys.iter().step_by(2) {
+        store.put(key, key.as_str().to_owned().into(), None).await.unwrap();
+    }
+
+    let before = server.stat("cmd_get");
+    let values = store.get(&keys).await.unwrap();
+    assert_eq!(server.stat("cmd_get") - before, 500);
+    for (n, (key, value)) in keys.iter().zip(values).enumerate() {
+        assert_eq!(value.as_deref(), (n % 2 == 0).then_some(key.as_str().as_bytes()));
+    }
+    assert!(store.get(&[]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn values_of_every_size_come_back_as_they_were() {
+    let server = MemcachedServer::start();
+    let store = store(server.addr());
+    for size in [1, 2, 4095, 4096, 4097, 16 * 1024, 100_000, (1 << 20) - (1 << 10)] {
+        let value: Vec<u8> = b"\r\nEN\r\nVA 1".iter().copied().cycle().take(size).collect();
+        let lease = store.acquire(&key(size), TERM, Over::Nothing).await.unwrap().lease.unwrap();
+        assert!(store.fill(&key(size), lease, value.clone().into(), TTL).await.unwrap());
+        assert_eq!(get(&store, &key(size)).await.unwrap(), Some(value), "{size}");
+    }
+}
+
+#[tokio::test]
+async fn the_longest_key_and_prefix_fit() {
+    let server = MemcachedServer::start();
+    let store = Memcached::new(config(server.addr()).prefix("p".repeat(95))).unwrap();
+    let key = Key::new(&"n".repeat(500), "").unwrap();
+    store.put(&key, "value".into(), None).await.unwrap();
+    let lease = store.acquire(&key, TERM, Over::Value).await.unwrap().lease.unwrap();
+    assert!(store.fill(&key, lease, "new".into(), TTL).await.unwrap());
+    assert_eq!(get(&store, &key).await.unwrap().unwrap(), b"new");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_calls_never_get_in_the_way_of_others() {
+    let server = MemcachedServer::start();
+    let store = Arc::new(store(server.addr()));
+    let size = |n: usize| 2_000 + n * 937 % 58_000;
+    for n in 0..64 {
+        store.put(&key(n), vec![u8::try_from(n).unwrap(); size(n)].into(), None).await.unwrap();
+    }
+
+    let tasks: Vec<_> = (0..8_usize)
+        .map(|task| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let (mut right, mut random) = (0, task as u64 + 1);
+                for _ in 0..400 {
+                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    let n = usize::try_from(random >> 58).unwrap();
+                    let patience = Duration::from_micros(random >> 32 & 2047);
+                    let keys = [key(n), key("nothing"), key(63 - n)];
+                    let Ok(values) = tokio::time::timeout(patience, store.get(&keys)).await else { continue };
+                    let values = values.unwrap();
+                    for (at, n) in [(0, n), (2, 63 - n)] {
+                        let value = values[at].as_ref().unwrap();
+                        assert_eq!(value.len(), size(n));
+                        assert!(value.iter().all(|&byte| usize::from(byte) == n));
+                    }
+                    assert_eq!(values[1], None);
+                    right += 1;
+                }
+                right
+            })
+        })
+        .collect();
+    let mut right = 0;
+    for task in tasks {
+        right += task.await.unwrap();
+    }
+    assert!(right > 0 && right < 8 * 400, "{right} of 3200 were waited for: both should have happened");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_many_processes_gets_a_lease_over_nothing_and_over_a_value() {
+    let server = MemcachedServer::start();
+    let stores: Vec<_> = (0..4).map(|_| Arc::new(store(server.addr()))).collect();
+    for round in 0..20 {
+        for over in [Over::Nothing, Over::Value] {
+            let key = key(format!("{round} {over:?}"));
+            if over == Over::Value {
+                stores[0].put(&key, "old".into(), None).await.unwrap();
+            }
+            let tasks: Vec<_> = (0..40)
+                .map(|n| {
+                    let (store, key) = (Arc::clone(&stores[n % 4]), key.clone());
+                    tokio::spawn(async move { store.acquire(&key, TERM, over).await.unwrap().lease })
+                })
+                .collect();
+            let mut leases = Vec::new();
+            for task in tasks {
+                leases.extend(task.await.unwrap());
+            }
+            assert_eq!(leases.len(), 1, "{over:?}");
+            assert!(stores[3].fill(&key, leases[0], "new".into(), TTL).await.unwrap());
+            assert_eq!(get(&stores[1], &key).await.unwrap().unwrap(), b"new");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_holds_a_lease_for_too_long_is_replaced_and_can_not_fill() {
+    let server = MemcachedServer::start();
+    let store = store(server.addr());
+    store.put(&key("Value"), "old".into(), None).await.unwrap();
+    for (over, name) in [(Over::Nothing, "Nothing"), (Over::Value, "Value")] {
+        let key = key(name);
+        let start = Instant::now();
+        let dead = store.acquire(&key, Duration::from_millis(300), over).await.unwrap().lease.unwrap();
+        let next = loop {
+            assert!(start.elapsed() < Duration::from_secs(20), "nobody replaces the dead: {name}");
+            if let Some(lease) = store.acquire(&key, TERM, over).await.unwrap().lease {
+                break lease;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(start.elapsed() >= Duration::from_millis(300), "a lease ended early");
+        assert!(!store.extend(&key, &dead, TERM).await.unwrap());
+        assert!(!store.fill(&key, dead, "from the dead".into(), TTL).await.unwrap());
+        store.release(&key, dead).await.unwrap();
+        assert!(store.extend(&key, &next, TERM).await.unwrap());
+        assert!(store.fill(&key, next, "new".into(), TTL).await.unwrap());
+        assert_eq!(get(&store, &key).await.unwrap().unwrap(), b"new");
+    }
+}
+
+#[tokio::test]
+async fn a_lease_over_a_value_ends_with_whatever_happens_to_the_value() {
+    let server = MemcachedServer::start();
+    let store = store(server.addr());
+    for change in ["put", "remove", "evicted"] {
+        let key = key(change);
+        store.put(&key, "old".into(), None).await.unwrap();
+        let lease = store.acquire(&key, TERM, Over::Value).await.unwrap().lease.unwrap();
+        match change {
+            "put" => store.put(&key, "put".into(), None).await.unwrap(),
+            "remove" => store.remove(&key).await.unwrap(),
+            _ => assert_eq!(server.command(&format!("md {}", wire(&key))), "HD"),
+        }
+        let there = get(&store, &key).await.unwrap();
+        assert!(!store.extend(&key, &lease, TERM).await.unwrap(), "{change}");
+        assert!(!store.fill(&key, lease, "late".into(), TTL).await.unwrap(), "{change}");
+        assert_eq!(get(&store, &key).await.unwrap(), there, "{change}");
+        let next = store.acquire(&key, TERM, Over::Value).await.unwrap().lease;
+        assert!(next.is_some(), "the next can have the lease at once: {change}");
+    }
+}
+
+#[tokio::test]
+async fn an_extended_lease_leaves_the_ttl_of_a_value_alone() {
+    let server = MemcachedServer::start();
+    let store = store(server.addr());
+    let key = key("ttl");
+    let ttl = || server.command(&format!("mg {} t", wire(&key)));
+    store.put(&key, "value".into(), None).await.unwrap();
+    let lease = store.acquire(&key, TERM, Over::Value).await.unwrap().lease.unwrap();
+    assert!(store.extend(&key, &lease, TERM).await.unwrap());
+    assert_eq!(ttl(), "HD t-1");
+
+    store.remove(&key).await.unwrap();
+    let lease = store.acquire(&key, TERM, Over::Nothing).await.unwrap().lease.unwrap();
+    store.put(&key, "value".into(), None).await.unwrap();
+    assert!(!store.extend(&key, &lease, TERM).await.unwrap());
+    assert_eq!(ttl(), "HD t-1");
+}
+
+#[tokio::test]
+async fn a_value_that_is_too_large_is_refused_and_its_lease_given_back() {
+    let server = MemcachedServer::start();
+    let small = Memcached::new(config(server.addr()).max_value_bytes(1000)).unwrap();
+    let key = key("large");
+    small.put(&key, vec![1; 1000].into(), None).await.unwrap();
+    let error = small.put(&key, vec![2; 1001].into(), None).await.unwrap_err();
+    assert!(error.is_too_large());
+    assert_eq!(get(&small, &key).await.unwrap(), Some(vec![1; 1000]), "nothing was sent");
+
+    for over in [Over::Value, Over::Nothing] {
+        let lease = small.acquire(&key, TERM, over).await.unwrap().lease.unwrap();
+        assert!(small.fill(&key, lease, vec![2; 1001].into(), TTL).await.unwrap_err().is_too_large());
+        assert!(!small.fill(&key, lease, vec![2; 1].into(), TTL).await.unwrap(), "the lease is over");
+        assert!(small.acquire(&key, TERM, over).await.unwrap().lease.is_some(), "the next can have it");
+        small.remove(&key).await.unwrap();
+    }
+
+    // The limit is higher than the server's.
+    let large = Memcached::new(config(server.addr()).max_value_bytes(1 << 21)).unwrap();
+    large.put(&key, "old".into(), None).await.unwrap();
+    let error = large.put(&key, vec![3; 1 << 20].into(), None).await.unwrap_err();
+    assert!(error.is_too_large(), "{error:?}");
+    assert_eq!(get(&large, &key).await.unwrap(), None, "the server removes what should have been replaced");
+}
+
+#[tokio::test]
+async fn an_empty_value_is_refused() {
+    let server = MemcachedServer::start();
+    let store = store(server.addr());
+    let key = key("empty");
+    let lease = store.acquire(&key, TERM, Over::Nothing).await.unwrap().lease.unwrap();
+    for error in [
+        store.put(&key, "".into(), None).await.unwrap_err(),
+        store.add(&key, "".into()).await.unwrap_err(),
+        store.fill(&key, lease, "".into(), TTL).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Codec);
+    }
+    assert_eq!(get(&store, &key).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_in_flight_fail_when_the_server_is_killed_and_work_when_it_is_back() {
+    let mut server = MemcachedServer::start();
+    let store = Arc::new(store(server.addr()));
+    let value = vec![7; 50_000];
+    store.put(&key("a"), value.clone().into(), None).await.unwrap();
+
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let (store, value) = (Arc::clone(&store), value.clone());
+            tokio::spawn(async move {
+                loop {
+                    match get(&store, &key("a")).await {
+                        Ok(got) => assert_eq!(got.as_ref(), Some(&value)),
+                        Err(error) => return error,
+                    }
+                }
+            })
+        })
+        .collect();
+    while server.stat("cmd_get") < 100 {
+        tokio::task::yield_now().await;
+    }
+    server.kill();
+    let start = Instant::now();
+    for task in tasks {
+        let error = task.await.unwrap();
+        assert!(error.is_unreachable(), "{error:?}");
+    }
+    assert!(start.elapsed() < SOON);
+
+    // While it is down, nobody waits.
+    let start = Instant::now();
+    for _ in 0..100 {
+        assert!(get(&store, &key("a")).await.unwrap_err().is_unreachable());
+    }
+    assert!(start.elapsed() < SOON);
+
+    server.restart();
+    assert_eq!(recovered(async || get(&store, &key("a")).await).await, None, "a new server is empty");
+}
+
+#[tokio::test]
+async fn a_lease_from_before_a_restart_fits_nothing_after_it() {
+    let mut server = MemcachedServer::start();
+    let store = store(server.addr());
+    let key = key("restarted");
+    let old = store.acquire(&key, TERM, Over::Nothing).await.unwrap().lease.unwrap();
+    server.restart();
+    // The versions count from 1 again.
+    let new = recovered(async || store.acquire(&key, TERM, Over::Nothing).await).await.lease.unwrap();
+    let version = |token: u128| token & u128::from(u32::MAX);
+    assert_eq!(version(old.token()), version(new.token()));
+
+    assert!(!store.extend(&key, &old, TERM).await.unwrap());
+    assert!(!store.fill(&key, old, "from before".into(), TTL).await.unwrap());
+    store.release(&key, old).await.unwrap();
+    assert!(store.fill(&key, new, "new".into(), TTL).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_lost_connection_costs_no_lease() {
+    let server = MemcachedServer::start();
+    let proxy = Proxy::start(&server.addr());
+    let store = store(proxy.addr());
+    let key = key("cut");
+    let lease = store.acquire(&key, TERM, Over::Nothing).await.unwrap().lease.unwrap();
+    proxy.cut();
+    recovered(async || get(&store, &key).await).await;
+    assert!(store.fill(&key, lease, "value".into(), TTL).await.unwrap());
+    assert_eq!(proxy.accepted(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_costs_the_deadline_and_is_used_again_when_it_goes_on() {
+    let server = MemcachedServer::start();
+    let store = hasty(server.addr());
+    recovered(async || store.put(&key("a"), "value".into(), None).await).await;
+    server.stop();
+    let start = Instant::now();
+    assert!(get(&store, &key("a")).await.unwrap_err().is_timeout());
+    assert!(start.elapsed() >= DEADLINE && start.elapsed() < SOON);
+
+    // Once the connection was given up and the server does not answer a new one, nobody waits any more.
+    let mut last = Duration::MAX;
+    while last >= DEADLINE {
+        assert!(start.elapsed() < Duration::from_secs(20), "the server is still waited for");
+        let called = Instant::now();
+        get(&store, &key("a")).await.unwrap_err();
+        last = called.elapsed();
+    }
+
+    server.cont();
+    let value = recovered(async || get(&store, &key("a")).await).await;
+    assert_eq!(value.unwrap(), b"value");
+}
+
+#[tokio::test]
+async fn a_connection_that_leads_nowhere_is_replaced() {
+    let server = MemcachedServer::start();
+    let proxy = Proxy::start(&server.addr());
+    let store = hasty(proxy.addr());
+    recovered(async || store.put(&key("a"), "value".into(), None).await).await;
+    proxy.black_hole();
+    assert!(get(&store, &key("a")).await.is_err());
+    let value = recovered(async || get(&store, &key("a")).await).await;
+    assert_eq!(value.unwrap(), b"value");
+}
+
+#[tokio::test]
+async fn a_server_that_comes_later_is_found() {
+    let mut server = MemcachedServer::start();
+    server.kill();
+    let store = store(server.addr());
+    let start = Instant::now();
+    assert!(get(&store, &key("a")).await.unwrap_err().is_unreachable());
+    assert!(start.elapsed() < SOON);
+    server.restart();
+    recovered(async || store.put(&key("a"), "value".into(), None).await).await;
+    assert_eq!(get(&store, &key("a")).await.unwrap().unwrap(), b"value");
+}
+
+#[test]
+fn a_store_outlives_the_runtimes_that_use_it() {
+    let server = MemcachedServer::start();
+    let proxy = Proxy::start(&server.addr());
+    let store = store(proxy.addr());
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+
+    runtime().block_on(store.put(&key("a"), "value".into(), None)).unwrap();
+    for _ in 0..3 {
+        assert_eq!(runtime().block_on(get(&store, &key("a"))).unwrap().unwrap(), b"value");
+    }
+
+    // Nobody drives the first of them while the second is used.
+    let (idle, used) = (runtime(), runtime());
+    for runtime in [&idle, &used, &used, &idle] {
+        assert_eq!(runtime.block_on(get(&store, &key("a"))).unwrap().unwrap(), b"value");
+    }
+    assert_eq!(proxy.accepted(), 6, "one connection for each runtime");
+}
+
+#[tokio::test]
+async fn a_dropped_store_closes_its_connection() {
+    let server = MemcachedServer::start();
+    let proxy = Proxy::start(&server.addr());
+    let store = store(proxy.addr());
+    get(&store, &key("a")).await.unwrap();
+    assert_eq!(proxy.open(), 1);
+    drop(store);
+    let start = Instant::now();
+    while proxy.open() > 0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "the connection is still open");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn many_calls_share_one_connection() {
+    let server = MemcachedServer::start();
+    let proxy = Proxy::start(&server.addr());
+    let store = Arc::new(store(proxy.addr()));
+    let tasks: Vec<_> = (0..5000)
+        .map(|n| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.put(&key(n), "value".into(), None).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(proxy.accepted(), 1);
+}
+
+#[tokio::test]
+async fn large_values_both_ways_at_once_do_not_get_stuck() {
+    let server = MemcachedServer::start();
+    let store = Arc::new(store(server.addr()));
+    let value = vec![1; 900_000];
+    store.put(&key("read"), value.clone().into(), None).await.unwrap();
+    let tasks: Vec<_> = (0..60)
+        .map(|n| {
+            let (store, value) = (Arc::clone(&store), value.clone());
+            tokio::spawn(async move {
+                if n % 2 == 0 {
+                    store.put(&key(n), value.into(), None).await.unwrap();
+                } else {
+                    assert_eq!(
+                        get(&store, &key("read")).await.unwrap().map_or(0, |value| value.len()),
+                        900_000
+                    );
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn replies_that_are_cut_or_garbled_are_errors_and_heal() {
+    let server = MemcachedServer::start();
+    let proxy = Proxy::start(&server.addr());
+    let store = hasty(proxy.addr());
+    let value = vec![5; 20_000];
+    recovered(async || store.put(&key("a"), value.clone().into(), None).await).await;
+    for broken in [Replies::Corrupt(1), Replies::Truncate(10_000), Replies::Truncate(3), Replies::Swallow] {
+        proxy.replies(broken);
+        let start = Instant::now();
+        get(&store, &key("a")).await.unwrap_err();
+        assert!(start.elapsed() < SOON, "{broken:?}");
+        proxy.replies(Replies::Pass);
+        let healed = recovered(async || get(&store, &key("a")).await).await;
+        assert_eq!(healed.as_ref(), Some(&value), "{broken:?}");
+    }
+}
+
+/// A listener that says the same to everybody and keeps the connection: its address.
+fn parrot(greets: bool, says: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap());
+                let mut line = String::new();
+                while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
+                    let reply =
+                        if greets && line.starts_with("stats") { b"STAT pid 1\r\nEND\r\n" } else { says };
+                    if stream.write_all(reply).is_err() {
+                        return;
+                    }
+                    line.clear();
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn what_is_no_memcached_is_told_so() {
+    for says in [
+        &b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"[..],
+        b"-ERR unknown command\r\n",
+        b"\0\xff\0\xff\r\n",
+        b"\n\n\n",
+        b"STAT version 1.4.39\r\nEND\r\n",
+        b"END\r\nEND\r\n",
+    ] {
+        let store = store(parrot(false, says));
+        let start = Instant::now();
+        let error = get(&store, &key("a")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{}: {error:?}", says.escape_ascii());
+        assert!(start.elapsed() < SOON);
+    }
+}
+
+#[tokio::test]
+async fn a_memcached_that_goes_mad_is_given_up() {
+    for says in [
+        &b"VA 18446744073709551615\r\n"[..],
+        b"VA 4000000000 c1\r\n",
+        b"VA -1\r\n",
+        b"VA 5 c1\r\nhello!!",
+        b"HD\r\n",
+        b"EN\r\nEN\r\n",
+        b"CLIENT_ERROR bad command line format\r\n",
+        b"ERROR\r\n",
+    ] {
+        let store = store(parrot(true, says));
+        let start = Instant::now();
+        // A surplus is noticed after the reply before it was taken.
+        let first = get(&store, &key("a")).await;
+        let error = first.err().unwrap_or_else(|| Error::new(ErrorKind::Protocol, "a surplus"));
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{}: {error:?}", says.escape_ascii());
+        assert!(start.elapsed() < SOON);
+    }
+
+    // These are in step: the connection stays.
+    for (says, kind) in [
+        (&b"SERVER_ERROR out of memory storing object\r\n"[..], ErrorKind::Refused),
+        (b"SERVER_ERROR object too large for cache\r\n", ErrorKind::TooLarge),
+    ] {
+        let store = store(parrot(true, says));
+        for _ in 0..3 {
+            assert_eq!(get(&store, &key("a")).await.unwrap_err().kind(), kind);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_costs_the_deadline_only() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let store = hasty(listener.local_addr().unwrap().to_string());
+    let start = Instant::now();
+    assert!(get(&store, &key("a")).await.unwrap_err().is_timeout());
+    assert!(start.elapsed() < SOON);
+}
+
+/// A memcached that answers nobody without a password, which is why the harness can not tell when it is ready.
+struct Locked {
+    child: Child,
+    dir: PathBuf,
+}
+
+impl Locked {
+    fn start() -> Self {
+        let dir = std::env::temp_dir().join(format!("cached-memcached-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("users"), "reader:other\nuser:secret\n").unwrap();
+        let child = Command::new("memcached")
+            .args(["-u", "root", "-m", "64", "-Y"])
+            .arg(dir.join("users"))
+            .arg("-s")
+            .arg(dir.join("socket"))
+            .spawn()
+            .unwrap();
+        Self { child, dir }
+    }
+
+    fn config(&self) -> MemcachedConfig {
+        config(format!("unix://{}/socket", self.dir.display()))
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_given_and_wrong_ones_refused() {
+    let server = Locked::start();
+    let right = Memcached::new(server.config().credentials("user", "secret")).unwrap();
+    recovered(async || right.put(&key("a"), "value".into(), None).await).await;
+    assert_eq!(get(&right, &key("a")).await.unwrap().unwrap(), b"value");
+
+    let wrong = server.config().credentials("user", "secrets");
+    for config in [server.config(), wrong, server.config().credentials("users", "secret")] {
+        let error = get(&Memcached::new(config).unwrap(), &key("a")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(!format!("{error:?}").contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn credentials_leave_nothing_on_a_server_that_wants_none() {
+    let server = MemcachedServer::start();
+    let store = Memcached::new(config(server.addr()).credentials("user", "secret")).unwrap();
+    store.put(&key("a"), "value".into(), None).await.unwrap();
+    assert_eq!(server.command("get auth"), "END");
+}
+
+#[tokio::test]
+async fn added_values_are_shared_by_all_who_add() {
+    let server = MemcachedServer::start();
+    let store = Arc::new(store(server.addr()));
+    for leased in [false, true] {
+        let key = key(leased);
+        if leased {
+            assert!(store.acquire(&key, TERM, Over::Nothing).await.unwrap().lease.is_some());
+        }
+        let tasks: Vec<_> = (0..32)
+            .map(|n| {
+                let (store, key) = (Arc::clone(&store), key.clone());
+                tokio::spawn(async move { store.add(&key, format!("{n}").into()).await.unwrap() })
+            })
+            .collect();
+        let there = get(&store, &key).await.unwrap();
+        let mut added = Vec::new();
+        for task in tasks {
+            added.push(task.await.unwrap());
+        }
+        let now = get(&store, &key).await.unwrap().unwrap();
+        assert!(added.iter().all(|value| *value == now));
+        assert!(there.is_none_or(|there| there == now));
+    }
+}
