@@ -1,1 +1,6 @@
 //! What the tests share: servers of their own, and what breaks them.
+#![allow(clippy::missing_panics_doc, reason = "everything here panics when it fails: it is for tests only")]
+
+mod port;
+pub mod proxy;
+pub mod server;

@@ -1,0 +1,364 @@
+//! A network that can be broken on purpose, between a client and a server on this machine.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::port;
+
+/// A TCP proxy on the loopback. It passes everything until it is told otherwise; it ends when dropped.
+///
+/// At most 512 connections are open at once; further ones are closed as soon as they are accepted.
+#[derive(Debug)]
+pub struct Proxy {
+    port: u16,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+/// What happens to the bytes from the server to the client. Requests reach the server in each case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replies {
+    /// They arrive.
+    Pass,
+    /// All bits of every n-th byte of a connection are flipped; with 1, all bytes.
+    Corrupt(usize),
+    /// So many bytes of every connection arrive from now on, then it is cut.
+    Truncate(usize),
+    /// They are lost.
+    Swallow,
+}
+
+impl Proxy {
+    /// Listens on a free port for connections to `upstream`, such as `127.0.0.1:6379`.
+    #[must_use]
+    pub fn start(upstream: &str) -> Self {
+        let upstream = upstream.parse().expect("the upstream should be an address and a port");
+        let listener = port::listener();
+        let port = listener.local_addr().expect("a listener should have an address").port();
+        let shared = Arc::new(Shared::default());
+        let acceptor = Some(thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.accept(listener, upstream)
+        }));
+        Self { port, shared, acceptor }
+    }
+
+    /// The port to connect to.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address to connect to: `127.0.0.1:1234`.
+    #[must_use]
+    pub fn addr(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Holds everything up for so long, in each direction: a round trip takes twice as long.
+    ///
+    /// Bytes that arrive while others are held wait for these as well.
+    pub fn delay(&self, delay: Duration) {
+        self.shared.change(|state| state.delay = delay);
+    }
+
+    /// Says what happens to replies from now on, on all connections.
+    pub fn replies(&self, replies: Replies) {
+        self.shared.change(|state| {
+            state.replies = replies;
+            state.since += 1;
+        });
+    }
+
+    /// Forwards nothing on the connections that are open now, for ever, but keeps them open: nobody learns of
+    /// it. Nor are they read any more, so that a client that goes on writing gets stuck, as in a network that
+    /// lost its route. New connections work.
+    pub fn black_hole(&self) {
+        self.shared.change(|state| {
+            for connection in state.connections.values_mut() {
+                connection.black_hole = true;
+            }
+        });
+    }
+
+    /// Closes the listening socket, so that the kernel refuses new connections. Open ones go on.
+    pub fn refuse(&self) {
+        self.shared.change(|state| state.refuse = true);
+        self.wake();
+        drop(self.shared.wait_while(|state| state.listening));
+    }
+
+    /// Takes new connections again after [`refuse`](Self::refuse).
+    pub fn accept(&self) {
+        self.shared.change(|state| state.refuse = false);
+        drop(self.shared.wait_while(|state| !state.listening));
+    }
+
+    /// Closes all connections that are open now. New ones work.
+    pub fn cut(&self) {
+        self.shared.change(State::cut);
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.shared.state().connections.len()
+    }
+
+    /// How many connections there have been.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.shared.state().accepted
+    }
+
+    /// Lets the acceptor look at the state again.
+    fn wake(&self) {
+        // An error means that it does not wait for a connection just now.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.change(|state| {
+            state.end = true;
+            state.cut();
+        });
+        self.wake();
+        if let Some(acceptor) = self.acceptor.take() {
+            // It panics only if the port was taken by another while it was refused.
+            let _ = acceptor.join();
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    delay: Duration,
+    replies: Replies,
+    /// Counts the changes of `replies`.
+    since: u64,
+    refuse: bool,
+    listening: bool,
+    end: bool,
+    accepted: u64,
+    connections: HashMap<u64, Connection>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            delay: Duration::ZERO,
+            replies: Replies::Pass,
+            since: 0,
+            refuse: false,
+            listening: true,
+            end: false,
+            accepted: 0,
+            connections: HashMap::new(),
+        }
+    }
+}
+
+impl State {
+    fn cut(&mut self) {
+        self.connections.drain().for_each(|(_, connection)| connection.close());
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    client: TcpStream,
+    server: TcpStream,
+    black_hole: bool,
+}
+
+impl Connection {
+    fn close(&self) {
+        // An error means that the other end has closed it.
+        let _ = self.client.shutdown(Shutdown::Both);
+        let _ = self.server.shutdown(Shutdown::Both);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    ToServer,
+    ToClient,
+}
+
+const MOST_CONNECTIONS: usize = 512;
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_all();
+    }
+
+    fn wait_while(&self, condition: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        self.changed
+            .wait_while(self.state(), |state| condition(state))
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The main loop: accepts until the end, except while refusing.
+    fn accept(self: &Arc<Self>, listener: TcpListener, upstream: SocketAddr) {
+        let address = listener.local_addr().expect("a listener should have an address");
+        let mut listener = Some(listener);
+        let mut forwarders = Vec::new();
+        loop {
+            let accepted = listener.as_ref().map(TcpListener::accept);
+            if self.state().end {
+                break;
+            }
+            if self.state().refuse {
+                drop(accepted);
+                if let Some(listener) = listener.take() {
+                    // Not only closed: a child that is being spawned just now may still have a copy.
+                    let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
+                }
+                self.change(|state| state.listening = false);
+                if self.wait_while(|state| state.refuse && !state.end).end {
+                    break;
+                }
+                listener = Some(listen(address));
+                self.change(|state| state.listening = true);
+            } else if let Some(Ok((client, _))) = accepted {
+                forwarders.retain(|forwarder: &JoinHandle<()>| !forwarder.is_finished());
+                // An error means that the server can not be reached; the client sees its connection closed.
+                if let Ok(both) = self.connect(client, upstream) {
+                    forwarders.extend(both);
+                }
+            }
+        }
+        for forwarder in forwarders {
+            let _ = forwarder.join();
+        }
+    }
+
+    fn connect(self: &Arc<Self>, client: TcpStream, upstream: SocketAddr) -> io::Result<[JoinHandle<()>; 2]> {
+        if self.state().connections.len() >= MOST_CONNECTIONS {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        let server = TcpStream::connect_timeout(&upstream, Duration::from_secs(1))?;
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        let (from_client, to_client) = (client.try_clone()?, client.try_clone()?);
+        let (from_server, to_server) = (server.try_clone()?, server.try_clone()?);
+
+        let mut state = self.state();
+        state.accepted += 1;
+        let number = state.accepted;
+        let connection = Connection { client, server, black_hole: false };
+        if state.end {
+            connection.close();
+        }
+        state.connections.insert(number, connection);
+        drop(state);
+
+        let forward = |from, to, direction| {
+            let shared = Arc::clone(self);
+            thread::spawn(move || {
+                // An error means that one of them closed the connection, or that it was cut.
+                let _ = shared.forward(number, from, to, direction);
+                shared.change(|state| {
+                    if let Some(connection) = state.connections.remove(&number) {
+                        connection.close();
+                    }
+                });
+            })
+        };
+        Ok([
+            forward(from_client, to_server, Direction::ToServer),
+            forward(from_server, to_client, Direction::ToClient),
+        ])
+    }
+
+    fn forward(
+        &self,
+        number: u64,
+        mut from: TcpStream,
+        mut to: TcpStream,
+        direction: Direction,
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; 64 * 1024];
+        let (mut since, mut passed) = (0, 0);
+        loop {
+            let length = from.read(&mut buffer)?;
+            if length == 0 {
+                return Ok(());
+            }
+            let bytes = &mut buffer[..length];
+            let state = self.hold(number)?;
+            let replies = if direction == Direction::ToClient { state.replies } else { Replies::Pass };
+            if since != state.since {
+                (since, passed) = (state.since, 0);
+            }
+            drop(state);
+            let left = match replies {
+                Replies::Pass => usize::MAX,
+                Replies::Corrupt(every) => {
+                    let wrong = bytes
+                        .iter_mut()
+                        .enumerate()
+                        .filter(|(at, _)| (passed + at + 1).is_multiple_of(every));
+                    wrong.for_each(|(_, byte)| *byte = !*byte);
+                    usize::MAX
+                }
+                Replies::Truncate(most) => most.saturating_sub(passed),
+                Replies::Swallow => continue,
+            };
+            to.write_all(&bytes[..length.min(left)])?;
+            passed += length;
+            if length >= left {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Holds a connection up for as long as it is to be, which is for ever in a black hole.
+    fn hold(&self, number: u64) -> io::Result<MutexGuard<'_, State>> {
+        let arrived = Instant::now();
+        let mut state = self.state();
+        loop {
+            let Some(connection) = state.connections.get(&number).filter(|_| !state.end) else {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            };
+            let left = if connection.black_hole {
+                Duration::from_secs(1)
+            } else {
+                state.delay.saturating_sub(arrived.elapsed())
+            };
+            if left.is_zero() {
+                return Ok(state);
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Listens again on the port that was ours before.
+fn listen(address: SocketAddr) -> TcpListener {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        match TcpListener::bind(address) {
+            Ok(listener) => return listener,
+            Err(error) => assert!(Instant::now() < until, "{address} can not be had again: {error}"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
