@@ -2,3 +2,4 @@
 #![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion, in a helper of tests too")]
 
 mod harness;
+mod redis;

@@ -73,11 +73,16 @@ pub(super) static RELEASE: Script = Script::new(
 return redis.call('DEL', KEYS[2])",
 );
 
-/// ARGV: value, and the ttl if there is one.
+/// ARGV: value, and the ttl if there is one. In this order: a server that is full refuses only the first write.
 pub(super) static PUT: Script = Script::new(
-    r"redis.call('DEL', KEYS[2])
-if ARGV[2] then return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
-return redis.call('SET', KEYS[1], ARGV[1])",
+    r"local stored
+if ARGV[2] then
+  stored = redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+else
+  stored = redis.pcall('SET', KEYS[1], ARGV[1])
+end
+redis.call('DEL', KEYS[2])
+return stored",
 );
 
 /// ARGV: value. Answers what was there before, or nothing if the value was stored.
