@@ -1,7 +1,6 @@
 //! The Redis store against real servers, and against everything that can happen to them.
 
 use std::collections::BTreeMap;
-use std::future::Future as _;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -73,13 +72,9 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// The whole of what an error says, its sources included.
 fn everything(error: &Error) -> String {
-    let mut text = format!("{error} {error:?}");
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text += &format!(" {error} {error:?}");
-        source = error.source();
-    }
-    text
+    let first: &dyn std::error::Error = error;
+    let chain = std::iter::successors(Some(first), |error| error.source());
+    chain.map(|error| format!("{error} {error:?} ")).collect()
 }
 
 mod commands {

@@ -73,8 +73,8 @@ impl RedisConfig {
 
     /// How long one operation may take, everything included, before it is an error; 50 ms if not set.
     ///
-    /// From one millisecond to one hour. Three operations in a row that went without an answer have the
-    /// connection examined and, if need be, replaced: choose a deadline that a healthy server keeps.
+    /// From one millisecond to one hour. When it was missed, and the server says nothing for twice as long again,
+    /// the connection is replaced: choose a deadline that a healthy server keeps.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -213,6 +213,7 @@ fn describe(server: &ServerConfig) -> String {
 }
 
 fn builder(server: Config, deadline: Duration, connect_timeout: Duration) -> Builder {
+    let is_cluster = server.server.is_clustered();
     let mut builder = Builder::from_config(server);
     builder.with_config(|config| {
         config.version = RespVersion::RESP3;
@@ -233,9 +234,12 @@ fn builder(server: Config, deadline: Duration, connect_timeout: Duration) -> Bui
         {
             connection.tcp.user_timeout = Some(USER_TIMEOUT);
         }
-        // Only helps when there is little traffic: each write starts it anew. The rest is the supervisor's job.
-        connection.unresponsive =
-            UnresponsiveConfig { max_timeout: Some(2 * deadline), interval: deadline / 2 };
+        // It wakes up all the time, and overlooks silence if there is traffic, as each write starts it anew. A
+        // single server is watched by us; of a cluster only this looks at every connection by itself.
+        if is_cluster {
+            connection.unresponsive =
+                UnresponsiveConfig { max_timeout: Some(2 * deadline), interval: deadline };
+        }
         // `max_command_buffer_len` stays 0: once full, fred's counter never goes back, and nothing is flushed.
     });
     builder.set_policy(ReconnectPolicy::Exponential {
@@ -311,11 +315,17 @@ mod tests {
             "rediss://user:s3cret@localhost:x",
         ] {
             let config = RedisConfig::new(url).credentials("user", "s3cret");
-            let mut shown = format!("{config:?}");
-            if let Err(error) = config.check() {
-                shown += &format!("{error} {error:?}");
-            }
-            assert!(!shown.contains("s3cret"), "{shown}");
+            let shown = [format!("{config:?}"), format!("{:?}", config.check().err())];
+            assert!(!shown.concat().contains("s3cret"), "{shown:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "redis-tls")]
+    fn tls_is_asked_for_by_the_scheme() {
+        for url in ["rediss://localhost", "valkeys-cluster://localhost"] {
+            let settings = RedisConfig::new(url).check().unwrap();
+            assert!(settings.builder.get_config().unwrap().uses_tls());
         }
     }
 

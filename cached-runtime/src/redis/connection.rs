@@ -163,7 +163,7 @@ impl Session<'_> {
 
     fn fail(&self, unanswered: Unanswered<'_>, error: &ClientError) -> Error {
         if *error.kind() == Cause::Timeout {
-            drop(unanswered);
+            unanswered.late();
             return late();
         }
         unanswered.forget();
@@ -241,7 +241,7 @@ impl Drop for Link {
 struct Shared {
     topology: Topology,
     state: watch::Sender<State>,
-    /// How many operations in a row went without an answer.
+    /// How much speaks for the server being silent; nothing as soon as it answers.
     silent: AtomicU32,
     /// A server said that it is a replica now.
     demoted: AtomicBool,
@@ -287,8 +287,17 @@ impl Shared {
         });
     }
 
-    fn silence(&self) {
-        if self.silent.fetch_add(1, Relaxed) + 1 >= PATIENCE {
+    /// Takes note of an operation that went without an answer.
+    fn silence(&self, how: Silence) {
+        let weight = match (how, self.topology) {
+            // One is enough to ask the server whether it is still there.
+            (Silence::Deadline, Topology::Single) => PATIENCE,
+            (Silence::Deadline, Topology::Cluster) | (Silence::Dropped, Topology::Single) => 1,
+            // In a cluster nobody can be asked, so this has to be certain.
+            (Silence::Dropped, Topology::Cluster) => return,
+        };
+        // A number that wraps around was large enough long before.
+        if self.silent.fetch_add(weight, Relaxed).wrapping_add(weight) >= PATIENCE {
             self.attention.notify_one();
         }
     }
@@ -299,10 +308,25 @@ impl Shared {
     }
 }
 
-/// A command that was sent. Dropped, it counts as silence of the server.
+/// Why an operation went without an answer.
+#[derive(Debug, Clone, Copy)]
+enum Silence {
+    /// The server did not keep the deadline.
+    Deadline,
+    /// The caller did not wait that long.
+    Dropped,
+}
+
+/// A command that was sent. Whoever drops it, and be it by giving up, has not heard from the server.
 struct Unanswered<'a>(Option<&'a Shared>);
 
 impl Unanswered<'_> {
+    fn late(mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.silence(Silence::Deadline);
+        }
+    }
+
     fn answered(mut self) {
         if let Some(shared) = self.0.take() {
             shared.silent.store(0, Relaxed);
@@ -317,7 +341,7 @@ impl Unanswered<'_> {
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         if let Some(shared) = self.0 {
-            shared.silence();
+            shared.silence(Silence::Dropped);
         }
     }
 }
@@ -400,12 +424,16 @@ async fn watch_over(client: &Client, settings: &Settings, shared: &Shared) {
     }
 }
 
-/// Whether the server still answers on the connection that there is.
+/// Whether the server still answers on the connection that there is, as far as that can be found out.
 async fn answers(client: &Client, settings: &Settings, topology: Topology) -> bool {
-    if topology == Topology::Cluster || !client.is_connected() {
-        return !client.is_connected(); // A ping would go to any of them; and what is not connected is being repaired.
+    if !client.is_connected() {
+        return true; // It is being repaired already.
     }
-    let options = Options { fail_fast: true, timeout: Some(settings.deadline), ..Options::default() };
+    if topology == Topology::Cluster {
+        return false; // A ping would go to any of them.
+    }
+    let patience = (2 * settings.deadline).min(REPAIR);
+    let options = Options { fail_fast: true, timeout: Some(patience), ..Options::default() };
     let ping = CustomCommand::new_static("PING", ClusterHash::Random, false);
     client.with_options(&options).custom_raw(ping, Vec::<Value>::new()).await.is_ok()
 }
@@ -442,7 +470,7 @@ fn late() -> Error {
     Error::new(ErrorKind::Timeout, "the redis server did not answer in time")
 }
 
-/// So many operations in a row without an answer cast doubt on a connection.
+/// So many operations in a row without an answer cast doubt on a connection; see [`Shared::silence`].
 const PATIENCE: u32 = 3;
 /// How long a client may take to reconnect before it is replaced.
 const REPAIR: Duration = Duration::from_millis(500);

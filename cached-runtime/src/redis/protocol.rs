@@ -163,10 +163,10 @@ pub(super) fn error_of(answer: &Frame) -> Option<&str> {
 pub(super) fn code(message: &str) -> &str {
     let word = |text: &'_ str| text.split([' ', ':']).next().map_or(0, str::len);
     // Before 7.0: `ERR Error running script (call to f_..): @user_script:2: -OOM command not allowed ..`
-    if message.starts_with("ERR Error running script") {
-        if let Some((_, inner)) = message.rsplit_once(": -") {
-            return &inner[..word(inner)];
-        }
+    if message.starts_with("ERR Error running script")
+        && let Some((_, inner)) = message.rsplit_once(": -")
+    {
+        return &inner[..word(inner)];
     }
     &message[..word(message)]
 }
