@@ -1,5 +1,7 @@
 //! Async functions that remember their results.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 mod error;
 #[cfg(feature = "store")]
 mod key;

@@ -1,0 +1,418 @@
+//! The contract of the stores accepts one that keeps it, and names the clause that another one breaks.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cached_runtime::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store, contract};
+use cached_tests::map_store::{Entry, MapStore};
+use tokio::task::yield_now;
+use tokio::time::Instant;
+
+#[tokio::test(start_paused = true)]
+async fn a_correct_store_passes() {
+    contract::check(&MapStore::default()).await;
+}
+
+#[tokio::test]
+async fn a_correct_store_passes_in_real_time_and_again_with_what_the_first_run_left() {
+    let store = MapStore::default();
+    tokio::join!(contract::check(&store), contract::check(&store));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_with_a_clock_of_whole_seconds_passes() {
+    contract::check(&Seconds(MapStore::default())).await;
+}
+
+/// One test for each way to break the contract: the group that has the clause fails with its message, and so
+/// the whole contract fails.
+macro_rules! breaks {
+    ($($flaw:ident: $group:ident, $clause:literal;)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(non_camel_case_types, reason = "they are the names of the tests")]
+        enum Flaw { $($flaw),* }
+
+        mod a_store_fails_if {
+            use super::*;
+            $(
+                #[tokio::test(start_paused = true)]
+                #[should_panic(expected = $clause)]
+                async fn $flaw() {
+                    let whole = tokio::spawn(async { contract::check(&Broken::new(Flaw::$flaw)).await });
+                    if whole.await.is_err() {
+                        contract::$group(&Broken::new(Flaw::$flaw)).await;
+                    }
+                }
+            )*
+        }
+    };
+}
+
+breaks! {
+    get_ignores_the_order: storing, "in the order of the keys";
+    get_leaves_missing_keys_out: storing, "has to return one value or `None` for one key";
+    get_answers_once_for_a_key_asked_twice: storing, "as often as it is asked";
+    get_shows_a_lease_as_a_value: acquiring, "a key that is only leased has to have no value";
+    values_end_at_a_zero: storing, "one byte has to come back from `put`";
+    values_end_at_64_kib: storing, "a value of 100 KiB has to come back from `put`";
+    put_keeps_the_old_value: storing, "`put` has to replace the value";
+    put_keeps_the_old_ttl: expiring, "`put` without a ttl has to stay";
+    put_ignores_the_ttl: expiring, "a value that was `put` has to go when its ttl is over";
+    put_does_not_end_the_lease: filling, "a lease that `put` ended";
+    put_reads_long_ttls_as_dates: expiring, "a ttl of 60 days has to stay after `put`";
+    put_takes_ttls_below_a_second_for_none: expiring, "has to go when its ttl is over";
+    ttls_end_early: expiring, "a value has to stay until its ttl is over";
+    remove_keeps_the_value: storing, "`remove` has to remove the value";
+    remove_does_not_end_the_lease: filling, "a lease that `remove` ended";
+    remove_of_nothing_is_an_error: storing, "`remove` has to work";
+    acquire_is_not_exclusive: acquiring, "`acquire` has to give no lease while another holds it";
+    acquire_is_not_atomic: acquiring, "`acquire` has to give one lease to 64 who come at once";
+    acquire_leases_over_any_value: acquiring, "`acquire` over nothing has to give no lease on a key with a value";
+    acquire_never_leases_over_a_value: acquiring, "`acquire` over a value has to give the lease";
+    acquire_over_a_value_is_not_exclusive: acquiring, "`acquire` over a value has to give no lease while another holds it";
+    acquire_hides_the_value: acquiring, "`acquire` has to return the value that is there";
+    acquire_hides_the_value_when_busy: acquiring, "also when it gives no lease";
+    acquire_removes_the_value: acquiring, "a value has to stay readable while it is leased";
+    leases_never_end: dying, "a lease has to end when its term is over";
+    leases_end_early: dying, "a lease has to be held until its term is over";
+    fill_ignores_the_lease: filling, "`fill` has to be refused";
+    fill_ignores_the_term: dying, "a lease whose term is over";
+    fill_takes_any_lease_while_one_is_held: filling, "a lease that another holds now";
+    fill_takes_the_lease_zero: filling, "a lease that was never given";
+    fill_is_not_atomic: filling, "has to be final while `fill` is under way";
+    fill_keeps_the_lease: filling, "`fill` has to give the lease back";
+    fill_ignores_the_ttl: expiring, "a value that was filled has to go when its ttl is over";
+    fill_stores_what_it_refuses: filling, "a `fill` that is refused has to store nothing";
+    fill_ends_the_lease_when_refused: filling, "a `fill` that is refused has to end nobody's lease";
+    extend_is_always_true: extending, "`extend` has to be false";
+    extend_is_always_false: extending, "`extend` has to be true while the lease is held";
+    extend_does_nothing: extending, "a lease that was extended has to be held for another term";
+    extend_brings_the_lease_back: extending, "`extend` has to be false";
+    release_does_nothing: releasing, "a lease that was released";
+    release_ends_any_lease: releasing, "`release` of a lost lease has to end nobody else's";
+    release_of_a_lost_lease_is_an_error: releasing, "`release` has to work";
+    release_removes_the_value: releasing, "`release` has to leave a value that is there";
+    add_replaces: adding, "`add` has to return the value that is there";
+    add_returns_its_own: adding, "`add` has to return the value that is there";
+    add_is_not_atomic: adding, "`add` has to return the same value to all who come at once";
+    add_is_blocked_by_a_lease: adding, "a lease is no value";
+    added_values_expire: adding, "what was added has to stay";
+    keys_ignore_the_case: separating, "has to give the lease that nobody holds";
+    keys_are_cut: separating, "has to give the lease that nobody holds";
+    a_dropped_call_blocks_the_store: dropping, "has to come to an end";
+    an_answer_never_comes: dropping, "has to come to an end";
+}
+
+/// A store that is right but for one flaw.
+struct Broken {
+    right: MapStore,
+    flaw: Flaw,
+    /// For those flaws that get stuck.
+    stuck: AtomicBool,
+}
+
+impl fmt::Debug for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.flaw.fmt(f)
+    }
+}
+
+impl Broken {
+    fn new(flaw: Flaw) -> Self {
+        Self { right: MapStore::default(), flaw, stuck: AtomicBool::new(false) }
+    }
+
+    fn with<T>(&self, key: &Key, change: impl FnOnce(&mut Entry) -> T) -> T {
+        self.right.with(&self.key(key), change)
+    }
+
+    fn key(&self, key: &Key) -> Key {
+        let text = key.as_str();
+        match self.flaw {
+            // Two keys of one namespace differ in the digest only.
+            Flaw::keys_are_cut => Key::new(&text[..text.len() - 32], "").unwrap(),
+            Flaw::keys_ignore_the_case => {
+                Key::new(&text.rsplit_once(':').unwrap().0.to_lowercase(), "").unwrap()
+            }
+            _ => key.clone(),
+        }
+    }
+
+    fn stored(&self, value: Bytes) -> Bytes {
+        match self.flaw {
+            Flaw::values_end_at_a_zero => value.split(|byte| *byte == 0).next().unwrap().to_vec().into(),
+            Flaw::values_end_at_64_kib => value.slice(..value.len().min(64 << 10)),
+            _ => value,
+        }
+    }
+}
+
+impl Store for Broken {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        Box::pin(async move {
+            match self.flaw {
+                Flaw::a_dropped_call_blocks_the_store => {
+                    if self.stuck.swap(true, Ordering::Relaxed) {
+                        std::future::pending::<()>().await;
+                    }
+                    yield_now().await;
+                    self.stuck.store(false, Ordering::Relaxed);
+                }
+                Flaw::an_answer_never_comes => std::future::pending().await,
+                _ => {}
+            }
+            let read = |key: &Key| {
+                self.with(key, |entry| match &entry.value {
+                    None if self.flaw == Flaw::get_shows_a_lease_as_a_value && entry.lease.is_some() => {
+                        Some(Bytes::new())
+                    }
+                    value => value.clone(),
+                })
+            };
+            let mut values: Vec<_> = keys.iter().map(read).collect();
+            match self.flaw {
+                Flaw::get_ignores_the_order => values.reverse(),
+                Flaw::get_leaves_missing_keys_out => values.retain(Option::is_some),
+                Flaw::get_answers_once_for_a_key_asked_twice => {
+                    let mut seen = std::collections::HashSet::new();
+                    let mut keys = keys.iter();
+                    values.retain(|_| seen.insert(keys.next().unwrap()));
+                }
+                _ => {}
+            }
+            Ok(values)
+        })
+    }
+
+    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+        Box::pin(async move {
+            let over = match self.flaw {
+                Flaw::acquire_leases_over_any_value => Over::Value,
+                Flaw::acquire_never_leases_over_a_value => Over::Nothing,
+                _ => over,
+            };
+            let term = match self.flaw {
+                Flaw::leases_never_end => Duration::from_secs(3600),
+                Flaw::leases_end_early => term / 4,
+                _ => term,
+            };
+            let before = self.with(key, |entry| entry.clone());
+            match self.flaw {
+                Flaw::acquire_is_not_exclusive => self.with(key, |entry| entry.lease = None),
+                Flaw::acquire_over_a_value_is_not_exclusive
+                    if before.value.is_some() && over == Over::Value =>
+                {
+                    self.with(key, |entry| entry.lease = None);
+                }
+                Flaw::acquire_is_not_atomic if before.lease.is_none() => {
+                    yield_now().await;
+                    self.with(key, |entry| entry.lease = None);
+                }
+                _ => {}
+            }
+            let mut acquired = self.right.acquire(&self.key(key), term, over).await?;
+            match self.flaw {
+                Flaw::acquire_hides_the_value => acquired.value = None,
+                Flaw::acquire_hides_the_value_when_busy
+                    if acquired.lease.is_none() && before.lease.is_some() =>
+                {
+                    acquired.value = None;
+                }
+                Flaw::acquire_removes_the_value if acquired.lease.is_some() => {
+                    self.with(key, |entry| entry.value = None);
+                }
+                _ => {}
+            }
+            Ok(acquired)
+        })
+    }
+
+    fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            match self.flaw {
+                Flaw::extend_is_always_false => return Ok(false),
+                Flaw::extend_does_nothing => return Ok(self.with(key, |entry| entry.holds(*lease))),
+                Flaw::extend_brings_the_lease_back => self.with(key, |entry| {
+                    if entry.lease.is_none() {
+                        entry.lease = Some((*lease, Instant::now() + term));
+                    }
+                }),
+                _ => {}
+            }
+            let held = self.right.extend(&self.key(key), lease, term).await?;
+            Ok(held || self.flaw == Flaw::extend_is_always_true)
+        })
+    }
+
+    fn fill<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let value = self.stored(value);
+            let ttl = match self.flaw {
+                Flaw::fill_ignores_the_ttl => Duration::from_secs(3600),
+                Flaw::ttls_end_early => ttl / 4,
+                _ => ttl,
+            };
+            let held = self.with(key, |entry| match self.flaw {
+                Flaw::fill_ignores_the_lease => true,
+                Flaw::fill_ignores_the_term => {
+                    entry.holds(lease) || (entry.lease.is_none() && entry.value.is_none())
+                }
+                Flaw::fill_takes_any_lease_while_one_is_held => entry.lease.is_some(),
+                Flaw::fill_takes_the_lease_zero => lease.token() == 0 || entry.holds(lease),
+                _ => entry.holds(lease),
+            });
+            if self.flaw == Flaw::fill_is_not_atomic {
+                yield_now().await;
+            }
+            self.with(key, |entry| match self.flaw {
+                Flaw::fill_keeps_the_lease if held => {
+                    let lease = entry.lease;
+                    entry.set(value, Some(ttl));
+                    entry.lease = lease;
+                }
+                Flaw::fill_stores_what_it_refuses => entry.set(value, Some(ttl)),
+                Flaw::fill_ends_the_lease_when_refused if !held => entry.lease = None,
+                _ if held => entry.set(value, Some(ttl)),
+                _ => {}
+            });
+            Ok(held)
+        })
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            match self.flaw {
+                Flaw::release_does_nothing => return Ok(()),
+                Flaw::release_ends_any_lease => self.with(key, |entry| entry.lease = None),
+                Flaw::release_of_a_lost_lease_is_an_error if !self.with(key, |entry| entry.holds(lease)) => {
+                    return Err(Error::new(ErrorKind::Refused, "the lease was lost"));
+                }
+                Flaw::release_removes_the_value if self.with(key, |entry| entry.holds(lease)) => {
+                    self.with(key, |entry| entry.value = None);
+                }
+                _ => {}
+            }
+            self.right.release(&self.key(key), lease).await
+        })
+    }
+
+    fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let value = self.stored(value);
+            let before = self.with(key, |entry| entry.clone());
+            let ttl = match self.flaw {
+                Flaw::put_ignores_the_ttl => None,
+                Flaw::put_takes_ttls_below_a_second_for_none => ttl.filter(|ttl| ttl.as_secs() > 0),
+                Flaw::ttls_end_early => ttl.map(|ttl| ttl / 4),
+                Flaw::put_reads_long_ttls_as_dates => {
+                    ttl.map(|ttl| if ttl.as_secs() > 30 * 24 * 3600 { Duration::ZERO } else { ttl })
+                }
+                _ => ttl,
+            };
+            self.with(key, |entry| {
+                entry.set(value, ttl);
+                match self.flaw {
+                    Flaw::put_keeps_the_old_value if before.value.is_some() => entry.value = before.value,
+                    Flaw::put_keeps_the_old_ttl if before.value.is_some() => entry.expires = before.expires,
+                    Flaw::put_does_not_end_the_lease => entry.lease = before.lease,
+                    _ => {}
+                }
+            });
+            Ok(())
+        })
+    }
+
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(async move {
+            let before = self.with(key, |entry| entry.clone());
+            match self.flaw {
+                Flaw::add_replaces => self.with(key, |entry| entry.set(value.clone(), None)),
+                Flaw::add_is_not_atomic if before.value.is_none() => {
+                    yield_now().await;
+                    self.with(key, |entry| entry.set(value.clone(), None));
+                }
+                Flaw::add_is_blocked_by_a_lease if before.lease.is_some() => return Ok(Bytes::new()),
+                _ => {}
+            }
+            let there = self.right.add(&self.key(key), value.clone()).await?;
+            if self.flaw == Flaw::added_values_expire {
+                self.with(key, |entry| entry.expires = Some(Instant::now() + Duration::from_secs(1)));
+            }
+            Ok(if self.flaw == Flaw::add_returns_its_own { value } else { there })
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let before = self.with(key, |entry| entry.clone());
+            if self.flaw == Flaw::remove_of_nothing_is_an_error && before.value.is_none() {
+                return Err(Error::new(ErrorKind::Refused, "there is nothing to remove"));
+            }
+            self.right.remove(&self.key(key)).await?;
+            self.with(key, |entry| match self.flaw {
+                Flaw::remove_keeps_the_value => entry.value = before.value,
+                Flaw::remove_does_not_end_the_lease => entry.lease = before.lease,
+                _ => {}
+            });
+            Ok(())
+        })
+    }
+}
+
+/// A right store that counts time as a server with a clock of whole seconds has to.
+#[derive(Debug)]
+struct Seconds(MapStore);
+
+/// Up to whole seconds, and one more because the current second has begun already.
+fn seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_nanos().div_ceil(1_000_000_000).try_into().unwrap_or(u64::MAX))
+        .saturating_add(Duration::from_millis(999))
+}
+
+impl Store for Seconds {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        self.0.get(keys)
+    }
+
+    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+        self.0.acquire(key, seconds(term), over)
+    }
+
+    fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
+        self.0.extend(key, lease, seconds(term))
+    }
+
+    fn fill<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.0.fill(key, lease, value, seconds(ttl))
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+        self.0.release(key, lease)
+    }
+
+    fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+        self.0.put(key, value, ttl.map(seconds))
+    }
+
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+        self.0.add(key, value)
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
+        self.0.remove(key)
+    }
+}
