@@ -77,6 +77,36 @@ fn everything(error: &Error) -> String {
     chain.map(|error| format!("{error} {error:?} ")).collect()
 }
 
+mod contract {
+    use super::*;
+    use cached_runtime::contract::check;
+
+    #[tokio::test]
+    async fn is_kept_on_a_port() {
+        let server = RedisServer::start();
+        check(&patient(server.url())).await;
+    }
+
+    #[tokio::test]
+    async fn is_kept_on_a_socket_file() {
+        let server = RedisServer::start_on_socket();
+        check(&patient(server.url())).await;
+    }
+
+    #[tokio::test]
+    async fn is_kept_with_a_password_and_a_database() {
+        let server = RedisServer::start_with(&["--requirepass", "pass/w@rd"]);
+        let url = format!("redis://:pass%2Fw%40rd@{}/3", server.addr());
+        check(&patient(url)).await;
+    }
+
+    #[tokio::test]
+    async fn is_kept_by_a_cluster() {
+        let (_server, store) = cluster::start().await;
+        check(&store).await;
+    }
+}
+
 mod commands {
     use super::*;
 
@@ -686,7 +716,7 @@ mod cluster {
     use super::*;
 
     /// A cluster of one, in which keys of different slots can not be named in one command either.
-    async fn start() -> (RedisServer, Redis) {
+    pub(super) async fn start() -> (RedisServer, Redis) {
         let server =
             RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"]);
         assert_eq!(server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");

@@ -94,10 +94,11 @@ redis.call('SET', KEYS[1], ARGV[1])
 return false",
 );
 
-/// A duration as the server takes it: whole milliseconds, at least one, and no more than it can add to its clock.
+/// A duration as the server takes it: whole milliseconds, so that nothing ends early; at least one, and no more
+/// than it can add to its clock.
 pub(super) fn millis(duration: Duration) -> Value {
-    const MOST: i64 = 1 << 53;
-    let millis = i64::try_from(duration.as_millis()).unwrap_or(MOST).clamp(1, MOST);
+    const MOST: u128 = 1 << 53;
+    let millis = duration.as_nanos().div_ceil(1_000_000).clamp(1, MOST);
     Value::from(millis.to_string())
 }
 
@@ -241,7 +242,7 @@ mod tests {
         for (duration, sent) in [
             (Duration::ZERO, "1"),
             (Duration::from_nanos(1), "1"),
-            (Duration::from_micros(1999), "1"),
+            (Duration::from_micros(1001), "2"),
             (Duration::from_secs(60), "60000"),
             (Duration::MAX, "9007199254740992"),
         ] {
