@@ -22,9 +22,9 @@ fn patient(url: impl Into<String>) -> Redis {
     Redis::new(config).unwrap()
 }
 
-/// A store with the deadlines that are the default.
+/// A store that gives up soon, but not on a server that is only slow because of the other tests.
 fn brisk(url: impl Into<String>) -> Redis {
-    Redis::new(RedisConfig::new(url)).unwrap()
+    Redis::new(RedisConfig::new(url).deadline(Duration::from_millis(200))).unwrap()
 }
 
 fn key(name: impl serde::Serialize) -> Key {
@@ -74,7 +74,8 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 fn everything(error: &Error) -> String {
     let first: &dyn std::error::Error = error;
     let chain = std::iter::successors(Some(first), |error| error.source());
-    chain.map(|error| format!("{error} {error:?} ")).collect()
+    let texts: Vec<_> = chain.map(|error| format!("{error} {error:?}")).collect();
+    texts.join(" ")
 }
 
 mod contract {
@@ -360,7 +361,7 @@ mod failures {
     async fn callers_that_give_up_before_the_deadline_find_a_way_out_too() {
         let server = RedisServer::start();
         let proxy = Proxy::start(&server.addr());
-        let store = brisk(format!("redis://{}", proxy.addr()));
+        let store = patient(format!("redis://{}", proxy.addr()));
         recover(&store, Duration::ZERO).await;
         proxy.black_hole();
         let until = Instant::now() + SOON;
@@ -389,6 +390,44 @@ mod failures {
             assert!(write.unwrap().is_err());
         }
         put(&store, &key("after"), "it").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_stuck_while_writing_is_replaced() {
+        // Nothing else helps on a socket file: the kernel knows no timeout there.
+        let server = RedisServer::start_on_socket();
+        let store = Arc::new(brisk(server.url()));
+        recover(&store, Duration::ZERO).await;
+        server.stop();
+        let mut writes = JoinSet::new();
+        for number in 0..20 {
+            let store = Arc::clone(&store);
+            let value = Bytes::from(vec![b'x'; 1 << 20]);
+            writes.spawn(async move { store.put(&key(number), value, None).await });
+        }
+        while let Some(write) = writes.join_next().await {
+            assert!(write.unwrap().is_err());
+        }
+        let until = Instant::now() + SOON;
+        while !get(&store, &key(1)).await.unwrap_err().is_unreachable() {
+            assert!(Instant::now() < until, "it is still stuck");
+        }
+        server.cont();
+        recover(&store, Duration::from_millis(5)).await;
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_answered_in_full() {
+        let server = RedisServer::start();
+        let store = Arc::new(patient(server.url()));
+        let mut tasks = JoinSet::new();
+        for number in 0..5000 {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move { get(&store, &key(number)).await });
+        }
+        while let Some(answer) = tasks.join_next().await {
+            assert_eq!(answer.unwrap().unwrap(), None);
+        }
     }
 
     #[tokio::test]
@@ -486,6 +525,7 @@ mod failures {
         let server = RedisServer::start();
         for number in 0..5 {
             let store = brisk(server.url());
+            recover(&store, Duration::ZERO).await;
             let lease = store.acquire(&key(number), MINUTE, Over::Nothing).await.unwrap().lease.unwrap();
             server.stop();
             let started = Instant::now();

@@ -22,7 +22,9 @@ use crate::{Error, ErrorKind, Result};
 /// let config = RedisConfig::new("redis://cache.internal:6379/2")
 ///     .credentials("shop", "correct horse")
 ///     .prefix("shop:")
-///     .deadline(Duration::from_millis(20));
+///     .deadline(Duration::from_millis(20))
+///     .connect_timeout(Duration::from_millis(100))
+///     .max_in_flight(1000);
 /// assert!(!format!("{config:?}").contains("horse"));
 /// ```
 #[derive(Clone)]
