@@ -1,0 +1,806 @@
+//! The Redis store against real servers, and against everything that can happen to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cached_runtime::{Error, ErrorKind, Key, Over, Redis, RedisConfig, Result, Store};
+use cached_tests::proxy::{Proxy, Replies};
+use cached_tests::server::RedisServer;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{sleep, timeout};
+
+/// For what has to happen "soon", on a machine that is busy with other tests.
+const SOON: Duration = Duration::from_secs(5);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A store that is not in a hurry: what fails then, fails for a reason.
+fn patient(url: impl Into<String>) -> Redis {
+    let config = RedisConfig::new(url).deadline(SOON).connect_timeout(SOON);
+    Redis::new(config).unwrap()
+}
+
+/// A store that gives up soon, but not on a server that is only slow because of the other tests.
+fn brisk(url: impl Into<String>) -> Redis {
+    Redis::new(RedisConfig::new(url).deadline(Duration::from_millis(200))).unwrap()
+}
+
+fn key(name: impl serde::Serialize) -> Key {
+    Key::new("tests", &name).unwrap()
+}
+
+/// Where the value of a key lies on the server.
+fn place(key: &Key) -> String {
+    format!("cached:{{{key}}}")
+}
+
+async fn get(store: &Redis, key: &Key) -> Result<Option<Bytes>> {
+    let mut values = store.get(std::slice::from_ref(key)).await?;
+    Ok(values.remove(0))
+}
+
+async fn put(store: &Redis, key: &Key, value: &'static str) -> Result<()> {
+    store.put(key, value.into(), Some(MINUTE)).await
+}
+
+/// Uses the store until it works again, and returns the errors on the way.
+async fn recover(store: &Redis, pause: Duration) -> Vec<Error> {
+    let until = Instant::now() + SOON;
+    let mut errors = Vec::new();
+    loop {
+        let started = Instant::now();
+        match get(store, &key("recovery")).await {
+            Ok(_) => return errors,
+            Err(error) => errors.push(error),
+        }
+        assert!(started.elapsed() < Duration::from_secs(1), "one call took {:?}", started.elapsed());
+        assert!(Instant::now() < until, "still not back: {:?}", errors.last());
+        sleep(pause).await;
+    }
+}
+
+/// Waits for what is not announced.
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < until, "not in time: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The whole of what an error says, its sources included.
+fn everything(error: &Error) -> String {
+    let first: &dyn std::error::Error = error;
+    let chain = std::iter::successors(Some(first), |error| error.source());
+    let texts: Vec<_> = chain.map(|error| format!("{error} {error:?}")).collect();
+    texts.join(" ")
+}
+
+mod contract {
+    use super::*;
+    use cached_runtime::contract::check;
+
+    #[tokio::test]
+    async fn is_kept_on_a_port() {
+        let server = RedisServer::start();
+        check(&patient(server.url())).await;
+    }
+
+    #[tokio::test]
+    async fn is_kept_on_a_socket_file() {
+        let server = RedisServer::start_on_socket();
+        check(&patient(server.url())).await;
+    }
+
+    #[tokio::test]
+    async fn is_kept_with_a_password_and_a_database() {
+        let server = RedisServer::start_with(&["--requirepass", "pass/w@rd"]);
+        let url = format!("redis://:pass%2Fw%40rd@{}/3", server.addr());
+        check(&patient(url)).await;
+    }
+
+    #[tokio::test]
+    async fn is_kept_by_a_cluster() {
+        let (_server, store) = cluster::start().await;
+        check(&store).await;
+    }
+}
+
+mod commands {
+    use super::*;
+
+    /// How often each command was executed.
+    fn statistics(server: &RedisServer) -> BTreeMap<String, u64> {
+        let text = server.command(&["INFO", "commandstats"]);
+        let line = |line: &str| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+        };
+        text.lines().filter_map(line).filter(|(name, _)| name != "info").collect()
+    }
+
+    /// The commands that the server executed for this.
+    async fn sent(server: &RedisServer, work: impl AsyncFnOnce()) -> Vec<(String, u64)> {
+        let before = statistics(server);
+        work().await;
+        let after = statistics(server).into_iter();
+        let new = after.map(|(name, count)| (count - before.get(&name).unwrap_or(&0), name));
+        new.filter(|(count, _)| *count > 0).map(|(count, name)| (name, count)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_read_is_one_command_however_many_keys() {
+        let server = RedisServer::start();
+        let store = patient(server.url());
+        put(&store, &key(1), "one").await.unwrap();
+
+        let one = sent(&server, async || assert_eq!(get(&store, &key(1)).await.unwrap(), Some("one".into())));
+        assert_eq!(one.await, [("get".to_owned(), 1)]);
+
+        let keys = [key(2), key(1), key(3)];
+        let many = sent(&server, async || {
+            assert_eq!(store.get(&keys).await.unwrap(), [None, Some("one".into()), None]);
+        });
+        assert_eq!(many.await, [("mget".to_owned(), 1)]);
+
+        let none = sent(&server, async || assert_eq!(store.get(&[]).await.unwrap(), []));
+        assert_eq!(none.await, []);
+    }
+
+    #[tokio::test]
+    async fn a_script_is_sent_once_and_again_after_it_was_forgotten() {
+        let server = RedisServer::start();
+        let store = patient(server.url());
+        for round in 1..=3 {
+            for number in 0..5 {
+                let key = key((round, number));
+                let lease = store.acquire(&key, MINUTE, Over::Nothing).await.unwrap().lease.unwrap();
+                assert!(store.extend(&key, &lease, MINUTE).await.unwrap());
+                assert!(store.fill(&key, lease, "value".into(), MINUTE).await.unwrap());
+                let lease = store.acquire(&key, MINUTE, Over::Value).await.unwrap().lease.unwrap();
+                store.release(&key, lease).await.unwrap();
+                assert_eq!(store.add(&key, "other".into()).await.unwrap(), "value");
+                put(&store, &key, "third").await.unwrap();
+            }
+            assert_eq!(server.calls("eval"), 6 * round);
+            assert_eq!(server.command(&["SCRIPT", "FLUSH"]), "OK");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_and_its_lease_lie_where_the_documentation_says() {
+        let server = RedisServer::start();
+        let store = Redis::new(RedisConfig::new(server.url()).prefix("p:").deadline(SOON)).unwrap();
+        let (key, value) = (key(1), format!("p:{{{}}}", key(1)));
+        let lease = format!("{value}:l");
+        let remaining = |name: &str| server.command(&["PTTL", name]).parse::<i64>().unwrap();
+
+        let held = store.acquire(&key, Duration::from_secs(10), Over::Nothing).await.unwrap().lease.unwrap();
+        assert!((1..=10_000).contains(&remaining(&lease)));
+        assert!(store.extend(&key, &held, MINUTE).await.unwrap());
+        assert!((10_001..=60_000).contains(&remaining(&lease)));
+        assert!(store.fill(&key, held, "v".into(), MINUTE).await.unwrap());
+        assert_eq!(server.command(&["GET", &value]), "v");
+        assert!((1..=60_000).contains(&remaining(&value)));
+        assert_eq!(remaining(&lease), -2);
+
+        store.put(&key, "v".into(), None).await.unwrap();
+        assert_eq!(remaining(&value), -1);
+        store.remove(&key).await.unwrap();
+        assert_eq!(server.command(&["DBSIZE"]), "0");
+        assert_eq!(store.add(&key, "a".into()).await.unwrap(), "a");
+        assert_eq!(remaining(&value), -1);
+    }
+
+    #[tokio::test]
+    async fn the_longest_and_the_shortest_lifetimes_are_taken() {
+        let server = RedisServer::start();
+        let store = patient(server.url());
+        let lease = store.acquire(&key(1), Duration::MAX, Over::Nothing).await.unwrap().lease.unwrap();
+        assert!(store.extend(&key(1), &lease, Duration::MAX).await.unwrap());
+        assert!(store.fill(&key(1), lease, "v".into(), Duration::MAX).await.unwrap());
+        store.put(&key(2), "v".into(), Some(Duration::MAX)).await.unwrap();
+        assert_eq!(store.get(&[key(1), key(2)]).await.unwrap(), [Some("v".into()), Some("v".into())]);
+
+        store.put(&key(3), "v".into(), Some(Duration::ZERO)).await.unwrap();
+        let lease = store.acquire(&key(4), Duration::ZERO, Over::Nothing).await.unwrap().lease.unwrap();
+        eventually("both are over", || server.command(&["DBSIZE"]) == "2").await;
+        assert!(!store.extend(&key(4), &lease, MINUTE).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn any_bytes_come_back_as_they_are() {
+        let server = RedisServer::start();
+        let store = patient(server.url());
+        let large = Bytes::from(vec![7; 3 << 20]);
+        let values: [&[u8]; 8] =
+            [b"", b"OK", b"QUEUED", b"nil", b"0", b"-ERR no", b"\0\xff\r\n$5\r\n", &large];
+        let keys: Vec<Key> = (0..values.len()).map(key).collect();
+        for (key, value) in keys.iter().zip(values) {
+            store.put(key, Bytes::copy_from_slice(value), Some(MINUTE)).await.unwrap();
+            assert_eq!(get(&store, key).await.unwrap().unwrap(), value);
+            assert_eq!(store.add(key, "x".into()).await.unwrap(), value);
+            let acquired = store.acquire(key, MINUTE, Over::Value).await.unwrap();
+            assert_eq!(acquired.value.unwrap(), value);
+            assert!(acquired.lease.is_some());
+        }
+        let all = store.get(&keys).await.unwrap();
+        assert!(all.iter().map(|value| value.as_deref().unwrap()).eq(values));
+    }
+
+    #[tokio::test]
+    async fn a_foreign_value_is_a_miss_and_can_be_replaced() {
+        let server = RedisServer::start();
+        let store = patient(server.url());
+        let foreign = |name: &str| {
+            let key = key(name);
+            assert!(!server.command(&["DEL", &place(&key)]).starts_with('-'));
+            assert_eq!(server.command(&["RPUSH", &place(&key), "theirs"]), "1");
+            key
+        };
+
+        let key = foreign("a");
+        assert_eq!(get(&store, &key).await.unwrap(), None);
+        assert_eq!(store.get(&[key.clone(), key.clone()]).await.unwrap(), [None, None]);
+        for over in [Over::Nothing, Over::Value] {
+            let key = foreign("a");
+            let acquired = store.acquire(&key, MINUTE, over).await.unwrap();
+            assert_eq!(acquired.value, None);
+            assert!(store.fill(&key, acquired.lease.unwrap(), "ours".into(), MINUTE).await.unwrap());
+            assert_eq!(get(&store, &key).await.unwrap(), Some("ours".into()));
+        }
+
+        let key = foreign("b");
+        assert_eq!(store.add(&key, "ours".into()).await.unwrap(), "ours");
+        assert_eq!(get(&store, &key).await.unwrap(), Some("ours".into()));
+
+        let key = foreign("c");
+        put(&store, &key, "ours").await.unwrap();
+        assert_eq!(get(&store, &key).await.unwrap(), Some("ours".into()));
+
+        let key = foreign("d");
+        store.remove(&key).await.unwrap();
+        assert_eq!(server.command(&["EXISTS", &place(&key)]), "0");
+    }
+
+    #[tokio::test]
+    async fn more_operations_than_allowed_wait_for_their_turn() {
+        let server = RedisServer::start();
+        let config = RedisConfig::new(server.url()).deadline(SOON).max_in_flight(2);
+        let store = Arc::new(Redis::new(config).unwrap());
+        let mut tasks = JoinSet::new();
+        for number in 0..500 {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move { get(&store, &key(number)).await });
+        }
+        while let Some(answer) = tasks.join_next().await {
+            assert_eq!(answer.unwrap().unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_too_large_is_not_sent() {
+        let server = RedisServer::start();
+        let store = patient(server.url());
+        let value = Bytes::from(vec![0; (512 << 20) + 1]);
+        let error = store.put(&key(1), value.clone(), None).await.unwrap_err();
+        assert!(error.is_too_large());
+        assert!(store.add(&key(1), value).await.unwrap_err().is_too_large());
+        assert_eq!(get(&store, &key(1)).await.unwrap(), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_dropped_call_leaves_no_answer_for_another() {
+        let server = RedisServer::start();
+        let store = Arc::new(patient(server.url()));
+        for number in 0..100 {
+            store.put(&key(number), number.to_string().into(), None).await.unwrap();
+        }
+        let mut tasks = JoinSet::new();
+        for task in 0..8_u64 {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move {
+                let (mut random, mut answered, mut dropped) = (task + 1, 0, 0);
+                for _ in 0..1000 {
+                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    let number = (random >> 33) % 100;
+                    let patience = Duration::from_micros((random >> 40) % 600);
+                    let keys = [key(number)];
+                    let work = store.get(&keys);
+                    // The clock of tokio counts milliseconds: give up after so much time, however often polled.
+                    let started = Instant::now();
+                    let mut work = work;
+                    let answer = std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
+                        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                        Poll::Pending if started.elapsed() > patience => Poll::Ready(None),
+                        Poll::Pending => {
+                            cx.waker().wake_by_ref();
+                            Poll::Pending
+                        }
+                    });
+                    match answer.await {
+                        Some(values) => {
+                            assert_eq!(values.unwrap(), [Some(Bytes::from(number.to_string()))]);
+                            answered += 1;
+                        }
+                        None => dropped += 1,
+                    }
+                }
+                (answered, dropped)
+            });
+        }
+        let (mut answered, mut dropped) = (0, 0);
+        while let Some(counts) = tasks.join_next().await {
+            let counts = counts.unwrap();
+            (answered, dropped) = (answered + counts.0, dropped + counts.1);
+        }
+        assert!(answered > 100 && dropped > 100, "{answered} answered, {dropped} dropped: not a test");
+        assert_eq!(get(&store, &key(7)).await.unwrap(), Some("7".into()));
+    }
+}
+
+mod failures {
+    use super::*;
+
+    #[tokio::test]
+    async fn steady_traffic_into_a_black_hole_finds_a_way_out() {
+        let server = RedisServer::start();
+        let proxy = Proxy::start(&server.addr());
+        let store = brisk(format!("redis://{}", proxy.addr()));
+        recover(&store, Duration::ZERO).await;
+        for _ in 0..3 {
+            proxy.black_hole();
+            let errors = recover(&store, Duration::from_millis(5)).await;
+            assert!(!errors.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn callers_that_give_up_before_the_deadline_find_a_way_out_too() {
+        let server = RedisServer::start();
+        let proxy = Proxy::start(&server.addr());
+        let store = patient(format!("redis://{}", proxy.addr()));
+        recover(&store, Duration::ZERO).await;
+        proxy.black_hole();
+        let until = Instant::now() + SOON;
+        while !matches!(timeout(Duration::from_millis(10), get(&store, &key(1))).await, Ok(Ok(_))) {
+            assert!(Instant::now() < until, "nobody noticed");
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn large_values_into_a_black_hole_find_a_way_out() {
+        let server = RedisServer::start();
+        let proxy = Proxy::start(&server.addr());
+        let store = Arc::new(brisk(format!("redis://{}", proxy.addr())));
+        recover(&store, Duration::ZERO).await;
+        proxy.black_hole();
+        let mut writes = JoinSet::new();
+        for number in 0..50 {
+            let store = Arc::clone(&store);
+            let value = Bytes::from(vec![b'x'; 1 << 20]);
+            writes.spawn(async move { store.put(&key(number), value, None).await });
+        }
+        yield_now().await;
+        assert!(!recover(&store, Duration::from_millis(5)).await.is_empty());
+        while let Some(write) = writes.join_next().await {
+            assert!(write.unwrap().is_err());
+        }
+        put(&store, &key("after"), "it").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_stuck_while_writing_is_replaced() {
+        // Nothing else helps on a socket file: the kernel knows no timeout there.
+        let server = RedisServer::start_on_socket();
+        let store = Arc::new(brisk(server.url()));
+        recover(&store, Duration::ZERO).await;
+        server.stop();
+        let mut writes = JoinSet::new();
+        for number in 0..20 {
+            let store = Arc::clone(&store);
+            let value = Bytes::from(vec![b'x'; 1 << 20]);
+            writes.spawn(async move { store.put(&key(number), value, None).await });
+        }
+        while let Some(write) = writes.join_next().await {
+            assert!(write.unwrap().is_err());
+        }
+        let until = Instant::now() + SOON;
+        while !get(&store, &key(1)).await.unwrap_err().is_unreachable() {
+            assert!(Instant::now() < until, "it is still stuck");
+        }
+        server.cont();
+        recover(&store, Duration::from_millis(5)).await;
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_answered_in_full() {
+        let server = RedisServer::start();
+        let store = Arc::new(patient(server.url()));
+        let mut tasks = JoinSet::new();
+        for number in 0..5000 {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move { get(&store, &key(number)).await });
+        }
+        while let Some(answer) = tasks.join_next().await {
+            assert_eq!(answer.unwrap().unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_burst_while_the_server_is_down_leaves_no_trace() {
+        let mut server = RedisServer::start();
+        let store = Arc::new(brisk(server.url()));
+        for _ in 0..2 {
+            recover(&store, Duration::ZERO).await;
+            server.kill();
+            let mut tasks = JoinSet::new();
+            for number in 0..2000 {
+                let store = Arc::clone(&store);
+                tasks.spawn(async move { get(&store, &key(number)).await });
+            }
+            while let Some(answer) = tasks.join_next().await {
+                let kind = answer.unwrap().unwrap_err().kind();
+                assert!(matches!(kind, ErrorKind::Unreachable | ErrorKind::Timeout), "{kind:?}");
+            }
+            server.restart();
+            recover(&store, Duration::from_millis(5)).await;
+            for number in 0..50 {
+                assert!(get(&store, &key(number)).await.is_ok());
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_server_a_call_fails_at_once() {
+        let mut server = RedisServer::start();
+        let store = brisk(server.url());
+        recover(&store, Duration::ZERO).await;
+        server.kill();
+        let until = Instant::now() + SOON;
+        while get(&store, &key(1)).await.is_ok_and(|_| Instant::now() < until) {}
+        sleep(Duration::from_millis(50)).await;
+        let started = Instant::now();
+        for _ in 0..1000 {
+            assert!(get(&store, &key(1)).await.unwrap_err().is_unreachable());
+            yield_now().await;
+        }
+        assert!(started.elapsed() < Duration::from_secs(1), "1000 calls took {:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_appears_later_is_found() {
+        let mut server = RedisServer::start();
+        server.kill();
+        let store = brisk(server.url());
+        let error = get(&store, &key(1)).await.unwrap_err();
+        assert!(error.is_unreachable(), "{error:?}");
+        server.restart();
+        assert!(recover(&store, Duration::from_millis(5)).await.iter().all(Error::is_unreachable));
+    }
+
+    #[tokio::test]
+    async fn the_first_call_of_a_program_is_a_hit() {
+        let server = RedisServer::start();
+        put(&patient(server.url()), &key(1), "there").await.unwrap();
+        // Twenty at once: none of them may find that there is no connection yet.
+        let store = Arc::new(patient(server.url()));
+        let mut tasks = JoinSet::new();
+        for _ in 0..20 {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move { get(&store, &key(1)).await });
+        }
+        while let Some(answer) = tasks.join_next().await {
+            assert_eq!(answer.unwrap().unwrap(), Some("there".into()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stopped_server_costs_one_deadline_and_is_found_again() {
+        let server = RedisServer::start();
+        let store = brisk(server.url());
+        put(&store, &key("loads the script"), "v").await.unwrap();
+        for _ in 0..2 {
+            recover(&store, Duration::ZERO).await;
+            server.stop();
+            let started = Instant::now();
+            let error = get(&store, &key(1)).await.unwrap_err();
+            assert!(error.is_timeout(), "{error:?}");
+            assert!(started.elapsed() < Duration::from_secs(1), "it took {:?}", started.elapsed());
+            let noticed = Instant::now() + SOON;
+            while !get(&store, &key(1)).await.unwrap_err().is_unreachable() {
+                assert!(Instant::now() < noticed, "it goes on waiting");
+            }
+            server.cont();
+            recover(&store, Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn scripts_keep_the_deadline() {
+        let server = RedisServer::start();
+        for number in 0..5 {
+            let store = brisk(server.url());
+            recover(&store, Duration::ZERO).await;
+            let lease = store.acquire(&key(number), MINUTE, Over::Nothing).await.unwrap().lease.unwrap();
+            server.stop();
+            let started = Instant::now();
+            let error = match number {
+                0 => store.acquire(&key(9), MINUTE, Over::Nothing).await.unwrap_err(),
+                1 => store.extend(&key(number), &lease, MINUTE).await.unwrap_err(),
+                2 => store.fill(&key(number), lease, "v".into(), MINUTE).await.unwrap_err(),
+                3 => store.release(&key(number), lease).await.unwrap_err(),
+                _ => store.remove(&key(number)).await.unwrap_err(),
+            };
+            server.cont();
+            assert!(error.is_timeout(), "{error:?}");
+            assert!(started.elapsed() < Duration::from_secs(1), "it took {:?}", started.elapsed());
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_server_killed_under_traffic_comes_back() {
+        let mut server = RedisServer::start();
+        let store = Arc::new(brisk(server.url()));
+        recover(&store, Duration::ZERO).await;
+        let mut tasks = JoinSet::new();
+        let end = Instant::now() + Duration::from_millis(1500);
+        for number in 0..20 {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move {
+                let mut longest = Duration::ZERO;
+                while Instant::now() < end {
+                    let started = Instant::now();
+                    let _ = get(&store, &key(number)).await;
+                    longest = longest.max(started.elapsed());
+                    sleep(Duration::from_millis(1)).await;
+                }
+                longest
+            });
+        }
+        for _ in 0..3 {
+            sleep(Duration::from_millis(100)).await;
+            tokio::task::block_in_place(|| server.kill());
+            sleep(Duration::from_millis(100)).await;
+            tokio::task::block_in_place(|| server.restart());
+        }
+        while let Some(longest) = tasks.join_next().await {
+            assert!(longest.unwrap() < Duration::from_secs(1));
+        }
+        recover(&store, Duration::from_millis(5)).await;
+        put(&store, &key(1), "v").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn garbage_is_an_error_and_passes() {
+        let server = RedisServer::start();
+        let proxy = Proxy::start(&server.addr());
+        let store = brisk(format!("redis://{}", proxy.addr()));
+        for replies in [Replies::Corrupt(1), Replies::Truncate(2), Replies::Swallow, Replies::Corrupt(2)] {
+            recover(&store, Duration::from_millis(5)).await;
+            proxy.replies(replies);
+            for number in 0..20 {
+                assert!(get(&store, &key(number)).await.is_err());
+            }
+            proxy.replies(Replies::Pass);
+        }
+        recover(&store, Duration::from_millis(5)).await;
+    }
+
+    #[tokio::test]
+    async fn something_else_than_redis_is_reported_and_not_waited_for() {
+        let other = cached_tests::server::MemcachedServer::start();
+        let store = brisk(format!("redis://{}", other.addr()));
+        let error = get(&store, &key(1)).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Unreachable), "{error:?}");
+        let started = Instant::now();
+        for _ in 0..100 {
+            get(&store, &key(1)).await.unwrap_err();
+        }
+        assert!(started.elapsed() < Duration::from_secs(1));
+    }
+}
+
+mod refusals {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_replica_refuses_to_be_written() {
+        let primary = RedisServer::start();
+        let port = primary.port().to_string();
+        let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
+        let refused = |result: Result<()>| {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+        };
+        let store = || patient(replica.url());
+        refused(store().put(&key(1), "v".into(), None).await);
+        refused(store().acquire(&key(1), MINUTE, Over::Nothing).await.map(drop));
+        refused(store().add(&key(1), "v".into()).await.map(drop));
+        refused(store().remove(&key(1)).await);
+        assert_eq!(get(&store(), &key(1)).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_primary_that_became_a_replica_is_looked_up_again() {
+        let server = RedisServer::start();
+        let proxy = Proxy::start(&server.addr());
+        let store = patient(format!("redis://{}", proxy.addr()));
+        put(&store, &key(1), "v").await.unwrap();
+        assert_eq!(proxy.accepted(), 1);
+        assert_eq!(server.command(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
+        assert_eq!(put(&store, &key(1), "v").await.unwrap_err().kind(), ErrorKind::Refused);
+        eventually("it connects again", || proxy.accepted() == 2).await;
+        assert_eq!(server.command(&["REPLICAOF", "NO", "ONE"]), "OK");
+        recover(&store, Duration::from_millis(5)).await;
+        put(&store, &key(1), "v").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_server_refuses_and_keeps_no_lease_over_it() {
+        let server = RedisServer::start();
+        let store = patient(server.url());
+        let lease = store.acquire(&key(1), MINUTE, Over::Nothing).await.unwrap().lease.unwrap();
+        assert_eq!(server.command(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+        let refused = |error: Error| assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+        refused(store.fill(&key(1), lease, "v".into(), MINUTE).await.unwrap_err());
+        refused(store.put(&key(2), "v".into(), None).await.unwrap_err());
+        refused(store.add(&key(2), "v".into()).await.unwrap_err());
+        refused(store.acquire(&key(2), MINUTE, Over::Nothing).await.unwrap_err());
+        store.remove(&key(1)).await.unwrap();
+        assert_eq!(get(&store, &key(1)).await.unwrap(), None);
+        assert_eq!(server.command(&["DBSIZE"]), "0");
+        assert_eq!(server.command(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+        put(&store, &key(1), "v").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn wrong_credentials_are_refused_without_being_told() {
+        let server = RedisServer::start_with(&["--requirepass", "r1ght"]);
+        let none = format!("redis://{}", server.addr());
+        let wrong = format!("redis://user:s3cret@{}", server.addr());
+        for config in [
+            RedisConfig::new(&wrong),
+            RedisConfig::new(&none),
+            RedisConfig::new(&none).credentials("", "s3cret"),
+            RedisConfig::new(server.url()).credentials("nobody", "s3cret"),
+        ] {
+            let store = Redis::new(config.deadline(SOON)).unwrap();
+            for _ in 0..20 {
+                let error = get(&store, &key(1)).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+                assert!(!(everything(&error) + &format!("{store:?}")).contains("s3cret"));
+            }
+        }
+        let config = RedisConfig::new(none).credentials("", "r1ght").deadline(SOON);
+        assert_eq!(get(&Redis::new(config).unwrap(), &key(1)).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_user_without_permission_is_refused() {
+        let server = RedisServer::start();
+        assert_eq!(server.command(&["ACL", "SETUSER", "reader", "on", ">pw", "~*", "+get", "+hello"]), "OK");
+        let config = RedisConfig::new(server.url()).credentials("reader", "pw").deadline(SOON);
+        let store = Redis::new(config).unwrap();
+        assert_eq!(get(&store, &key(1)).await.unwrap(), None);
+        let error = put(&store, &key(1), "v").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+    }
+}
+
+mod runtimes {
+    use super::*;
+    use tokio::runtime::{Builder, Runtime};
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn a_store_outlives_the_runtimes_that_use_it() {
+        let server = RedisServer::start();
+        let store = patient(server.url());
+        for _ in 0..3 {
+            runtime().block_on(async {
+                put(&store, &key(1), "v").await.unwrap();
+                assert_eq!(get(&store, &key(1)).await.unwrap(), Some("v".into()));
+            });
+        }
+        let before = server.command(&["CLIENT", "LIST"]).lines().count();
+        assert!(before <= 2, "the connections of runtimes that are gone are closed");
+    }
+
+    #[test]
+    fn a_runtime_that_is_not_being_run_holds_nobody_up() {
+        let server = RedisServer::start();
+        let store = patient(server.url());
+        let (first, second) = (runtime(), runtime());
+        for _ in 0..3 {
+            first.block_on(async { put(&store, &key(1), "v").await.unwrap() });
+            second.block_on(async { assert_eq!(get(&store, &key(1)).await.unwrap(), Some("v".into())) });
+        }
+        drop(first);
+        second.block_on(async { assert_eq!(get(&store, &key(1)).await.unwrap(), Some("v".into())) });
+    }
+
+    #[test]
+    fn outside_of_a_runtime_there_is_an_error_and_no_panic() {
+        let store = brisk("redis://127.0.0.1:1");
+        let keys = [key(1)];
+        let Poll::Ready(answer) = store.get(&keys).as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        else {
+            panic!("it waits");
+        };
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_store_closes_its_connection() {
+        let server = RedisServer::start();
+        let proxy = Proxy::start(&server.addr());
+        let store = patient(format!("redis://{}", proxy.addr()));
+        put(&store, &key(1), "v").await.unwrap();
+        assert_eq!(proxy.open(), 1);
+        drop(store);
+        eventually("the connection is closed", || proxy.open() == 0).await;
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(proxy.accepted(), 1, "and stays so");
+    }
+}
+
+mod cluster {
+    use super::*;
+
+    /// A cluster of one, in which keys of different slots can not be named in one command either.
+    pub(super) async fn start() -> (RedisServer, Redis) {
+        let server =
+            RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"]);
+        assert_eq!(server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+        eventually("the cluster is up", || server.command(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+            .await;
+        let store = patient(format!("redis-cluster://{}", server.addr()));
+        (server, store)
+    }
+
+    #[tokio::test]
+    async fn keys_of_many_slots_are_read_in_one_go() {
+        let (server, store) = start().await;
+        let keys: Vec<Key> = (0..50).map(key).collect();
+        for (number, key) in keys.iter().enumerate().skip(1) {
+            store.put(key, number.to_string().into(), Some(MINUTE)).await.unwrap();
+        }
+        assert_eq!(server.command(&["RPUSH", &place(&keys[0]), "theirs"]), "1");
+        let values = store.get(&keys).await.unwrap();
+        assert_eq!(values[0], None);
+        for (number, value) in values.iter().enumerate().skip(1) {
+            assert_eq!(value.as_deref(), Some(number.to_string().as_bytes()));
+        }
+        assert_eq!(get(&store, &keys[7]).await.unwrap(), Some("7".into()));
+    }
+
+    #[tokio::test]
+    async fn several_keys_keep_one_deadline() {
+        let (server, _) = start().await;
+        let store = brisk(format!("redis-cluster://{}", server.addr()));
+        recover(&store, Duration::from_millis(5)).await;
+        server.stop();
+        let keys: Vec<Key> = (0..5).map(key).collect();
+        let started = Instant::now();
+        assert!(store.get(&keys).await.unwrap_err().is_timeout());
+        assert!(started.elapsed() < Duration::from_secs(1));
+        server.cont();
+        recover(&store, Duration::from_millis(5)).await;
+    }
+
+    #[tokio::test]
+    async fn a_single_server_is_not_taken_for_a_cluster() {
+        let server = RedisServer::start();
+        let store = patient(format!("redis-cluster://{}", server.addr()));
+        let error = get(&store, &key(1)).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Config | ErrorKind::Refused), "{error:?}");
+    }
+}
