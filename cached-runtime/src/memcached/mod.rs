@@ -1,5 +1,2 @@
 //! Memcached.
-#[derive(Debug)]
-pub struct Memcached;
-#[derive(Debug)]
-pub struct MemcachedConfig;
+#[derive(Debug)] pub struct Memcached; #[derive(Debug)] pub struct MemcachedConfig;

@@ -1,5 +1,2 @@
 //! Redis and Valkey.
-#[derive(Debug)]
-pub struct Redis;
-#[derive(Debug)]
-pub struct RedisConfig;
+#[derive(Debug)] pub struct Redis; #[derive(Debug)] pub struct RedisConfig;
