@@ -59,7 +59,12 @@ fn beside_a_function(memo: &Memo) -> TokenStream {
 
     let wrapper = wrapper(memo, &quote!(#name::__at #at_turbofish), &quote!(#name::uncached #turbofish));
     let uncached = uncached(memo, &format_ident!("uncached"));
-    let refresh = refresh(memo, &format_ident!("refresh"), &quote!(Self::__at #at_turbofish), &quote!(Self::uncached #turbofish));
+    let refresh = refresh(
+        memo,
+        &format_ident!("refresh"),
+        &quote!(Self::__at #at_turbofish),
+        &quote!(Self::uncached #turbofish),
+    );
     let at = at(memo, &format_ident!("__at"), &quote!(Self::clear #turbofish));
     let put_generics = with_params(&memo.item.sig.generics, &[quote!(#value_type)]);
     let (put_generics, _, _) = put_generics.split_for_impl();
@@ -137,9 +142,15 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
     let (key, key_params) = (key(memo), key_params(memo));
 
-    let wrapper = wrapper(memo, &quote!(Self::#at_name #at_turbofish), &quote!(Self::#uncached_name #turbofish));
+    let wrapper =
+        wrapper(memo, &quote!(Self::#at_name #at_turbofish), &quote!(Self::#uncached_name #turbofish));
     let uncached = uncached(memo, &uncached_name);
-    let refresh = refresh(memo, &refresh_name, &quote!(Self::#at_name #at_turbofish), &quote!(Self::#uncached_name #turbofish));
+    let refresh = refresh(
+        memo,
+        &refresh_name,
+        &quote!(Self::#at_name #at_turbofish),
+        &quote!(Self::#uncached_name #turbofish),
+    );
     let at = at(memo, &at_name, &quote!(Self::#cache_name #turbofish));
 
     let lifetime = Lifetime::new("'__key", Span::mixed_site());
@@ -153,7 +164,8 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
         ([name], [ty]) => (quote!(#name), quote!(#ty)),
         _ => (quote!((#(#names),*)), quote!((#(#types),*))),
     };
-    let receiver = memo.key.uses_self.then(|| memo.item.receiver.as_ref().map(|receiver| &receiver.arg)).flatten();
+    let receiver =
+        memo.key.uses_self.then(|| memo.item.receiver.as_ref().map(|receiver| &receiver.arg)).flatten();
     let receiver = receiver.into_iter();
     let verb = ours("verb");
     let doc = format!("What has been remembered of [`{name}`](Self::{name}()).");
@@ -403,7 +415,9 @@ fn policy(memo: &Memo) -> TokenStream {
         Backend::Memory => {}
         Backend::Redis => policy.extend(quote!(.redis())),
         Backend::Memcached => policy.extend(quote!(.memcached())),
-        Backend::Store(store) => policy.extend(quote_spanned!(store.span()=> .store(#p::Named::new(&#store).to_arc()))),
+        Backend::Store(store) => {
+            policy.extend(quote_spanned!(store.span()=> .store(#p::Named::new(&#store).to_arc())))
+        }
     }
     match memo.codec.as_ref().map(|codec| (codec.value, codec.span)) {
         Some((Codec::Json, span)) => quote_spanned!(span=> #p::json! { #policy.json() }),

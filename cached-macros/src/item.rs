@@ -44,8 +44,6 @@ pub(crate) enum Body {
         pin: TokenStream,
         /// What is boxed: an expression, normally `async move { .. }`, that is a future of the output.
         future: TokenStream,
-        /// The block of `async move { .. }`, if that is what is boxed.
-        block: Option<Group>,
         /// Whether `#[async_trait]` was it; then the method stands in a trait or its impl.
         async_trait: bool,
     },
@@ -357,19 +355,11 @@ fn boxed(sig: &Signature, output: &Type, block: &Group) -> Option<(Type, Body)> 
     }
 
     let future = call.stream();
-    let block = match &*future.clone().into_iter().collect::<Vec<_>>() {
-        [TokenTree::Ident(first), TokenTree::Ident(second), TokenTree::Group(block)]
-            if first == "async" && second == "move" && block.delimiter() == Delimiter::Brace =>
-        {
-            Some(block.clone())
-        }
-        _ => None,
-    };
     let async_trait =
         sig.generics.params.iter().any(
             |param| matches!(param, GenericParam::Lifetime(param) if param.lifetime.ident == "async_trait"),
         );
-    Some((output, Body::Boxed { before: tokens.into_iter().collect(), pin, future, block, async_trait }))
+    Some((output, Body::Boxed { before: tokens.into_iter().collect(), pin, future, async_trait }))
 }
 
 /// `T` of a path that ends in `NAME<T>`.

@@ -16,7 +16,7 @@ use crate::tier::{Held, Tier};
 use crate::{BoxFuture, Result};
 
 /// The tiers of one instance, and the flights before them.
-pub struct Cache<K: KeyType, O: Outcome> {
+pub(crate) struct Cache<K: KeyType, O: Outcome> {
     pub(crate) policy: &'static Policy,
     pub(crate) counters: &'static Counters,
     pub(crate) rules: Rules<K, O>,

@@ -40,7 +40,15 @@ impl<R: 'static> Miss<R> {
         K: KeyType,
         O: Outcome<Output = R>,
     {
-        Self(Box::new(Attempt { cache, key, purpose, part: Part::None, failures: 0, abandoned: None, held: None }))
+        Self(Box::new(Attempt {
+            cache,
+            key,
+            purpose,
+            part: Part::None,
+            failures: 0,
+            abandoned: None,
+            held: None,
+        }))
     }
 
     /// The result: another's, the store's, or that of `body`, which runs in the caller's task.
@@ -255,7 +263,9 @@ enum Part<S> {
     None,
     Leads(Arc<Flight<S, Held>>),
     /// It computes for itself, and may store the result unless something was voided since.
-    Alone { voided: u64 },
+    Alone {
+        voided: u64,
+    },
     /// It was called by the computation of its own key, which will store the result.
     Inside,
 }

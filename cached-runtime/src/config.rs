@@ -65,7 +65,10 @@ impl Config {
         let stores = Stores::new(&self);
         stores.check()?;
         STORES.set(stores).map_err(|_| {
-            Error::new(ErrorKind::Config, "the configuration is installed or in use already; install it once, first")
+            Error::new(
+                ErrorKind::Config,
+                "the configuration is installed or in use already; install it once, first",
+            )
         })
     }
 }
@@ -85,7 +88,9 @@ impl Stores {
         Self {
             #[cfg(feature = "redis")]
             redis: Redis::new(config.redis.clone().unwrap_or_else(|| {
-                RedisConfig::new(setting("CACHED_REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned()))
+                RedisConfig::new(
+                    setting("CACHED_REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned()),
+                )
             }))
             .map(|store| Arc::new(store) as Arc<dyn Store>),
             #[cfg(feature = "memcached")]

@@ -120,7 +120,12 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
     }
 
     /// Ends a flight: stores what it has brought, unless it was voided meanwhile.
-    pub(crate) fn land<T>(&self, key: &K, flight: &Arc<Flight<S, B>>, store: impl FnOnce(K) -> T) -> Option<T> {
+    pub(crate) fn land<T>(
+        &self,
+        key: &K,
+        flight: &Arc<Flight<S, B>>,
+        store: impl FnOnce(K) -> T,
+    ) -> Option<T> {
         let mut shard = self.shard(key);
         if !shard.flying.get(key).is_some_and(|flying| Arc::ptr_eq(flying, flight)) {
             return None;

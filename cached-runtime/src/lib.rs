@@ -5,7 +5,7 @@ mod call;
 mod clock;
 #[cfg(feature = "store")]
 mod codec;
-#[cfg(feature = "store")]
+#[cfg(any(feature = "redis", feature = "memcached"))]
 mod config;
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -43,7 +43,7 @@ pub mod __private;
 #[cfg(feature = "macros")]
 pub use cached_macros::async_cached;
 
-#[cfg(feature = "store")]
+#[cfg(any(feature = "redis", feature = "memcached"))]
 pub use crate::config::{Config, configure};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::future::BoxFuture;
@@ -52,9 +52,9 @@ pub use crate::handle::Handle;
 pub use crate::key::Key;
 #[cfg(feature = "memcached")]
 pub use crate::memcached::{Memcached, MemcachedConfig};
+pub use crate::method::MethodCache;
 #[cfg(feature = "redis")]
 pub use crate::redis::{Redis, RedisConfig};
-pub use crate::method::MethodCache;
 pub use crate::registry::{CacheInfo, caches};
 pub use crate::stats::Stats;
 #[cfg(feature = "store")]

@@ -36,9 +36,11 @@ where
     pub(crate) fn new(bound: Bound, weigh: Option<Weigh<K, V>>, counters: &'static Counters) -> Self {
         let (shards, items, weight) = match bound {
             Bound::Entries(entries) => (shards_for(entries), entries, entries as u64),
-            Bound::Bytes(bytes) => {
-                (usize::try_from(bytes / BYTES_A_SHARD).unwrap_or(MAX_SHARDS).clamp(1, MAX_SHARDS), 4_096, bytes)
-            }
+            Bound::Bytes(bytes) => (
+                usize::try_from(bytes / BYTES_A_SHARD).unwrap_or(MAX_SHARDS).clamp(1, MAX_SHARDS),
+                4_096,
+                bytes,
+            ),
         };
         let options = OptionsBuilder::new()
             .shards(shards)
@@ -46,7 +48,8 @@ where
             .weight_capacity(weight)
             .build()
             .expect("both capacities are set");
-        let entries = Cache::with_options(options, Weight(weigh), DefaultHashBuilder::default(), Evictions(counters));
+        let entries =
+            Cache::with_options(options, Weight(weigh), DefaultHashBuilder::default(), Evictions(counters));
         Self { entries, sweeper: AtomicBool::new(false) }
     }
 

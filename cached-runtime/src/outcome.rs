@@ -122,7 +122,7 @@ kinds! {
 }
 
 /// When an output counts as absent.
-pub type Absent<R> = Option<fn(&R) -> bool>;
+pub(crate) type Absent<R> = Option<fn(&R) -> bool>;
 
 impl<T> Shape<Option<T>> {
     /// The kind of an `Option`.

@@ -139,7 +139,7 @@ pub trait Parts {
 }
 
 /// How much an entry weighs.
-pub type Weigh<K, S> = fn(&K, &S) -> u64;
+pub(crate) type Weigh<K, S> = fn(&K, &S) -> u64;
 
 /// A key that comes with `weigh = |key, value| ...`.
 #[derive(Debug)]

@@ -19,6 +19,7 @@ pub struct Policy {
     pub(crate) bound: Bound,
     pub(crate) flight: SingleFlight,
     pub(crate) backend: Backend,
+    #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "memory encodes nothing"))]
     pub(crate) codec: Encoding,
     pub(crate) handle: Option<&'static Handle>,
 }

@@ -12,22 +12,21 @@ pub use crate::site::Site;
 pub use crate::store::Named;
 pub use crate::verbs::{Any, Clear, Count, Done, Invalidate, Look, Peek, Put, Refresh, Verb};
 
-
 // `backend = "redis"` becomes `redis! { ... }`: code that is left as it is, or one error if the feature is off.
 #[cfg(feature = "json")]
 pub use crate::__as_it_is as json;
-#[cfg(not(feature = "json"))]
-pub use crate::__json_is_off as json;
 #[cfg(feature = "memcached")]
 pub use crate::__as_it_is as memcached;
-#[cfg(not(feature = "memcached"))]
-pub use crate::__memcached_is_off as memcached;
 #[cfg(feature = "redis")]
 pub use crate::__as_it_is as redis;
-#[cfg(not(feature = "redis"))]
-pub use crate::__redis_is_off as redis;
 #[cfg(feature = "store")]
 pub use crate::__as_it_is as store;
+#[cfg(not(feature = "json"))]
+pub use crate::__json_is_off as json;
+#[cfg(not(feature = "memcached"))]
+pub use crate::__memcached_is_off as memcached;
+#[cfg(not(feature = "redis"))]
+pub use crate::__redis_is_off as redis;
 #[cfg(not(feature = "store"))]
 pub use crate::__store_is_off as store;
 
@@ -41,26 +40,34 @@ macro_rules! __as_it_is {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __json_is_off {
-    ($($code:tt)*) => { ::core::compile_error!("enable the feature `json` of `cached-runtime`") };
+    ($($code:tt)*) => {
+        ::core::compile_error!("enable the feature `json` of `cached-runtime`")
+    };
 }
 
 #[cfg(not(feature = "memcached"))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __memcached_is_off {
-    ($($code:tt)*) => { ::core::compile_error!("enable the feature `memcached` of `cached-runtime`") };
+    ($($code:tt)*) => {
+        ::core::compile_error!("enable the feature `memcached` of `cached-runtime`")
+    };
 }
 
 #[cfg(not(feature = "redis"))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __redis_is_off {
-    ($($code:tt)*) => { ::core::compile_error!("enable the feature `redis` of `cached-runtime`") };
+    ($($code:tt)*) => {
+        ::core::compile_error!("enable the feature `redis` of `cached-runtime`")
+    };
 }
 
 #[cfg(not(feature = "store"))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_is_off {
-    ($($code:tt)*) => { ::core::compile_error!("enable the feature `store` of `cached-runtime`") };
+    ($($code:tt)*) => {
+        ::core::compile_error!("enable the feature `store` of `cached-runtime`")
+    };
 }

@@ -11,10 +11,12 @@ use bytes::Bytes;
 
 use crate::clock::{millis, unix_millis};
 use crate::codec::{Codec, Storable};
+#[cfg(any(feature = "redis", feature = "memcached"))]
+use crate::config;
 use crate::envelope::{self, Label};
 use crate::policy::{Backend, Policy};
 use crate::stats::Counters;
-use crate::{BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store, config};
+use crate::{BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store};
 
 /// The shared values of one instance of a function.
 pub(crate) struct Tier<K, V> {
@@ -90,7 +92,11 @@ where
 }
 
 /// Makes every value of a namespace stale, when its types are not at hand.
-pub(crate) fn clear(policy: &Policy, name: &str, counters: &'static Counters) -> BoxFuture<'static, Result<()>> {
+pub(crate) fn clear(
+    policy: &Policy,
+    name: &str,
+    counters: &'static Counters,
+) -> BoxFuture<'static, Result<()>> {
     let remote = match policy.backend {
         Backend::Memory => None,
         _ => Some(Remote::new(policy, name, counters)),
@@ -280,7 +286,9 @@ impl Held {
     /// Stores what was computed, if the lease is still ours.
     pub(crate) async fn fill(mut self, payload: Payload) {
         let Some(lease) = self.lease else { return };
-        let Ok(bytes) = payload.seal(&self.key, self.stamp, self.since.elapsed()).inspect_err(|error| self.remote.failed(error))
+        let Ok(bytes) = payload
+            .seal(&self.key, self.stamp, self.since.elapsed())
+            .inspect_err(|error| self.remote.failed(error))
         else {
             return self.release().await;
         };
@@ -319,7 +327,13 @@ impl Drop for Held {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let held = Self { remote: self.remote, key: self.key.clone(), stamp: 0, since: self.since, lease: Some(lease) };
+        let held = Self {
+            remote: self.remote,
+            key: self.key.clone(),
+            stamp: 0,
+            since: self.since,
+            lease: Some(lease),
+        };
         runtime.spawn(held.release());
     }
 }

@@ -354,13 +354,14 @@ fn companions_stand_where_they_can() {
         ("version = 1", "async fn f() {}", Companions::Type),
         ("handle = F", "async fn f() {}", Companions::Type),
         ("version = 1", "async fn f() { impl X { fn x() -> Self { X } } }", Companions::Type),
-        ("skip(self)", "async fn f(&self) {}", Companions::Method),
-        ("version = 1", "async fn f() -> Self { X }", Companions::Method),
-        ("version = 1", "async fn f() -> u8 { Self::X }", Companions::Method),
-        ("version = 1", "async fn f(x: Box<dyn Into<Self>>) {}", Companions::Method),
-        ("skip(self), handle = F", "async fn f(&self) {}", Companions::None),
-        ("skip(self), associated", "async fn f(&self) {}", Companions::None),
+        ("skip(self)", "pub(self) async fn f(&self) {}", Companions::Method),
+        ("version = 1", "pub async fn f() -> Self { X }", Companions::Method),
+        ("version = 1", "pub async fn f() -> u8 { Self::X }", Companions::Method),
+        ("version = 1", "pub async fn f(x: Box<dyn Into<Self>>) {}", Companions::Method),
+        ("skip(self), handle = F", "pub async fn f(&self) {}", Companions::Method),
+        ("skip(self)", "async fn f(&self) {}", Companions::None),
         ("associated", "async fn f() {}", Companions::None),
+        ("associated", "pub async fn f() {}", Companions::Method),
     ] {
         assert_eq!(memo(&format!("ttl = 60, {option}"), item).companions, companions, "{option} {item}");
     }
@@ -391,12 +392,12 @@ fn the_shape_of_async_trait_is_known() {
     assert_eq!(memo.item.output.to_token_stream().to_string(), "Result < User , Error >");
     assert_eq!(memo.item.receiver.as_ref().map(|receiver| receiver.kind), Some(SelfKind::Ref));
     assert_eq!(memo.companions, Companions::None);
-    let Body::Boxed { before, pin, block: Some(block), async_trait: true, .. } = memo.body else {
+    let Body::Boxed { before, pin, future, async_trait: true } = memo.body else {
         panic!("not known");
     };
     assert!(before.is_empty());
     assert_eq!(pin.to_string(), "Box :: pin");
-    assert!(block.to_string().starts_with("{ if let"));
+    assert!(future.to_string().starts_with("async move { if let"));
 }
 
 #[test]
@@ -406,7 +407,7 @@ fn other_boxed_futures_are_known_as_well() {
         "fn f(n: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> { let m = n; std::boxed::Box::pin(g(m)) }",
     );
     assert_eq!(memo.companions, Companions::Type);
-    let Body::Boxed { before, pin, future, block: None, async_trait: false } = memo.body else {
+    let Body::Boxed { before, pin, future, async_trait: false } = memo.body else {
         panic!("not known");
     };
     assert_eq!(before.to_string(), "let m = n ;");
