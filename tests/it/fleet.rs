@@ -205,9 +205,13 @@ fn a_member_of_a_fleet() {
     let (tasks, millis): (usize, u64) = (tasks.parse().unwrap(), millis.parse().unwrap());
     let patience = Duration::from_secs(5);
     configure()
-        .redis(RedisConfig::new(if backend == "redis" { server } else { "redis://127.0.0.1" }).deadline(patience))
+        .redis(
+            RedisConfig::new(if backend == "redis" { server } else { "redis://127.0.0.1" })
+                .deadline(patience),
+        )
         .memcached(
-            MemcachedConfig::new(if backend == "memcached" { server } else { "127.0.0.1" }).deadline(patience),
+            MemcachedConfig::new(if backend == "memcached" { server } else { "127.0.0.1" })
+                .deadline(patience),
         )
         .install()
         .unwrap();
