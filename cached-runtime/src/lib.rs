@@ -23,6 +23,8 @@ mod memcached;
 mod memory;
 mod method;
 mod outcome;
+#[cfg(feature = "store")]
+mod owed;
 mod parts;
 mod policy;
 #[cfg(feature = "redis")]

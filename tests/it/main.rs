@@ -5,4 +5,5 @@ mod contract;
 mod fleet;
 mod harness;
 mod memcached;
+mod owed;
 mod redis;
