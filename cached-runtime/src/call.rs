@@ -60,9 +60,11 @@ impl<R: 'static> Miss<R> {
     /// The result: another's, the store's, or that of `body`, which runs in a task of its own until the last call
     /// that waits for it is gone.
     ///
+    /// Where there is no tokio runtime to carry the task, it runs in the caller's.
+    ///
     /// # Panics
     ///
-    /// Where there is no tokio runtime to carry the task, and with the panic of `body`, if it panics.
+    /// With the panic of `body`, if it panics.
     pub async fn detach<F>(mut self, body: F) -> R
     where
         R: Send,
@@ -79,9 +81,12 @@ impl<R: 'static> Miss<R> {
                 Join::Compute => break,
             }
         }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return Computing { call: self.0, stage: Stage::Joined, body }.await;
+        };
         let interest = self.0.interest();
         let alone = interest.is_none();
-        let task = tokio::spawn(async move {
+        let task = runtime.spawn(async move {
             let deserted = self.0.deserted();
             let computing = Computing { call: self.0, stage: Stage::Joined, body };
             tokio::select! {

@@ -1,4 +1,4 @@
-//! What time it is, in milliseconds, as cheaply as the question allows.
+//! What time it is, as cheaply as the question allows.
 //!
 //! Reading the precise clock costs more than the rest of a hit. So a hit asks the kernel's coarse clock first, which
 //! is a load from a shared page but lags behind by up to one tick, and the precise one only when the answer is
@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A point in time: milliseconds since some moment before the program began.
+/// A point in time: nanoseconds since some moment before the program began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
 impl Moment {
     /// Exactly now.
     pub(crate) fn now() -> Self {
-        Self(millis(Instant::now().saturating_duration_since(epoch())))
+        Self(nanos(Instant::now().saturating_duration_since(epoch())))
     }
 
     /// Whether this moment has come.
@@ -32,12 +32,12 @@ impl Moment {
     }
 
     pub(crate) fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(millis(duration)))
+        Self(self.0.saturating_add(nanos(duration)))
     }
 
     /// How long it is from an `earlier` moment to this one; zero if it is not earlier.
     pub(crate) fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
@@ -51,6 +51,11 @@ pub(crate) fn unix_millis() -> u64 {
 /// Saturates after 584 million years.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Saturates after 584 years.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Lies a day before the first question, so that a runtime whose clock was paused earlier than that still has
@@ -67,26 +72,30 @@ fn epoch() -> Instant {
 mod coarse {
     use std::sync::OnceLock;
 
-    use rustix::time::{ClockId, clock_gettime};
+    use rustix::time::{ClockId, Timespec, clock_gettime};
 
-    /// No `Moment::now` of this instant is later than this. Linux ticks at least 100 times a second.
+    /// Linux ticks at least 100 times a second.
+    const TICK: u64 = 10_000_000;
+
+    /// No `Moment::now` of this instant is later than this.
     #[inline]
     pub(super) fn at_the_latest() -> Option<u64> {
-        const TICK: u64 = 10;
-        let now = clock_gettime(ClockId::MonotonicCoarse);
-        let millis = now.tv_sec.cast_unsigned() * 1_000 + now.tv_nsec.cast_unsigned() / 1_000_000;
-        Some((millis + TICK + 1).saturating_sub(epoch_of_the_kernel()))
+        Some((nanos(clock_gettime(ClockId::MonotonicCoarse)) + TICK).saturating_sub(epoch()))
     }
 
-    /// Our epoch in milliseconds by the kernel's clock, rounded down.
-    fn epoch_of_the_kernel() -> u64 {
+    /// Our epoch by the kernel's clock.
+    #[inline]
+    fn epoch() -> u64 {
         static EPOCH: OnceLock<u64> = OnceLock::new();
         *EPOCH.get_or_init(|| {
             // In this order: a pause between the two makes the epoch too early, which only costs a precise look.
-            let now = clock_gettime(ClockId::Monotonic);
-            let kernels = now.tv_sec.cast_unsigned() * 1_000 + now.tv_nsec.cast_unsigned() / 1_000_000;
-            kernels.saturating_sub(super::Moment::now().0 + 1)
+            let kernels = nanos(clock_gettime(ClockId::Monotonic));
+            kernels.saturating_sub(super::Moment::now().0)
         })
+    }
+
+    fn nanos(time: Timespec) -> u64 {
+        time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
     }
 }
 

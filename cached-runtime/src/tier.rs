@@ -149,18 +149,18 @@ impl<K, V> Tier<K, V> {
 
     async fn try_read(&'static self, key: &K, want: Want) -> Result<Read<V>> {
         let key = self.key(key)?;
-        let (bytes, stamp) = self.remote.load(&key).await?;
-        let over = if bytes.is_some() { Over::Value } else { Over::Nothing };
-        if let (Want::Value, Some(bytes), Some(stamp)) = (want, bytes, stamp) {
-            if let Some(value) = self.open(&key, &bytes, stamp) {
-                return Ok(Read { value: Some(value), held: None });
-            }
+        let (found, stamp) = self.remote.load(&key).await?;
+        if let (Want::Value, Some(found), Some(stamp)) = (want, &found, stamp)
+            && let Some(value) = self.open(&key, found, stamp)
+        {
+            return Ok(Read { value: Some(value), held: None });
         }
         // Before the computation, so that a value computed from before a `clear` is stale from the start.
         let stamp = match stamp {
             Some(stamp) => stamp,
             None => self.remote.stamp().await?,
         };
+        let over = if found.is_some() { Over::Value } else { Over::Nothing };
         let acquired = self.remote.bounded(|store| store.acquire(&key, LEASE, over)).await?;
         let held = acquired.lease.map(|lease| Held {
             remote: &self.remote,
@@ -170,8 +170,10 @@ impl<K, V> Tier<K, V> {
             lease: Some(lease),
         });
         // Someone may have filled the key since it was read.
-        let value = match (want, acquired.value) {
-            (Want::Value, Some(bytes)) => self.open(&key, &bytes, stamp),
+        let value = match acquired.value {
+            Some(bytes) if want == Want::Value && found.as_ref() != Some(&bytes) => {
+                self.open(&key, &bytes, stamp)
+            }
             _ => None,
         };
         Ok(if value.is_some() { Read { value, held: None } } else { Read { value, held } })

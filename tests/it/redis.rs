@@ -797,6 +797,21 @@ mod cluster {
     }
 
     #[tokio::test]
+    async fn traffic_into_a_black_hole_finds_a_way_out() {
+        let (server, _) = start().await;
+        let proxy = Proxy::start(&server.addr());
+        // The nodes of a cluster tell where they are to be found.
+        let port = proxy.port().to_string();
+        assert_eq!(server.command(&["CONFIG", "SET", "cluster-announce-port", &port]), "OK");
+        let store = brisk(format!("redis-cluster://{}", proxy.addr()));
+        recover(&store, Duration::from_millis(5)).await;
+        for _ in 0..2 {
+            proxy.black_hole();
+            assert!(!recover(&store, Duration::from_millis(5)).await.is_empty());
+        }
+    }
+
+    #[tokio::test]
     async fn a_single_server_is_not_taken_for_a_cluster() {
         let server = RedisServer::start();
         let store = patient(format!("redis-cluster://{}", server.addr()));

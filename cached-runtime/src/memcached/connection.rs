@@ -111,6 +111,7 @@ struct Request {
 
 /// A request that was written, or is about to be.
 struct Pending {
+    number: u32,
     verbs: Vec<Verb>,
     replies: Vec<Reply>,
     answer: oneshot::Sender<Result<Option<Answer>>>,
@@ -276,7 +277,13 @@ impl Replies {
         }
         output.extend_from_slice(&script.bytes);
         let replies = Vec::with_capacity(script.verbs.len());
-        self.pending.push_back(Pending { verbs: script.verbs, replies, answer, since: now });
+        self.pending.push_back(Pending {
+            number: script.number,
+            verbs: script.verbs,
+            replies,
+            answer,
+            since: now,
+        });
     }
 
     /// At least what the next reply needs: a large value is then read into one piece of its size.
@@ -296,7 +303,7 @@ impl Replies {
         self.need = 0;
         while let Some(pending) = self.pending.front_mut() {
             while let Some(&verb) = pending.verbs.get(pending.replies.len()) {
-                match protocol::parse(&mut self.buffer, verb, self.max_value_bytes)? {
+                match protocol::parse(&mut self.buffer, verb, pending.number, self.max_value_bytes)? {
                     Parsed::Whole(reply) => pending.replies.push(reply),
                     Parsed::Need(bytes) => {
                         self.need = bytes;

@@ -23,8 +23,8 @@
 //! - *The value is replaced or removed between the read and the append*: the append fails; the lock is given
 //!   back, and the caller is told what lies there now, without a lease.
 //! - *The value is replaced, removed, evicted or expires later*: its version is gone, and `fill` stores nothing.
-//! - *The holder dies*: its lock expires, and the next one renews the version, so that the first, should it only
-//!   have been slow, can not fill any more.
+//! - *The holder dies*: its lock expires, and `fill` looks for the lock first. The next one renews the version, so
+//!   that a holder who was held up between that look and the store can not fill either.
 //! - *The key has a reservation*: somebody holds the lease over nothing; the lock is given back.
 //! - *The key has nothing*: the same command leaves a reservation, and the lease is an ordinary one.
 //! - *`put` and `remove`* delete the lock after they changed the key, so that the next lease can be had at once.
@@ -66,6 +66,8 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Sto
 /// - A value larger than [`max_value_bytes`](MemcachedConfig::max_value_bytes) is refused with
 ///   [`ErrorKind::TooLarge`] before it is sent, and what is stored stays. If the server's own limit is lower it
 ///   refuses as well, and what was stored is gone.
+/// - A [`put`](Store::put) that timed out may still lie in the buffers of a server that hangs, and take effect when
+///   it goes on, after calls that were made later. A `fill` can not: its lease is void by then if anything changed.
 /// - The server evicts what it likes: a lease can be lost early, and is then an ordinary lost lease.
 ///
 /// # Errors

@@ -2,7 +2,9 @@
 //!
 //! <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>
 
+use std::fmt;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -18,51 +20,55 @@ pub(super) struct Name<'a> {
 }
 
 /// Commands that are sent in one piece, with what must be answered to each.
-#[derive(Debug, Default)]
+///
+/// All carry the number of the script (`O`), which the server repeats: should a reply ever be lost on the way, as
+/// proxies may lose it, the next one is not taken for it.
+#[derive(Debug)]
 pub(super) struct Script {
+    pub(super) number: u32,
     pub(super) bytes: Vec<u8>,
     pub(super) verbs: Vec<Verb>,
 }
 
 impl Script {
     pub(super) fn new() -> Self {
-        Self::default()
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Self::numbered(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn numbered(number: u32) -> Self {
+        Self { number, bytes: Vec::new(), verbs: Vec::new() }
     }
 
     /// The value. Replies: [`Reply::Item`], [`Reply::Miss`].
     pub(super) fn read(mut self, name: Name<'_>) -> Self {
         self.begin(Verb::Value, "mg ", name);
-        self.bytes.extend_from_slice(b" v\r\n");
-        self
+        self.end(" v")
     }
 
     /// The value and its version. Replies: [`Reply::Item`], [`Reply::Miss`].
     pub(super) fn read_with_version(mut self, name: Name<'_>) -> Self {
         self.begin(Verb::Value, "mg ", name);
-        self.bytes.extend_from_slice(b" v c\r\n");
-        self
+        self.end(" v c")
     }
 
     /// The value and its version; if there is none, an empty one for so many seconds, which is a `won` item.
     /// Reply: [`Reply::Item`].
     pub(super) fn read_or_reserve(mut self, name: Name<'_>, seconds: i32) -> Self {
         self.begin(Verb::Value, "mg ", name);
-        let _ = write!(self.bytes, " v c N{seconds}\r\n");
-        self
+        self.end(format_args!(" v c N{seconds}"))
     }
 
     /// The version. Replies: [`Reply::Done`], [`Reply::Miss`].
     pub(super) fn read_version(mut self, name: Name<'_>) -> Self {
         self.begin(Verb::Version, "mg ", name);
-        self.bytes.extend_from_slice(b" c\r\n");
-        self
+        self.end(" c")
     }
 
     /// Gives what is there so many seconds from now, and answers as [`Script::read_version`]. The version stays.
     pub(super) fn touch(mut self, name: Name<'_>, seconds: i32) -> Self {
         self.begin(Verb::Version, "mg ", name);
-        let _ = write!(self.bytes, " c T{seconds}\r\n");
-        self
+        self.end(format_args!(" c T{seconds}"))
     }
 
     /// Stores a value. Replies: [`Reply::Done`] with the new version, [`Reply::Exists`], [`Reply::Absent`],
@@ -70,39 +76,41 @@ impl Script {
     pub(super) fn store(mut self, name: Name<'_>, value: &[u8], seconds: i32, when: When) -> Self {
         self.bytes.reserve(name.len() + value.len() + 64);
         self.begin(Verb::Store, "ms ", name);
-        let _ = write!(self.bytes, " {} T{seconds} c", value.len());
-        match when {
-            When::Always => {}
-            When::Vacant => self.bytes.extend_from_slice(b" ME"),
-            When::Version(version) => {
-                let _ = write!(self.bytes, " C{version}");
-            }
-        }
-        self.bytes.extend_from_slice(b"\r\n");
-        self.bytes.extend_from_slice(value);
-        self.bytes.extend_from_slice(b"\r\n");
-        self
+        let size = value.len();
+        let mut script = match when {
+            When::Always => self.end(format_args!(" {size} T{seconds} c")),
+            When::Vacant => self.end(format_args!(" {size} T{seconds} c ME")),
+            When::Version(version) => self.end(format_args!(" {size} T{seconds} c C{version}")),
+        };
+        script.bytes.extend_from_slice(value);
+        script.bytes.extend_from_slice(CRLF);
+        script
     }
 
     /// Gives an item of this version a new one, and leaves its value and its ttl alone: an append of nothing.
     /// Replies as [`Script::store`].
     pub(super) fn renew_version(mut self, name: Name<'_>, version: u64) -> Self {
         self.begin(Verb::Store, "ms ", name);
-        let _ = write!(self.bytes, " 0 MA c C{version}\r\n\r\n");
-        self
+        let mut script = self.end(format_args!(" 0 MA c C{version}"));
+        script.bytes.extend_from_slice(CRLF);
+        script
     }
 
     /// Deletes an item, whatever its version. Replies: [`Reply::Done`], [`Reply::Absent`].
     pub(super) fn delete(mut self, name: Name<'_>) -> Self {
         self.begin(Verb::Delete, "md ", name);
-        self.bytes.extend_from_slice(b"\r\n");
-        self
+        self.end("")
     }
 
     /// Deletes an item of this version. Replies: [`Reply::Done`], [`Reply::Absent`], [`Reply::Exists`].
     pub(super) fn delete_version(mut self, name: Name<'_>, version: u64) -> Self {
         self.begin(Verb::Delete, "md ", name);
-        let _ = write!(self.bytes, " C{version}\r\n");
+        self.end(format_args!(" C{version}"))
+    }
+
+    fn end(mut self, flags: impl fmt::Display) -> Self {
+        // Writing into a `Vec` does not fail.
+        let _ = write!(self.bytes, "{flags} O{}\r\n", self.number);
         self
     }
 
@@ -170,7 +178,12 @@ pub(super) enum Parsed<T> {
 /// Takes the next reply off the buffer, if it is there to its end.
 ///
 /// An error means that we and the server no longer agree on where replies begin: the connection is of no use.
-pub(super) fn parse(buffer: &mut BytesMut, verb: Verb, max_value: usize) -> Result<Parsed<Reply>, Error> {
+pub(super) fn parse(
+    buffer: &mut BytesMut,
+    verb: Verb,
+    number: u32,
+    max_value: usize,
+) -> Result<Parsed<Reply>, Error> {
     let Some(line) = first_line(buffer)? else {
         return Ok(Parsed::Need(buffer.len() + 1));
     };
@@ -180,12 +193,12 @@ pub(super) fn parse(buffer: &mut BytesMut, verb: Verb, max_value: usize) -> Resu
     let reply = match (verb, code) {
         (Verb::Value, b"VA") => {
             let (size, flags) = split_word(rest);
-            let size = number(size).and_then(|size| usize::try_from(size).ok());
+            let size = digits(size).and_then(|size| usize::try_from(size).ok());
             // The announced size is not believed before it is known to be one that we could have stored.
             let Some(size) = size.filter(|&size| size <= max_value.saturating_add(VALUE_SLACK)) else {
                 return Err(violation("memcached announced a value of an impossible size"));
             };
-            let (version, won) = flags_of(flags)?;
+            let Flags { version, won } = flags_of(flags, number)?;
             let whole = end + size + CRLF.len();
             if buffer.len() < whole {
                 return Ok(Parsed::Need(whole));
@@ -198,11 +211,15 @@ pub(super) fn parse(buffer: &mut BytesMut, verb: Verb, max_value: usize) -> Resu
             buffer.advance(CRLF.len());
             return Ok(Parsed::Whole(Reply::Item { value, version, won }));
         }
-        (Verb::Value | Verb::Version, b"EN") => Reply::Miss,
-        (Verb::Version | Verb::Store | Verb::Delete, b"HD") => Reply::Done { version: flags_of(rest)?.0 },
-        (Verb::Store | Verb::Delete, b"EX") => Reply::Exists,
-        (Verb::Store | Verb::Delete, b"NF") => Reply::Absent,
-        (Verb::Store, b"NS") => Reply::NotStored,
+        // Not every version repeats the number here.
+        (Verb::Value | Verb::Version, b"EN") if rest.is_empty() => Reply::Miss,
+        (Verb::Value | Verb::Version, b"EN") => flags_of(rest, number).map(|_| Reply::Miss)?,
+        (Verb::Version | Verb::Store | Verb::Delete, b"HD") => {
+            Reply::Done { version: flags_of(rest, number)?.version }
+        }
+        (Verb::Store | Verb::Delete, b"EX") => flags_of(rest, number).map(|_| Reply::Exists)?,
+        (Verb::Store | Verb::Delete, b"NF") => flags_of(rest, number).map(|_| Reply::Absent)?,
+        (Verb::Store, b"NS") => flags_of(rest, number).map(|_| Reply::NotStored)?,
         (_, b"SERVER_ERROR") if rest.starts_with(b"object too large") => Reply::TooLarge,
         (_, b"SERVER_ERROR") => Reply::Refused,
         // Also `ERROR` and `CLIENT_ERROR`: after these it is not certain how many more will follow.
@@ -242,9 +259,9 @@ pub(super) fn parse_greeting(buffer: &mut BytesMut) -> Result<Parsed<Option<Epoc
         };
         let (name, value) = split_word(rest);
         match name {
-            b"pid" => pid = number(value),
-            b"uptime" => uptime = number(value),
-            b"time" => time = number(value),
+            b"pid" => pid = digits(value),
+            b"uptime" => uptime = digits(value),
+            b"time" => time = digits(value),
             b"version" if !speaks_meta(value) => {
                 return Err(violation("memcached 1.6 or newer is needed"));
             }
@@ -341,30 +358,40 @@ fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Version (`c`) and whether we won the reservation (`W`); what we did not ask for is skipped.
-fn flags_of(mut flags: &[u8]) -> Result<(u64, bool), Error> {
-    let (mut version, mut won) = (0, false);
+/// What the server says about an item beside its value.
+struct Flags {
+    version: u64,
+    won: bool,
+}
+
+/// Version (`c`) and whether we won the reservation (`W`), once it is certain that this is an answer to the
+/// script of this number (`O`); what we did not ask for is skipped.
+fn flags_of(mut flags: &[u8], script: u32) -> Result<Flags, Error> {
+    let (mut version, mut won, mut number) = (0, false, None);
     while !flags.is_empty() {
         let (flag, rest) = split_word(flags);
         match flag {
             b"W" => won = true,
-            [b'c', digits @ ..] => {
-                version =
-                    number(digits).ok_or_else(|| violation("a version of memcached is not a number"))?;
+            [b'c', text @ ..] => {
+                version = digits(text).ok_or_else(|| violation("a version of memcached is not a number"))?;
             }
+            [b'O', text @ ..] => number = digits(text),
             _ => {}
         }
         flags = rest;
     }
-    Ok((version, won))
+    if number != Some(u64::from(script)) {
+        return Err(violation("memcached answered another question"));
+    }
+    Ok(Flags { version, won })
 }
 
 /// Digits only: no sign, no space, no overflow.
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
+fn digits(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u64, |sum, digit| {
+    text.iter().try_fold(0_u64, |sum, digit| {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
         sum.checked_mul(10)?.checked_add(digit)
     })
@@ -373,7 +400,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 /// Whether a version, such as `1.6.18`, is one that has the meta protocol as it is today. One that can not be
 /// read belongs to something else that may well speak it.
 fn speaks_meta(version: &[u8]) -> bool {
-    let mut parts = version.split(|&b| b == b'.').map(number);
+    let mut parts = version.split(|&b| b == b'.').map(digits);
     match (parts.next().flatten(), parts.next().flatten()) {
         (Some(major), Some(minor)) => (major, minor) >= (1, 6),
         _ => true,
@@ -397,6 +424,7 @@ mod tests {
     use super::*;
 
     const MAX: usize = 10_000;
+    const NUMBER: u32 = 70;
 
     const NAME: Name<'static> = Name { prefix: "p:", key: "k", suffix: ".l" };
 
@@ -404,7 +432,7 @@ mod tests {
         let mut buffer = BytesMut::from(stream);
         let replies = verbs
             .iter()
-            .map(|&verb| match parse(&mut buffer, verb, MAX) {
+            .map(|&verb| match parse(&mut buffer, verb, NUMBER, MAX) {
                 Ok(Parsed::Whole(reply)) => reply,
                 other => panic!("{other:?}"),
             })
@@ -427,25 +455,25 @@ mod tests {
             verbs.push(verb);
             replies.push(reply);
         };
-        say(b"VA 2 c7\r\nhi\r\n", Verb::Value, item(b"hi", 7, false));
-        say(b"VA 0 c18446744073709551615 W\r\n\r\n", Verb::Value, item(b"", u64::MAX, true));
-        say(b"VA 0 s0 Z c4\r\n\r\n", Verb::Value, item(b"", 4, false));
-        say(b"VA 9\r\nEN\r\nVA 1\r\r\n", Verb::Value, item(b"EN\r\nVA 1\r", 0, false));
+        say(b"VA 2 c7 O70\r\nhi\r\n", Verb::Value, item(b"hi", 7, false));
+        say(b"VA 0 c18446744073709551615 O70 W\r\n\r\n", Verb::Value, item(b"", u64::MAX, true));
+        say(b"VA 0 s0 O70 Z c4\r\n\r\n", Verb::Value, item(b"", 4, false));
+        say(b"VA 9 O70\r\nEN\r\nVA 1\r\r\n", Verb::Value, item(b"EN\r\nVA 1\r", 0, false));
         say(b"EN\r\n", Verb::Value, Reply::Miss);
-        say(b"EN\r\n", Verb::Version, Reply::Miss);
-        say(b"HD c12 Z\r\n", Verb::Version, Reply::Done { version: 12 });
-        say(b"HD\r\n", Verb::Delete, Reply::Done { version: 0 });
-        say(b"HD c9\r\n", Verb::Store, Reply::Done { version: 9 });
-        say(b"EX c0\r\n", Verb::Store, Reply::Exists);
-        say(b"NF\r\n", Verb::Delete, Reply::Absent);
-        say(b"NS c0\r\n", Verb::Store, Reply::NotStored);
+        say(b"EN O70\r\n", Verb::Version, Reply::Miss);
+        say(b"HD c12 O70 Z\r\n", Verb::Version, Reply::Done { version: 12 });
+        say(b"HD O70\r\n", Verb::Delete, Reply::Done { version: 0 });
+        say(b"HD c9 O70\r\n", Verb::Store, Reply::Done { version: 9 });
+        say(b"EX c0 O70\r\n", Verb::Store, Reply::Exists);
+        say(b"NF O70\r\n", Verb::Delete, Reply::Absent);
+        say(b"NS c0 O70\r\n", Verb::Store, Reply::NotStored);
         say(b"SERVER_ERROR object too large for cache\r\n", Verb::Store, Reply::TooLarge);
         say(b"SERVER_ERROR out of memory storing object\r\n", Verb::Store, Reply::Refused);
-        let mut bytes = format!("VA {} c5\r\n", large.len()).into_bytes();
+        let mut bytes = format!("VA {} c5 O70\r\n", large.len()).into_bytes();
         bytes.extend_from_slice(&large);
         bytes.extend_from_slice(b"\r\n");
         say(&bytes, Verb::Value, Reply::Item { value: large.into(), version: 5, won: false });
-        say(b"VA 1\r\nx\r\n", Verb::Value, item(b"x", 0, false));
+        say(b"VA 1 O70\r\nx\r\n", Verb::Value, item(b"x", 0, false));
         (stream, verbs, replies)
     }
 
@@ -464,7 +492,7 @@ mod tests {
             for chunk in stream.chunks(piece) {
                 buffer.extend_from_slice(chunk);
                 while got.len() < verbs.len() && buffer.len() >= need {
-                    match parse(&mut buffer, verbs[got.len()], MAX).unwrap() {
+                    match parse(&mut buffer, verbs[got.len()], NUMBER, MAX).unwrap() {
                         Parsed::Whole(reply) => (got.push(reply), need = 0).1,
                         Parsed::Need(more) => {
                             assert!(more > buffer.len(), "never asks for what it has");
@@ -483,11 +511,13 @@ mod tests {
         let mut start = 0;
         for (verb, reply) in verbs.iter().zip(&replies) {
             let mut rest = BytesMut::from(&stream[start..]);
-            assert!(matches!(parse(&mut rest, *verb, MAX), Ok(Parsed::Whole(whole)) if whole == *reply));
+            assert!(
+                matches!(parse(&mut rest, *verb, NUMBER, MAX), Ok(Parsed::Whole(whole)) if whole == *reply)
+            );
             let end = stream.len() - rest.len();
             for cut in start..end {
                 let mut part = BytesMut::from(&stream[start..cut]);
-                assert!(matches!(parse(&mut part, *verb, MAX), Ok(Parsed::Need(_))), "cut at {cut}");
+                assert!(matches!(parse(&mut part, *verb, NUMBER, MAX), Ok(Parsed::Need(_))), "cut at {cut}");
                 assert_eq!(part.len(), cut - start, "nothing is taken off");
             }
             start = end;
@@ -498,25 +528,29 @@ mod tests {
     fn hostile_replies_are_errors_and_cost_nothing() {
         let endless = vec![b'A'; MAX_LINE];
         for stream in [
-            &b"VA 18446744073709551615\r\n"[..],
-            b"VA 18446744073709551616\r\n",
-            b"VA 99999999999999999999999999\r\n",
-            b"VA 1073741824\r\n",
-            b"VA 26385\r\n",
-            b"VA -1\r\n",
-            b"VA +1\r\n\r\n",
+            &b"VA 18446744073709551615 O70\r\n"[..],
+            b"VA 18446744073709551616 O70\r\n",
+            b"VA 99999999999999999999999999 O70\r\n",
+            b"VA 1073741824 O70\r\n",
+            b"VA 26385 O70\r\n",
+            b"VA -1 O70\r\n",
+            b"VA 1\r\nx\r\n",
+            b"VA 1 O71\r\nx\r\n",
+            b"VA 1 O\r\nx\r\n",
+            b"EN O7\r\n",
+            b"VA +1 O70\r\n\r\n",
             b"VA\r\n",
-            b"VA  1\r\nx\r\n",
-            b"VA 0x1\r\nx\r\n",
-            b"VA 1 c-1\r\nx\r\n",
-            b"VA 1 c18446744073709551616\r\nx\r\n",
-            b"VA 1\r\nxyz",
-            b"VA 1\nx\n",
+            b"VA  1 O70\r\nx\r\n",
+            b"VA 0x1 O70\r\nx\r\n",
+            b"VA 1 c-1 O70\r\nx\r\n",
+            b"VA 1 c18446744073709551616 O70\r\nx\r\n",
+            b"VA 1 O70\r\nxyz",
+            b"VA 1 O70\nx\n",
             b"\n",
             b"\r\n",
-            b"HD\r\n",
-            b"NS\r\n",
-            b"VAL 1\r\nx\r\n",
+            b"HD O70\r\n",
+            b"NS O70\r\n",
+            b"VAL 1 O70\r\nx\r\n",
             b"ERROR\r\n",
             b"CLIENT_ERROR bad command line format\r\n",
             b"HTTP/1.1 400 Bad Request\r\n",
@@ -526,7 +560,8 @@ mod tests {
         ] {
             let mut buffer = BytesMut::from(stream);
             let capacity = buffer.capacity();
-            let error = parse(&mut buffer, Verb::Value, MAX).expect_err(&String::from_utf8_lossy(stream));
+            let error =
+                parse(&mut buffer, Verb::Value, NUMBER, MAX).expect_err(&String::from_utf8_lossy(stream));
             assert_eq!(error.kind(), ErrorKind::Protocol);
             assert_eq!(buffer.capacity(), capacity);
         }
@@ -558,7 +593,7 @@ mod tests {
                 (0..next() % 9).flat_map(|_| words[next() % words.len()].to_vec()).collect();
             for verb in [Verb::Value, Verb::Version, Verb::Store, Verb::Delete] {
                 let mut buffer = BytesMut::from(&stream[..]);
-                while let Ok(Parsed::Whole(_)) = parse(&mut buffer, verb, MAX) {}
+                while let Ok(Parsed::Whole(_)) = parse(&mut buffer, verb, NUMBER, MAX) {}
             }
             let _ = parse_greeting(&mut BytesMut::from(&stream[..]));
             let _ = parse_authenticated(&mut BytesMut::from(&stream[..]));
@@ -568,9 +603,10 @@ mod tests {
     #[test]
     fn a_small_value_does_not_keep_the_buffer() {
         let mut buffer = BytesMut::with_capacity(64 * 1024);
-        buffer.extend_from_slice(b"VA 2\r\nhi\r\n");
+        buffer.extend_from_slice(b"VA 2 O70\r\nhi\r\n");
         let start = buffer.as_ptr();
-        let Ok(Parsed::Whole(Reply::Item { value, .. })) = parse(&mut buffer, Verb::Value, MAX) else {
+        let Ok(Parsed::Whole(Reply::Item { value, .. })) = parse(&mut buffer, Verb::Value, NUMBER, MAX)
+        else {
             panic!("no value");
         };
         assert!(!(start as usize..start as usize + 64 * 1024).contains(&(value.as_ptr() as usize)));
@@ -616,7 +652,7 @@ mod tests {
 
     #[test]
     fn commands_are_as_documented() {
-        let script = Script::new()
+        let script = Script::numbered(8)
             .read(NAME)
             .read_with_version(NAME)
             .read_or_reserve(NAME, 9)
@@ -630,9 +666,9 @@ mod tests {
             .delete_version(NAME, 3);
         assert_eq!(
             String::from_utf8(script.bytes).unwrap(),
-            "mg p:k.l v\r\nmg p:k.l v c\r\nmg p:k.l v c N9\r\nmg p:k.l c\r\nmg p:k.l c T9\r\n\
-             ms p:k.l 2 T0 c\r\nhi\r\nms p:k.l 2 T1 c ME\r\nhi\r\nms p:k.l 2 T2 c C3\r\n\r\n\r\n\
-             ms p:k.l 0 MA c C3\r\n\r\nmd p:k.l\r\nmd p:k.l C3\r\n"
+            "mg p:k.l v O8\r\nmg p:k.l v c O8\r\nmg p:k.l v c N9 O8\r\nmg p:k.l c O8\r\nmg p:k.l c T9 O8\r\n\
+             ms p:k.l 2 T0 c O8\r\nhi\r\nms p:k.l 2 T1 c ME O8\r\nhi\r\nms p:k.l 2 T2 c C3 O8\r\n\r\n\r\n\
+             ms p:k.l 0 MA c C3 O8\r\n\r\nmd p:k.l O8\r\nmd p:k.l C3 O8\r\n"
         );
         assert_eq!(script.verbs.len(), 11);
         assert_eq!(authenticate("u", "pw"), b"set auth 0 -1 4\r\nu pw\r\n");

@@ -17,6 +17,7 @@ use fred::error::{Error as ClientError, ErrorKind as Cause};
 use fred::interfaces::{ClientLike as _, EventInterface as _};
 use fred::types::config::Options;
 use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Resp3Frame as Frame, Value};
+use fred::util::redis_keyslot;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
@@ -26,7 +27,7 @@ use tracing::{info, warn};
 
 use super::config::{Settings, Topology};
 use super::protocol::{self, Script};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Key, Result};
 
 /// The way to the server, from whatever runtime.
 pub(super) struct Connection {
@@ -44,20 +45,25 @@ impl Connection {
         &self.settings
     }
 
-    /// Does something with the server before the deadline.
+    /// Does something with these keys on the server before the deadline.
     ///
     /// A dropped future may leave its commands under way; their answers are thrown away.
     ///
     /// # Errors
     ///
     /// `Config` outside of a tokio runtime, else those of `work`, `Unreachable` and `Timeout`.
-    pub(super) async fn session<T>(&self, work: impl AsyncFnOnce(&Session<'_>) -> Result<T>) -> Result<T> {
+    pub(super) async fn session<T>(
+        &self,
+        keys: &[Key],
+        work: impl AsyncFnOnce(&Session<'_>) -> Result<T>,
+    ) -> Result<T> {
         let link = self.link()?;
         let until = Instant::now() + self.settings.deadline;
         let _turn = link.turn(until).await?;
         link.first_connection(until).await;
         let client = link.shared.client()?;
-        work(&Session { client, shared: &link.shared, settings: &self.settings, until }).await
+        let regions = Regions::of(keys, self.settings.topology);
+        work(&Session { client, shared: &link.shared, settings: &self.settings, regions, until }).await
     }
 
     /// The link of the current runtime.
@@ -92,6 +98,7 @@ pub(super) struct Session<'a> {
     client: Client,
     shared: &'a Shared,
     settings: &'a Settings,
+    regions: Regions,
     until: Instant,
 }
 
@@ -131,7 +138,7 @@ impl Session<'_> {
             let get = CustomCommand::new_static("GET", ClusterHash::FirstKey, false);
             pipeline.custom::<(), _>(get, vec![key]).await.map_err(|e| protocol::failure(&e))?;
         }
-        let unanswered = Unanswered(Some(self.shared));
+        let unanswered = Unanswered(Some(self.shared), self.regions);
         let answers = pipeline.try_all::<Option<bytes::Bytes>>().await;
         let first_error = answers.iter().find_map(|answer| answer.as_ref().err());
         if answers.len() != count || first_error.is_some_and(|e| *e.kind() == Cause::Timeout) {
@@ -148,7 +155,7 @@ impl Session<'_> {
 
     async fn send(&self, command: CustomCommand, arguments: Vec<Value>) -> Result<Frame> {
         let client = self.client.with_options(&self.options()?);
-        let unanswered = Unanswered(Some(self.shared));
+        let unanswered = Unanswered(Some(self.shared), self.regions);
         match client.custom_raw(command, arguments).await {
             Ok(answer) => {
                 unanswered.answered();
@@ -194,7 +201,7 @@ impl Link {
         let shared = Arc::new(Shared {
             topology: settings.topology,
             state: watch::Sender::new(state),
-            silent: AtomicU32::new(0),
+            silent: [const { AtomicU32::new(0) }; Regions::COUNT],
             demoted: AtomicBool::new(false),
             attention: Notify::new(),
         });
@@ -241,8 +248,8 @@ impl Drop for Link {
 struct Shared {
     topology: Topology,
     state: watch::Sender<State>,
-    /// How much speaks for the server being silent; nothing as soon as it answers.
-    silent: AtomicU32,
+    /// How much speaks for the server of each region being silent; nothing as soon as it answers.
+    silent: [AtomicU32; Regions::COUNT],
     /// A server said that it is a replica now.
     demoted: AtomicBool,
     attention: Notify,
@@ -288,7 +295,7 @@ impl Shared {
     }
 
     /// Takes note of an operation that went without an answer.
-    fn silence(&self, how: Silence) {
+    fn silence(&self, regions: Regions, how: Silence) {
         let weight = match (how, self.topology) {
             // One is enough to ask the server whether it is still there.
             (Silence::Deadline, Topology::Single) => PATIENCE,
@@ -296,10 +303,22 @@ impl Shared {
             // In a cluster nobody can be asked, so this has to be certain.
             (Silence::Dropped, Topology::Cluster) => return,
         };
-        // A number that wraps around was large enough long before.
-        if self.silent.fetch_add(weight, Relaxed).wrapping_add(weight) >= PATIENCE {
-            self.attention.notify_one();
+        for region in regions.each() {
+            // A number that wraps around was large enough long before.
+            if self.silent[region].fetch_add(weight, Relaxed).wrapping_add(weight) >= PATIENCE {
+                self.attention.notify_one();
+            }
         }
+    }
+
+    fn answered(&self, regions: Regions) {
+        for region in regions.each() {
+            self.silent[region].store(0, Relaxed);
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent.iter().any(|silent| silent.load(Relaxed) >= PATIENCE)
     }
 
     fn demoted(&self) {
@@ -307,6 +326,39 @@ impl Shared {
         self.attention.notify_one();
     }
 }
+
+/// Some of the parts into which the slots of a cluster are divided, as a set of bits.
+///
+/// A node that is silent must not be overlooked because the others answer. A single server is one region.
+#[derive(Debug, Clone, Copy)]
+struct Regions(u64);
+
+impl Regions {
+    const COUNT: usize = 64;
+    const ALL: Self = Self(u64::MAX);
+
+    fn of(keys: &[Key], topology: Topology) -> Self {
+        match topology {
+            Topology::Single => Self(1),
+            // The key is what the braces enclose, so it alone decides on the slot.
+            Topology::Cluster => keys
+                .iter()
+                .map(|key| redis_keyslot(key.as_str().as_bytes()) / SLOTS_PER_REGION)
+                .fold(Self(0), |regions, region| Self(regions.0 | 1 << region)),
+        }
+    }
+
+    fn each(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let first = left.trailing_zeros();
+            left &= left.checked_sub(1)?;
+            Some(first as usize)
+        })
+    }
+}
+
+const SLOTS_PER_REGION: u16 = 16384 / 64;
 
 /// Why an operation went without an answer.
 #[derive(Debug, Clone, Copy)]
@@ -318,18 +370,18 @@ enum Silence {
 }
 
 /// A command that was sent. Whoever drops it, and be it by giving up, has not heard from the server.
-struct Unanswered<'a>(Option<&'a Shared>);
+struct Unanswered<'a>(Option<&'a Shared>, Regions);
 
 impl Unanswered<'_> {
     fn late(mut self) {
         if let Some(shared) = self.0.take() {
-            shared.silence(Silence::Deadline);
+            shared.silence(self.1, Silence::Deadline);
         }
     }
 
     fn answered(mut self) {
         if let Some(shared) = self.0.take() {
-            shared.silent.store(0, Relaxed);
+            shared.answered(self.1);
         }
     }
 
@@ -341,7 +393,7 @@ impl Unanswered<'_> {
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         if let Some(shared) = self.0 {
-            shared.silence(Silence::Dropped);
+            shared.silence(self.1, Silence::Dropped);
         }
     }
 }
@@ -361,7 +413,7 @@ async fn supervise(settings: Arc<Settings>, shared: Arc<Shared>) {
             }
             sleep(PAUSE).await;
         }
-        shared.silent.store(0, Relaxed);
+        shared.answered(Regions::ALL);
     }
 }
 
@@ -409,12 +461,11 @@ async fn watch_over(client: &Client, settings: &Settings, shared: &Shared) {
                     reconnect_after_demotion = Instant::now() + DEMOTED;
                     is_ill = true;
                 }
-                if shared.silent.load(Relaxed) >= PATIENCE {
+                if shared.is_silent() {
                     is_ill |= !answers(client, settings, shared.topology).await;
-                    shared.silent.store(0, Relaxed);
+                    shared.answered(Regions::ALL);
                 }
-                // It may never do so: it hangs if the peer has stopped reading.
-                if is_ill && !matches!(timeout(REPAIR, client.force_reconnection()).await, Ok(Ok(()))) {
+                if is_ill && !reconnects(client, shared.topology).await {
                     return;
                 }
             }
@@ -436,6 +487,16 @@ async fn answers(client: &Client, settings: &Settings, topology: Topology) -> bo
     let options = Options { fail_fast: true, timeout: Some(patience), ..Options::default() };
     let ping = CustomCommand::new_static("PING", ClusterHash::Random, false);
     client.with_options(&options).custom_raw(ping, Vec::<Value>::new()).await.is_ok()
+}
+
+/// Whether a client could be brought to connect again.
+async fn reconnects(client: &Client, topology: Topology) -> bool {
+    match topology {
+        // It may never do so: it hangs if the peer has stopped reading.
+        Topology::Single => matches!(timeout(REPAIR, client.force_reconnection()).await, Ok(Ok(()))),
+        // It would keep the connections to all nodes that are still where they were.
+        Topology::Cluster => false,
+    }
 }
 
 fn report(settings: &Settings, shared: &Shared, error: &ClientError) {

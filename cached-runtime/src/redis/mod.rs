@@ -99,7 +99,7 @@ impl Store for Redis {
                 return Ok(Vec::new());
             }
             self.connection
-                .session(async |session| match (keys, self.connection.settings().topology) {
+                .session(keys, async |session| match (keys, self.connection.settings().topology) {
                     ([_], _) => Ok(vec![protocol::value(session.command("GET", names()).await?)?]),
                     (_, Topology::Single) => {
                         protocol::values(session.command("MGET", names()).await?, keys.len())
@@ -168,8 +168,10 @@ impl Store for Redis {
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let keys = self.keys(key).into();
-            let answer =
-                self.connection.session(async |session| session.command("UNLINK", keys).await).await?;
+            let answer = self
+                .connection
+                .session(std::slice::from_ref(key), async |session| session.command("UNLINK", keys).await)
+                .await?;
             protocol::done(&answer)
         })
     }
@@ -183,7 +185,9 @@ impl Redis {
         arguments: &[Value],
     ) -> Result<fred::types::Resp3Frame> {
         let keys = self.keys(key);
-        self.connection.session(async |session| session.script(script, keys, arguments).await).await
+        self.connection
+            .session(std::slice::from_ref(key), async |session| session.script(script, keys, arguments).await)
+            .await
     }
 }
 
