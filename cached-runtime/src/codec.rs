@@ -3,7 +3,7 @@
 use std::any::type_name;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize as _, DeserializeOwned, IgnoredAny};
 use sha2::{Digest as _, Sha256};
 
 use crate::policy::Encoding;
@@ -63,7 +63,8 @@ fn from_msgpack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
     // The default of 1 024 overflows the stack of a thread that has 256 KiB.
     deserializer.set_max_depth(128);
     let value = V::deserialize(&mut deserializer).map_err(not_decoded)?;
-    if !deserializer.get_ref().is_empty() {
+    // A tuple that had more parts when it was written leaves them behind.
+    if IgnoredAny::deserialize(&mut deserializer).is_ok() {
         return Err(Error::new(ErrorKind::Codec, "the value in the store is longer than its type"));
     }
     Ok(value)
@@ -87,4 +88,23 @@ fn not_encoded(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 #[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn not_decoded(_: impl std::error::Error) -> Error {
     Error::new(ErrorKind::Codec, "the value in the store can not be deserialized")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let value = (42_u64, Some("forty-two".to_owned()), vec![(1_u8, -1_i8)], ());
+        let codec = Codec::new(Encoding::Msgpack);
+        assert_eq!((codec.decode)(&(codec.encode)(&value).unwrap()).unwrap(), value);
+    }
+
+    #[test]
+    fn what_is_longer_than_its_type_is_not_read() {
+        let longer = to_msgpack(&(1_u8, 2_u8, 3_u8)).unwrap();
+        assert_eq!(from_msgpack::<(u8, u8)>(&longer).unwrap_err().kind(), ErrorKind::Codec);
+        assert_eq!(from_msgpack::<u8>(&[7, 7]).unwrap_err().kind(), ErrorKind::Codec);
+    }
 }
