@@ -7,7 +7,7 @@
 //! GET /products/1 -> 200 OK: chair, 40
 //! GET /products/1 -> 200 OK: chair, 40
 //! GET /products/9 -> 404 Not Found: no such product
-//! PUT /products/1 -> 204 No Content:
+//! PUT /products/1/price/35 -> 204 No Content
 //! GET /products/1 -> 200 OK: chair, 35
 //! GET /caches -> 200 OK: axum::product: 1 hits, 3 computed
 //! ```

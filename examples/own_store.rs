@@ -120,7 +120,13 @@ impl Store for MapStore {
         }))
     }
 
-    fn fill<'a>(&'a self, key: &'a Key, lease: Lease, value: Bytes, ttl: Duration) -> BoxFuture<'a, Result<bool>> {
+    fn fill<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
         ready(self.with(key, |item| {
             let held = item.is_leased_to(lease);
             if held {
