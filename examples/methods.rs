@@ -14,6 +14,7 @@
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use cached_runtime::{Handle, async_cached};
 
@@ -27,7 +28,7 @@ impl Shop {
     // A visibility, and be it `pub(self)`, gives a method its companions: see `price_cache` below.
     #[async_cached(ttl = 60, key = (self.id, product))]
     pub(crate) async fn price(&self, product: u64) -> u64 {
-        computed();
+        work().await;
         product * self.rate
     }
 }
@@ -38,7 +39,7 @@ struct Directory;
 impl Directory {
     #[async_cached(ttl = 60, skip(self))]
     pub(crate) async fn name(&self, id: u64) -> String {
-        computed();
+        work().await;
         format!("name of {id}")
     }
 }
@@ -55,7 +56,7 @@ static FIND: Handle = Handle::new();
 impl Find for Users {
     #[async_cached(ttl = 60, skip(self), handle = FIND)]
     async fn find(&self, id: u64) -> String {
-        computed();
+        work().await;
         format!("user {id}")
     }
 }
@@ -69,7 +70,7 @@ struct Repo<T>(PhantomData<T>);
 impl<T: Send + Sync + 'static> Repo<T> {
     #[async_cached(ttl = 60, associated)]
     pub(crate) async fn load(id: u64) -> String {
-        computed();
+        work().await;
         format!("{} {id}", std::any::type_name::<T>())
     }
 }
@@ -113,8 +114,10 @@ async fn main() -> cached_runtime::Result<()> {
 
 static COMPUTED: AtomicU64 = AtomicU64::new(0);
 
-fn computed() {
+/// Takes a moment, and counts how often it was asked to.
+async fn work() {
     COMPUTED.fetch_add(1, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
 /// Prints how often a body ran since the last time.

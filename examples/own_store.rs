@@ -24,6 +24,7 @@ static MAP: LazyLock<MapStore> = LazyLock::new(MapStore::default);
 
 #[async_cached(ttl = 60, backend = &*MAP)]
 async fn word(number: u64) -> Option<String> {
+    tokio::time::sleep(Duration::from_millis(5)).await;
     (number == 42).then(|| "forty-two".to_owned())
 }
 
@@ -96,28 +97,32 @@ impl Item {
 
 impl Store for MapStore {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        ready(keys.iter().map(|key| self.with(key, |item| item.value.clone())).collect())
+        at_once(|| keys.iter().map(|key| self.with(key, |item| item.value.clone())).collect())
     }
 
     fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
-        ready(self.with(key, |item| {
-            let is_wanted = item.value.is_none() || over == Over::Value;
-            let lease = (is_wanted && item.lease.is_none()).then(new_lease);
-            if let Some(lease) = lease {
-                item.lease = Some((lease, Instant::now() + term));
-            }
-            Acquired { value: item.value.clone(), lease }
-        }))
+        at_once(|| {
+            self.with(key, |item| {
+                let is_wanted = item.value.is_none() || over == Over::Value;
+                let lease = (is_wanted && item.lease.is_none()).then(new_lease);
+                if let Some(lease) = lease {
+                    item.lease = Some((lease, Instant::now() + term));
+                }
+                Acquired { value: item.value.clone(), lease }
+            })
+        })
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
-        ready(self.with(key, |item| {
-            let held = item.is_leased_to(*lease);
-            if held {
-                item.lease = Some((*lease, Instant::now() + term));
-            }
-            held
-        }))
+        at_once(|| {
+            self.with(key, |item| {
+                let held = item.is_leased_to(*lease);
+                if held {
+                    item.lease = Some((*lease, Instant::now() + term));
+                }
+                held
+            })
+        })
     }
 
     fn fill<'a>(
@@ -127,39 +132,43 @@ impl Store for MapStore {
         value: Bytes,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
-        ready(self.with(key, |item| {
-            let held = item.is_leased_to(lease);
-            if held {
-                item.set(value, Some(ttl));
-            }
-            held
-        }))
+        at_once(|| {
+            self.with(key, |item| {
+                let held = item.is_leased_to(lease);
+                if held {
+                    item.set(value, Some(ttl));
+                }
+                held
+            })
+        })
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-        ready(self.with(key, |item| {
-            if item.is_leased_to(lease) {
-                item.lease = None;
-            }
-        }))
+        at_once(|| {
+            self.with(key, |item| {
+                if item.is_leased_to(lease) {
+                    item.lease = None;
+                }
+            })
+        })
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
-        ready(self.with(key, |item| item.set(value, ttl)))
+        at_once(|| self.with(key, |item| item.set(value, ttl)))
     }
 
     fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        ready(self.with(key, |item| item.value.get_or_insert(value).clone()))
+        at_once(|| self.with(key, |item| item.value.get_or_insert(value).clone()))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
-        ready(self.with(key, |item| *item = Item::default()))
+        at_once(|| self.with(key, |item| *item = Item::default()))
     }
 }
 
 /// What needs no waiting.
-fn ready<T: Send + 'static>(result: T) -> BoxFuture<'static, Result<T>> {
-    Box::pin(std::future::ready(Ok(result)))
+fn at_once<T: Send + 'static>(act: impl FnOnce() -> T) -> BoxFuture<'static, Result<T>> {
+    Box::pin(std::future::ready(Ok(act())))
 }
 
 /// A number that no other lease has.
