@@ -44,7 +44,7 @@ use crate::memo::Memo;
 /// | `cache_if` | a function of the value that says whether to remember it | always |
 /// | `cache_err` | also remember an `Err`, for so long; the error must be `Clone` | it is not remembered |
 /// | `cache_none` | also remember a `None`, for so long | it is not remembered |
-/// | `single_flight` | how many computations of one key may run: `"process"`: one in this process; `"off"`: any number | `"process"` |
+/// | `single_flight` | how many computations of one key may run: `"process"`: one in each process; `"off"`: any number | one in the process, or in the fleet that shares a store |
 /// | `detached` | the computation is a task of its own and survives its caller | the first caller computes |
 /// | `codec` | how values look in shared stores: `"msgpack"`, `"json"` | `"msgpack"` |
 /// | `handle` | a static by which the values of a method are reached: for the impl of a trait | |

@@ -163,14 +163,16 @@
 //!
 //! # Calls at the same time
 //!
-//! Of the calls in one process that miss one key at one time, one computes and the others wait for what it returns. An
-//! error that is `Clone` is handed to those who wait as well; another one sends them on, one after another, and after
-//! two failures each computes for itself. Other keys never wait. No lock is held while the function runs.
+//! Of the calls that miss one key at one time, one computes and the others wait for what it returns: in memory of those
+//! in one process, in a shared store of those in all processes that share it. An error that is `Clone` is handed to
+//! those in the same process as well; another one sends them on, one after another, and after two failures each computes
+//! for itself. Other keys never wait. No lock is held while the function runs.
 //!
 //! The function runs in the task of the caller that computes. If that caller goes away, the next one takes over and
 //! begins anew; with `detached` the function runs in a task of its own, which stops when the last caller is gone. A
 //! computation that is not polled for 3 seconds is replaced, and nobody waits longer than 30 seconds for another. A
-//! function that calls itself with the same key computes. `single_flight = "off"` lets every call compute.
+//! function that calls itself with the same key computes. `single_flight = "process"` lets every process compute, and
+//! `"off"` every call.
 //!
 //! # Companions
 //!
@@ -251,8 +253,9 @@
 //! - **If it fails.** A store that is down, hung or full is a miss: the function runs, its value is returned, and
 //!   [`Stats::store_errors`] counts. A call is held up by the deadline of the store at the most, 50 ms unless you
 //!   configure another.
-//! - **Who computes.** One call in each process; the processes do not wait for each other. Of several that compute one
-//!   key, one stores its value: the one that holds the lease.
+//! - **Who computes.** The one that holds the lease of the key. The others ask again, at most every 15 ms in the first
+//!   two seconds, until the key is filled or the lease is free. A lease lasts 10 seconds and is extended while its
+//!   holder computes: so long a process that was killed can hold up a key.
 //!
 //! # Configuration
 //!
