@@ -274,7 +274,7 @@ impl<P: Parts> Equivalent<P::Owned> for Probe<'_, P> {
     }
 }
 
-/// An argument on its way to its [`Part`]: `Arg::new(&argument).part()` finds the form in which it is looked up.
+/// An argument on its way to its `Part`: `Arg::new(&argument).part()` finds the form in which it is looked up.
 ///
 /// Which `part` is meant is decided by the type of the argument: Rust looks for the method at `Arg` first and, if
 /// there is none for this type, at what `Arg` derefs to.
