@@ -34,7 +34,7 @@ pub(crate) enum Purpose {
     Refresh,
 }
 
-impl<R: 'static> Miss<R> {
+impl<R> Miss<R> {
     pub(crate) fn new<K, O>(cache: &'static Cache<K, O>, key: K, purpose: Purpose) -> Self
     where
         K: KeyType,
