@@ -56,7 +56,7 @@ fn beside_a_function(memo: &Memo) -> TokenStream {
     let (cfgs, companion_attrs) = (cfgs(memo), companion_attrs());
     let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
-    let (key, key_params) = (key(memo), key_params(memo));
+    let (key, key_params) = (key(memo, Check::Elsewhere), key_params(memo));
     let value = ours("value");
 
     let wrapper = wrapper(memo, &quote!(#name::__at #at_turbofish), &quote!(#name::uncached #turbofish));
@@ -139,7 +139,7 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
     let (cfgs, companion_attrs) = (cfgs(memo), companion_attrs());
     let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
-    let (key, key_params) = (key(memo), key_params(memo));
+    let (key, key_params) = (key(memo, Check::Elsewhere), key_params(memo));
 
     let wrapper =
         wrapper(memo, &quote!(Self::#at_name #at_turbofish), &quote!(Self::#uncached_name #turbofish));
@@ -214,7 +214,7 @@ fn alone(memo: &Memo) -> TokenStream {
     let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private(memo));
     let lints = underscore_lint(memo);
     let (or, looked) = (or(memo), ours("looked"));
-    let look = chain(memo, &quote!(&|| ()), &key(memo), &quote!(#p::Look));
+    let look = chain(memo, &quote!(&|| ()), &key(memo, Check::Here), &quote!(#p::Look));
     let rebound = rebound(memo);
     match &memo.body {
         Body::Async(body) => {
@@ -250,7 +250,7 @@ fn alone(memo: &Memo) -> TokenStream {
 fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
     let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private(memo));
     let (sig, lints) = (outer_sig(memo), underscore_lint(memo));
-    let (key, arguments, or) = (key(memo), arguments(memo), or(memo));
+    let (key, arguments, or) = (key(memo, Check::Here), arguments(memo), or(memo));
     let looked = ours("looked");
     let body = call_unsafe(memo, quote!(#uncached(#arguments)));
     match &memo.body {
@@ -290,7 +290,7 @@ fn uncached(memo: &Memo, name: &Ident) -> TokenStream {
 
 fn refresh(memo: &Memo, name: &Ident, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
     let (vis, p) = (&memo.item.vis, private(memo));
-    let (key, arguments, miss) = (key(memo), arguments(memo), ours("miss"));
+    let (key, arguments, miss) = (key(memo, Check::Elsewhere), arguments(memo), ours("miss"));
     let mut sig = outer_sig(memo);
     sig.ident = name.clone();
     let body = call_unsafe(memo, quote!(#uncached(#arguments)));
@@ -471,8 +471,15 @@ fn absent(memo: &Memo) -> TokenStream {
     quote_spanned!(span=> #p::none(#shape.absent()))
 }
 
+/// Where what can be no part of a key is reported: once for each function.
+#[derive(Clone, Copy)]
+enum Check {
+    Here,
+    Elsewhere,
+}
+
 /// The tuple of the parts of the key, each looked up as it was passed.
-fn key(memo: &Memo) -> TokenStream {
+fn key(memo: &Memo, check: Check) -> TokenStream {
     let p = private(memo);
     let parts = memo.key.parts.iter().map(|part| match part {
         Part::Param(index) => {
@@ -484,15 +491,15 @@ fn key(memo: &Memo) -> TokenStream {
                 Type::Tuple(tuple) if param.scan.reference.is_some() => {
                     let parts = (0..tuple.elems.len()).map(|index| {
                         let index = syn::Index::from(index);
-                        key_part(memo, span, &quote!(#name.#index))
+                        key_part(memo, check, span, &quote!(#name.#index))
                     });
                     quote!((#(#parts,)*))
                 }
-                _ => key_part(memo, span, &name.to_token_stream()),
+                _ => key_part(memo, check, span, &name.to_token_stream()),
             };
             quote!(#(#cfgs)* #part)
         }
-        Part::Expr(expr) => key_part(memo, across(expr), &operand(expr)),
+        Part::Expr(expr) => key_part(memo, check, across(expr), &operand(expr)),
     });
     let key = quote!((#(#parts,)*));
     match &memo.bound {
@@ -523,10 +530,16 @@ fn operand(expr: &Expr) -> TokenStream {
 }
 
 /// One part of the key, with the place of what it is made of.
-fn key_part(memo: &Memo, (start, end): (Span, Span), place: &TokenStream) -> TokenStream {
+fn key_part(memo: &Memo, check: Check, (start, end): (Span, Span), place: &TokenStream) -> TokenStream {
     let p = private_at(memo, start);
     let place = quote_spanned!(end=> (&#place));
-    let part = if is_memory(memo) { quote_spanned!(end=> part) } else { quote_spanned!(end=> shared_part) };
+    let part = match (is_memory(memo), check) {
+        (true, Check::Here) => "part",
+        (true, Check::Elsewhere) => "part_again",
+        (false, Check::Here) => "shared_part",
+        (false, Check::Elsewhere) => "shared_part_again",
+    };
+    let part = Ident::new(part, end);
     let call = quote_spanned!(end=> ());
     quote_spanned!(start=> #p::Arg::new #place.#part #call)
 }

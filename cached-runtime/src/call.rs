@@ -65,7 +65,7 @@ impl<R> Miss<R> {
     /// Where there is no tokio runtime to carry the task, and with the panic of `body`, if it panics.
     pub async fn detach<F>(mut self, body: F) -> R
     where
-        R: Send,
+        R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
         loop {

@@ -393,8 +393,31 @@ macro_rules! parts_of_arguments {
 
 parts_of_arguments! {
     KeyType, part;
+    KeyType, part_again;
     SharedKeyType, shared_part;
+    SharedKeyType, shared_part_again;
 }
+
+// What is wrong with an argument is said of the function, and not again of each of its companions.
+macro_rules! not_again {
+    ($($wrong:ident<$argument:ty>)*) => {$(
+        impl<T: ?Sized> $wrong<'_, $argument> {
+            /// Asks for nothing.
+            #[must_use]
+            pub const fn part_again(&self) -> NoPart {
+                NoPart
+            }
+
+            /// Asks for nothing.
+            #[must_use]
+            pub const fn shared_part_again(&self) -> NoPart {
+                NoPart
+            }
+        }
+    )*};
+}
+
+not_again! { WrongArg<&T> WrongOptionArg<Option<&T>> WrongWholeArg<T> }
 
 // These are written out, because the compiler shows them.
 

@@ -123,7 +123,7 @@ impl<R> Looked<R> {
     #[inline]
     pub fn or_detached<F>(self, body: impl FnOnce() -> F) -> Answer<R, impl Future<Output = R>>
     where
-        R: Send,
+        R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
         match self {
