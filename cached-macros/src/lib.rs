@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn bodies_are_moved_and_not_parsed() {
         let body: TokenStream = quote!({ let half = ; written + ( - ) });
-        let output = memoize(quote!(ttl = 60), quote!(async fn f() #body));
-        assert!(output.to_string().ends_with(&body.to_string()), "{output}");
+        let output = memoize(quote!(ttl = 60), quote!(async fn f() #body)).to_string();
+        assert_eq!(output.matches(&body.to_string()).count(), 1, "{output}");
     }
 }
