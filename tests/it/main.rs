@@ -6,3 +6,5 @@ mod fleet;
 mod harness;
 mod memcached;
 mod redis;
+mod single_flight;
+mod support;
