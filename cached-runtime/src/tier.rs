@@ -394,14 +394,11 @@ impl Drop for Held {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let held = Self {
-            remote: self.remote,
-            key: self.key.clone(),
-            stamp: 0,
-            since: self.since,
-            lease: Some(lease),
-        };
-        runtime.spawn(held.release());
+        let (remote, key) = (self.remote, self.key.clone());
+        // Without a `Held` in it: a runtime that is shutting down drops the task right here.
+        runtime.spawn(async move {
+            let _ = remote.bounded(|store| store.release(&key, lease)).await; // Counted there.
+        });
     }
 }
 
