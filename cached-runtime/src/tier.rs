@@ -14,6 +14,7 @@ use crate::codec::{Codec, Storable};
 #[cfg(any(feature = "redis", feature = "memcached"))]
 use crate::config;
 use crate::envelope::{self, Label};
+use crate::looks::Looks;
 use crate::policy::{Backend, Policy};
 use crate::stats::Counters;
 use crate::{BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store};
@@ -31,6 +32,7 @@ struct Remote {
     namespace: String,
     /// Where the stamp of the namespace is: values with another stamp were cleared.
     stamp: Key,
+    looks: Looks<Loaded>,
     counters: &'static Counters,
     /// Whether the last operation failed, so that a broken store is reported once and not at each call.
     failing: AtomicBool,
@@ -108,6 +110,9 @@ pub(crate) struct Payload {
     fingerprint: u64,
 }
 
+/// The bytes under a key, and the stamp of the namespace.
+type Loaded = (Option<Bytes>, Option<u64>);
+
 /// How long a lease lasts without being extended; also how long a dead process keeps others from filling a key.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
@@ -148,9 +153,14 @@ pub(crate) fn clear(
 
 impl<K, V> Tier<K, V> {
     /// Looks what is under a key.
-    pub(crate) async fn look(&self, key: &K) -> Seen<V> {
+    pub(crate) async fn look(&'static self, key: &K) -> Seen<V> {
         let Ok(key) = self.key(key) else { return Seen::Unknown };
-        let Ok((found, stamp)) = self.remote.load(&key).await else { return Seen::Unknown };
+        let (remote, asked) = (&self.remote, key.clone());
+        let looked = remote.looks.look(&key, move || {
+            let key = asked.clone();
+            async move { remote.load(&key).await }
+        });
+        let Ok((found, stamp)) = looked.await else { return Seen::Unknown };
         // Without a stamp every value counts as cleared.
         let usable = found.as_ref().zip(stamp).and_then(|(bytes, stamp)| self.open(&key, bytes, stamp));
         match usable {
@@ -250,7 +260,7 @@ impl Remote {
             Backend::Store(store) => Ok(Arc::clone(store)),
         };
         let stamp = Key::from_bytes(&format!("{namespace}.stamp"), &[]);
-        Self { store, namespace, stamp, counters, failing: AtomicBool::new(false) }
+        Self { store, namespace, stamp, looks: Looks::new(), counters, failing: AtomicBool::new(false) }
     }
 
     async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
@@ -291,7 +301,7 @@ impl Remote {
     }
 
     /// The bytes under a key, and the stamp of the namespace.
-    async fn load(&self, key: &Key) -> Result<(Option<Bytes>, Option<u64>)> {
+    async fn load(&self, key: &Key) -> Result<Loaded> {
         let keys = [key.clone(), self.stamp.clone()];
         let mut found = self.bounded(|store| store.get(&keys)).await?.into_iter();
         let value = found.next().flatten();
