@@ -323,6 +323,8 @@ mod future;
 mod handle;
 #[cfg(feature = "store")]
 mod key;
+#[cfg(feature = "store")]
+mod looks;
 #[cfg(feature = "memcached")]
 mod memcached;
 mod memory;

@@ -7,3 +7,5 @@ mod harness;
 mod memcached;
 mod owed;
 mod redis;
+mod single_flight;
+mod support;
