@@ -4,6 +4,7 @@
 mod contract;
 mod fleet;
 mod harness;
+mod invalidation;
 mod memcached;
 mod redis;
 mod single_flight;
