@@ -531,14 +531,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                         Fill::Unknown
                     }));
                 }
-                // Another process holds the lease: a refresh overrides it, an answer leaves the filling to it.
-                (None, Some(payload)) if self.purpose == Purpose::Refresh => {
-                    let key = self.key.clone();
-                    return Some(Box::pin(async move {
-                        let put = tier.put(&key, payload).await; // An error is counted there.
-                        if put.is_ok() { Fill::Stored } else { Fill::Unknown }
-                    }));
-                }
+                // Whoever holds the lease will fill the key.
                 (None, _) => {}
             }
             self.filled(Fill::Unknown, output);

@@ -291,8 +291,15 @@ impl Remote {
             Occupant::None => Over::Nothing,
             Occupant::Useless(_) | Occupant::Any => Over::Value,
         };
-        let acquired = self.bounded(|store| store.acquire(&vacant.key, LEASE, over)).await;
-        let Ok(acquired) = acquired else { return Acquiring::Unknown };
+        let acquire = || self.bounded(|store| store.acquire(&vacant.key, LEASE, over));
+        let Ok(mut acquired) = acquire().await else { return Acquiring::Unknown };
+        if acquired.lease.is_none() && matches!(vacant.occupant, Occupant::Any) {
+            // A refresh does not wait for whoever holds the lease, and is not undone by what that one computes.
+            // To store without a lease instead would undo an invalidation.
+            let removed = self.bounded(|store| store.remove(&vacant.key)).await;
+            let (Ok(()), Ok(again)) = (removed, acquire().await) else { return Acquiring::Unknown };
+            acquired = again;
+        }
         if let Some(lease) = acquired.lease {
             return Acquiring::Held(Held {
                 remote: self,

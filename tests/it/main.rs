@@ -4,6 +4,7 @@
 mod contract;
 mod fleet;
 mod harness;
+mod invalidation;
 mod memcached;
 mod owed;
 mod redis;

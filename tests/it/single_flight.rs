@@ -100,10 +100,25 @@ macro_rules! tests {
             number
         }
 
+        /// So many callers that wait for another: whatever they asked a store was answered before what is asked
+        /// last.
+        async fn waiting<T, F>(number: usize, call: impl Fn() -> F) -> JoinSet<T>
+        where
+            T: Send + 'static,
+            F: Future<Output = T> + Send + 'static,
+        {
+            let tasks = callers(number, call).await;
+            for _ in 0..3 {
+                assert_eq!(load::peek("nothing").await, None);
+                settle().await;
+            }
+            tasks
+        }
+
         #[tokio::test]
         async fn ten_thousand_callers_compute_once() {
             let body = Body::held();
-            let tasks = callers(CALLERS, || load(Arc::clone(&body), "cold")).await;
+            let tasks = waiting(CALLERS, || load(Arc::clone(&body), "cold")).await;
             body.has_begun(1).await;
             body.let_all_through();
             assert_eq!(answers(tasks).await, [(1, CALLERS)]);
@@ -113,7 +128,7 @@ macro_rules! tests {
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn ten_thousand_callers_on_four_threads_compute_once() {
             let body = Body::open();
-            let tasks = callers(CALLERS, || load(Arc::clone(&body), "cold on four threads")).await;
+            let tasks = waiting(CALLERS, || load(Arc::clone(&body), "cold on four threads")).await;
             assert_eq!(answers(tasks).await, [(1, CALLERS)]);
             assert_eq!(body.begun(), 1);
         }
@@ -122,7 +137,7 @@ macro_rules! tests {
         async fn an_aborted_leader_hands_over() {
             let body = Body::held();
             let leader = leader(&body, load(Arc::clone(&body), "aborted")).await;
-            let tasks = callers(CALLERS - 1, || load(Arc::clone(&body), "aborted")).await;
+            let tasks = waiting(CALLERS - 1, || load(Arc::clone(&body), "aborted")).await;
             leader.abort();
             assert!(leader.await.unwrap_err().is_cancelled());
             body.has_begun(2).await;
@@ -135,7 +150,7 @@ macro_rules! tests {
         async fn a_panicking_leader_hands_over() {
             let body = Body::held();
             let leader = leader(&body, load(Arc::clone(&body), "panics")).await;
-            let tasks = callers(CALLERS - 1, || load(Arc::clone(&body), "panics")).await;
+            let tasks = waiting(CALLERS - 1, || load(Arc::clone(&body), "panics")).await;
             body.let_all_through();
             assert!(leader.await.unwrap_err().is_panic());
             assert_eq!(answers(tasks).await, [(2, CALLERS - 1)]);
@@ -145,7 +160,7 @@ macro_rules! tests {
         #[tokio::test]
         async fn every_waiting_caller_gets_the_error_of_one_computation() {
             let body = Body::held();
-            let tasks = callers(CALLERS, || fails_for_all(Arc::clone(&body), "fails")).await;
+            let tasks = waiting(CALLERS, || fails_for_all(Arc::clone(&body), "fails")).await;
             body.has_begun(1).await;
             body.let_all_through();
             assert_eq!(answers(tasks).await, [(Err(Common(1)), CALLERS)]);
@@ -156,7 +171,7 @@ macro_rules! tests {
         async fn an_error_for_one_is_retried_by_one_at_a_time_before_everybody_tries() {
             const NUMBER: usize = 500;
             let body = Body::held();
-            let tasks = callers(NUMBER, || fails_for_one(Arc::clone(&body), usize::MAX)).await;
+            let tasks = waiting(NUMBER, || fails_for_one(Arc::clone(&body), usize::MAX)).await;
             for attempt in 1..=2 {
                 body.has_begun(attempt).await;
                 settle().await;
@@ -172,7 +187,7 @@ macro_rules! tests {
         #[tokio::test]
         async fn a_retry_that_succeeds_is_for_everybody() {
             let body = Body::held();
-            let tasks = callers(CALLERS, || fails_for_one(Arc::clone(&body), 1)).await;
+            let tasks = waiting(CALLERS, || fails_for_one(Arc::clone(&body), 1)).await;
             body.has_begun(1).await;
             body.let_all_through();
             let got = all(tasks).await;
@@ -207,7 +222,7 @@ macro_rules! tests {
         #[tokio::test]
         async fn without_single_flight_every_caller_computes() {
             let body = Body::held();
-            let tasks = callers(100, || alone(Arc::clone(&body))).await;
+            let tasks = waiting(100, || alone(Arc::clone(&body))).await;
             body.has_begun(100).await;
             body.let_all_through();
             let mut got = all(tasks).await;
@@ -220,7 +235,7 @@ macro_rules! tests {
         async fn a_detached_computation_survives_its_caller_as_long_as_another_waits() {
             let body = Body::held();
             let first = leader(&body, detached(Arc::clone(&body), "survives")).await;
-            let tasks = callers(CALLERS - 1, || detached(Arc::clone(&body), "survives")).await;
+            let tasks = waiting(CALLERS - 1, || detached(Arc::clone(&body), "survives")).await;
             first.abort();
             assert!(first.await.unwrap_err().is_cancelled());
             settle().await;
@@ -234,7 +249,7 @@ macro_rules! tests {
         async fn a_detached_computation_stops_when_the_last_caller_has_gone() {
             let body = Body::held();
             let first = leader(&body, detached(Arc::clone(&body), "stops")).await;
-            let mut tasks = callers(10, || detached(Arc::clone(&body), "stops")).await;
+            let mut tasks = waiting(10, || detached(Arc::clone(&body), "stops")).await;
             tasks.abort_all();
             while tasks.join_next().await.is_some() {}
             settle().await;
@@ -249,7 +264,7 @@ macro_rules! tests {
         async fn a_panic_of_a_detached_body_reaches_its_caller_and_the_others_go_on() {
             let body = Body::held();
             let first = leader(&body, detached(Arc::clone(&body), "panics")).await;
-            let tasks = callers(100, || detached(Arc::clone(&body), "panics")).await;
+            let tasks = waiting(100, || detached(Arc::clone(&body), "panics")).await;
             body.let_all_through();
             let panic = first.await.unwrap_err().into_panic();
             let message = panic.downcast_ref::<String>().unwrap();
@@ -270,12 +285,11 @@ macro_rules! tests {
                 let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 other.block_on(async {
                     body.has_begun(1).await;
-                    let waiting = tokio::spawn(call(Arc::clone(&body), key));
-                    settle().await;
+                    let tasks = waiting(1, || call(Arc::clone(&body), key)).await;
                     ending.shutdown_background();
                     body.has_begun(2).await;
                     body.let_all_through();
-                    assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap(), 2);
+                    assert_eq!(all(tasks).await, [2]);
                 });
             }
         }
