@@ -3,5 +3,6 @@
 
 mod contract;
 mod harness;
+mod history;
 mod memcached;
 mod redis;

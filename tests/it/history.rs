@@ -1,0 +1,104 @@
+//! Invalidation is final: whatever is done to a key at once, a call that starts after a change has returned sees
+//! nothing from before it.
+//!
+//! Each run does many things at once, takes down when each began and ended, and lets a checker judge the whole. A
+//! failure prints the seed, which `CACHED_TEST_SEED` takes.
+
+mod model;
+mod origin;
+mod random;
+mod runner;
+
+use std::future::Future;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store};
+use cached_tests::server::{MemcachedServer, RedisServer};
+
+use self::model::{Event, check};
+use self::origin::{Dir, Origin};
+use self::runner::{Function, World, functions};
+
+/// More than any run may take.
+const BOUND: Duration = Duration::from_secs(120);
+const TASKS: u64 = 48;
+const KEYS: u64 = 2;
+
+functions! { memory {
+    plain(ttl = 60),
+    brief(ttl = "5ms"),
+    narrow(ttl = 60, capacity = 1),
+    detached(ttl = 60, detached),
+    errors(ttl = 60, cache_err = "60s"),
+    off(ttl = 60, single_flight = "off"),
+} }
+
+/// The functions of a shared store, each with the store that its test has set.
+macro_rules! shared {
+    ($module:ident, $store:ident) => {
+        static $store: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+        functions! { $module {
+            plain(ttl = 60, backend = Arc::clone($store.get().unwrap())),
+            brief(ttl = "20ms", backend = Arc::clone($store.get().unwrap())),
+            detached(ttl = 60, detached, backend = Arc::clone($store.get().unwrap())),
+            errors(ttl = 60, cache_err = "60s", backend = Arc::clone($store.get().unwrap())),
+            off(ttl = 60, single_flight = "off", backend = Arc::clone($store.get().unwrap())),
+        } }
+    };
+}
+shared!(redis, REDIS);
+shared!(memcached, MEMCACHED);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_memory() {
+    holds(memory::ALL, 100_000, async {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_redis() {
+    let server = RedisServer::start();
+    set(&REDIS, redis_store(&server.url()));
+    holds(redis::ALL, 100_000, async {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_memcached() {
+    let server = MemcachedServer::start();
+    set(&MEMCACHED, memcached_store(&server.addr()));
+    holds(memcached::ALL, 100_000, async {}).await;
+}
+
+fn redis_store(url: &str) -> Redis {
+    Redis::new(RedisConfig::new(url).deadline(Duration::from_millis(900))).unwrap()
+}
+
+fn memcached_store(address: &str) -> Memcached {
+    Memcached::new(MemcachedConfig::new(address).deadline(Duration::from_millis(900))).unwrap()
+}
+
+fn set(place: &OnceLock<Arc<dyn Store>>, store: impl Store) {
+    assert!(place.set(Arc::new(store)).is_ok(), "one test, one store");
+}
+
+/// Runs operations in this process, while something happens beside them, and checks what came of it.
+async fn holds(functions: &'static [Function], operations: u64, beside: impl Future<Output = ()>) {
+    let (dir, seed, started) = (Dir::new(), random::seed(), Instant::now());
+    println!("CACHED_TEST_SEED={seed}");
+    let world = World::new(0, functions, KEYS, Origin::open(&dir.0, functions.len(), KEYS));
+    let run = async { tokio::join!(world.run(seed, TASKS, operations), beside) };
+    tokio::time::timeout(BOUND, run).await.expect("the run should end");
+    let history = std::mem::take(&mut *world.history.lock().unwrap());
+    println!("{} operations in {:?}", world.done.load(Ordering::Relaxed), started.elapsed());
+    judge(functions, &history);
+}
+
+fn judge(functions: &[Function], history: &[Event]) {
+    let violations = check(history);
+    for violation in violations.iter().take(3) {
+        println!("{}: {violation}", functions[usize::try_from(violation.read.function).unwrap()].name);
+    }
+    assert_eq!(violations.len(), 0, "values from before a change that had returned");
+}
