@@ -4,6 +4,7 @@
 //! Each run does many things at once, takes down when each began and ended, and lets a checker judge the whole. A
 //! failure prints the seed, which `CACHED_TEST_SEED` takes.
 
+mod fleet;
 mod model;
 mod origin;
 mod random;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store};
 use cached_tests::server::{MemcachedServer, RedisServer};
 
-use self::model::{Event, check};
+use self::model::{Event, Verb, check};
 use self::origin::{Dir, Origin};
 use self::runner::{Function, World, functions};
 
@@ -51,6 +52,35 @@ macro_rules! shared {
 }
 shared!(redis, REDIS);
 shared!(memcached, MEMCACHED);
+
+#[test]
+fn in_redis_among_processes() {
+    let server = RedisServer::start();
+    fleet::holds("redis", &server.url(), redis::ALL, 21_000);
+}
+
+#[test]
+fn in_memcached_among_processes() {
+    let server = MemcachedServer::start();
+    fleet::holds("memcached", &server.addr(), memcached::ALL, 21_000);
+}
+
+/// One of the processes that the tests above start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn member_of_a_fleet() {
+    let Some(member) = fleet::Member::from_environment() else { return };
+    let functions = match member.store.as_str() {
+        "redis" => {
+            set(&REDIS, redis_store(&member.address));
+            redis::ALL
+        }
+        _ => {
+            set(&MEMCACHED, memcached_store(&member.address));
+            memcached::ALL
+        }
+    };
+    member.run(functions).await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_memory() {
@@ -96,7 +126,8 @@ async fn holds(functions: &'static [Function], operations: u64, beside: impl Fut
 }
 
 fn judge(functions: &[Function], history: &[Event]) {
-    let violations = check(history);
+    let (violations, reads) = (check(history), history.iter().filter(|event| event.verb == Verb::Call));
+    println!("{} events, {} calls that returned", history.len(), reads.count());
     for violation in violations.iter().take(3) {
         println!("{}: {violation}", functions[usize::try_from(violation.read.function).unwrap()].name);
     }

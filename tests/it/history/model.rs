@@ -102,8 +102,12 @@ fn check_key(events: &[Event]) -> Vec<Violation> {
 fn context(events: &[Event], change: &Event, read: &Event) -> Vec<Event> {
     let made = events.iter().find(|event| event.verb.is_maker() && event.maker == read.maker);
     let start = made.map_or(change.begin, |made| made.begin.min(change.begin));
-    let mut context: Vec<Event> =
-        events.iter().copied().filter(|event| event.begin <= read.end && event.end >= start).collect();
+    let concerns = |event: &Event| {
+        // What never ended is shown only if it began meanwhile.
+        let end = if event.end == NEVER { event.begin } else { event.end };
+        event.begin <= read.end && end >= start
+    };
+    let mut context: Vec<Event> = events.iter().copied().filter(concerns).collect();
     context.sort_by_key(|event| event.begin);
     context
 }
