@@ -1,24 +1,30 @@
 //! One call that missed in memory, on its way to a result.
 //!
-//! Join the flight of the key; if it is another's, wait for that one. Else read the shared store and ask for the
-//! lease; compute; let those who wait go on; write the store. Dropping the call at any point hands what it had to
-//! whoever waits: the place in the flight, and the lease.
+//! Ask the shared store, if there is one. Join the flight of the key; if it is another's, wait for that one. Else ask
+//! for the lease; compute; fill the store; let those who wait go on. Dropping the call at any point hands what it
+//! had to whoever waits: the place in the flight, and the lease.
+//!
+//! A call in a shared store looks for itself before it joins, and takes what another has computed only if the store
+//! has accepted it: then no invalidation, by whatever process, has come between.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
 use crate::BoxFuture;
 use crate::cache::{Cache, Tiers};
-use crate::flight::{Entered, Flight, Follower, Joined, PULSE, Waited};
+use crate::flight::{Entered, Flight, Follower, Joined, LONGEST_WAIT, PULSE, Waited};
 use crate::outcome::Outcome;
 use crate::parts::KeyType;
 use crate::policy::SingleFlight;
-use crate::tier::{Held, Want};
+use crate::tier::{Acquiring, Fill, Held, Seen, Tier, Vacant};
 
 /// A call that found nothing in memory.
 ///
@@ -45,8 +51,9 @@ impl<R: 'static> Miss<R> {
             key,
             purpose,
             part: Part::None,
-            failures: 0,
-            abandoned: None,
+            disappointments: 0,
+            followed: None,
+            vacant: None,
             held: None,
         }))
     }
@@ -54,7 +61,7 @@ impl<R: 'static> Miss<R> {
     /// The result: another's, the store's, or that of `body`, which runs in the caller's task.
     #[inline]
     pub fn compute<F: Future<Output = R>>(self, body: F) -> Computing<R, F> {
-        Computing { call: self.0, stage: Stage::Join, body }
+        Computing { call: self.0, stage: Stage::Look, body }
     }
 
     /// The result: another's, the store's, or that of `body`, which runs in a task of its own until the last call
@@ -70,25 +77,18 @@ impl<R: 'static> Miss<R> {
         R: Send,
         F: Future<Output = R> + Send + 'static,
     {
-        loop {
-            match self.0.join() {
-                Join::Settled(output) => return output,
-                Join::Wait(wait) => {
-                    if let Some(output) = self.0.waited(wait.await) {
-                        return output;
-                    }
-                }
-                Join::Compute => break,
-            }
+        let mut stage = Stage::Look;
+        if let Some(output) = poll_fn(|cx| poll_others(&mut *self.0, &mut stage, cx)).await {
+            return output;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return Computing { call: self.0, stage: Stage::Joined, body }.await;
+            return Computing { call: self.0, stage: Stage::Claim, body }.await;
         };
         let interest = self.0.interest();
         let alone = interest.is_none();
         let task = runtime.spawn(async move {
             let deserted = self.0.deserted();
-            let computing = Computing { call: self.0, stage: Stage::Joined, body };
+            let computing = Computing { call: self.0, stage: Stage::Claim, body };
             tokio::select! {
                 biased;
                 output = computing => Some(output),
@@ -115,43 +115,57 @@ impl<R> fmt::Debug for Miss<R> {
 
 /// The steps of a call, without the types of its key and value.
 trait Call<R>: Send {
+    /// Looks into the shared store, if there is one and its answer matters.
+    fn look(&self) -> Option<BoxFuture<'static, Found<R>>>;
+    /// Takes note of what was found there; `None`: go on.
+    fn found(&mut self, found: Found<R>) -> Option<R>;
     /// Takes part in the flight of the key.
     fn join(&mut self) -> Join<R>;
-    /// Takes note of how waiting ended; `None`: join again.
-    fn waited(&mut self, waited: WaitedFor<R>) -> Option<R>;
-    /// Looks into the shared store, if there is one.
-    fn read(&mut self) -> Option<BoxFuture<'static, Found<R>>>;
-    /// Takes note of what was found there; `None`: compute.
-    fn found(&mut self, found: Found<R>) -> Option<R>;
+    /// Takes note of how waiting ended.
+    fn waited(&mut self, waited: Waiting<R>) -> Next<R>;
+    /// Asks the shared store, if there is one, for the right to fill the key.
+    fn claim(&mut self) -> Option<BoxFuture<'static, Acquiring>>;
+    /// Takes note of the answer; whether there is still something to compute.
+    fn claimed(&mut self, claimed: Acquiring) -> bool;
     /// Marks the time during which the body is polled.
     fn enter(&self) -> Option<Entered>;
     /// What goes on beside the body; never ends.
     fn upkeep(&self) -> Option<BoxFuture<'static, ()>>;
-    /// Stores the output in memory and lets those who wait go on; what is left to do is to tell the store.
-    fn finish(&mut self, output: &R) -> Option<BoxFuture<'static, ()>>;
+    /// Takes note of the output; `None`: nothing is left to do.
+    fn computed(&mut self, output: &R) -> Option<BoxFuture<'static, Fill>>;
+    /// Takes note of what the shared store said to the output.
+    fn filled(&mut self, fill: Fill, output: &R);
     /// A caller that waits for this call.
     fn interest(&self) -> Option<Box<dyn fmt::Debug + Send>>;
     /// Returns when no caller waits for this call any more.
     fn deserted(&self) -> BoxFuture<'static, ()>;
 }
 
+/// What was found in the shared store.
+struct Found<R> {
+    output: Option<R>,
+    vacant: Option<Vacant>,
+}
+
 enum Join<R> {
     Settled(R),
-    Wait(BoxFuture<'static, WaitedFor<R>>),
+    Wait(BoxFuture<'static, Waiting<R>>),
     Compute,
 }
 
 /// How waiting ended, for a caller.
-enum WaitedFor<R> {
+enum Waiting<R> {
     Output(R),
     Failed,
+    Outdated,
     Abandoned,
     TooLong,
 }
 
-struct Found<R> {
-    output: Option<R>,
-    held: Option<Held>,
+enum Next<R> {
+    Return(R),
+    Look,
+    Join,
 }
 
 pin_project! {
@@ -166,12 +180,14 @@ pin_project! {
 }
 
 enum Stage<R> {
+    Look,
+    Looking(BoxFuture<'static, Found<R>>),
     Join,
-    Joined,
-    Wait(BoxFuture<'static, WaitedFor<R>>),
-    Read(BoxFuture<'static, Found<R>>),
+    Waiting(BoxFuture<'static, Waiting<R>>),
+    Claim,
+    Claiming(BoxFuture<'static, Acquiring>),
     Compute(Option<BoxFuture<'static, ()>>),
-    Save(BoxFuture<'static, ()>, Option<R>),
+    Filling(BoxFuture<'static, Fill>, Option<R>),
     Done,
 }
 
@@ -180,31 +196,22 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let this = self.project();
-        let (call, mut body) = (this.call, this.body);
+        let (call, stage, mut body) = (&mut **this.call, this.stage, this.body);
         loop {
-            *this.stage = match this.stage {
-                Stage::Join => match call.join() {
-                    Join::Settled(output) => return Poll::Ready(output),
-                    Join::Wait(wait) => Stage::Wait(wait),
-                    Join::Compute => Stage::Joined,
-                },
-                Stage::Joined => match call.read() {
-                    Some(read) => Stage::Read(read),
-                    None => Stage::Compute(None),
-                },
-                Stage::Wait(wait) => {
-                    let waited = ready!(wait.as_mut().poll(cx));
-                    match call.waited(waited) {
+            *stage = match stage {
+                Stage::Look | Stage::Looking(_) | Stage::Join | Stage::Waiting(_) => {
+                    match ready!(poll_others(call, stage, cx)) {
                         Some(output) => return Poll::Ready(output),
-                        None => Stage::Join,
+                        None => Stage::Claim,
                     }
                 }
-                Stage::Read(read) => {
-                    let found = ready!(read.as_mut().poll(cx));
-                    match call.found(found) {
-                        Some(output) => return Poll::Ready(output),
-                        None => Stage::Compute(None),
-                    }
+                Stage::Claim => match call.claim() {
+                    Some(claim) => Stage::Claiming(claim),
+                    None => Stage::Compute(None),
+                },
+                Stage::Claiming(claim) => {
+                    let claimed = ready!(claim.as_mut().poll(cx));
+                    if call.claimed(claimed) { Stage::Compute(None) } else { Stage::Look }
                 }
                 Stage::Compute(upkeep) => {
                     let polled = {
@@ -221,26 +228,60 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
                         }
                         return Poll::Pending;
                     };
-                    match call.finish(&output) {
-                        Some(save) => Stage::Save(save, Some(output)),
+                    match call.computed(&output) {
+                        Some(fill) => Stage::Filling(fill, Some(output)),
                         None => {
-                            *this.stage = Stage::Done;
+                            *stage = Stage::Done;
                             return Poll::Ready(output);
                         }
                     }
                 }
-                Stage::Save(save, output) => {
-                    ready!(save.as_mut().poll(cx));
+                Stage::Filling(fill, output) => {
+                    let fill = ready!(fill.as_mut().poll(cx));
                     let output = output.take();
-                    *this.stage = Stage::Done;
-                    return match output {
-                        Some(output) => Poll::Ready(output),
-                        None => Poll::Pending,
-                    };
+                    *stage = Stage::Done;
+                    let Some(output) = output else { return Poll::Pending };
+                    call.filled(fill, &output);
+                    return Poll::Ready(output);
                 }
                 Stage::Done => return Poll::Pending,
             };
         }
+    }
+}
+
+/// The part of a call in which others may have the answer; `None`: this call has to compute.
+fn poll_others<R>(call: &mut dyn Call<R>, stage: &mut Stage<R>, cx: &mut Context<'_>) -> Poll<Option<R>> {
+    loop {
+        *stage = match stage {
+            Stage::Look => match call.look() {
+                Some(look) => Stage::Looking(look),
+                None => Stage::Join,
+            },
+            Stage::Looking(look) => {
+                let found = ready!(look.as_mut().poll(cx));
+                match call.found(found) {
+                    Some(output) => return Poll::Ready(Some(output)),
+                    None => Stage::Join,
+                }
+            }
+            Stage::Join => match call.join() {
+                Join::Settled(output) => return Poll::Ready(Some(output)),
+                Join::Wait(wait) => Stage::Waiting(wait),
+                Join::Compute => return Poll::Ready(None),
+            },
+            Stage::Waiting(wait) => {
+                let waited = ready!(wait.as_mut().poll(cx));
+                match call.waited(waited) {
+                    Next::Return(output) => return Poll::Ready(Some(output)),
+                    Next::Look => Stage::Look,
+                    Next::Join => Stage::Join,
+                }
+            }
+            Stage::Claim | Stage::Claiming(_) | Stage::Compute(_) | Stage::Filling(..) | Stage::Done => {
+                return Poll::Ready(None);
+            }
+        };
     }
 }
 
@@ -256,10 +297,12 @@ struct Attempt<K: KeyType, O: Outcome> {
     key: K,
     purpose: Purpose,
     part: Part<O::Shared>,
-    /// How many computations that it waited for have failed.
-    failures: u8,
-    /// The flight that it waited for until its leader was gone.
-    abandoned: Option<Arc<Flight<O::Shared, Held>>>,
+    /// How often it waited for another's computation in vain: it failed, or was out of date.
+    disappointments: u8,
+    /// The flight that it waits for, or waited for last.
+    followed: Option<Arc<Flight<O::Shared, Held>>>,
+    /// What it saw in the shared store, if that was nothing.
+    vacant: Option<Vacant>,
     held: Option<Held>,
 }
 
@@ -275,42 +318,88 @@ enum Part<S> {
     Inside,
 }
 
-/// After so many failed computations of others, a call computes in its own right.
+/// After waiting so often in vain, a call computes in its own right.
 const PATIENCE: u8 = 2;
 
 impl<K: KeyType, O: Outcome> Attempt<K, O> {
-    fn leads(&mut self, flight: Arc<Flight<O::Shared, Held>>) {
-        if let Some(abandoned) = self.abandoned.take() {
-            self.held = abandoned.take_baggage();
+    fn tier(&self) -> Option<&'static Tier<K, O::Value>> {
+        match &self.cache.tiers {
+            Tiers::Shared(tier) => Some(tier),
+            Tiers::Memory(_) => None,
+        }
+    }
+
+    fn lead(&mut self, flight: Arc<Flight<O::Shared, Held>>) {
+        if let Some(followed) = self.followed.take() {
+            self.held = followed.take_baggage();
         }
         self.part = Part::Leads(flight);
     }
 
-    fn wait(follower: Follower<O::Shared, Held>) -> BoxFuture<'static, WaitedFor<O::Output>> {
+    fn wait(follower: Follower<O::Shared, Held>) -> BoxFuture<'static, Waiting<O::Output>> {
         Box::pin(async {
             match follower.wait().await {
                 Waited::Landed(shared) => {
                     let shared = Arc::try_unwrap(shared).unwrap_or_else(|shared| (*shared).clone());
-                    WaitedFor::Output(O::from_shared(shared))
+                    Waiting::Output(O::from_shared(shared))
                 }
-                Waited::Failed => WaitedFor::Failed,
-                Waited::Abandoned => WaitedFor::Abandoned,
-                Waited::TooLong => WaitedFor::TooLong,
+                Waited::Failed => Waiting::Failed,
+                Waited::Outdated => Waiting::Outdated,
+                Waited::Abandoned => Waiting::Abandoned,
+                Waited::TooLong => Waiting::TooLong,
             }
         })
+    }
+
+    /// Ends its flight and remembers the output in memory, if that is where values live.
+    ///
+    /// What was computed may be stored, in memory or elsewhere, only if this says so: else it was voided.
+    fn land(&self, output: &O::Output, ttl: Option<Duration>) -> bool {
+        let (cache, flights) = (self.cache, &self.cache.flights);
+        // What gives way to it is dropped after the lock of the flights is given back.
+        let evicted = match &self.part {
+            Part::Leads(flight) => flights.land(&self.key, flight, |key| cache.remember(key, output, ttl)),
+            Part::Alone { voided } => {
+                flights.unless_voided(&self.key, *voided, || cache.remember(self.key.clone(), output, ttl))
+            }
+            Part::Inside | Part::None => None,
+        };
+        if evicted.is_none() && ttl.is_some() {
+            cache.counters.refused.add(1);
+        }
+        evicted.is_some()
     }
 }
 
 impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
+    fn look(&self) -> Option<BoxFuture<'static, Found<O::Output>>> {
+        let tier = self.tier().filter(|_| self.purpose == Purpose::Answer)?;
+        let key = self.key.clone();
+        Some(Box::pin(async move {
+            match tier.look(&key).await {
+                Seen::Value(value) => Found { output: Some(O::from_value(value)), vacant: None },
+                Seen::Vacant(vacant) => Found { output: None, vacant: Some(vacant) },
+                Seen::Unknown => Found { output: None, vacant: None },
+            }
+        }))
+    }
+
+    fn found(&mut self, found: Found<O::Output>) -> Option<O::Output> {
+        self.vacant = found.vacant;
+        let output = found.output?;
+        self.cache.counters.shared_hits.add(1);
+        Some(output)
+    }
+
     fn join(&mut self) -> Join<O::Output> {
         let flights = &self.cache.flights;
-        if self.failures >= PATIENCE || self.cache.policy.flight == SingleFlight::Off {
+        if self.disappointments >= PATIENCE || self.cache.policy.flight() == SingleFlight::Off {
             self.part = Part::Alone { voided: flights.voided(&self.key) };
             return Join::Compute;
         }
         if self.purpose == Purpose::Refresh {
             let flight = flights.supersede(&self.key);
-            self.leads(flight);
+            self.lead(flight);
             return Join::Compute;
         }
         match flights.join(&self.key, || self.cache.settled(&self.key)) {
@@ -319,11 +408,11 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                 Join::Settled(output)
             }
             Joined::Leads(flight) => {
-                self.leads(flight);
+                self.lead(flight);
                 Join::Compute
             }
             Joined::Follows(follower) => {
-                self.abandoned = Some(Arc::clone(&follower.flight));
+                self.followed = Some(Arc::clone(&follower.flight));
                 Join::Wait(Self::wait(follower))
             }
             Joined::Recurses => {
@@ -333,46 +422,61 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         }
     }
 
-    fn waited(&mut self, waited: WaitedFor<O::Output>) -> Option<O::Output> {
+    fn waited(&mut self, waited: Waiting<O::Output>) -> Next<O::Output> {
         match waited {
-            WaitedFor::Output(output) => {
+            Waiting::Output(output) => {
                 self.cache.counters.joined.add(1);
-                return Some(output);
+                return Next::Return(output);
             }
-            WaitedFor::Failed => self.failures += 1,
-            WaitedFor::Abandoned => {}
-            WaitedFor::TooLong => {
-                if let Some(flight) = &self.abandoned {
+            Waiting::Failed => self.disappointments += 1,
+            Waiting::Outdated => {
+                self.disappointments += 1;
+                return Next::Look;
+            }
+            Waiting::Abandoned => {}
+            Waiting::TooLong => {
+                if let Some(flight) = &self.followed {
                     self.cache.flights.withdraw(&self.key, flight);
                 }
             }
         }
-        None
+        Next::Join
     }
 
-    fn read(&mut self) -> Option<BoxFuture<'static, Found<O::Output>>> {
-        let Tiers::Shared(tier) = &self.cache.tiers else { return None };
+    fn claim(&mut self) -> Option<BoxFuture<'static, Acquiring>> {
+        let tier = self.tier()?;
         if self.held.is_some() || matches!(self.part, Part::Inside) {
             return None;
         }
-        let want = if self.purpose == Purpose::Refresh { Want::Lease } else { Want::Value };
-        let key = self.key.clone();
-        Some(Box::pin(async move {
-            let read = tier.read(&key, want).await;
-            Found { output: read.value.map(O::from_value), held: read.held }
-        }))
+        let vacant = match self.purpose {
+            Purpose::Answer => self.vacant.take()?,
+            Purpose::Refresh => tier.occupied(&self.key)?,
+        };
+        Some(match (&self.part, self.cache.policy.flight(), self.purpose) {
+            (Part::Leads(flight), SingleFlight::Fleet, Purpose::Answer) => {
+                let flight = Arc::clone(flight);
+                Box::pin(async move { acquire_patiently(tier, vacant, &flight).await })
+            }
+            _ => Box::pin(tier.acquire(vacant)),
+        })
     }
 
-    fn found(&mut self, found: Found<O::Output>) -> Option<O::Output> {
-        self.held = found.held;
-        let output = found.output?;
-        self.cache.counters.shared_hits.add(1);
-        if let Part::Leads(flight) = &self.part {
-            self.cache.flights.withdraw(&self.key, flight);
-            flight.publish(|| O::to_shared(&output));
+    fn claimed(&mut self, claimed: Acquiring) -> bool {
+        match claimed {
+            Acquiring::Held(held) => self.held = Some(held),
+            Acquiring::Busy(_) | Acquiring::Unknown => {}
+            // Those who wait may have come after whoever filled it was invalidated.
+            Acquiring::Filled => {
+                if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {
+                    self.cache.flights.withdraw(&self.key, &flight);
+                    flight.disclaim();
+                }
+                // Whoever finds a key filled and then empty again and again computes in the end.
+                self.disappointments += 1;
+                return false;
+            }
         }
-        self.part = Part::None;
-        Some(output)
+        true
     }
 
     fn enter(&self) -> Option<Entered> {
@@ -385,70 +489,76 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
     fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
         // Without a runtime there are no timers, and nothing to keep alive either.
         tokio::runtime::Handle::try_current().ok()?;
-        let Part::Leads(flight) = &self.part else { return None };
-        let (flight, keeper) = (Arc::clone(flight), self.held.as_ref().map(Held::keeper));
-        Some(Box::pin(async move {
-            let pulse = async {
-                loop {
-                    tokio::time::sleep(PULSE).await;
-                    flight.beat();
-                }
-            };
-            match keeper {
-                Some(keeper) => {
-                    tokio::join!(pulse, keeper);
-                }
-                None => pulse.await,
+        let flight = match &self.part {
+            Part::Leads(flight) => Some(Arc::clone(flight)),
+            Part::None | Part::Alone { .. } | Part::Inside => None,
+        };
+        let pulse = async move {
+            while let Some(flight) = &flight {
+                tokio::time::sleep(PULSE).await;
+                flight.beat();
             }
-        }))
+        };
+        match self.held.as_ref().map(Held::keeper) {
+            Some(keeper) => Some(Box::pin(async {
+                tokio::join!(pulse, keeper);
+            })),
+            None if matches!(self.part, Part::Leads(_)) => Some(Box::pin(pulse)),
+            None => None,
+        }
     }
 
-    fn finish(&mut self, output: &O::Output) -> Option<BoxFuture<'static, ()>> {
+    fn computed(&mut self, output: &O::Output) -> Option<BoxFuture<'static, Fill>> {
         let cache = self.cache;
-        let counters = cache.counters;
         if O::is_err(output) {
-            counters.errors.add(1);
+            cache.counters.errors.add(1);
         }
+        if matches!(self.part, Part::Inside | Part::None) {
+            cache.counters.bypassed.add(1);
+            return None;
+        }
+        cache.counters.computed.add(1);
         let ttl = cache.lifetime(output);
-        let part = std::mem::replace(&mut self.part, Part::None);
-        let stored = match &part {
-            Part::Leads(flight) => {
-                let stored = cache.flights.land(&self.key, flight, |key| cache.remember(key, output, ttl));
-                flight.publish(|| O::to_shared(output));
-                stored
+        let payload = |tier: &Tier<K, O::Value>| tier.encode(O::as_value(output)?, ttl?).ok();
+        if let Some(tier) = self.tier() {
+            match (self.held.take(), payload(tier)) {
+                (Some(held), Some(payload)) => return Some(Box::pin(held.fill(payload))),
+                (Some(held), None) => {
+                    return Some(Box::pin(async {
+                        held.release().await;
+                        Fill::Unknown
+                    }));
+                }
+                // Another process holds the lease: a refresh overrides it, an answer leaves the filling to it.
+                (None, Some(payload)) if self.purpose == Purpose::Refresh => {
+                    let key = self.key.clone();
+                    return Some(Box::pin(async move {
+                        let put = tier.put(&key, payload).await; // An error is counted there.
+                        if put.is_ok() { Fill::Stored } else { Fill::Unknown }
+                    }));
+                }
+                (None, _) => {}
             }
-            Part::Alone { voided } => cache
-                .flights
-                .unless_voided(&self.key, *voided, || cache.remember(self.key.clone(), output, ttl)),
-            Part::Inside | Part::None => {
-                counters.bypassed.add(1);
-                return None;
-            }
-        };
-        counters.computed.add(1);
-        if stored.is_none() && ttl.is_some() {
-            counters.refused.add(1);
+            self.filled(Fill::Unknown, output);
+            return None;
         }
-        // What gave way is dropped here, where no lock is held.
-        let is_ours = stored.is_some();
-        drop(stored);
+        self.land(output, ttl);
+        if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {
+            flight.publish(|| O::to_shared(output));
+        }
+        None
+    }
 
-        let Tiers::Shared(tier) = &cache.tiers else { return None };
-        let payload = match (ttl, O::as_value(output)) {
-            (Some(ttl), Some(value)) if is_ours => tier.encode(value, ttl).ok(),
-            _ => None,
-        };
-        match (self.held.take(), payload) {
-            (Some(held), Some(payload)) => Some(Box::pin(held.fill(payload))),
-            (Some(held), None) => Some(Box::pin(held.release())),
-            // Another process holds the lease: a refresh overrides it, an answer leaves the filling to it.
-            (None, Some(payload)) if self.purpose == Purpose::Refresh => {
-                let key = self.key.clone();
-                Some(Box::pin(async move {
-                    let _ = tier.put(&key, payload).await; // Counted there.
-                }))
+    fn filled(&mut self, fill: Fill, output: &O::Output) {
+        let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) else { return };
+        // Not before the store has it: until then the next call in this process waits here and not there.
+        self.cache.flights.withdraw(&self.key, &flight);
+        match fill {
+            Fill::Stored | Fill::Unknown => flight.publish(|| O::to_shared(output)),
+            Fill::Refused => {
+                self.cache.counters.refused.add(1);
+                flight.disclaim();
             }
-            (None, _) => None,
         }
     }
 
@@ -487,6 +597,40 @@ impl<S, B> fmt::Debug for Interest<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Interest")
     }
+}
+
+/// Asks for the lease until it is given, or the key is filled, or nobody should wait any longer.
+///
+/// The pauses grow, and no two processes make the same ones.
+async fn acquire_patiently<K, V, S>(
+    tier: &'static Tier<K, V>,
+    mut vacant: Vacant,
+    flight: &Flight<S, Held>,
+) -> Acquiring {
+    let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        vacant = match tier.acquire(vacant).await {
+            Acquiring::Busy(vacant) if begun.elapsed() < LONGEST_WAIT => vacant,
+            acquired => return acquired,
+        };
+        tokio::time::sleep(jittered(pause)).await;
+        flight.beat();
+        let longest = if begun.elapsed() < SOON { LONGEST_PAUSE_SOON } else { LONGEST_PAUSE_LATER };
+        pause = (pause * 3 / 2).min(longest);
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// While most computations end, an answer is noticed within this.
+const LONGEST_PAUSE_SOON: Duration = Duration::from_millis(15);
+const SOON: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE_LATER: Duration = Duration::from_millis(100);
+
+/// Between three and five quarters of a pause.
+fn jittered(pause: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0_u8) % 512;
+    pause * 3 / 4 + pause.mul_f64(random as f64 / 1_024.0)
 }
 
 impl<K: KeyType, O: Outcome> Drop for Attempt<K, O> {

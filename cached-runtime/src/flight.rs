@@ -46,6 +46,8 @@ enum Progress<S> {
     Landed(Arc<S>),
     /// It ended without anything that could be shared.
     Failed,
+    /// What it brought may be older than those who wait: they must look again.
+    Outdated,
     Abandoned,
 }
 
@@ -74,6 +76,7 @@ pub(crate) struct Follower<S, B> {
 pub(crate) enum Waited<S> {
     Landed(Arc<S>),
     Failed,
+    Outdated,
     Abandoned,
     /// The leader has not been seen for too long, or takes longer than anybody should wait.
     TooLong,
@@ -198,6 +201,11 @@ impl<S, B> Flight<S, B> {
         self.progress.send_replace(progress);
     }
 
+    /// Lets those who wait look again.
+    pub(crate) fn disclaim(&self) {
+        self.progress.send_replace(Progress::Outdated);
+    }
+
     /// Lets those who wait know that nothing will come, and leaves them what the leader had.
     pub(crate) fn abandon(&self, baggage: Option<B>) {
         *lock(&self.baggage) = baggage;
@@ -246,6 +254,7 @@ impl<S, B> Follower<S, B> {
             match &*self.progress.borrow_and_update() {
                 Progress::Landed(shared) => return Waited::Landed(Arc::clone(shared)),
                 Progress::Failed => return Waited::Failed,
+                Progress::Outdated => return Waited::Outdated,
                 Progress::Abandoned => return Waited::Abandoned,
                 Progress::Flying => {}
             }

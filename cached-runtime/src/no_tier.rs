@@ -1,4 +1,6 @@
-//! What stands for [`tier`](crate::tier) in a build without shared stores: a tier that nobody can have.
+//! What stands for `tier` in a build without shared stores: a tier that nobody can have.
+
+#![allow(dead_code, reason = "what nobody can have is never made")]
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -19,15 +21,28 @@ pub(crate) struct Tier<K, V> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Read<V> {
-    pub(crate) value: Option<V>,
-    pub(crate) held: Option<Held>,
+pub(crate) enum Seen<V> {
+    Value(V),
+    Vacant(Vacant),
+    Unknown,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Want {
-    Value,
-    Lease,
+#[derive(Debug)]
+pub(crate) struct Vacant(Infallible);
+
+#[derive(Debug)]
+pub(crate) enum Acquiring {
+    Held(Held),
+    Filled,
+    Busy(Vacant),
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    Stored,
+    Refused,
+    Unknown,
 }
 
 #[derive(Debug)]
@@ -37,7 +52,15 @@ pub(crate) struct Held(Infallible);
 pub(crate) struct Payload(Infallible);
 
 impl<K, V> Tier<K, V> {
-    pub(crate) async fn read(&self, _: &K, _: Want) -> Read<V> {
+    pub(crate) async fn look(&self, _: &K) -> Seen<V> {
+        match self.never {}
+    }
+
+    pub(crate) fn occupied(&self, _: &K) -> Option<Vacant> {
+        match self.never {}
+    }
+
+    pub(crate) async fn acquire(&self, _: Vacant) -> Acquiring {
         match self.never {}
     }
 
@@ -63,7 +86,7 @@ impl<K, V> Tier<K, V> {
 }
 
 impl Held {
-    pub(crate) async fn fill(self, _: Payload) {
+    pub(crate) async fn fill(self, _: Payload) -> Fill {
         match self.0 {}
     }
 

@@ -17,7 +17,7 @@ pub struct Policy {
     pub(crate) ttl_of_errors: Option<Duration>,
     pub(crate) ttl_of_none: Option<Duration>,
     pub(crate) bound: Bound,
-    pub(crate) flight: SingleFlight,
+    flight: Option<SingleFlight>,
     pub(crate) backend: Backend,
     #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "memory encodes nothing"))]
     pub(crate) codec: Encoding,
@@ -43,10 +43,15 @@ pub(crate) enum Bound {
     Bytes(u64),
 }
 
-/// How many computations of one key may run in this process.
+/// How many computations of one key may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SingleFlight {
+    /// One in all processes that share the store.
+    #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "it needs a store"))]
+    Fleet,
+    /// One in this process.
     Process,
+    /// As many as there are calls.
     Off,
 }
 
@@ -71,7 +76,7 @@ impl Policy {
             ttl_of_errors: None,
             ttl_of_none: None,
             bound: Bound::Entries(10_000),
-            flight: SingleFlight::Process,
+            flight: None,
             backend: Backend::Memory,
             codec: Encoding::Msgpack,
             handle: None,
@@ -90,6 +95,17 @@ impl Policy {
     pub const fn one_instance(mut self) -> Self {
         self.one_instance = true;
         self
+    }
+
+    /// How many computations may run: in memory one in the process, in a shared store one in the fleet, unless
+    /// the user says otherwise.
+    pub(crate) fn flight(&self) -> SingleFlight {
+        match (self.flight, &self.backend) {
+            (Some(flight), _) => flight,
+            (None, Backend::Memory) => SingleFlight::Process,
+            #[cfg(feature = "store")]
+            (None, _) => SingleFlight::Fleet,
+        }
     }
 
     /// `version = 2`
@@ -134,10 +150,17 @@ impl Policy {
         self
     }
 
+    /// `single_flight = "process"`
+    #[must_use]
+    pub const fn every_process_computes(mut self) -> Self {
+        self.flight = Some(SingleFlight::Process);
+        self
+    }
+
     /// `single_flight = "off"`
     #[must_use]
     pub const fn every_call_computes(mut self) -> Self {
-        self.flight = SingleFlight::Off;
+        self.flight = Some(SingleFlight::Off);
         self
     }
 
@@ -189,7 +212,7 @@ impl fmt::Debug for Policy {
             .field("cache_none", &self.ttl_of_none)
             .field("bound", &self.bound)
             .field("backend", &self.backend)
-            .field("single_flight", &self.flight)
+            .field("single_flight", &self.flight())
             .field("version", &self.version)
             .finish_non_exhaustive()
     }

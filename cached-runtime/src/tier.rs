@@ -36,21 +36,58 @@ struct Remote {
     failing: AtomicBool,
 }
 
-/// What a look into the store has brought.
+/// What is under a key.
 #[derive(Debug)]
-pub(crate) struct Read<V> {
-    pub(crate) value: Option<V>,
-    /// The right to fill the key; given back when it is dropped.
-    pub(crate) held: Option<Held>,
+pub(crate) enum Seen<V> {
+    /// A value that can be used.
+    Value(V),
+    /// Nothing, or nothing that can be used; it can be asked for the lease.
+    Vacant(Vacant),
+    /// The store failed.
+    Unknown,
 }
 
-/// What a look into the store is for.
+/// A key without a usable value.
+#[derive(Debug)]
+pub(crate) struct Vacant {
+    key: Key,
+    /// The stamp of the namespace, if it is known.
+    stamp: Option<u64>,
+    occupant: Occupant,
+}
+
+/// What lies under a key that is to be filled.
+#[derive(Debug)]
+enum Occupant {
+    None,
+    /// What can not be used; anything else there is news.
+    Useless(Bytes),
+    /// Whatever it is, it is to be replaced.
+    Any,
+}
+
+/// What asking for a lease has brought.
+#[derive(Debug)]
+pub(crate) enum Acquiring {
+    /// The right to fill the key; given back when it is dropped.
+    Held(Held),
+    /// Someone has filled the key since it was looked at.
+    Filled,
+    /// Another process computes.
+    Busy(Vacant),
+    /// The store failed.
+    Unknown,
+}
+
+/// What became of a value that was to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Want {
-    /// A value, or the right to fill the key.
-    Value,
-    /// The right to fill the key, whatever is there.
-    Lease,
+pub(crate) enum Fill {
+    /// It is stored: nothing has voided the lease while it was computed.
+    Stored,
+    /// The lease was lost: what was computed may be from before an invalidation.
+    Refused,
+    /// The store failed, or was not asked.
+    Unknown,
 }
 
 /// A lease with what is needed to use it.
@@ -110,9 +147,60 @@ pub(crate) fn clear(
 }
 
 impl<K, V> Tier<K, V> {
-    /// The value under a key, or the lease of it, or, if the store fails or another holds the lease, nothing.
-    pub(crate) async fn read(&'static self, key: &K, want: Want) -> Read<V> {
-        self.try_read(key, want).await.unwrap_or(Read { value: None, held: None })
+    /// Looks what is under a key.
+    pub(crate) async fn look(&self, key: &K) -> Seen<V> {
+        let Ok(key) = self.key(key) else { return Seen::Unknown };
+        let Ok((found, stamp)) = self.remote.load(&key).await else { return Seen::Unknown };
+        // Without a stamp every value counts as cleared.
+        let usable = found.as_ref().zip(stamp).and_then(|(bytes, stamp)| self.open(&key, bytes, stamp));
+        match usable {
+            Some(value) => Seen::Value(value),
+            None => {
+                let occupant = found.map_or(Occupant::None, Occupant::Useless);
+                Seen::Vacant(Vacant { key, stamp, occupant })
+            }
+        }
+    }
+
+    /// A key whose value is to be replaced, so that it counts as vacant.
+    pub(crate) fn occupied(&self, key: &K) -> Option<Vacant> {
+        Some(Vacant { key: self.key(key).ok()?, stamp: None, occupant: Occupant::Any })
+    }
+
+    /// Asks for the lease of a key that was seen vacant.
+    ///
+    /// What fills it must be computed after this, so that no value from before an invalidation is stored.
+    pub(crate) async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
+        // Before the computation, so that a value computed from before a `clear` is stale from the start.
+        let stamp = match vacant.stamp {
+            Some(stamp) => Ok(stamp),
+            None => self.remote.stamp().await,
+        };
+        let Ok(stamp) = stamp else { return Acquiring::Unknown };
+        let over = match vacant.occupant {
+            Occupant::None => Over::Nothing,
+            Occupant::Useless(_) | Occupant::Any => Over::Value,
+        };
+        let acquired = self.remote.bounded(|store| store.acquire(&vacant.key, LEASE, over)).await;
+        let Ok(acquired) = acquired else { return Acquiring::Unknown };
+        if let Some(lease) = acquired.lease {
+            return Acquiring::Held(Held {
+                remote: &self.remote,
+                key: vacant.key,
+                stamp,
+                since: Instant::now(),
+                lease: Some(lease),
+            });
+        }
+        let is_news = acquired.value.is_some_and(|value| match &vacant.occupant {
+            Occupant::None => true,
+            Occupant::Useless(found) => value != *found,
+            Occupant::Any => false,
+        });
+        if is_news {
+            return Acquiring::Filled;
+        }
+        Acquiring::Busy(Vacant { stamp: Some(stamp), ..vacant })
     }
 
     /// The value under a key; nothing if the store fails.
@@ -145,38 +233,6 @@ impl<K, V> Tier<K, V> {
     /// Makes every value stale, by one write.
     pub(crate) async fn clear(&self) -> Result<()> {
         self.remote.clear().await
-    }
-
-    async fn try_read(&'static self, key: &K, want: Want) -> Result<Read<V>> {
-        let key = self.key(key)?;
-        let (found, stamp) = self.remote.load(&key).await?;
-        if let (Want::Value, Some(found), Some(stamp)) = (want, &found, stamp)
-            && let Some(value) = self.open(&key, found, stamp)
-        {
-            return Ok(Read { value: Some(value), held: None });
-        }
-        // Before the computation, so that a value computed from before a `clear` is stale from the start.
-        let stamp = match stamp {
-            Some(stamp) => stamp,
-            None => self.remote.stamp().await?,
-        };
-        let over = if found.is_some() { Over::Value } else { Over::Nothing };
-        let acquired = self.remote.bounded(|store| store.acquire(&key, LEASE, over)).await?;
-        let held = acquired.lease.map(|lease| Held {
-            remote: &self.remote,
-            key: key.clone(),
-            stamp,
-            since: Instant::now(),
-            lease: Some(lease),
-        });
-        // Someone may have filled the key since it was read.
-        let value = match acquired.value {
-            Some(bytes) if want == Want::Value && found.as_ref() != Some(&bytes) => {
-                self.open(&key, &bytes, stamp)
-            }
-            _ => None,
-        };
-        Ok(if value.is_some() { Read { value, held: None } } else { Read { value, held } })
     }
 
     fn key(&self, key: &K) -> Result<Key> {
@@ -286,19 +342,19 @@ impl Remote {
 
 impl Held {
     /// Stores what was computed, if the lease is still ours.
-    pub(crate) async fn fill(mut self, payload: Payload) {
-        let Some(lease) = self.lease else { return };
-        let Ok(bytes) = payload
-            .seal(&self.key, self.stamp, self.since.elapsed())
-            .inspect_err(|error| self.remote.failed(error))
-        else {
-            return self.release().await;
+    pub(crate) async fn fill(mut self, payload: Payload) -> Fill {
+        let Some(lease) = self.lease else { return Fill::Unknown };
+        let sealed = payload.seal(&self.key, self.stamp, self.since.elapsed());
+        let Ok(bytes) = sealed.inspect_err(|error| self.remote.failed(error)) else {
+            self.release().await;
+            return Fill::Unknown;
         };
         // Whatever comes of it, the lease is used: if the store was not told, it ends by itself.
         self.lease = None;
-        let filled = self.remote.bounded(|store| store.fill(&self.key, lease, bytes, payload.ttl)).await;
-        if let Ok(false) = filled {
-            self.remote.counters.refused.add(1);
+        match self.remote.bounded(|store| store.fill(&self.key, lease, bytes, payload.ttl)).await {
+            Ok(true) => Fill::Stored,
+            Ok(false) => Fill::Refused,
+            Err(_) => Fill::Unknown,
         }
     }
 
