@@ -59,14 +59,16 @@ fn to_msgpack<V: Serialize>(value: &V) -> Result<Vec<u8>> {
 }
 
 fn from_msgpack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    let mut rest = bytes;
+    let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
     // The default of 1 024 overflows the stack of a thread that has 256 KiB.
     deserializer.set_max_depth(128);
     let value = V::deserialize(&mut deserializer).map_err(not_decoded)?;
-    if !deserializer.get_ref().is_empty() {
-        return Err(Error::new(ErrorKind::Codec, "the value in the store is longer than its type"));
+    if rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(Error::new(ErrorKind::Codec, "the value in the store is longer than its type"))
     }
-    Ok(value)
 }
 
 #[cfg(feature = "json")]
@@ -87,4 +89,37 @@ fn not_encoded(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 #[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn not_decoded(_: impl std::error::Error) -> Error {
     Error::new(ErrorKind::Codec, "the value in the store can not be deserialized")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_encoded_is_decoded() {
+        let value = (1_u64, "one".to_owned(), vec![0_u8, 255], Some(1.5_f64), ());
+        let bytes = to_msgpack(&value).unwrap();
+        assert_eq!(from_msgpack::<(u64, String, Vec<u8>, Option<f64>, ())>(&bytes).unwrap(), value);
+    }
+
+    #[test]
+    fn bytes_go_as_bytes() {
+        assert_eq!(to_msgpack(&vec![200_u8; 100]).unwrap().len(), 102);
+    }
+
+    #[test]
+    fn what_is_longer_or_shorter_is_refused() {
+        let bytes = to_msgpack(&(1, 2)).unwrap();
+        assert!(from_msgpack::<(u8, u8)>(&[&bytes[..], b"\0"].concat()).is_err());
+        assert!(from_msgpack::<(u8, u8)>(&bytes[..2]).is_err());
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let deep = vec![0x91; 100_000];
+        assert!(from_msgpack::<Nested>(&deep).is_err());
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Nested(Vec<Nested>);
 }

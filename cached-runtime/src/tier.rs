@@ -170,37 +170,9 @@ impl<K, V> Tier<K, V> {
     /// Asks for the lease of a key that was seen vacant.
     ///
     /// What fills it must be computed after this, so that no value from before an invalidation is stored.
+    /// The store is asked by a task: a lease that is given after the caller has gone is given back.
     pub(crate) async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
-        // Before the computation, so that a value computed from before a `clear` is stale from the start.
-        let stamp = match vacant.stamp {
-            Some(stamp) => Ok(stamp),
-            None => self.remote.stamp().await,
-        };
-        let Ok(stamp) = stamp else { return Acquiring::Unknown };
-        let over = match vacant.occupant {
-            Occupant::None => Over::Nothing,
-            Occupant::Useless(_) | Occupant::Any => Over::Value,
-        };
-        let acquired = self.remote.bounded(|store| store.acquire(&vacant.key, LEASE, over)).await;
-        let Ok(acquired) = acquired else { return Acquiring::Unknown };
-        if let Some(lease) = acquired.lease {
-            return Acquiring::Held(Held {
-                remote: &self.remote,
-                key: vacant.key,
-                stamp,
-                since: Instant::now(),
-                lease: Some(lease),
-            });
-        }
-        let is_news = acquired.value.is_some_and(|value| match &vacant.occupant {
-            Occupant::None => true,
-            Occupant::Useless(found) => value != *found,
-            Occupant::Any => false,
-        });
-        if is_news {
-            return Acquiring::Filled;
-        }
-        Acquiring::Busy(Vacant { stamp: Some(stamp), ..vacant })
+        in_a_task(self.remote.acquire(vacant)).await.unwrap_or(Acquiring::Unknown)
     }
 
     /// The value under a key; nothing if the store fails.
@@ -281,6 +253,39 @@ impl Remote {
         Self { store, namespace, stamp, counters, failing: AtomicBool::new(false) }
     }
 
+    async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
+        // Before the computation, so that a value computed from before a `clear` is stale from the start.
+        let stamp = match vacant.stamp {
+            Some(stamp) => Ok(stamp),
+            None => self.stamp().await,
+        };
+        let Ok(stamp) = stamp else { return Acquiring::Unknown };
+        let over = match vacant.occupant {
+            Occupant::None => Over::Nothing,
+            Occupant::Useless(_) | Occupant::Any => Over::Value,
+        };
+        let acquired = self.bounded(|store| store.acquire(&vacant.key, LEASE, over)).await;
+        let Ok(acquired) = acquired else { return Acquiring::Unknown };
+        if let Some(lease) = acquired.lease {
+            return Acquiring::Held(Held {
+                remote: self,
+                key: vacant.key,
+                stamp,
+                since: Instant::now(),
+                lease: Some(lease),
+            });
+        }
+        let is_news = acquired.value.is_some_and(|value| match &vacant.occupant {
+            Occupant::None => true,
+            Occupant::Useless(found) => value != *found,
+            Occupant::Any => false,
+        });
+        if is_news {
+            return Acquiring::Filled;
+        }
+        Acquiring::Busy(Vacant { stamp: Some(stamp), ..vacant })
+    }
+
     async fn clear(&self) -> Result<()> {
         self.bounded(|store| store.put(&self.stamp, new_stamp(), None)).await
     }
@@ -341,8 +346,12 @@ impl Remote {
 }
 
 impl Held {
-    /// Stores what was computed, if the lease is still ours.
-    pub(crate) async fn fill(mut self, payload: Payload) -> Fill {
+    /// Stores what was computed, if the lease is still ours; also if the caller goes away meanwhile.
+    pub(crate) async fn fill(self, payload: Payload) -> Fill {
+        in_a_task(self.fill_now(payload)).await.unwrap_or(Fill::Unknown)
+    }
+
+    async fn fill_now(mut self, payload: Payload) -> Fill {
         let Some(lease) = self.lease else { return Fill::Unknown };
         let sealed = payload.seal(&self.key, self.stamp, self.since.elapsed());
         let Ok(bytes) = sealed.inspect_err(|error| self.remote.failed(error)) else {
@@ -416,6 +425,13 @@ impl Payload {
         envelope::seal(key, &label, &self.bytes)
             .ok_or(Error::new(ErrorKind::TooLarge, "the value is larger than 4 GiB"))
     }
+}
+
+/// Lets a step that must not be left half done go on when its caller is dropped; `None` if the runtime ends first.
+///
+/// What is asked of a store takes a bounded time, and so does the task.
+async fn in_a_task<T: Send + 'static>(step: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    tokio::runtime::Handle::try_current().ok()?.spawn(step).await.ok()
 }
 
 /// A number that no other has: two clears must not make one stamp.
