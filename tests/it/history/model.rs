@@ -19,6 +19,7 @@ pub(super) struct Event {
     pub(super) version: u64,
     /// Which computation or `put` made the value.
     pub(super) maker: u64,
+    pub(super) kind: Kind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +27,20 @@ pub(super) enum Verb {
     Call,
     Refresh,
     Peek,
-    /// A run of the function itself.
+    /// A run of the function itself, for a call.
     Compute,
+    /// The same for a refresh.
+    Recompute,
     Invalidate,
     Put,
     Clear,
+}
+
+/// What was computed or returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Value,
+    Error,
 }
 
 /// Nanoseconds of a clock that is the same in all processes of the machine.
@@ -46,6 +56,8 @@ pub(super) const NEVER: u64 = u64::MAX;
 pub(super) struct Violation {
     pub(super) change: Event,
     pub(super) read: Event,
+    /// What made the value, if that was seen to its end.
+    made: Option<Event>,
     /// All that happened to the key from the making of the value to the read.
     context: Vec<Event>,
 }
@@ -94,18 +106,19 @@ fn check_key(events: &[Event]) -> Vec<Violation> {
         .into_iter()
         .filter_map(|read| {
             let change = broken_by(read)?;
-            Some(Violation { change, read: *read, context: context(events, &change, read) })
+            let made =
+                events.iter().find(|event| event.verb.is_maker() && event.maker == read.maker).copied();
+            let start = made.map_or(change.begin, |made| made.begin.min(change.begin));
+            Some(Violation { change, read: *read, made, context: context(events, start, read.end) })
         })
         .collect()
 }
 
-fn context(events: &[Event], change: &Event, read: &Event) -> Vec<Event> {
-    let made = events.iter().find(|event| event.verb.is_maker() && event.maker == read.maker);
-    let start = made.map_or(change.begin, |made| made.begin.min(change.begin));
+fn context(events: &[Event], start: u64, until: u64) -> Vec<Event> {
     let concerns = |event: &Event| {
         // What never ended is shown only if it began meanwhile.
         let end = if event.end == NEVER { event.begin } else { event.end };
-        event.begin <= read.end && end >= start
+        event.begin <= until && end >= start
     };
     let mut context: Vec<Event> = events.iter().copied().filter(concerns).collect();
     context.sort_by_key(|event| event.begin);
@@ -113,8 +126,16 @@ fn context(events: &[Event], change: &Event, read: &Event) -> Vec<Event> {
 }
 
 impl Verb {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Call, Self::Refresh, Self::Peek, Self::Compute, Self::Invalidate, Self::Put, Self::Clear];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Call,
+        Self::Refresh,
+        Self::Peek,
+        Self::Compute,
+        Self::Recompute,
+        Self::Invalidate,
+        Self::Put,
+        Self::Clear,
+    ];
 
     fn is_read(self) -> bool {
         matches!(self, Self::Call | Self::Refresh | Self::Peek)
@@ -125,22 +146,48 @@ impl Verb {
     }
 
     fn is_maker(self) -> bool {
-        matches!(self, Self::Compute | Self::Put)
+        matches!(self, Self::Compute | Self::Recompute | Self::Put)
     }
 }
 
 impl Event {
     /// The event as a line for another process.
     pub(super) fn to_line(self) -> String {
-        let Self { process, function, key, verb, begin, end, version, maker } = self;
-        format!("{process} {function} {key} {} {begin} {end} {version} {maker}\n", verb as usize)
+        let Self { process, function, key, verb, begin, end, version, maker, kind } = self;
+        let (verb, kind) = (verb as u64, kind as u64);
+        format!("{process} {function} {key} {verb} {begin} {end} {version} {maker} {kind}\n")
     }
 
     pub(super) fn from_line(line: &str) -> Option<Self> {
         let numbers: Vec<u64> = line.split(' ').map(|word| word.parse().ok()).collect::<Option<_>>()?;
-        let [process, function, key, verb, begin, end, version, maker] = numbers[..] else { return None };
+        let [process, function, key, verb, begin, end, version, maker, kind] = numbers[..] else {
+            return None;
+        };
         let verb = *Verb::ALL.get(usize::try_from(verb).ok()?)?;
-        Some(Self { process, function, key, verb, begin, end, version, maker })
+        let kind = *[Kind::Value, Kind::Error].get(usize::try_from(kind).ok()?)?;
+        Some(Self { process, function, key, verb, begin, end, version, maker, kind })
+    }
+}
+
+impl Violation {
+    /// What it has in common with others of the same cause: who returned what of whom, in spite of what.
+    pub(super) fn sort(&self) -> String {
+        let Self { change, read, made, .. } = self;
+        let by = match made {
+            Some(made) if made.process == read.process => format!("its own process's {:?}", made.verb),
+            Some(made) => format!("another process's {:?}", made.verb),
+            None => "a lost computation".into(),
+        };
+        let after = if change.process == read.process { "its own" } else { "another" };
+        format!(
+            "{:?} returned the {:?} of {by} after {:?} by {after} process",
+            read.verb, read.kind, change.verb
+        )
+    }
+
+    /// The less happened meanwhile, the easier it is to understand.
+    pub(super) fn length(&self) -> usize {
+        self.context.len()
     }
 }
 
@@ -155,10 +202,10 @@ impl fmt::Display for Violation {
         writeln!(f, "function {} key {}:", self.read.function, self.read.key)?;
         for event in &self.context {
             let mark = if *event == self.change || *event == self.read { '*' } else { ' ' };
-            let Event { process, verb, begin, end, version, maker, .. } = *event;
+            let Event { process, verb, begin, end, version, maker, kind, .. } = *event;
             writeln!(
                 f,
-                "{mark} {}-{} p{process} {verb:?} version {version} made by {maker:x}",
+                "{mark} {}-{} p{process} {verb:?} {kind:?} version {version} made by {maker:x}",
                 micros(begin),
                 micros(end)
             )?;
@@ -172,7 +219,7 @@ mod tests {
     use super::*;
 
     fn event(verb: Verb, begin: u64, end: u64, version: u64, maker: u64) -> Event {
-        Event { process: 0, function: 0, key: 0, verb, begin, end, version, maker }
+        Event { process: 0, function: 0, key: 0, verb, begin, end, version, maker, kind: Kind::Value }
     }
 
     fn violations(history: &[Event]) -> usize {
@@ -261,11 +308,13 @@ mod tests {
     #[test]
     fn events_survive_the_way_to_another_process() {
         for verb in Verb::ALL {
-            let event = event(verb, 1, NEVER, 3, 4);
-            assert_eq!(Event::from_line(event.to_line().trim_end()), Some(event));
+            for kind in [Kind::Value, Kind::Error] {
+                let event = Event { kind, ..event(verb, 1, NEVER, 3, 4) };
+                assert_eq!(Event::from_line(event.to_line().trim_end()), Some(event));
+            }
         }
         assert_eq!(Event::from_line("1 2"), None);
-        assert_eq!(Event::from_line("1 2 3 7 4 5 6 7"), None);
+        assert_eq!(Event::from_line("1 2 3 8 4 5 6 7 0"), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use cached_runtime::{BoxFuture, Result};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use super::model::{Event, NEVER, Verb, now};
+use super::model::{Event, Kind, NEVER, Verb, now};
 use super::origin::Origin;
 use super::random::Random;
 
@@ -17,7 +17,7 @@ use super::random::Random;
 pub(super) struct Value {
     function: u64,
     key: u64,
-    version: u64,
+    pub(super) version: u64,
     maker: u64,
 }
 
@@ -126,6 +126,7 @@ impl World {
 pub(super) struct Plan {
     world: Arc<World>,
     function: usize,
+    verb: Verb,
     before: Pause,
     after: Pause,
     fails: bool,
@@ -133,7 +134,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) async fn compute(self, key: u64) -> Answer {
-        let Self { world, function, .. } = self;
+        let Self { world, function, verb, .. } = self;
         let (maker, begin) = (world.next_maker(), now());
         self.before.pass().await;
         let version = world.origin.version(function, key);
@@ -143,11 +144,12 @@ impl Plan {
             process,
             function,
             key,
-            verb: Verb::Compute,
+            verb,
             begin,
             end: now(),
             version,
             maker,
+            kind: if self.fails { Kind::Error } else { Kind::Value },
         });
         let value = Value { function, key, version, maker };
         if self.fails { Err(Fault(value)) } else { Ok(value) }
@@ -206,7 +208,7 @@ impl Worker {
 
     async fn read(&mut self, verb: Verb, function: usize, key: u64) {
         let ops = self.world.functions[function];
-        let plan = self.plan(function);
+        let plan = self.plan(verb, function);
         let call: BoxFuture<'static, Option<Answer>> = match verb {
             Verb::Peek => (ops.peek)(key),
             Verb::Refresh => some((ops.refresh)(key, plan)),
@@ -215,12 +217,16 @@ impl Worker {
         let begin = now();
         let answer = self.maybe_drop(call).await;
         let end = now();
-        let Some(Some(Ok(value) | Err(Fault(value)))) = answer else { return };
+        let (kind, value) = match answer {
+            Some(Some(Ok(value))) => (Kind::Value, value),
+            Some(Some(Err(Fault(value)))) => (Kind::Error, value),
+            Some(None) | None => return,
+        };
         let asked = (function as u64, key);
         assert_eq!((value.function, value.key), asked, "{} returned another's value", ops.name);
         let process = self.world.process;
         let Value { function, version, maker, .. } = value;
-        self.world.record(Event { process, function, key, verb, begin, end, version, maker });
+        self.world.record(Event { process, function, key, verb, begin, end, version, maker, kind });
     }
 
     async fn change(&mut self, verb: Verb, function: usize, key: u64) {
@@ -246,7 +252,8 @@ impl Worker {
         let end = if is_done { now() } else { NEVER };
         for (key, version) in versions {
             let (process, function) = (world.process, function as u64);
-            world.record(Event { process, function, key, verb, begin, end, version, maker });
+            let kind = Kind::Value;
+            world.record(Event { process, function, key, verb, begin, end, version, maker, kind });
         }
         // Nothing starts sooner after the change than this.
         if self.random.below(2) == 0 {
@@ -267,10 +274,11 @@ impl Worker {
         }
     }
 
-    fn plan(&mut self, function: usize) -> Plan {
+    fn plan(&mut self, verb: Verb, function: usize) -> Plan {
         Plan {
             world: Arc::clone(&self.world),
             function,
+            verb: if verb == Verb::Refresh { Verb::Recompute } else { Verb::Compute },
             before: Pause::any(&mut self.random),
             after: Pause::any(&mut self.random),
             fails: self.random.below(10) == 0,
