@@ -73,6 +73,7 @@ pub(crate) enum Backend {
 /// How many computations of one key may run.
 #[derive(Clone, Copy)]
 pub(crate) enum SingleFlight {
+    Fleet,
     Process,
     Off,
 }
@@ -127,8 +128,8 @@ type Word<T> = (&'static str, T);
 
 const BACKENDS: [Word<fn() -> Backend>; 3] =
     [("memory", || Backend::Memory), ("redis", || Backend::Redis), ("memcached", || Backend::Memcached)];
-const SINGLE_FLIGHTS: [Word<SingleFlight>; 2] =
-    [("process", SingleFlight::Process), ("off", SingleFlight::Off)];
+const SINGLE_FLIGHTS: [Word<SingleFlight>; 3] =
+    [("fleet", SingleFlight::Fleet), ("process", SingleFlight::Process), ("off", SingleFlight::Off)];
 const CODECS: [Word<Codec>; 2] = [("msgpack", Codec::Msgpack), ("json", Codec::Json)];
 
 impl Args {
@@ -290,14 +291,6 @@ impl Written<'_> {
 
     fn single_flight(self) -> Result<Opt<SingleFlight>> {
         let expr = self.expr()?;
-        if let Some(Lit::Str(text)) = literal(&expr)
-            && text.value() == "fleet"
-        {
-            return mistake(
-                text,
-                "`\"fleet\"` is not available yet, it comes with leases; write `\"process\"`",
-            );
-        }
         let single_flight = self.word(&expr, &SINGLE_FLIGHTS)?;
         Ok(self.is(expr.span(), single_flight))
     }

@@ -404,8 +404,11 @@ fn policy(memo: &Memo) -> TokenStream {
         let version = version.value;
         policy.extend(quote!(.version(#version)));
     }
-    if let Some(SingleFlight::Off) = memo.single_flight.as_ref().map(|option| option.value) {
-        policy.extend(quote!(.every_call_computes()));
+    match memo.single_flight.as_ref().map(|option| option.value) {
+        // What a shared store does unless told otherwise; in memory it is refused.
+        None | Some(SingleFlight::Fleet) => {}
+        Some(SingleFlight::Process) => policy.extend(quote!(.every_process_computes())),
+        Some(SingleFlight::Off) => policy.extend(quote!(.every_call_computes())),
     }
     if let Some(handle) = &memo.handle {
         let handle = &handle.value;

@@ -23,7 +23,7 @@ use crate::memo::Memo;
 /// | `name = "users"` · `version = 2` | the namespace in shared stores |
 /// | `cache_if = \|value: &T\| EXPR` | store only such values |
 /// | `cache_err = "5s"` · `cache_none = "30s"` | also remember `Err` or `None`, for so long |
-/// | `single_flight = "process"` `"off"` | how many computations of one key may run |
+/// | `single_flight = "fleet"` `"process"` `"off"` | how many computations of one key may run: one in all processes that share the store, one in this process, any number |
 /// | `detached` | the computation survives its caller |
 /// | `codec = "msgpack"` `"json"` | how bytes look in shared stores |
 /// | `handle = USERS` | a static by which the cache of a method is reached |

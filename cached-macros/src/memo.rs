@@ -147,6 +147,13 @@ fn check_options(args: &Args, errors: &mut Errors) {
             "values in memory are not encoded; leave `codec` out, or share them with `backend = \"redis\"`",
         );
     }
+    if let (Some(true), Some(Opt { value: SingleFlight::Fleet, name, .. })) = (is_memory, &args.single_flight)
+    {
+        errors.push(
+            name,
+            "a fleet shares a store; add `backend = \"redis\"`, or write `single_flight = \"process\"`",
+        );
+    }
     if is_memory == Some(false) && !args.has("near") {
         if let Some(name) = args.first(&["capacity", "max_bytes", "weigh"]) {
             errors.push(

@@ -117,10 +117,10 @@ fn options_are_explained() {
         ("near = \"5s\"", "`near` is not available yet"),
         ("tags(\"user:{id}\", id)", "`tags` is not available yet"),
         ("refresh_ahead", "`refresh_ahead` is not available yet"),
-        ("single_flight = \"fleet\"", "write `\"process\"`"),
+        ("single_flight = \"fleet\"", "a fleet shares a store"),
         ("single_flight = off", "in quotes: `single_flight = \"off\"`"),
         ("single_flight = \"of\"", "did you mean `\"off\"`?"),
-        ("single_flight = 1", "write one of `\"process\"` or `\"off\"`"),
+        ("single_flight = 1", "write one of `\"fleet\"`, `\"process\"` or `\"off\"`"),
         (
             "backend = \"rediss\"",
             "did you mean `\"redis\"`? (there are `\"memory\"`, `\"redis\"` and `\"memcached\"`)",
