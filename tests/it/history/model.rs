@@ -170,19 +170,16 @@ impl Event {
 }
 
 impl Violation {
-    /// What it has in common with others of the same cause: who returned what of whom, in spite of what.
+    /// What it has in common with others of the same cause.
     pub(super) fn sort(&self) -> String {
         let Self { change, read, made, .. } = self;
-        let by = match made {
+        let whose = if change.process == read.process { "its own" } else { "another" };
+        let from = match made {
             Some(made) if made.process == read.process => format!("its own process's {:?}", made.verb),
             Some(made) => format!("another process's {:?}", made.verb),
-            None => "a lost computation".into(),
+            None => "a computation that was dropped".into(),
         };
-        let after = if change.process == read.process { "its own" } else { "another" };
-        format!(
-            "{:?} returned the {:?} of {by} after {:?} by {after} process",
-            read.verb, read.kind, change.verb
-        )
+        format!("{:?} from {from} after {:?} in {whose} process", read.kind, change.verb)
     }
 
     /// The less happened meanwhile, the easier it is to understand.
