@@ -150,7 +150,10 @@ fn judge(functions: &[Function], history: &[Event]) {
     }
     for (sort, violations) in &sorts {
         let shortest = violations.iter().min_by_key(|violation| violation.length()).unwrap();
-        println!("{} times {sort}, as here:\n{shortest}", violations.len());
+        let first = violations.iter().map(|violation| violation.read.begin).min();
+        let before =
+            history.iter().filter(|event| !event.verb.is_computation() && Some(event.end) < first).count();
+        println!("{} times {sort}, first after {before} operations, as here:\n{shortest}", violations.len());
     }
     assert!(sorts.is_empty(), "values from before a change that had returned: {:#?}", sorts.keys());
 }

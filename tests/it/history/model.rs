@@ -137,6 +137,10 @@ impl Verb {
         Self::Clear,
     ];
 
+    pub(super) fn is_computation(self) -> bool {
+        matches!(self, Self::Compute | Self::Recompute)
+    }
+
     fn is_read(self) -> bool {
         matches!(self, Self::Call | Self::Refresh | Self::Peek)
     }
@@ -146,7 +150,7 @@ impl Verb {
     }
 
     fn is_maker(self) -> bool {
-        matches!(self, Self::Compute | Self::Recompute | Self::Put)
+        self.is_computation() || self == Self::Put
     }
 }
 
