@@ -1,11 +1,13 @@
 //! Writes what a memoized function becomes.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, GenericParam, Generics, Lifetime, ReceiverKind, Type, TypeReference, parse_quote};
+use syn::{
+    Attribute, Expr, GenericParam, Generics, Lifetime, ReceiverKind, Type, TypeReference, parse_quote,
+};
 
 use crate::args::{Amount, Backend, Codec, SingleFlight};
 use crate::item::{Body, Param};
@@ -54,8 +56,8 @@ fn beside_a_function(memo: &Memo) -> TokenStream {
     let (cfgs, companion_attrs) = (cfgs(memo), companion_attrs());
     let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
-    let (key, key_params) = (key(memo), key_params(memo));
-    let (value, value_type) = (ours("value"), ours("__Value"));
+    let (key, key_params) = (key(memo, Check::Elsewhere), key_params(memo));
+    let value = ours("value");
 
     let wrapper = wrapper(memo, &quote!(#name::__at #at_turbofish), &quote!(#name::uncached #turbofish));
     let uncached = uncached(memo, &format_ident!("uncached"));
@@ -66,9 +68,6 @@ fn beside_a_function(memo: &Memo) -> TokenStream {
         &quote!(Self::uncached #turbofish),
     );
     let at = at(memo, &format_ident!("__at"), &quote!(Self::clear #turbofish));
-    let put_generics = with_params(&memo.item.sig.generics, &[quote!(#value_type)]);
-    let (put_generics, _, _) = put_generics.split_for_impl();
-    let put_bounds = bounds(memo, &quote!(#output: #p::FromValue<#value_type>));
     let doc = format!(
         "What has been remembered of [`{name}()`]({name}()): `invalidate`, `put` and `peek` take what makes the key, \
          `refresh` and `uncached` every argument, `clear` and `stats` nothing."
@@ -97,8 +96,8 @@ fn beside_a_function(memo: &Memo) -> TokenStream {
                 Self::__at #at_turbofish (#p::Invalidate, #key)
             }
 
-            #vis fn put #put_generics (#(#key_params,)* #value: #value_type) -> #krate::BoxFuture<'static, #krate::Result<()>> #put_bounds {
-                Self::__at #at_turbofish (#p::Put(#p::FromValue::from_value(#value)), #key)
+            #vis fn put #generics (#(#key_params,)* #value: impl #p::Stands<#output>) -> #krate::BoxFuture<'static, #krate::Result<()>> #where_clause {
+                Self::__at #at_turbofish (#p::Put(#p::Stands::output(#value)), #key)
             }
 
             #vis fn peek #generics (#(#key_params),*) -> #krate::BoxFuture<'static, #p::Option<#output>> #where_clause {
@@ -140,7 +139,7 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
     let (cfgs, companion_attrs) = (cfgs(memo), companion_attrs());
     let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
-    let (key, key_params) = (key(memo), key_params(memo));
+    let (key, key_params) = (key(memo, Check::Elsewhere), key_params(memo));
 
     let wrapper =
         wrapper(memo, &quote!(Self::#at_name #at_turbofish), &quote!(Self::#uncached_name #turbofish));
@@ -214,18 +213,18 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
 fn alone(memo: &Memo) -> TokenStream {
     let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private(memo));
     let lints = underscore_lint(memo);
-    let (output, or, looked) = (&memo.item.output, or(memo), ours("looked"));
-    let look = chain(memo, &quote!(&|| ()), &key(memo), &quote!(#p::Look));
+    let (or, looked) = (or(memo), ours("looked"));
+    let look = chain(memo, &quote!(&|| ()), &key(memo, Check::Here), &quote!(#p::Look));
     let rebound = rebound(memo);
     match &memo.body {
         Body::Async(body) => {
             let sig = outer_sig(memo);
-            let typed = typed(memo, output);
+            let typed = typed(memo);
             quote! {
                 #(#attrs)*
                 #lints
                 #vis #sig {
-                    let #looked = #look;
+                    let #looked = { #look };
                     #looked.#or(move || async move { #typed #rebound #body }).await
                 }
             }
@@ -238,7 +237,7 @@ fn alone(memo: &Memo) -> TokenStream {
                 #vis #sig {
                     #before
                     #pin(async move {
-                        let #looked = #look;
+                        let #looked = { #look };
                         #looked.#or(move || #future).await
                     })
                 }
@@ -251,7 +250,7 @@ fn alone(memo: &Memo) -> TokenStream {
 fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
     let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private(memo));
     let (sig, lints) = (outer_sig(memo), underscore_lint(memo));
-    let (key, arguments, or) = (key(memo), arguments(memo), or(memo));
+    let (key, arguments, or) = (key(memo, Check::Here), arguments(memo), or(memo));
     let looked = ours("looked");
     let body = call_unsafe(memo, quote!(#uncached(#arguments)));
     match &memo.body {
@@ -291,7 +290,7 @@ fn uncached(memo: &Memo, name: &Ident) -> TokenStream {
 
 fn refresh(memo: &Memo, name: &Ident, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
     let (vis, p) = (&memo.item.vis, private(memo));
-    let (key, arguments, miss) = (key(memo), arguments(memo), ours("miss"));
+    let (key, arguments, miss) = (key(memo, Check::Elsewhere), arguments(memo), ours("miss"));
     let mut sig = outer_sig(memo);
     sig.ident = name.clone();
     let body = call_unsafe(memo, quote!(#uncached(#arguments)));
@@ -325,37 +324,45 @@ fn at(memo: &Memo, name: &Ident, marker: &TokenStream) -> TokenStream {
     }
 }
 
-/// From the static to the verb.
+/// From the static to the verb. All of it stands where the output does, whose type has to suit.
 fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStream) -> TokenStream {
-    let (output, p) = (&memo.item.output, private(memo));
-    let output_span = output.span();
+    let (start, end) = across(&memo.item.output);
+    let (p, at_output) = (private(memo), private_at(memo, start));
     let (site, policy) = (ours("__SITE"), policy(memo));
-    let kind = kind(memo);
-    let absent = quote_spanned!(output_span=> #p::Shape::<#output>::new().absent());
-    let cache_if = memo.cache_if.as_ref().map(|option| {
-        let expr = &option.value;
-        quote_spanned!(expr.span()=> .cache_if(#expr))
-    });
+    let (kind, absent) = (kind(memo), absent(memo));
+    let cache_if = memo.cache_if.as_ref().map(|option| ("cache_if", option));
     let ttl_from = match &memo.life {
-        Life::FromValue(option) => {
-            let expr = &option.value;
-            Some(quote_spanned!(expr.span()=> .ttl_from(#expr)))
-        }
+        Life::FromValue(option) => Some(("ttl_from", option)),
         Life::Ttl(_) => None,
     };
-    let tier = if is_memory(memo) { quote!(memory) } else { quote!(shared) };
+
+    let arguments = quote_spanned!(end=> (#site.instance(#marker), #key, #kind, #absent));
+    let mut at = quote_spanned!(start=> #at_output::At::new #arguments);
+    for (name, option) in cache_if.into_iter().chain(ttl_from) {
+        let (name, expr) = (Ident::new(name, option.name.span()), &option.value);
+        let expr = quote_spanned!(end=> (#expr));
+        at = quote_spanned!(start=> #at.#name #expr);
+    }
+    let tier = if is_memory(memo) { quote_spanned!(end=> memory) } else { quote_spanned!(end=> shared) };
+    let verb = quote_spanned!(end=> (#verb));
     let code = quote! {
         static #site: #p::Site = #p::Site::new(|| #policy);
-        #site.instance(#marker).at(#key, #kind, #absent) #cache_if #ttl_from .#tier(#verb)
+        #at.#tier #verb
     };
-    let (span, code) = (memo.backend.span, quote!({ #code }));
+    let span = memo.backend.span;
     let feature = match &memo.backend.value {
         Backend::Memory => return code,
-        Backend::Redis => quote_spanned!(span=> redis),
-        Backend::Memcached => quote_spanned!(span=> memcached),
-        Backend::Store(_) => quote_spanned!(span=> store),
+        Backend::Redis => Ident::new("redis", span),
+        Backend::Memcached => Ident::new("memcached", span),
+        Backend::Store(_) => Ident::new("store", span),
     };
-    quote_spanned!(span=> #p::#feature! { #code })
+    if_on(memo, &feature, &quote!({ #code }))
+}
+
+/// Code that is there if a feature of the runtime is on; if not, there is one error, where it was asked for.
+fn if_on(memo: &Memo, feature: &Ident, code: &TokenStream) -> TokenStream {
+    let p = private_at(memo, feature.span());
+    quote_spanned!(feature.span()=> #p::#feature! { #code })
 }
 
 /// The options that need no type, each a call.
@@ -370,24 +377,24 @@ fn policy(memo: &Memo) -> TokenStream {
         [("ttl", ttl), ("ttl_of_errors", memo.cache_err.as_ref()), ("ttl_of_none", memo.cache_none.as_ref())]
     {
         let Some(option) = option else { continue };
-        let setter = Ident::new(setter, Span::call_site());
+        let setter = Ident::new(setter, option.name.span());
         policy.extend(match &option.value {
             Amount::Known(duration) => {
                 let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
-                quote_spanned!(option.span=> .#setter(#p::Duration::new(#seconds, #nanos)))
+                quote!(.#setter(#p::Duration::new(#seconds, #nanos)))
             }
-            Amount::Expr(expr) => quote_spanned!(expr.span()=> .#setter(#expr)),
+            Amount::Expr(expr) => quote!(.#setter(#expr)),
         });
     }
     match &memo.bound {
         Bound::Default => {}
-        Bound::Entries(entries) => {
-            let entries = amount(&entries.value);
-            policy.extend(quote_spanned!(entries.span()=> .capacity(#entries)));
+        Bound::Entries(option) => {
+            let entries = amount(&option.value);
+            policy.extend(quote_spanned!(option.name.span()=> .capacity(#entries)));
         }
         Bound::Bytes { max, .. } => {
-            let max = amount(&max.value);
-            policy.extend(quote_spanned!(max.span()=> .max_bytes(#max)));
+            let (name, max) = (&max.name, amount(&max.value));
+            policy.extend(quote_spanned!(name.span()=> .max_bytes(#max)));
         }
     }
     if let Some(name) = &memo.name {
@@ -411,63 +418,133 @@ fn policy(memo: &Memo) -> TokenStream {
         Some(SingleFlight::Off) => policy.extend(quote!(.every_call_computes())),
     }
     if let Some(handle) = &memo.handle {
-        let handle = &handle.value;
-        policy.extend(quote_spanned!(handle.span()=> .handle(&#handle)));
+        let (name, handle) = (Ident::new("handle", handle.name.span()), &handle.value);
+        policy.extend(quote_spanned!(handle.span()=> .#name(&#handle)));
     }
     match &memo.backend.value {
         Backend::Memory => {}
         Backend::Redis => policy.extend(quote!(.redis())),
         Backend::Memcached => policy.extend(quote!(.memcached())),
         Backend::Store(store) => {
-            policy.extend(quote_spanned!(store.span()=> .store(#p::Named::new(&#store).to_arc())))
+            let (start, end) = across(store);
+            let p = private_at(memo, start);
+            let named = quote_spanned!(start=> #p::Named::new(&#store));
+            policy.extend(quote_spanned!(end=> .store(#named.to_arc())));
         }
     }
     match memo.codec.as_ref().map(|codec| (codec.value, codec.span)) {
-        Some((Codec::Json, span)) => quote_spanned!(span=> #p::json! { #policy.json() }),
+        Some((Codec::Json, span)) => if_on(memo, &Ident::new("json", span), &quote!(#policy.json())),
         Some((Codec::Msgpack, _)) | None => policy,
     }
 }
 
+/// What the function returns, by its type.
 fn kind(memo: &Memo) -> TokenStream {
-    let (output, p) = (&memo.item.output, private(memo));
-    let kind = quote_spanned!(output.span()=> #p::Shape::<#output>::new().kind());
+    let (start, end) = match &memo.cache_err {
+        Some(cache_err) => (cache_err.name.span(), cache_err.name.span()),
+        None => across(&memo.item.output),
+    };
+    let shape = shape(memo, start, end);
+    let kind = quote_spanned!(end=> #shape.kind());
     match &memo.cache_err {
-        Some(cache_err) => quote_spanned!(cache_err.name.span()=> #p::kept(#kind)),
+        Some(_) => {
+            let p = private_at(memo, start);
+            quote_spanned!(start=> #p::kept(#kind))
+        }
         None => kind,
     }
 }
 
+/// The type that the function returns.
+fn shape(memo: &Memo, start: Span, end: Span) -> TokenStream {
+    let (output, p) = (&memo.item.output, private_at(memo, start));
+    let call = quote_spanned!(end=> ());
+    quote_spanned!(start=> #p::Shape::<#output>::new #call)
+}
+
+/// When what the function returns is absent, by its type.
+fn absent(memo: &Memo) -> TokenStream {
+    let Some(cache_none) = &memo.cache_none else {
+        let (start, end) = across(&memo.item.output);
+        let shape = shape(memo, start, end);
+        return quote_spanned!(end=> #shape.absent());
+    };
+    let span = cache_none.name.span();
+    let (p, shape) = (private_at(memo, span), shape(memo, span, span));
+    quote_spanned!(span=> #p::none(#shape.absent()))
+}
+
+/// Where what can be no part of a key is reported: once for each function.
+#[derive(Clone, Copy)]
+enum Check {
+    Here,
+    Elsewhere,
+}
+
 /// The tuple of the parts of the key, each looked up as it was passed.
-fn key(memo: &Memo) -> TokenStream {
+fn key(memo: &Memo, check: Check) -> TokenStream {
     let p = private(memo);
     let parts = memo.key.parts.iter().map(|part| match part {
         Part::Param(index) => {
             let param = &memo.item.params[*index];
             let (name, cfgs) = (&param.name, param.cfgs());
-            let span = param.arg.span();
+            let span = across(&param.arg.ty);
             let part = match param.ty() {
                 // A tuple of references is owned part by part.
                 Type::Tuple(tuple) if param.scan.reference.is_some() => {
                     let parts = (0..tuple.elems.len()).map(|index| {
                         let index = syn::Index::from(index);
-                        quote_spanned!(span=> #p::Arg::new(&#name.#index).part())
+                        key_part(memo, check, span, &quote!(#name.#index))
                     });
-                    quote_spanned!(span=> (#(#parts,)*))
+                    quote!((#(#parts,)*))
                 }
-                _ => quote_spanned!(span=> #p::Arg::new(&#name).part()),
+                _ => key_part(memo, check, span, &name.to_token_stream()),
             };
             quote!(#(#cfgs)* #part)
         }
-        Part::Expr(expr) => quote_spanned!(expr.span()=> #p::Arg::new(&(#expr)).part()),
+        Part::Expr(expr) => key_part(memo, check, across(expr), &operand(expr)),
     });
     let key = quote!((#(#parts,)*));
     match &memo.bound {
         Bound::Bytes { weigh, .. } => {
-            let (kind, weigh) = (kind(memo), &weigh.value);
-            quote_spanned!(weigh.span()=> #p::Outcome::weighed(#kind, #key, #weigh))
+            let (kind, name, weigh) = (kind(memo), Ident::new("weighed", weigh.name.span()), &weigh.value);
+            quote!(#p::#name(#key, #kind, #weigh))
         }
         Bound::Default | Bound::Entries(_) => key,
     }
+}
+
+/// An expression as it can stand behind `&`.
+fn operand(expr: &Expr) -> TokenStream {
+    match expr {
+        Expr::Path(_)
+        | Expr::Field(_)
+        | Expr::Call(_)
+        | Expr::MethodCall(_)
+        | Expr::Lit(_)
+        | Expr::Macro(_)
+        | Expr::Tuple(_)
+        | Expr::Array(_)
+        | Expr::Index(_)
+        | Expr::Unary(_)
+        | Expr::Paren(_) => expr.to_token_stream(),
+        _ => quote_spanned!(expr.span()=> (#expr)),
+    }
+}
+
+/// One part of the key, with the place of what it is made of.
+fn key_part(memo: &Memo, check: Check, (start, end): (Span, Span), place: &TokenStream) -> TokenStream {
+    let p = private_at(memo, start);
+    let place = quote_spanned!(end=> (&#place));
+    let part = match (is_memory(memo), check) {
+        (true, Check::Here) => "part",
+        (true, Check::Elsewhere) => "part_again",
+        (false, Check::Here) => "shared_part",
+        (false, Check::Elsewhere) => "shared_part_again",
+    };
+    let part = Ident::new(part, end);
+    let call = quote_spanned!(end=> ());
+    quote_spanned!(start=> #p::Arg::new #place.#part #call)
 }
 
 /// The parameters that the companions take to make the key.
@@ -545,9 +622,11 @@ fn rebound(memo: &Memo) -> TokenStream {
 }
 
 /// Tells an `async` block what its `return` and `?` are to return.
-fn typed(memo: &Memo, output: &Type) -> TokenStream {
-    let (p, never) = (private(memo), ours("never"));
-    quote_spanned! {output.span()=>
+fn typed(memo: &Memo) -> TokenStream {
+    let output = &memo.item.output;
+    let (start, _) = across(output);
+    let (p, never) = (private_at(memo, start), Ident::new("never", Span::mixed_site().located_at(start)));
+    quote_spanned! {start=>
         if let #p::Option::Some(#never) = #p::Option::None::<#output> {
             return #never;
         }
@@ -591,11 +670,6 @@ fn with_params(generics: &Generics, more: &[TokenStream]) -> Generics {
     generics
 }
 
-fn bounds(memo: &Memo, more: &TokenStream) -> TokenStream {
-    let predicates = memo.item.sig.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
-    quote!(where #(#predicates,)* #more)
-}
-
 fn cfgs(memo: &Memo) -> Vec<&Attribute> {
     memo.item.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
 }
@@ -630,6 +704,29 @@ fn is_memory(memo: &Memo) -> bool {
 fn private(memo: &Memo) -> TokenStream {
     let krate = &memo.krate;
     quote!(#krate::__private)
+}
+
+/// The same, as if it was written at a place of the user's: there the compiler reports what is wrong with it.
+fn private_at(memo: &Memo, span: Span) -> TokenStream {
+    let at = |mut token: TokenTree| {
+        // Only with its own span does `$crate` lead to a crate.
+        if token.to_string() != "$crate" {
+            token.set_span(span);
+        }
+        token
+    };
+    private(memo).into_iter().map(at).collect()
+}
+
+/// Where something starts and where it ends; an expression between these is reported as the whole of it.
+fn across(tokens: &impl ToTokens) -> (Span, Span) {
+    let mut tokens = tokens.to_token_stream().into_iter();
+    let Some(first) = tokens.next() else { return (Span::call_site(), Span::call_site()) };
+    let (start, end) = match (&first, tokens.last()) {
+        (TokenTree::Group(only), None) => (only.span_open(), only.span_close()),
+        (first, last) => (first.span(), last.as_ref().unwrap_or(first).span()),
+    };
+    (start, end)
 }
 
 /// A name that can not clash with one of the user's.

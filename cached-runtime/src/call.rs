@@ -40,7 +40,7 @@ pub(crate) enum Purpose {
     Refresh,
 }
 
-impl<R: 'static> Miss<R> {
+impl<R> Miss<R> {
     pub(crate) fn new<K, O>(cache: &'static Cache<K, O>, key: K, purpose: Purpose) -> Self
     where
         K: KeyType,
@@ -74,7 +74,7 @@ impl<R: 'static> Miss<R> {
     /// With the panic of `body`, if it panics.
     pub async fn detach<F>(mut self, body: F) -> R
     where
-        R: Send,
+        R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
         let mut stage = Stage::Look;

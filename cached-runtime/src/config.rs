@@ -24,7 +24,7 @@ use crate::{Redis, RedisConfig};
 ///     .redis(RedisConfig::new("redis://cache.internal:6379").prefix("shop:").deadline(Duration::from_millis(20)))
 ///     .install()?;
 /// # }
-/// # cached_runtime::Result::Ok(())
+/// # Ok::<(), cached_runtime::Error>(())
 /// ```
 pub fn configure() -> Config {
     Config::default()

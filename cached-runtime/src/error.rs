@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why the cache could not do what it was asked for.
 ///
 /// A call of a cached function never fails with it: there a store that fails is a miss. It is what the
-/// companions (`invalidate`, `put`, `clear`), [`configure`](crate::configure()) and a `Store` return.
+/// companions (`invalidate`, `put`, `clear`), `configure` and a `Store` return.
 /// No message contains a password, an argument or a value.
 #[derive(Clone)]
 pub struct Error {

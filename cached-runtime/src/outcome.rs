@@ -7,18 +7,25 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use crate::parts::{Parts, Weigh, Weighed};
+use crate::parts::{Cache, Parts, Weigh, Weighed};
 
 /// What can be remembered.
+pub trait Memorable: Clone + Send + Sync + 'static {}
+
+impl<T: Clone + Send + Sync + 'static> Memorable for T {}
+
+/// What can remember a `T`; for messages.
+///
+/// It is not asked of `T` itself, or else the compiler would say that a reference to it would do.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can not be remembered",
+    message = "`{T}` can not be remembered",
     label = "a remembered value must be `Clone + Send + Sync + 'static`",
     note = "derive `Clone`, or return an `Arc` of it"
 )]
-pub trait Memorable: Clone + Send + Sync + 'static {}
+pub trait Remembers<T> {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Clone + Send + Sync + 'static> Memorable for T {}
+impl<T: Memorable> Remembers<T> for Cache {}
 
 /// How the output of a function is taken apart, stored, shared with those who wait for it, and put together.
 pub trait Outcome: Copy + Send + Sync + 'static {
@@ -30,12 +37,6 @@ pub trait Outcome: Copy + Send + Sync + 'static {
     type Shared: Clone + Send + Sync + 'static;
     /// What `cache_if`, `ttl_from` and `weigh` look at.
     type Success: 'static;
-
-    /// A key of this function that comes with the weight of its entries.
-    #[inline]
-    fn weighed<P: Parts>(self, parts: P, weigh: Weigh<P::Owned, Self::Success>) -> Weighed<P, Self::Success> {
-        Weighed { parts, weigh }
-    }
 
     /// The successful part of an output.
     fn success(output: &Self::Output) -> Option<&Self::Success>;
@@ -53,43 +54,76 @@ pub trait Outcome: Copy + Send + Sync + 'static {
     fn from_shared(shared: Self::Shared) -> Self::Output;
 }
 
+/// A key that comes with the weight of its entries: `weigh = |key, value| ...`
+#[inline]
+pub fn weighed<P: Parts, O: Outcome>(
+    parts: P,
+    _outcome: O,
+    weigh: Weigh<P::Owned, O::Success>,
+) -> Weighed<P, O::Success> {
+    Weighed { parts, weigh }
+}
+
 /// The type that a function returns, on its way to its kind.
+///
+/// The last steps are for what can not be remembered: they ask for what is missing, and return a kind all the same,
+/// so that this is said once and nothing else.
 #[derive(Debug)]
 pub struct Shape<R>(AnyResult<R>);
 
-/// What a [`Shape`] without a kind of its own is asked next.
+/// What is no `Result` with an error that can be cloned.
 #[derive(Debug)]
-pub struct AnyResult<R>(Anything<R>);
+pub struct AnyResult<R>(AnyOption<R>);
 
-/// What has no kind but [`Plain`].
+/// What is no `Result` of anything that can be remembered.
 #[derive(Debug)]
-pub struct Anything<R>(PhantomData<fn() -> R>);
+pub struct AnyOption<R>(Anything<R>);
+
+/// What is no `Option` of anything that can be remembered.
+#[derive(Debug)]
+pub struct Anything<R>(WrongResult<R>);
+
+/// What can not be remembered.
+#[derive(Debug)]
+pub struct WrongResult<R>(WrongOption<R>);
+
+/// What can not be remembered, and is no `Result`.
+#[derive(Debug)]
+pub struct WrongOption<R>(WrongValue<R>);
+
+/// What can not be remembered, and is neither a `Result` nor an `Option`.
+#[derive(Debug)]
+pub struct WrongValue<R>(PhantomData<fn() -> R>);
 
 impl<R> Shape<R> {
     /// The shape of `R`.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "only the macro calls it")]
     pub const fn new() -> Self {
-        Self(AnyResult(Anything(PhantomData)))
+        Self(AnyResult(AnyOption(Anything(WrongResult(WrongOption(WrongValue(PhantomData)))))))
     }
 }
 
-impl<R> Deref for Shape<R> {
-    type Target = AnyResult<R>;
+macro_rules! steps {
+    ($($from:ident -> $to:ident)*) => {$(
+        impl<R> Deref for $from<R> {
+            type Target = $to<R>;
 
-    #[inline]
-    fn deref(&self) -> &AnyResult<R> {
-        &self.0
-    }
+            #[inline]
+            fn deref(&self) -> &$to<R> {
+                &self.0
+            }
+        }
+    )*};
 }
 
-impl<R> Deref for AnyResult<R> {
-    type Target = Anything<R>;
-
-    #[inline]
-    fn deref(&self) -> &Anything<R> {
-        &self.0
-    }
+steps! {
+    Shape -> AnyResult
+    AnyResult -> AnyOption
+    AnyOption -> Anything
+    Anything -> WrongResult
+    WrongResult -> WrongOption
+    WrongOption -> WrongValue
 }
 
 macro_rules! kinds {
@@ -119,26 +153,13 @@ kinds! {
     Sharing<T, E>;
     /// A `Result` whose error is remembered too.
     Keeping<T, E>;
+    /// An output whose success can not be remembered; nothing is, because that does not compile.
+    Nothing<R, T>;
 }
 
-/// When an output counts as absent.
-pub(crate) type Absent<R> = Option<fn(&R) -> bool>;
+// There is one `kind` and one `absent` at each step, so that nothing is ambiguous about a type with a mistake in it.
 
-impl<T> Shape<Option<T>> {
-    /// The kind of an `Option`.
-    #[must_use]
-    pub const fn kind(&self) -> Optional<T> {
-        Optional(PhantomData)
-    }
-
-    /// An `Option` is absent when it is `None`.
-    #[must_use]
-    pub fn absent(&self) -> Absent<Option<T>> {
-        Some(Option::is_none)
-    }
-}
-
-impl<T, E: Clone + Send + Sync + 'static> Shape<Result<T, E>> {
+impl<T: Memorable, E: Clone + Send + Sync + 'static> Shape<Result<T, E>> {
     /// The kind of a `Result` with an error that can be cloned.
     #[must_use]
     pub const fn kind(&self) -> Sharing<T, E> {
@@ -146,15 +167,7 @@ impl<T, E: Clone + Send + Sync + 'static> Shape<Result<T, E>> {
     }
 }
 
-impl<T, E> Shape<Result<Option<T>, E>> {
-    /// So is a successful one.
-    #[must_use]
-    pub fn absent(&self) -> Absent<Result<Option<T>, E>> {
-        Some(|output| matches!(output, Ok(None)))
-    }
-}
-
-impl<T, E> AnyResult<Result<T, E>> {
+impl<T: Memorable, E> AnyResult<Result<T, E>> {
     /// The kind of a `Result` with any other error.
     #[must_use]
     pub const fn kind(&self) -> Fallible<T, E> {
@@ -162,18 +175,130 @@ impl<T, E> AnyResult<Result<T, E>> {
     }
 }
 
-impl<T> Anything<T> {
+impl<T, E> AnyResult<Result<Option<T>, E>> {
+    /// A `Result` is absent when it is `Ok(None)`.
+    #[must_use]
+    pub fn absent(&self) -> WhenNone<Result<Option<T>, E>> {
+        WhenNone(|output| matches!(output, Ok(None)))
+    }
+}
+
+impl<T: Memorable> AnyOption<Option<T>> {
+    /// The kind of an `Option`.
+    #[must_use]
+    pub const fn kind(&self) -> Optional<T> {
+        Optional(PhantomData)
+    }
+}
+
+impl<T> AnyOption<Option<T>> {
+    /// An `Option` is absent when it is `None`.
+    #[must_use]
+    pub fn absent(&self) -> WhenNone<Option<T>> {
+        WhenNone(Option::is_none)
+    }
+}
+
+impl<T: Memorable> Anything<T> {
     /// The kind of everything else.
     #[must_use]
     pub const fn kind(&self) -> Plain<T> {
         Plain(PhantomData)
     }
+}
 
+impl<T, E> WrongResult<Result<T, E>> {
+    /// Asks for what is missing.
+    #[must_use]
+    pub const fn kind(&self) -> Nothing<Result<T, E>, T>
+    where
+        Cache: Remembers<T>,
+    {
+        Nothing(PhantomData)
+    }
+}
+
+impl<T> WrongOption<Option<T>> {
+    /// Asks for what is missing.
+    #[must_use]
+    pub const fn kind(&self) -> Nothing<Option<T>, T>
+    where
+        Cache: Remembers<T>,
+    {
+        Nothing(PhantomData)
+    }
+}
+
+impl<T> WrongValue<T> {
+    /// Asks for what is missing.
+    #[must_use]
+    pub const fn kind(&self) -> Nothing<T, T>
+    where
+        Cache: Remembers<T>,
+    {
+        Nothing(PhantomData)
+    }
+}
+
+impl<T> Anything<T> {
     /// It is never absent.
     #[must_use]
-    pub const fn absent(&self) -> Absent<T> {
+    pub const fn absent(&self) -> Never<T> {
+        Never(PhantomData)
+    }
+}
+
+/// When an output counts as absent.
+pub trait Absent<R> {
+    /// Tells whether it does, if it ever can.
+    fn test(self) -> Option<fn(&R) -> bool>;
+}
+
+/// The absence of an output that is, or has, an `Option`.
+#[derive(Debug)]
+pub struct WhenNone<R>(fn(&R) -> bool);
+
+/// The absence of any other output.
+#[derive(Debug)]
+pub struct Never<R>(PhantomData<fn() -> R>);
+
+impl<R> Absent<R> for WhenNone<R> {
+    fn test(self) -> Option<fn(&R) -> bool> {
+        Some(self.0)
+    }
+}
+
+impl<R> Absent<R> for Never<R> {
+    fn test(self) -> Option<fn(&R) -> bool> {
         None
     }
+}
+
+/// What can be absent.
+#[diagnostic::on_unimplemented(
+    message = "`cache_none` has no `None` to remember here",
+    label = "the function must return an `Option<_>` or a `Result<Option<_>, _>`",
+    note = "leave `cache_none` out"
+)]
+pub trait HasNone {
+    /// Its absence.
+    type Absent;
+    /// Its absence.
+    fn absent(self) -> Self::Absent;
+}
+
+#[diagnostic::do_not_recommend]
+impl<R> HasNone for WhenNone<R> {
+    type Absent = Self;
+
+    fn absent(self) -> Self {
+        self
+    }
+}
+
+/// The absence of the output of a function with `cache_none`.
+pub fn none<A: HasNone>(absent: A) -> A::Absent {
+    absent.absent()
 }
 
 /// What has errors that can be remembered.
@@ -184,12 +309,22 @@ impl<T> Anything<T> {
 )]
 pub trait KeepsErrors {
     /// The kind that remembers them.
-    type Kept: Outcome;
+    type Kept;
     /// The kind that remembers them.
     fn kept(self) -> Self::Kept;
 }
 
-impl<T: Memorable, E: Clone + Send + Sync + 'static> KeepsErrors for Sharing<T, E> {
+#[diagnostic::do_not_recommend]
+impl<R, T> KeepsErrors for Nothing<R, T> {
+    type Kept = Self;
+
+    fn kept(self) -> Self {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, E> KeepsErrors for Sharing<T, E> {
     type Kept = Keeping<T, E>;
 
     fn kept(self) -> Self::Kept {
@@ -337,6 +472,41 @@ impl<T: Memorable, E: Clone + Send + Sync + 'static> Outcome for Sharing<T, E> {
     }
 }
 
+impl<R: 'static, T: 'static> Outcome for Nothing<R, T> {
+    type Output = R;
+    type Value = ();
+    type Shared = ();
+    type Success = T;
+
+    fn success(_: &R) -> Option<&T> {
+        None
+    }
+
+    fn stored_success((): &()) -> Option<&T> {
+        None
+    }
+
+    fn is_err(_: &R) -> bool {
+        false
+    }
+
+    fn as_value(_: &R) -> Option<&()> {
+        None
+    }
+
+    fn from_value((): ()) -> R {
+        unreachable!("what can not be remembered does not compile")
+    }
+
+    fn to_shared(_: &R) -> Option<()> {
+        None
+    }
+
+    fn from_shared((): ()) -> R {
+        unreachable!("what can not be remembered does not compile")
+    }
+}
+
 impl<T: Memorable, E: Clone + Send + Sync + 'static> Outcome for Keeping<T, E> {
     type Output = Result<T, E>;
     type Value = Result<T, E>;
@@ -375,6 +545,24 @@ impl<T: Memorable, E: Clone + Send + Sync + 'static> Outcome for Keeping<T, E> {
 /// The kind of a function with `cache_err`.
 pub fn kept<K: KeepsErrors>(kind: K) -> K::Kept {
     kind.kept()
+}
+
+/// A value that can be put for an output.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can not be put for `{R}`",
+    label = "this must be what the function returns, or what is in its `Ok` or `Some`"
+)]
+pub trait Stands<R> {
+    /// The output.
+    fn output(self) -> R;
+}
+
+#[diagnostic::do_not_recommend]
+impl<V, R: FromValue<V>> Stands<R> for V {
+    #[inline]
+    fn output(self) -> R {
+        R::from_value(self)
+    }
 }
 
 /// A value that stands for an output: `Ok` and `Some` may be left out where a value is put.

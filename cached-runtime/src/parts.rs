@@ -9,15 +9,37 @@ use std::path::{Path, PathBuf};
 use quick_cache::Equivalent;
 
 /// What a part of the key must be.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can not be part of the key",
-    label = "a part of the key must be `Hash + Eq + Clone + Send + Sync + 'static`",
-    note = "derive these, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`), or leave the argument out with `skip(...)`"
-)]
 pub trait KeyType: Hash + Eq + Clone + Send + Sync + 'static {}
 
-#[diagnostic::do_not_recommend]
 impl<T: Hash + Eq + Clone + Send + Sync + 'static> KeyType for T {}
+
+/// What finds values in memory by keys made of `T`; for messages.
+///
+/// It is not asked of `T` itself, or else the compiler would say that a reference to it would do.
+#[diagnostic::on_unimplemented(
+    message = "`{T}` can not be part of the key",
+    label = "a part of the key must be `Hash + Eq + Clone + Send + Sync + 'static`",
+    note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`), or leave the argument out with `skip(...)`"
+)]
+pub trait KeyedBy<T: ?Sized> {}
+
+/// What finds values in a shared store by keys made of `T`; for messages.
+#[diagnostic::on_unimplemented(
+    message = "`{T}` can not be part of the key in a shared store",
+    label = "a part of the key must be `Hash + Eq + Clone + Send + Sync + 'static` and `serde::Serialize`",
+    note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`), or leave the argument out with `skip(...)`"
+)]
+pub trait SharedKeyedBy<T: ?Sized> {}
+
+/// Whatever remembers, for messages.
+#[derive(Debug)]
+pub struct Cache;
+
+#[diagnostic::do_not_recommend]
+impl<T: KeyType> KeyedBy<T> for Cache {}
+
+#[diagnostic::do_not_recommend]
+impl<T: SharedKeyType> SharedKeyedBy<T> for Cache {}
 
 /// One part of a key, borrowed from an argument.
 ///
@@ -33,7 +55,6 @@ pub trait Part {
     fn own(&self) -> Self::Owned;
 }
 
-#[diagnostic::do_not_recommend]
 impl<T: KeyType> Part for &T {
     type Owned = T;
 
@@ -76,7 +97,6 @@ macro_rules! unsized_parts {
 
 unsized_parts!(str => String, Path => PathBuf, OsStr => OsString, CStr => CString);
 
-#[diagnostic::do_not_recommend]
 impl<T: KeyType> Part for &[T] {
     type Owned = Vec<T>;
 
@@ -95,7 +115,6 @@ impl<T: KeyType> Part for &[T] {
     }
 }
 
-#[diagnostic::do_not_recommend]
 impl<P: Part> Part for Option<P> {
     type Owned = Option<P::Owned>;
 
@@ -174,22 +193,28 @@ impl<P: Parts, S: 'static> Parts for Weighed<P, S> {
 
 /// What a part of the key of a value in a shared store must be.
 #[cfg(feature = "store")]
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can not be part of the key in a shared store",
-    label = "a part of the key must be `Hash + Eq + Clone + Send + Sync + 'static` and `serde::Serialize`",
-    note = "derive these, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`), or leave the argument out with `skip(...)`"
-)]
-pub trait SharedPart: Part<Owned: serde::Serialize> + serde::Serialize {}
+pub trait SharedKeyType: KeyType + serde::Serialize {}
 
 #[cfg(feature = "store")]
-#[diagnostic::do_not_recommend]
-impl<P: Part<Owned: serde::Serialize> + serde::Serialize> SharedPart for P {}
+impl<T: KeyType + serde::Serialize> SharedKeyType for T {}
 
 /// All parts of the key of a value in a shared store.
 #[cfg(feature = "store")]
-pub trait SharedParts: Parts<Owned: serde::Serialize> + serde::Serialize {}
+pub trait SharedParts: Parts<Owned: serde::Serialize> {}
 
-/// In a build without shared stores there is one error, and it is about that.
+#[cfg(feature = "store")]
+impl<P: Parts<Owned: serde::Serialize>> SharedParts for P {}
+
+// In a build without shared stores there is one error, and it is about that.
+
+/// What a part of the key of a value in a shared store must be.
+#[cfg(not(feature = "store"))]
+pub trait SharedKeyType: KeyType {}
+
+#[cfg(not(feature = "store"))]
+impl<T: KeyType> SharedKeyType for T {}
+
+/// All parts of the key of a value in a shared store.
 #[cfg(not(feature = "store"))]
 pub trait SharedParts: Parts {}
 
@@ -234,9 +259,6 @@ macro_rules! tuples {
                 Parts::own(self)
             }
         }
-
-        #[cfg(feature = "store")]
-        impl<$($name: SharedPart),*> SharedParts for ($($name,)*) {}
     )*};
 }
 
@@ -274,59 +296,205 @@ impl<P: Parts> Equivalent<P::Owned> for Probe<'_, P> {
     }
 }
 
-/// An argument on its way to its [`Part`]: `Arg::new(&argument).part()` finds the form in which it is looked up.
+/// An argument on its way to its `Part`: `Arg::new(&argument).part()` finds the form in which it is looked up.
 ///
 /// Which `part` is meant is decided by the type of the argument: Rust looks for the method at `Arg` first and, if
-/// there is none for this type, at what `Arg` derefs to.
+/// there is none for this type, at what `Arg` derefs to, and so on. The last of them are for what can be no key: they
+/// ask for what is missing, and return something that can be one, so that this is said once and nothing else. There
+/// is one `part` at each step, so that nothing is ambiguous about an argument with a mistake in its type.
 #[derive(Debug)]
-pub struct Arg<'a, T: ?Sized>(Whole<'a, T>);
+pub struct Arg<'a, T: ?Sized>(OptionArg<'a, T>);
+
+/// An argument that is no reference.
+#[derive(Debug)]
+pub struct OptionArg<'a, T: ?Sized>(WrongArg<'a, T>);
+
+/// An argument that is no reference to what can be a key.
+#[derive(Debug)]
+pub struct WrongArg<'a, T: ?Sized>(WrongOptionArg<'a, T>);
+
+/// An argument that is no `Option` of a reference to what can be a key.
+#[derive(Debug)]
+pub struct WrongOptionArg<'a, T: ?Sized>(WholeArg<'a, T>);
 
 /// An argument that is stored as it is.
 #[derive(Debug)]
-pub struct Whole<'a, T: ?Sized>(&'a T);
+pub struct WholeArg<'a, T: ?Sized>(WrongWholeArg<'a, T>);
+
+/// An argument that can not be stored.
+#[derive(Debug)]
+pub struct WrongWholeArg<'a, T: ?Sized>(&'a T);
 
 impl<'a, T: ?Sized> Arg<'a, T> {
     /// The argument.
     #[inline]
     pub const fn new(argument: &'a T) -> Self {
-        Self(Whole(argument))
+        Self(OptionArg(WrongArg(WrongOptionArg(WholeArg(WrongWholeArg(argument))))))
     }
 }
 
-impl<'a, U: ?Sized> Arg<'_, &'a U> {
-    /// `&str` is stored as `String`, `&T` as `T`.
-    #[inline]
+macro_rules! steps {
+    ($($from:ident -> $to:ident)*) => {$(
+        impl<'a, T: ?Sized> Deref for $from<'a, T> {
+            type Target = $to<'a, T>;
+
+            #[inline]
+            fn deref(&self) -> &$to<'a, T> {
+                &self.0
+            }
+        }
+    )*};
+}
+
+steps! {
+    Arg -> OptionArg
+    OptionArg -> WrongArg
+    WrongArg -> WrongOptionArg
+    WrongOptionArg -> WholeArg
+    WholeArg -> WrongWholeArg
+}
+
+macro_rules! parts_of_arguments {
+    ($($key_type:ident, $part:ident;)*) => {$(
+        impl<'a, U: ?Sized> Arg<'_, &'a U>
+        where
+            &'a U: Part<Owned: $key_type>,
+        {
+            /// `&str` is stored as `String`, `&T` as `T`.
+            #[inline]
+            #[must_use]
+            pub const fn $part(&self) -> &'a U {
+                self.0.0.0.0.0.0
+            }
+        }
+
+        impl<'a, U: ?Sized> OptionArg<'_, Option<&'a U>>
+        where
+            &'a U: Part<Owned: $key_type>,
+        {
+            /// `Option<&str>` is stored as `Option<String>`.
+            #[inline]
+            #[must_use]
+            pub const fn $part(&self) -> Option<&'a U> {
+                *self.0.0.0.0.0
+            }
+        }
+
+        impl<'a, T: $key_type> WholeArg<'a, T> {
+            /// Everything else is stored as it is.
+            #[inline]
+            #[must_use]
+            pub const fn $part(&self) -> &'a T {
+                self.0.0
+            }
+        }
+    )*};
+}
+
+parts_of_arguments! {
+    KeyType, part;
+    KeyType, part_again;
+    SharedKeyType, shared_part;
+    SharedKeyType, shared_part_again;
+}
+
+// What is wrong with an argument is said of the function, and not again of each of its companions.
+macro_rules! not_again {
+    ($($wrong:ident<$argument:ty>)*) => {$(
+        impl<T: ?Sized> $wrong<'_, $argument> {
+            /// Asks for nothing.
+            #[must_use]
+            pub const fn part_again(&self) -> NoPart {
+                NoPart
+            }
+
+            /// Asks for nothing.
+            #[must_use]
+            pub const fn shared_part_again(&self) -> NoPart {
+                NoPart
+            }
+        }
+    )*};
+}
+
+not_again! { WrongArg<&T> WrongOptionArg<Option<&T>> WrongWholeArg<T> }
+
+// These are written out, because the compiler shows them.
+
+impl<U: ?Sized> WrongArg<'_, &U> {
+    /// Asks for what is missing.
     #[must_use]
-    pub const fn part(&self) -> &'a U {
-        self.0.0
+    pub const fn part(&self) -> NoPart
+    where
+        Cache: KeyedBy<U>,
+    {
+        NoPart
     }
-}
 
-impl<'a, U: ?Sized> Arg<'_, Option<&'a U>> {
-    /// `Option<&str>` is stored as `Option<String>`.
-    #[inline]
+    /// Asks for what is missing.
     #[must_use]
-    pub const fn part(&self) -> Option<&'a U> {
-        *self.0.0
+    pub const fn shared_part(&self) -> NoPart
+    where
+        Cache: SharedKeyedBy<U>,
+    {
+        NoPart
     }
 }
 
-impl<'a, T> Whole<'a, T> {
-    /// Everything else is stored as it is.
-    #[inline]
+impl<U: ?Sized> WrongOptionArg<'_, Option<&U>> {
+    /// Asks for what is missing.
     #[must_use]
-    pub const fn part(&self) -> &'a T {
-        self.0
+    pub const fn part(&self) -> NoPart
+    where
+        Cache: KeyedBy<U>,
+    {
+        NoPart
+    }
+
+    /// Asks for what is missing.
+    #[must_use]
+    pub const fn shared_part(&self) -> NoPart
+    where
+        Cache: SharedKeyedBy<U>,
+    {
+        NoPart
     }
 }
 
-impl<'a, T: ?Sized> Deref for Arg<'a, T> {
-    type Target = Whole<'a, T>;
-
-    #[inline]
-    fn deref(&self) -> &Whole<'a, T> {
-        &self.0
+impl<T> WrongWholeArg<'_, T> {
+    /// Asks for what is missing.
+    #[must_use]
+    pub const fn part(&self) -> NoPart
+    where
+        Cache: KeyedBy<T>,
+    {
+        NoPart
     }
+
+    /// Asks for what is missing.
+    #[must_use]
+    pub const fn shared_part(&self) -> NoPart
+    where
+        Cache: SharedKeyedBy<T>,
+    {
+        NoPart
+    }
+}
+
+/// What stands for an argument that can not be a part of a key; it is never made, because that does not compile.
+#[derive(Debug)]
+pub struct NoPart;
+
+impl Part for NoPart {
+    type Owned = ();
+
+    fn hash_part<H: Hasher>(&self, _: &mut H) {}
+
+    fn is(&self, (): &()) -> bool {
+        true
+    }
+
+    fn own(&self) {}
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ pub use core::future::Future;
 pub use core::option::Option;
 pub use core::time::Duration;
 
-pub use crate::outcome::{FromValue, Outcome, Shape, kept};
-pub use crate::parts::{Arg, Parts, SharedParts};
+pub use crate::outcome::{Remembers, Shape, Stands, kept, none, weighed};
+pub use crate::parts::{Arg, Cache, KeyedBy, Parts, SharedKeyedBy, SharedParts};
 pub use crate::policy::Policy;
 pub use crate::site::Site;
 #[cfg(feature = "store")]
 pub use crate::store::Named;
-pub use crate::verbs::{Any, Clear, Count, Done, Invalidate, Look, Peek, Put, Refresh, Verb};
+pub use crate::verbs::{Any, At, Clear, Count, Done, Invalidate, Look, Peek, Put, Refresh, Verb};
 
 // `backend = "redis"` becomes `redis! { ... }`: code that is left as it is, or one error if the feature is off.
 #[cfg(feature = "json")]

@@ -28,6 +28,10 @@ use crate::{BoxFuture, Key, Result};
 /// A method that fails says why by the [`ErrorKind`](crate::ErrorKind); it never panics and never waits without
 /// a bound. A future that is dropped half way may or may not have taken effect on the server; it must leave the
 /// store usable.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no store",
+    label = "this must implement `cached_runtime::Store`"
+)]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The bytes under each of the keys, in their order; `None` where there are none. One round trip.
     ///
@@ -107,6 +111,7 @@ impl Lease {
 /// Bytes under keys, by way of a reference.
 macro_rules! forward {
     ($($type:ty)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<S: Store + ?Sized> Store for $type {
             fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
                 (**self).get(keys)
@@ -190,10 +195,13 @@ impl<S: Store + Clone> Named<'_, S> {
     }
 }
 
-impl<S: Store> InPlace<'static, S> {
+impl<S> InPlace<'static, S> {
     /// A `static` that is a store itself.
     #[must_use]
-    pub fn to_arc(&self) -> Arc<dyn Store> {
+    pub fn to_arc(&self) -> Arc<dyn Store>
+    where
+        S: Store,
+    {
         Arc::new(self.0)
     }
 }

@@ -14,6 +14,7 @@ use crate::codec::{Codec, Storable};
 #[cfg(any(feature = "redis", feature = "memcached"))]
 use crate::config;
 use crate::envelope::{self, Label};
+use crate::owed::{self, Debt, Owed};
 use crate::policy::{Backend, Policy};
 use crate::stats::Counters;
 use crate::{BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store};
@@ -34,6 +35,7 @@ struct Remote {
     counters: &'static Counters,
     /// Whether the last operation failed, so that a broken store is reported once and not at each call.
     failing: AtomicBool,
+    owed: Owed,
 }
 
 /// What is under a key.
@@ -129,6 +131,8 @@ where
 }
 
 /// Makes every value of a namespace stale, when its types are not at hand.
+///
+/// What the store could not be told is not repeated: this process has no use for the namespace yet.
 pub(crate) fn clear(
     policy: &Policy,
     name: &str,
@@ -140,7 +144,7 @@ pub(crate) fn clear(
     };
     Box::pin(async move {
         match remote {
-            Some(remote) => remote.clear().await,
+            Some(remote) => remote.renew_stamp().await,
             None => Ok(()),
         }
     })
@@ -148,12 +152,10 @@ pub(crate) fn clear(
 
 impl<K, V> Tier<K, V> {
     /// Looks what is under a key.
-    pub(crate) async fn look(&self, key: &K) -> Seen<V> {
+    pub(crate) async fn look(&'static self, key: &K) -> Seen<V> {
         let Ok(key) = self.key(key) else { return Seen::Unknown };
         let Ok((found, stamp)) = self.remote.load(&key).await else { return Seen::Unknown };
-        // Without a stamp every value counts as cleared.
-        let usable = found.as_ref().zip(stamp).and_then(|(bytes, stamp)| self.open(&key, bytes, stamp));
-        match usable {
+        match self.usable(&key, found.as_ref(), stamp) {
             Some(value) => Seen::Value(value),
             None => {
                 let occupant = found.map_or(Occupant::None, Occupant::Useless);
@@ -176,10 +178,10 @@ impl<K, V> Tier<K, V> {
     }
 
     /// The value under a key; nothing if the store fails.
-    pub(crate) async fn peek(&self, key: &K) -> Option<V> {
+    pub(crate) async fn peek(&'static self, key: &K) -> Option<V> {
         let key = self.key(key).ok()?;
-        let (bytes, stamp) = self.remote.load(&key).await.ok()?;
-        self.open(&key, &bytes?, stamp?)
+        let (found, stamp) = self.remote.load(&key).await.ok()?;
+        self.usable(&key, found.as_ref(), stamp)
     }
 
     /// Turns a value into bytes.
@@ -189,26 +191,40 @@ impl<K, V> Tier<K, V> {
     }
 
     /// Stores a value whatever is there, and ends the lease.
-    pub(crate) async fn put(&self, key: &K, payload: Payload) -> Result<()> {
+    pub(crate) async fn put(&'static self, key: &K, payload: Payload) -> Result<()> {
         let key = self.key(key)?;
-        let stamp = self.remote.stamp().await?;
-        let bytes = payload.seal(&key, stamp, Duration::ZERO)?;
-        self.remote.bounded(|store| store.put(&key, bytes, Some(payload.ttl))).await
+        let put = async {
+            let stamp = self.remote.stamp().await?;
+            let bytes = payload.seal(&key, stamp, Duration::ZERO)?;
+            self.remote.bounded(|store| store.put(&key, bytes, Some(payload.ttl))).await
+        };
+        let put = put.await;
+        // What it was to replace must not come back.
+        self.remote.settle(put, Debt::Key(key))
     }
 
     /// Removes a value and ends the lease.
-    pub(crate) async fn remove(&self, key: &K) -> Result<()> {
+    pub(crate) async fn remove(&'static self, key: &K) -> Result<()> {
         let key = self.key(key)?;
-        self.remote.bounded(|store| store.remove(&key)).await
+        let removed = self.remote.bounded(|store| store.remove(&key)).await;
+        self.remote.settle(removed, Debt::Key(key))
     }
 
     /// Makes every value stale, by one write.
-    pub(crate) async fn clear(&self) -> Result<()> {
-        self.remote.clear().await
+    pub(crate) async fn clear(&'static self) -> Result<()> {
+        let cleared = self.remote.renew_stamp().await;
+        self.remote.settle(cleared, Debt::All)
     }
 
     fn key(&self, key: &K) -> Result<Key> {
         (self.key)(&self.remote.namespace, key).inspect_err(|error| self.remote.failed(error))
+    }
+
+    /// The value in what was found. Without a stamp every value counts as cleared, and one that should have been removed
+    /// counts as removed.
+    fn usable(&self, key: &Key, found: Option<&Bytes>, stamp: Option<u64>) -> Option<V> {
+        let (found, stamp) = found.zip(stamp).filter(|_| !self.remote.owed.covers(key))?;
+        self.open(key, found, stamp)
     }
 
     /// The value in an envelope, if it is one of ours, of this type, not cleared and still fresh.
@@ -250,7 +266,7 @@ impl Remote {
             Backend::Store(store) => Ok(Arc::clone(store)),
         };
         let stamp = Key::from_bytes(&format!("{namespace}.stamp"), &[]);
-        Self { store, namespace, stamp, counters, failing: AtomicBool::new(false) }
+        Self { store, namespace, stamp, counters, failing: AtomicBool::new(false), owed: Owed::default() }
     }
 
     async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
@@ -286,14 +302,56 @@ impl Remote {
         Acquiring::Busy(Vacant { stamp: Some(stamp), ..vacant })
     }
 
-    async fn clear(&self) -> Result<()> {
+    async fn renew_stamp(&self) -> Result<()> {
         self.bounded(|store| store.put(&self.stamp, new_stamp(), None)).await
     }
 
+    /// Remembers a change that the store has not confirmed, and sees to it that it is repeated.
+    fn settle(&'static self, changed: Result<()>, debt: Debt) -> Result<()> {
+        match &changed {
+            Ok(()) => self.owed.paid(&debt),
+            Err(_) => self.owed.add(debt),
+        }
+        self.see_to_debts();
+        changed
+    }
+
+    /// Starts a task that repeats what is owed until nothing is, unless one is at it.
+    ///
+    /// If its runtime ends before that, the next call that reaches the store starts another.
+    fn see_to_debts(&'static self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Some(payer) = self.owed.payer() else { return };
+        runtime.spawn(async move {
+            let mut payer = Some(payer);
+            let mut pause = owed::FIRST_PAUSE;
+            while payer.is_some() {
+                let Some(debt) = self.owed.next() else {
+                    drop(payer.take());
+                    // Whoever added something before that line relied on this task.
+                    payer = self.owed.payer();
+                    continue;
+                };
+                let paid = match &debt {
+                    Debt::Key(key) => self.bounded(|store| store.remove(key)).await,
+                    Debt::All => self.renew_stamp().await,
+                };
+                if paid.is_ok() {
+                    self.owed.paid(&debt);
+                    tracing::info!(namespace = %self.namespace, "an invalidation was repeated");
+                } else {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(owed::LONGEST_PAUSE);
+                }
+            }
+        });
+    }
+
     /// The bytes under a key, and the stamp of the namespace.
-    async fn load(&self, key: &Key) -> Result<(Option<Bytes>, Option<u64>)> {
+    async fn load(&'static self, key: &Key) -> Result<(Option<Bytes>, Option<u64>)> {
         let keys = [key.clone(), self.stamp.clone()];
         let mut found = self.bounded(|store| store.get(&keys)).await?.into_iter();
+        self.see_to_debts();
         let value = found.next().flatten();
         Ok((value, found.next().flatten().and_then(|stamp| stamp_from(&stamp))))
     }

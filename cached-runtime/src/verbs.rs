@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use crate::cache::{Cache, Rules};
 use crate::call::{Computing, Miss, Purpose};
-use crate::outcome::Outcome;
+use crate::outcome::{Absent, Outcome};
 use crate::parts::Parts;
 use crate::site::Instance;
 use crate::{BoxFuture, Result, Stats};
@@ -22,20 +22,13 @@ pub struct At<P: Parts, O: Outcome> {
     rules: Rules<P::Owned, O>,
 }
 
-impl Instance {
-    /// A key of this instance, with the kind of its outcome and when that is absent.
-    #[inline]
-    pub fn at<P: Parts, O: Outcome>(
-        self,
-        parts: P,
-        _kind: O,
-        absent: Option<fn(&O::Output) -> bool>,
-    ) -> At<P, O> {
-        At { instance: self, parts, rules: Rules { absent, ..Rules::NONE } }
-    }
-}
-
 impl<P: Parts, O: Outcome> At<P, O> {
+    /// A key of an instance, with the kind of its outcome and when that is absent.
+    #[inline]
+    pub fn new(instance: Instance, parts: P, _kind: O, absent: impl Absent<O::Output>) -> Self {
+        Self { instance, parts, rules: Rules { absent: absent.test(), ..Rules::NONE } }
+    }
+
     /// `cache_if = |value| ...`
     #[inline]
     #[must_use]
@@ -103,7 +96,7 @@ pub enum Looked<R> {
     Miss(Miss<R>),
 }
 
-impl<R: 'static> Verb<R> for Look {
+impl<R> Verb<R> for Look {
     type Out = Looked<R>;
 
     #[inline]
@@ -116,7 +109,7 @@ impl<R: 'static> Verb<R> for Look {
     }
 }
 
-impl<R: 'static> Looked<R> {
+impl<R> Looked<R> {
     /// The value, or else what comes of the miss; `body` is made only then, and runs in the caller's task.
     #[inline]
     pub fn or<F: Future<Output = R>>(self, body: impl FnOnce() -> F) -> Answer<R, Computing<R, F>> {
@@ -130,7 +123,7 @@ impl<R: 'static> Looked<R> {
     #[inline]
     pub fn or_detached<F>(self, body: impl FnOnce() -> F) -> Answer<R, impl Future<Output = R>>
     where
-        R: Send,
+        R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
         match self {
@@ -169,7 +162,7 @@ impl<R, F: Future<Output = R>> Future for Answer<R, F> {
 #[derive(Debug)]
 pub struct Refresh;
 
-impl<R: 'static> Verb<R> for Refresh {
+impl<R> Verb<R> for Refresh {
     type Out = Miss<R>;
 
     fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {

@@ -6,4 +6,5 @@ mod fleet;
 mod harness;
 mod history;
 mod memcached;
+mod owed;
 mod redis;

@@ -47,6 +47,7 @@ pub(super) fn key(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Key {
         Key { parts: params.iter().copied().map(Part::Param).collect(), params, uses_self: false }
     };
 
+    check_length(&key, item, errors);
     if let Some(SelfParam { arg, kind: SelfKind::Ref | SelfKind::Owner }) = &item.receiver {
         match skips_self {
             Some(name) if key.uses_self => {
@@ -71,6 +72,22 @@ pub(super) fn key(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Key {
     key
 }
 
+/// The runtime makes keys of tuples, for which there must be an `impl` each.
+fn check_length(key: &Key, item: &FnItem, errors: &mut Errors) {
+    const MOST: usize = 12;
+    let message = "a key has at most 12 parts; leave some out with `skip(...)`, or put some in a tuple of their own: \
+                   `key = ((a, b), c)`";
+    let is_there = |part: &&Part| match part {
+        Part::Param(index) => item.params[*index].cfgs().next().is_none(),
+        Part::Expr(_) => true,
+    };
+    match key.parts.iter().filter(is_there).nth(MOST) {
+        Some(Part::Param(index)) => errors.push(&item.params[*index].arg, message),
+        Some(Part::Expr(expr)) => errors.push(expr, message),
+        None => {}
+    }
+}
+
 /// There was a mistake, and it has been told.
 struct Wrong;
 
@@ -83,29 +100,38 @@ fn skip(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Result<Vec<Ident
         return Err(Wrong);
     }
 
-    let receiver = item.receiver.iter().map(|_| "self".to_owned());
-    let params = item.params.iter().filter(|param| param.named).map(|param| param.name.to_string());
-    let all: Vec<String> = receiver.chain(params).collect();
-    let all = || all.iter().map(String::as_str);
+    let all = self::names(item);
     let (known, unknown): (Vec<_>, Vec<_>) =
-        names.into_iter().partition(|name| all().any(|known| name == known));
+        names.into_iter().partition(|name| all.iter().any(|known| name == known));
     for name in &unknown {
         if item.params.iter().any(|param| param.bindings().contains(name)) {
             errors.push(name, part_of_pattern(name));
             continue;
         }
-        let meant = match nearest(&name.to_string(), all()) {
-            Some(meant) => format!("; did you mean `{meant}`?"),
-            None => String::new(),
-        };
-        let there = match all().count() {
-            0 => "there are none".to_owned(),
-            1 => format!("there is {}", list(all(), "`", "`", "and")),
-            _ => format!("there are {}", list(all(), "`", "`", "and")),
-        };
-        errors.push(name, format!("`{name}` is not a parameter{meant} ({there})"));
+        errors.push(name, no_param(name, &all));
     }
     if unknown.is_empty() { Ok(known) } else { Err(Wrong) }
+}
+
+/// The names of all parameters that have one.
+fn names(item: &FnItem) -> Vec<String> {
+    let receiver = item.receiver.iter().map(|_| "self".to_owned());
+    let params = item.params.iter().filter(|param| param.named).map(|param| param.name.to_string());
+    receiver.chain(params).collect()
+}
+
+fn no_param(name: &Ident, all: &[String]) -> String {
+    let all = || all.iter().map(String::as_str);
+    let meant = match nearest(&name.to_string(), all()) {
+        Some(meant) => format!("; did you mean `{meant}`?"),
+        None => String::new(),
+    };
+    let there = match all().count() {
+        0 => "there are none".to_owned(),
+        1 => format!("there is {}", list(all(), "`", "`", "and")),
+        _ => format!("there are {}", list(all(), "`", "`", "and")),
+    };
+    format!("`{name}` is not a parameter{meant} ({there})")
 }
 
 /// What can be seen to be no key among parameters that are taken as they are.
@@ -184,6 +210,12 @@ fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
             _ => {}
         }
         mentions(expr.to_token_stream(), false, &mut mentioned);
+        if let Some(name) = subject(expr)
+            && !names(item).iter().any(|known| name == known)
+            && !item.params.iter().any(|param| param.bindings().contains(name))
+        {
+            errors.push(name, no_param(name, &names(item)));
+        }
     }
     for param in &item.params {
         for name in param.bindings() {
@@ -198,6 +230,19 @@ fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
             .collect(),
         uses_self: item.receiver.is_some() && mentioned.iter().any(|name| name == "self"),
         parts: exprs.into_iter().map(Part::Expr).collect(),
+    }
+}
+
+/// What an expression looks at, where that can only be a parameter, because constants are not written so.
+fn subject(expr: &Expr) -> Option<&Ident> {
+    match expr {
+        Expr::Field(field) => subject(&field.base),
+        Expr::MethodCall(call) => subject(&call.receiver),
+        Expr::Path(path) => path
+            .path
+            .get_ident()
+            .filter(|name| name.to_string().starts_with(|first: char| first == '_' || first.is_lowercase())),
+        _ => None,
     }
 }
 

@@ -1,0 +1,126 @@
+//! Methods: which of them share values, and how their values are reached.
+//!
+//! ```text
+//! $ cargo run --example methods
+//! two shops, one product each: 2 computed
+//! the same product again: 0 computed
+//! after `invalidate` for one of the shops: 1 computed
+//! two connections to one directory: 1 computed
+//! a method of a trait, three calls: 1 computed
+//! after `clear` by its handle: 1 computed
+//! a generic type, once for each parameter: 2 computed
+//! cached functions in use: 4
+//! ```
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use cached_runtime::{Handle, async_cached};
+
+/// Two shops differ in their prices: what tells them apart belongs into the key.
+struct Shop {
+    id: u64,
+    rate: u64,
+}
+
+impl Shop {
+    // A visibility, and be it `pub(self)`, gives a method its companions: see `price_cache` below.
+    #[async_cached(ttl = 60, key = (self.id, product))]
+    pub(crate) async fn price(&self, product: u64) -> u64 {
+        work().await;
+        product * self.rate
+    }
+}
+
+/// Every connection leads to the same directory: `self` is not part of the key.
+struct Directory;
+
+impl Directory {
+    #[async_cached(ttl = 60, skip(self))]
+    pub(crate) async fn name(&self, id: u64) -> String {
+        work().await;
+        format!("name of {id}")
+    }
+}
+
+trait Find {
+    async fn find(&self, id: u64) -> String;
+}
+
+struct Users;
+
+/// In the impl of a trait nothing may stand beside the method; a static leads to its values.
+static FIND: Handle = Handle::new();
+
+impl Find for Users {
+    #[async_cached(ttl = 60, skip(self), handle = FIND)]
+    async fn find(&self, id: u64) -> String {
+        work().await;
+        format!("user {id}")
+    }
+}
+
+struct Author;
+struct Book;
+
+/// `Repo<Author>` and `Repo<Book>` never share values.
+struct Repo<T>(PhantomData<T>);
+
+impl<T: Send + Sync + 'static> Repo<T> {
+    #[async_cached(ttl = 60, associated)]
+    pub(crate) async fn load(id: u64) -> String {
+        work().await;
+        format!("{} {id}", std::any::type_name::<T>())
+    }
+}
+
+#[tokio::main]
+async fn main() -> cached_runtime::Result<()> {
+    let (here, there) = (Shop { id: 1, rate: 3 }, Shop { id: 2, rate: 5 });
+    assert_eq!((here.price(7).await, there.price(7).await), (21, 35));
+    show("two shops, one product each");
+    here.price(7).await;
+    there.price(7).await;
+    show("the same product again");
+
+    // The key is as the method takes it, with `&Self` first since `self` is in it.
+    Shop::price_cache().invalidate((&here, 7)).await?;
+    here.price(7).await;
+    there.price(7).await;
+    show("after `invalidate` for one of the shops");
+
+    Directory.name(1).await;
+    Directory.name(1).await;
+    show("two connections to one directory");
+    assert_eq!(Directory::name_cache().peek(1).await.as_deref(), Some("name of 1"));
+    assert_eq!(Directory::name_cache().peek(2).await, None);
+
+    for _ in 0..3 {
+        Users.find(1).await;
+    }
+    show("a method of a trait, three calls");
+    FIND.clear().await?;
+    Users.find(1).await;
+    show("after `clear` by its handle");
+
+    Repo::<Author>::load(1).await;
+    Repo::<Book>::load(1).await;
+    show("a generic type, once for each parameter");
+
+    println!("cached functions in use: {}", cached_runtime::caches().len());
+    Ok(())
+}
+
+static COMPUTED: AtomicU64 = AtomicU64::new(0);
+
+/// Takes a moment, and counts how often it was asked to.
+async fn work() {
+    COMPUTED.fetch_add(1, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
+/// Prints how often a body ran since the last time.
+fn show(what: &str) {
+    println!("{what}: {} computed", COMPUTED.swap(0, Ordering::Relaxed));
+}

@@ -1,0 +1,178 @@
+//! A store of one's own, and the proof that it keeps the contract.
+//!
+//! This one is a map in the process, which is the least that can be shared. Whatever can keep bytes under a key, and
+//! change them only if nobody else has, can be a store.
+//!
+//! ```text
+//! $ cargo run --example own_store --features store
+//! the store keeps the contract
+//! first call: 42 is forty-two, 1 computed
+//! second call: 42 is forty-two, 1 computed
+//! after `invalidate`: 42 is forty-two, 2 computed
+//! in the store: 1 value, 1 stamp of its namespace
+//! ```
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, async_cached, contract};
+
+static MAP: LazyLock<MapStore> = LazyLock::new(MapStore::default);
+
+#[async_cached(ttl = 60, backend = &*MAP)]
+async fn word(number: u64) -> Option<String> {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    (number == 42).then(|| "forty-two".to_owned())
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    contract::check(&MapStore::default()).await;
+    println!("the store keeps the contract");
+
+    show("first call").await;
+    show("second call").await;
+    word::invalidate(42).await?;
+    show("after `invalidate`").await;
+
+    let values = MAP.items().values().filter(|item| item.expires.is_some()).count();
+    println!("in the store: {values} value, {} stamp of its namespace", MAP.items().len() - values);
+    Ok(())
+}
+
+async fn show(what: &str) {
+    let found = word(42).await.unwrap_or_default();
+    println!("{what}: 42 is {found}, {} computed", word::stats().computed);
+}
+
+/// Bytes in a map.
+#[derive(Debug, Default)]
+struct MapStore(Mutex<HashMap<Key, Item>>);
+
+/// What is under one key.
+#[derive(Debug, Default)]
+struct Item {
+    value: Option<Bytes>,
+    expires: Option<Instant>,
+    lease: Option<(Lease, Instant)>,
+}
+
+impl MapStore {
+    fn items(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Item>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something to an item as one step. All that makes this store keep the contract is here: what is over is
+    /// gone before anyone looks, and nobody else comes between the look and the change.
+    fn with<T>(&self, key: &Key, change: impl FnOnce(&mut Item) -> T) -> T {
+        let mut items = self.items();
+        let item = items.entry(key.clone()).or_default();
+        let now = Instant::now();
+        if item.expires.is_some_and(|expires| expires <= now) {
+            (item.value, item.expires) = (None, None);
+        }
+        item.lease = item.lease.filter(|(_, ends)| *ends > now);
+        let result = change(item);
+        if item.value.is_none() && item.lease.is_none() {
+            items.remove(key);
+        }
+        result
+    }
+}
+
+impl Item {
+    fn is_leased_to(&self, lease: Lease) -> bool {
+        self.lease.is_some_and(|(held, _)| held == lease)
+    }
+
+    /// A new value ends the lease, in the same step.
+    fn set(&mut self, value: Bytes, ttl: Option<Duration>) {
+        let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
+        *self = Self { value: Some(value), expires, lease: None };
+    }
+}
+
+impl Store for MapStore {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        at_once(|| keys.iter().map(|key| self.with(key, |item| item.value.clone())).collect())
+    }
+
+    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+        at_once(|| {
+            self.with(key, |item| {
+                let is_wanted = item.value.is_none() || over == Over::Value;
+                let lease = (is_wanted && item.lease.is_none()).then(new_lease);
+                if let Some(lease) = lease {
+                    item.lease = Some((lease, Instant::now() + term));
+                }
+                Acquired { value: item.value.clone(), lease }
+            })
+        })
+    }
+
+    fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
+        at_once(|| {
+            self.with(key, |item| {
+                let held = item.is_leased_to(*lease);
+                if held {
+                    item.lease = Some((*lease, Instant::now() + term));
+                }
+                held
+            })
+        })
+    }
+
+    fn fill<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        at_once(|| {
+            self.with(key, |item| {
+                let held = item.is_leased_to(lease);
+                if held {
+                    item.set(value, Some(ttl));
+                }
+                held
+            })
+        })
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+        at_once(|| {
+            self.with(key, |item| {
+                if item.is_leased_to(lease) {
+                    item.lease = None;
+                }
+            })
+        })
+    }
+
+    fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+        at_once(|| self.with(key, |item| item.set(value, ttl)))
+    }
+
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+        at_once(|| self.with(key, |item| item.value.get_or_insert(value).clone()))
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
+        at_once(|| self.with(key, |item| *item = Item::default()))
+    }
+}
+
+/// What needs no waiting.
+fn at_once<T: Send + 'static>(act: impl FnOnce() -> T) -> BoxFuture<'static, Result<T>> {
+    Box::pin(std::future::ready(Ok(act())))
+}
+
+/// A number that no other lease has.
+fn new_lease() -> Lease {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    Lease::new(NEXT.fetch_add(1, Ordering::Relaxed).into())
+}

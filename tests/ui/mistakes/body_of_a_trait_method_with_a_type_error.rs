@@ -1,0 +1,18 @@
+use cached_runtime::async_cached;
+
+trait Find {
+    async fn find(&self, id: u64) -> String;
+}
+
+struct Users;
+
+impl Find for Users {
+    #[async_cached(ttl = 60, skip(self))]
+    async fn find(&self, id: u64) -> String {
+        id
+    }
+}
+
+fn main() {
+    let _ = Users.find(1);
+}

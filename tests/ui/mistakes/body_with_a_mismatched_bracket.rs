@@ -1,0 +1,11 @@
+use cached_runtime::async_cached;
+
+#[async_cached(ttl = 60)]
+async fn user(id: u64) -> u64 {
+    let twice = (id * 2;
+    twice
+}
+
+fn main() {
+    let _ = user(1);
+}

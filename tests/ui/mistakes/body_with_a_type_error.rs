@@ -1,0 +1,10 @@
+use cached_runtime::async_cached;
+
+#[async_cached(ttl = 60)]
+async fn user(id: u64) -> String {
+    id
+}
+
+fn main() {
+    let _ = user(1);
+}

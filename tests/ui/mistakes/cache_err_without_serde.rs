@@ -1,0 +1,14 @@
+use cached_runtime::async_cached;
+use cached_ui::STORE;
+
+#[derive(Clone)]
+struct Failed;
+
+#[async_cached(ttl = 60, cache_err = "5s", backend = STORE)]
+async fn user(id: u64) -> Result<u64, Failed> {
+    if id == 0 { Err(Failed) } else { Ok(id) }
+}
+
+fn main() {
+    let _ = user(1);
+}

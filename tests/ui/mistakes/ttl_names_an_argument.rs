@@ -1,0 +1,12 @@
+use std::time::Duration;
+
+use cached_runtime::async_cached;
+
+#[async_cached(ttl = Duration::from_secs(id))]
+async fn user(id: u64) -> u64 {
+    id
+}
+
+fn main() {
+    let _ = user(1);
+}

@@ -1,0 +1,15 @@
+use cached_runtime::async_cached;
+use cached_ui::STORE;
+
+#[derive(Clone)]
+struct User(u64);
+
+#[async_cached(ttl = 60, backend = STORE)]
+async fn user(id: u64) -> Result<User, String> {
+    Ok(User(id))
+}
+
+fn main() {
+    let _ = user(1);
+    let _ = user::peek(1);
+}

@@ -1,0 +1,1 @@
+//! Every shape of function that can be cached.

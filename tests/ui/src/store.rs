@@ -1,0 +1,51 @@
+//! A store that holds nothing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store};
+
+/// A store of one's own.
+pub static STORE: Nowhere = Nowhere;
+
+/// Forgets everything.
+#[derive(Debug)]
+pub struct Nowhere;
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, Result<T>> {
+    Box::pin(std::future::ready(Ok(value)))
+}
+
+impl Store for Nowhere {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        ready(vec![None; keys.len()])
+    }
+
+    fn acquire<'a>(&'a self, _: &'a Key, _: Duration, _: Over) -> BoxFuture<'a, Result<Acquired>> {
+        ready(Acquired { value: None, lease: Some(Lease::new(1)) })
+    }
+
+    fn extend<'a>(&'a self, _: &'a Key, _: &'a Lease, _: Duration) -> BoxFuture<'a, Result<bool>> {
+        ready(true)
+    }
+
+    fn fill<'a>(&'a self, _: &'a Key, _: Lease, _: Bytes, _: Duration) -> BoxFuture<'a, Result<bool>> {
+        ready(true)
+    }
+
+    fn release<'a>(&'a self, _: &'a Key, _: Lease) -> BoxFuture<'a, Result<()>> {
+        ready(())
+    }
+
+    fn put<'a>(&'a self, _: &'a Key, _: Bytes, _: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+        ready(())
+    }
+
+    fn add<'a>(&'a self, _: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+        ready(value)
+    }
+
+    fn remove<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<()>> {
+        ready(())
+    }
+}
