@@ -4,6 +4,7 @@
 //! Each run does many things at once, takes down when each began and ended, and lets a checker judge the whole. A
 //! failure prints the seed, which `CACHED_TEST_SEED` takes.
 
+mod flawed;
 mod fleet;
 mod model;
 mod origin;
@@ -11,7 +12,6 @@ mod random;
 mod runner;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store};
 use cached_tests::server::{MemcachedServer, RedisServer};
 
+use self::flawed::{Flaw, Flawed};
 use self::model::{Event, Verb, Violation, check};
 use self::origin::{Dir, Origin};
 use self::runner::{Function, World, functions};
@@ -60,6 +61,16 @@ macro_rules! shared {
 }
 shared!(redis, REDIS);
 shared!(memcached, MEMCACHED);
+shared!(restarted_redis, RESTARTED_REDIS);
+shared!(restarted_memcached, RESTARTED_MEMCACHED);
+
+/// One function for each flaw.
+static NO_FLAW: OnceLock<Arc<dyn Store>> = OnceLock::new();
+static IN_FILL: OnceLock<Arc<dyn Store>> = OnceLock::new();
+static IN_REMOVE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+functions! { no_flaw { plain(ttl = 60, backend = Arc::clone(NO_FLAW.get().unwrap())), } }
+functions! { in_fill { plain(ttl = 60, backend = Arc::clone(IN_FILL.get().unwrap())), } }
+functions! { in_remove { plain(ttl = 60, backend = Arc::clone(IN_REMOVE.get().unwrap())), } }
 
 #[test]
 fn in_redis_among_processes() {
@@ -92,21 +103,76 @@ async fn member_of_a_fleet() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_memory() {
-    holds(memory::ALL, 100_000, async {}).await;
+    holds(memory::ALL, 100_000, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_redis() {
     let server = RedisServer::start();
     set(&REDIS, redis_store(&server.url()));
-    holds(redis::ALL, 100_000, async {}).await;
+    holds(redis::ALL, 100_000, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_memcached() {
     let server = MemcachedServer::start();
     set(&MEMCACHED, memcached_store(&server.addr()));
-    holds(memcached::ALL, 100_000, async {}).await;
+    holds(memcached::ALL, 100_000, async |_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_redis_that_is_killed_and_started_again() {
+    let mut server = RedisServer::start();
+    set(&RESTARTED_REDIS, redis_store(&server.url()));
+    let beside = async |world| restart_after(world, move || server.restart()).await;
+    holds(restarted_redis::ALL, 20_000, beside).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_memcached_that_is_killed_and_started_again() {
+    let mut server = MemcachedServer::start();
+    set(&RESTARTED_MEMCACHED, memcached_store(&server.addr()));
+    let beside = async |world| restart_after(world, move || server.restart()).await;
+    holds(restarted_memcached::ALL, 20_000, beside).await;
+}
+
+/// Kills a server and starts it again, now and then.
+async fn restart_after(world: Arc<World>, mut restart: impl FnMut() + Send + 'static) {
+    for operations in [4_000, 8_000, 12_000, 16_000] {
+        while world.done.load(Ordering::Relaxed) < operations {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        restart = tokio::task::spawn_blocking(move || {
+            restart();
+            restart
+        })
+        .await
+        .unwrap();
+    }
+    // The server goes when this does, and the run goes on without it.
+    while world.done.load(Ordering::Relaxed) < 20_000 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_store_that_takes_its_time() {
+    set(&NO_FLAW, Flawed::new(Flaw::None, random::seed()));
+    holds(no_flaw::ALL, 20_000, async |_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_fills_without_a_lease_is_found_out() {
+    set(&IN_FILL, Flawed::new(Flaw::FillsWithoutLease, random::seed()));
+    let history = history(in_fill::ALL, 20_000, async |_| {}).await;
+    assert!(!check(&history).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_removes_only_the_value_is_found_out() {
+    set(&IN_REMOVE, Flawed::new(Flaw::RemovesOnlyTheValue, random::seed()));
+    let history = history(in_remove::ALL, 20_000, async |_| {}).await;
+    assert!(!check(&history).is_empty());
 }
 
 /// The functions for which invalidation is final also among processes: all but the last, whose callers wait for a
@@ -128,15 +194,23 @@ fn set(place: &OnceLock<Arc<dyn Store>>, store: impl Store) {
 }
 
 /// Runs operations in this process, while something happens beside them, and checks what came of it.
-async fn holds(functions: &'static [Function], operations: u64, beside: impl Future<Output = ()>) {
+async fn holds(functions: &'static [Function], operations: u64, beside: impl AsyncFnOnce(Arc<World>)) {
+    judge(functions, &history(functions, operations, beside).await);
+}
+
+/// What happened in this process.
+async fn history(
+    functions: &'static [Function],
+    operations: u64,
+    beside: impl AsyncFnOnce(Arc<World>),
+) -> Vec<Event> {
     let (dir, seed, started) = (Dir::new(), random::seed(), Instant::now());
     println!("CACHED_TEST_SEED={seed}");
     let world = World::new(0, functions, KEYS, Origin::open(&dir.0, functions.len(), KEYS));
-    let run = async { tokio::join!(world.run(seed, TASKS, operations), beside) };
+    let run = async { tokio::join!(world.run(seed, TASKS, operations), beside(Arc::clone(&world))) };
     tokio::time::timeout(BOUND, run).await.expect("the run should end");
-    let history = std::mem::take(&mut *world.history.lock().unwrap());
     println!("{} operations in {:?}", world.done.load(Ordering::Relaxed), started.elapsed());
-    judge(functions, &history);
+    std::mem::take(&mut *world.history.lock().unwrap())
 }
 
 /// Prints what was violated, the shortest story of each sort, and fails if anything was.
