@@ -5,6 +5,7 @@ mod contract;
 mod fleet;
 mod harness;
 mod invalidation;
+mod history;
 mod memcached;
 mod owed;
 mod redis;

@@ -1,0 +1,233 @@
+//! Invalidation is final: whatever is done to a key at once, a call that starts after a change has returned sees
+//! nothing from before it.
+//!
+//! Each run does many things at once, takes down when each began and ended, and lets a checker judge the whole. A
+//! failure prints the seed, which `CACHED_TEST_SEED` takes.
+
+mod flawed;
+mod fleet;
+mod model;
+mod origin;
+mod random;
+mod runner;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store};
+use cached_tests::server::{MemcachedServer, RedisServer};
+
+use self::flawed::{Flaw, Flawed};
+use self::model::{Event, Verb, Violation, check};
+use self::origin::{Dir, Origin};
+use self::runner::{Function, World, functions};
+
+/// More than any run may take.
+const BOUND: Duration = Duration::from_secs(120);
+const TASKS: u64 = 48;
+const KEYS: u64 = 2;
+
+functions! { memory {
+    plain(ttl = 60),
+    brief(ttl = "5ms"),
+    narrow(ttl = 60, capacity = 1),
+    detached(ttl = 60, detached),
+    errors(ttl = 60, cache_err = "60s"),
+    partial(ttl = 60, cache_if = |value| value.version % 2 == 0),
+    off(ttl = 60, single_flight = "off"),
+} }
+
+/// The functions of a shared store, each with the store that its test has set.
+macro_rules! shared {
+    ($module:ident, $store:ident) => {
+        static $store: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+        functions! { $module {
+            plain(ttl = 60, backend = Arc::clone($store.get().unwrap())),
+            brief(ttl = "20ms", backend = Arc::clone($store.get().unwrap())),
+            detached(ttl = 60, detached, backend = Arc::clone($store.get().unwrap())),
+            errors(ttl = 60, cache_err = "60s", backend = Arc::clone($store.get().unwrap())),
+            partial(
+                ttl = 60,
+                cache_if = |value| value.version % 2 == 0,
+                backend = Arc::clone($store.get().unwrap())
+            ),
+            off(ttl = 60, single_flight = "off", backend = Arc::clone($store.get().unwrap())),
+            process(ttl = 60, single_flight = "process", backend = Arc::clone($store.get().unwrap())),
+        } }
+    };
+}
+shared!(redis, REDIS);
+shared!(memcached, MEMCACHED);
+shared!(restarted_redis, RESTARTED_REDIS);
+shared!(restarted_memcached, RESTARTED_MEMCACHED);
+
+/// One function for each flaw.
+static NO_FLAW: OnceLock<Arc<dyn Store>> = OnceLock::new();
+static IN_FILL: OnceLock<Arc<dyn Store>> = OnceLock::new();
+static IN_REMOVE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+functions! { no_flaw { plain(ttl = 60, backend = Arc::clone(NO_FLAW.get().unwrap())), } }
+functions! { in_fill { plain(ttl = 60, backend = Arc::clone(IN_FILL.get().unwrap())), } }
+functions! { in_remove { plain(ttl = 60, backend = Arc::clone(IN_REMOVE.get().unwrap())), } }
+
+#[test]
+fn in_redis_among_processes() {
+    let server = RedisServer::start();
+    fleet::holds("redis", &server.url(), among_processes(redis::ALL), 21_000);
+}
+
+#[test]
+fn in_memcached_among_processes() {
+    let server = MemcachedServer::start();
+    fleet::holds("memcached", &server.addr(), among_processes(memcached::ALL), 21_000);
+}
+
+/// One of the processes that the tests above start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn member_of_a_fleet() {
+    let Some(member) = fleet::Member::from_environment() else { return };
+    let functions = match member.store.as_str() {
+        "redis" => {
+            set(&REDIS, redis_store(&member.address));
+            among_processes(redis::ALL)
+        }
+        _ => {
+            set(&MEMCACHED, memcached_store(&member.address));
+            among_processes(memcached::ALL)
+        }
+    };
+    member.run(functions).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_memory() {
+    holds(memory::ALL, 100_000, async |_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_redis() {
+    let server = RedisServer::start();
+    set(&REDIS, redis_store(&server.url()));
+    holds(redis::ALL, 100_000, async |_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_memcached() {
+    let server = MemcachedServer::start();
+    set(&MEMCACHED, memcached_store(&server.addr()));
+    holds(memcached::ALL, 100_000, async |_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_redis_that_is_killed_and_started_again() {
+    let mut server = RedisServer::start();
+    set(&RESTARTED_REDIS, redis_store(&server.url()));
+    let beside = async |world| restart_after(world, move || server.restart()).await;
+    holds(restarted_redis::ALL, 20_000, beside).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_memcached_that_is_killed_and_started_again() {
+    let mut server = MemcachedServer::start();
+    set(&RESTARTED_MEMCACHED, memcached_store(&server.addr()));
+    let beside = async |world| restart_after(world, move || server.restart()).await;
+    holds(restarted_memcached::ALL, 20_000, beside).await;
+}
+
+/// Kills a server and starts it again, now and then.
+async fn restart_after(world: Arc<World>, mut restart: impl FnMut() + Send + 'static) {
+    for operations in [4_000, 8_000, 12_000, 16_000] {
+        while world.done.load(Ordering::Relaxed) < operations {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        restart = tokio::task::spawn_blocking(move || {
+            restart();
+            restart
+        })
+        .await
+        .unwrap();
+    }
+    // The server goes when this does, and the run goes on without it.
+    while world.done.load(Ordering::Relaxed) < 20_000 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_store_that_takes_its_time() {
+    set(&NO_FLAW, Flawed::new(Flaw::None, random::seed()));
+    holds(no_flaw::ALL, 20_000, async |_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_fills_without_a_lease_is_found_out() {
+    set(&IN_FILL, Flawed::new(Flaw::FillsWithoutLease, random::seed()));
+    let history = history(in_fill::ALL, 20_000, async |_| {}).await;
+    assert!(!check(&history).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_removes_only_the_value_is_found_out() {
+    set(&IN_REMOVE, Flawed::new(Flaw::RemovesOnlyTheValue, random::seed()));
+    let history = history(in_remove::ALL, 20_000, async |_| {}).await;
+    assert!(!check(&history).is_empty());
+}
+
+/// The functions for which invalidation is final also among processes: all but the last, whose callers wait for a
+/// computation of their own process and ask nobody else.
+fn among_processes(functions: &'static [Function]) -> &'static [Function] {
+    functions.split_last().unwrap().1
+}
+
+fn redis_store(url: &str) -> Redis {
+    Redis::new(RedisConfig::new(url).deadline(Duration::from_millis(900))).unwrap()
+}
+
+fn memcached_store(address: &str) -> Memcached {
+    Memcached::new(MemcachedConfig::new(address).deadline(Duration::from_millis(900))).unwrap()
+}
+
+fn set(place: &OnceLock<Arc<dyn Store>>, store: impl Store) {
+    assert!(place.set(Arc::new(store)).is_ok(), "one test, one store");
+}
+
+/// Runs operations in this process, while something happens beside them, and checks what came of it.
+async fn holds(functions: &'static [Function], operations: u64, beside: impl AsyncFnOnce(Arc<World>)) {
+    judge(functions, &history(functions, operations, beside).await);
+}
+
+/// What happened in this process.
+async fn history(
+    functions: &'static [Function],
+    operations: u64,
+    beside: impl AsyncFnOnce(Arc<World>),
+) -> Vec<Event> {
+    let (dir, seed, started) = (Dir::new(), random::seed(), Instant::now());
+    println!("CACHED_TEST_SEED={seed}");
+    let world = World::new(0, functions, KEYS, Origin::open(&dir.0, functions.len(), KEYS));
+    let run = async { tokio::join!(world.run(seed, TASKS, operations), beside(Arc::clone(&world))) };
+    tokio::time::timeout(BOUND, run).await.expect("the run should end");
+    println!("{} operations in {:?}", world.done.load(Ordering::Relaxed), started.elapsed());
+    std::mem::take(&mut *world.history.lock().unwrap())
+}
+
+/// Prints what was violated, the shortest story of each sort, and fails if anything was.
+fn judge(functions: &[Function], history: &[Event]) {
+    let calls = history.iter().filter(|event| event.verb == Verb::Call).count();
+    println!("{} events, {calls} calls that returned", history.len());
+    let mut sorts: BTreeMap<String, Vec<Violation>> = BTreeMap::new();
+    for violation in check(history) {
+        let name = functions[usize::try_from(violation.read.function).unwrap()].name;
+        sorts.entry(format!("{name}: {}", violation.sort())).or_default().push(violation);
+    }
+    for (sort, violations) in &sorts {
+        let shortest = violations.iter().min_by_key(|violation| violation.length()).unwrap();
+        let first = violations.iter().map(|violation| violation.read.begin).min();
+        let before =
+            history.iter().filter(|event| !event.verb.is_computation() && Some(event.end) < first).count();
+        println!("{} times {sort}, first after {before} operations, as here:\n{shortest}", violations.len());
+    }
+    assert!(sorts.is_empty(), "values from before a change that had returned: {:#?}", sorts.keys());
+}

@@ -1,0 +1,101 @@
+//! A store that does not keep its promises, for a checker that has to notice.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store};
+use cached_tests::map_store::MapStore;
+
+use super::random::Random;
+use super::runner::Pause;
+
+/// What is wrong with a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// It only takes its time.
+    None,
+    /// It stores also what was computed under a lease that is lost.
+    FillsWithoutLease,
+    /// It leaves the lease to whoever has it when the value is removed.
+    RemovesOnlyTheValue,
+}
+
+/// A store in this process whose every answer takes some time, before and after the deed.
+#[derive(Debug)]
+pub(super) struct Flawed {
+    inside: MapStore,
+    flaw: Flaw,
+    random: Mutex<Random>,
+}
+
+impl Flawed {
+    pub(super) fn new(flaw: Flaw, seed: u64) -> Self {
+        Self { inside: MapStore::default(), flaw, random: Mutex::new(Random::new(seed)) }
+    }
+
+    fn slowly<'a, T: Send>(&'a self, deed: BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
+        Box::pin(async {
+            self.pause().pass().await;
+            let done = deed.await;
+            self.pause().pass().await;
+            done
+        })
+    }
+
+    fn pause(&self) -> Pause {
+        Pause::any(&mut self.random.lock().unwrap())
+    }
+}
+
+impl Store for Flawed {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        self.slowly(self.inside.get(keys))
+    }
+
+    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+        self.slowly(self.inside.acquire(key, term, over))
+    }
+
+    fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
+        self.slowly(self.inside.extend(key, lease, term))
+    }
+
+    fn fill<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        if self.flaw == Flaw::FillsWithoutLease {
+            return self.slowly(Box::pin(async move {
+                self.inside.put(key, value, Some(ttl)).await?;
+                Ok(true)
+            }));
+        }
+        self.slowly(self.inside.fill(key, lease, value, ttl))
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+        self.slowly(self.inside.release(key, lease))
+    }
+
+    fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+        self.slowly(self.inside.put(key, value, ttl))
+    }
+
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+        self.slowly(self.inside.add(key, value))
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
+        if self.flaw == Flaw::RemovesOnlyTheValue {
+            return self.slowly(Box::pin(async move {
+                self.inside.with(key, |entry| entry.value = None);
+                Ok(())
+            }));
+        }
+        self.slowly(self.inside.remove(key))
+    }
+}

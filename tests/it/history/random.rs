@@ -1,0 +1,33 @@
+//! Numbers that look random and are the same for the same seed.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+/// SplitMix64.
+#[derive(Debug, Clone)]
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `end`.
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// The seed of a run: what the environment says, or another one each time.
+pub(super) fn seed() -> u64 {
+    match std::env::var("CACHED_TEST_SEED") {
+        Ok(seed) => seed.parse().unwrap_or_else(|_| panic!("CACHED_TEST_SEED is {seed:?} and not a number")),
+        Err(_) => RandomState::new().hash_one(0) >> 32,
+    }
+}

@@ -1,0 +1,291 @@
+//! Does many things at once to cached functions and takes down what happened.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cached_runtime::{BoxFuture, Result};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use super::model::{Event, Kind, NEVER, Verb, now};
+use super::origin::Origin;
+use super::random::Random;
+
+/// What the functions return: which version of the origin they saw.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Value {
+    function: u64,
+    key: u64,
+    pub(super) version: u64,
+    maker: u64,
+}
+
+/// An error with what the function saw, since errors can be remembered too.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Fault(Value);
+
+pub(super) type Answer = std::result::Result<Value, Fault>;
+
+/// A cached function.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    pub(super) call: fn(u64, Plan) -> BoxFuture<'static, Answer>,
+    pub(super) refresh: fn(u64, Plan) -> BoxFuture<'static, Answer>,
+    pub(super) peek: fn(u64) -> BoxFuture<'static, Option<Answer>>,
+    pub(super) invalidate: fn(u64) -> BoxFuture<'static, Result<()>>,
+    pub(super) put: fn(u64, Value) -> BoxFuture<'static, Result<()>>,
+    pub(super) clear: fn() -> BoxFuture<'static, Result<()>>,
+}
+
+/// Cached functions, one for each list of options, in a module.
+macro_rules! functions {
+    ($module:ident { $($name:ident($($options:tt)*),)* }) => {
+        mod $module {
+            $(mod $name {
+                #[allow(unused_imports, reason = "for what the options name")]
+                use super::super::*;
+                use crate::history::runner::{Answer, Function, Plan};
+
+                #[cached_runtime::async_cached($($options)*, skip(plan))]
+                async fn value(key: u64, plan: Plan) -> Answer {
+                    plan.compute(key).await
+                }
+
+                pub(super) const FUNCTION: Function = Function {
+                    name: stringify!($name),
+                    call: |key, plan| Box::pin(value(key, plan)),
+                    refresh: |key, plan| Box::pin(value::refresh(key, plan)),
+                    peek: |key| Box::pin(value::peek(key)),
+                    invalidate: |key| Box::pin(value::invalidate(key)),
+                    put: |key, new| Box::pin(value::put(key, new)),
+                    clear: || Box::pin(value::clear()),
+                };
+            })*
+
+            pub(super) const ALL: &[super::runner::Function] = &[$($name::FUNCTION),*];
+        }
+    };
+}
+pub(super) use functions;
+
+/// What all tasks of one process share.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) process: u64,
+    pub(super) functions: &'static [Function],
+    pub(super) keys: u64,
+    pub(super) origin: Origin,
+    pub(super) history: Mutex<Vec<Event>>,
+    pub(super) done: AtomicU64,
+    makers: AtomicU64,
+}
+
+impl World {
+    pub(super) fn new(process: u64, functions: &'static [Function], keys: u64, origin: Origin) -> Arc<Self> {
+        Arc::new(Self {
+            process,
+            functions,
+            keys,
+            origin,
+            history: Mutex::default(),
+            done: AtomicU64::new(0),
+            makers: AtomicU64::new(0),
+        })
+    }
+
+    /// Lets tasks do so many operations together.
+    pub(super) async fn run(self: &Arc<Self>, seed: u64, tasks: u64, operations: u64) {
+        let mut set = JoinSet::new();
+        for task in 0..tasks {
+            let mut random = Random::new(seed ^ (self.process << 40) ^ (task << 48));
+            let mut worker = Worker { world: Arc::clone(self), random: Random::new(random.next()) };
+            set.spawn(async move {
+                while worker.world.done.fetch_add(1, Ordering::Relaxed) < operations {
+                    worker.operate().await;
+                }
+            });
+        }
+        while let Some(ended) = set.join_next().await {
+            ended.unwrap();
+        }
+    }
+
+    fn record(&self, event: Event) {
+        self.history.lock().unwrap().push(event);
+    }
+
+    fn next_maker(&self) -> u64 {
+        self.process << 40 | self.makers.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// What one run of a function will do.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    world: Arc<World>,
+    function: usize,
+    verb: Verb,
+    before: Pause,
+    after: Pause,
+    fails: bool,
+}
+
+impl Plan {
+    pub(super) async fn compute(self, key: u64) -> Answer {
+        let Self { world, function, verb, .. } = self;
+        let (maker, begin) = (world.next_maker(), now());
+        self.before.pass().await;
+        let version = world.origin.version(function, key);
+        self.after.pass().await;
+        let (process, function) = (world.process, function as u64);
+        world.record(Event {
+            process,
+            function,
+            key,
+            verb,
+            begin,
+            end: now(),
+            version,
+            maker,
+            kind: if self.fails { Kind::Error } else { Kind::Value },
+        });
+        let value = Value { function, key, version, maker };
+        if self.fails { Err(Fault(value)) } else { Ok(value) }
+    }
+}
+
+/// How long to do nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pause {
+    None,
+    Yields(u64),
+    Millis(u64),
+}
+
+impl Pause {
+    pub(super) fn any(random: &mut Random) -> Self {
+        match random.below(8) {
+            0..3 => Self::None,
+            3..7 => Self::Yields(1 + random.below(10)),
+            _ => Self::Millis(random.below(4)),
+        }
+    }
+
+    pub(super) async fn pass(self) {
+        match self {
+            Self::None => {}
+            Self::Yields(times) => {
+                for _ in 0..times {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Self::Millis(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+        }
+    }
+}
+
+/// One task.
+struct Worker {
+    world: Arc<World>,
+    random: Random,
+}
+
+impl Worker {
+    async fn operate(&mut self) {
+        let function = usize::try_from(self.random.below(self.world.functions.len() as u64)).unwrap();
+        let key = self.random.below(self.world.keys);
+        match self.random.below(100) {
+            0..58 => self.read(Verb::Call, function, key).await,
+            58..64 => self.read(Verb::Refresh, function, key).await,
+            64..70 => self.read(Verb::Peek, function, key).await,
+            70..90 => self.change(Verb::Invalidate, function, key).await,
+            90..98 => self.change(Verb::Put, function, key).await,
+            _ => self.change(Verb::Clear, function, key).await,
+        }
+    }
+
+    async fn read(&mut self, verb: Verb, function: usize, key: u64) {
+        let ops = self.world.functions[function];
+        let plan = self.plan(verb, function);
+        let call: BoxFuture<'static, Option<Answer>> = match verb {
+            Verb::Peek => (ops.peek)(key),
+            Verb::Refresh => some((ops.refresh)(key, plan)),
+            _ => some((ops.call)(key, plan)),
+        };
+        let begin = now();
+        let answer = self.maybe_drop(call).await;
+        let end = now();
+        let (kind, value) = match answer {
+            Some(Some(Ok(value))) => (Kind::Value, value),
+            Some(Some(Err(Fault(value)))) => (Kind::Error, value),
+            Some(None) | None => return,
+        };
+        let asked = (function as u64, key);
+        assert_eq!((value.function, value.key), asked, "{} returned another's value", ops.name);
+        let process = self.world.process;
+        let Value { function, version, maker, .. } = value;
+        self.world.record(Event { process, function, key, verb, begin, end, version, maker, kind });
+    }
+
+    async fn change(&mut self, verb: Verb, function: usize, key: u64) {
+        let world = Arc::clone(&self.world);
+        let ops = world.functions[function];
+        // An invalidation counts also when nothing has changed.
+        if self.random.below(8) > 0 {
+            world.origin.bump(function, key);
+        }
+        let maker = world.next_maker();
+        let keys = if verb == Verb::Clear { 0..world.keys } else { key..key + 1 };
+        let versions: Vec<_> = keys.map(|key| (key, world.origin.version(function, key))).collect();
+        let begin = now();
+        let change = match verb {
+            Verb::Put => {
+                let version = versions[0].1;
+                (ops.put)(key, Value { function: function as u64, key, version, maker })
+            }
+            Verb::Clear => (ops.clear)(),
+            _ => (ops.invalidate)(key),
+        };
+        let is_done = matches!(self.maybe_drop(change).await, Some(Ok(())));
+        let end = if is_done { now() } else { NEVER };
+        for (key, version) in versions {
+            let (process, function) = (world.process, function as u64);
+            let kind = Kind::Value;
+            world.record(Event { process, function, key, verb, begin, end, version, maker, kind });
+        }
+        // Nothing starts sooner after the change than this.
+        if self.random.below(2) == 0 {
+            self.read(Verb::Call, function, key).await;
+        }
+    }
+
+    /// Awaits a call, or drops it half way.
+    async fn maybe_drop<T>(&mut self, call: BoxFuture<'static, T>) -> Option<T> {
+        if self.random.below(8) > 0 {
+            return Some(call.await);
+        }
+        let patience = Pause::any(&mut self.random);
+        tokio::select! {
+            biased;
+            output = call => Some(output),
+            () = patience.pass() => None,
+        }
+    }
+
+    fn plan(&mut self, verb: Verb, function: usize) -> Plan {
+        Plan {
+            world: Arc::clone(&self.world),
+            function,
+            verb: if verb == Verb::Refresh { Verb::Recompute } else { Verb::Compute },
+            before: Pause::any(&mut self.random),
+            after: Pause::any(&mut self.random),
+            fails: self.random.below(10) == 0,
+        }
+    }
+}
+
+fn some<T: 'static>(future: BoxFuture<'static, T>) -> BoxFuture<'static, Option<T>> {
+    Box::pin(async { Some(future.await) })
+}
