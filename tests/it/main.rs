@@ -1,6 +1,8 @@
 //! All tests through the public interface, in one binary; one behaviour a file.
 #![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion, in a helper of tests too")]
 
+mod both;
+mod bytes;
 mod contract;
 mod fleet;
 mod harness;
@@ -8,6 +10,7 @@ mod invalidation;
 mod history;
 mod memcached;
 mod owed;
+mod outage;
 mod redis;
 mod single_flight;
 mod support;
