@@ -4,5 +4,6 @@
 mod contract;
 mod fleet;
 mod harness;
+mod lifetime;
 mod memcached;
 mod redis;
