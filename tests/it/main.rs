@@ -6,4 +6,5 @@ mod fleet;
 mod harness;
 mod lifetime;
 mod memcached;
+mod never_shared;
 mod redis;
