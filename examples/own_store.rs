@@ -149,7 +149,7 @@ impl Store for MapStore {
                 if item.is_leased_to(lease) {
                     item.lease = None;
                 }
-            })
+            });
         })
     }
 

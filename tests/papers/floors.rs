@@ -10,7 +10,7 @@ use crate::{files, read, top};
 const RUNTIME: [&[&str]; 11] = [
     &["error", "future", "clock", "stats", "parts"],
     &["key", "entry", "outcome", "flight", "handle"],
-    &["store", "envelope", "owed"],
+    &["store", "envelope", "owed", "looks"],
     &["policy", "redis", "memcached", "contract"],
     &["memory", "codec", "config", "registry"],
     &["tier"],
@@ -21,7 +21,7 @@ const RUNTIME: [&[&str]; 11] = [
     &["lib"],
 ];
 
-const MACROS: [&[&str]; 4] = [&["args", "item", "errors"], &["memo"], &["expand"], &["lib"]];
+const MACROS: [&[&str]; 4] = [&["args", "item", "errors"], &["memo"], &["expand"], &["lib", "snapshots"]];
 
 /// Imports that go up, and are to go away; each is known by an issue of its own.
 const KNOWN: [(&str, &str); 1] = [
