@@ -5,13 +5,13 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use crate::parts::Parts;
-use crate::policy::Policy;
 use crate::{BoxFuture, Error, ErrorKind, Result, Stats};
 
 /// What can be asked of any cached function.
 pub(crate) trait Function: Sync {
     fn name(&'static self) -> &'static str;
-    fn policy(&'static self) -> &'static Policy;
+    /// What the attribute asks for, for people.
+    fn policy(&'static self) -> &'static dyn fmt::Debug;
     fn stats(&'static self) -> Stats;
     /// Removes every value of every instance.
     fn clear(&'static self) -> BoxFuture<'static, Result<()>>;

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use crate::handle::Function;
-use crate::policy::Policy;
 use crate::{BoxFuture, Result, Stats};
 
 static FUNCTIONS: Mutex<Vec<&'static dyn Function>> = Mutex::new(Vec::new());
@@ -52,7 +51,7 @@ impl CacheInfo {
 
     /// What the attribute asks for.
     #[must_use]
-    pub fn policy(&self) -> &'static Policy {
+    pub fn policy(&self) -> &'static dyn fmt::Debug {
         self.0.policy()
     }
 

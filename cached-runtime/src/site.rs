@@ -53,6 +53,17 @@ impl Site {
         Instance { site: self, id: typeid::of::<F>(), type_name: type_name::<F>() }
     }
 
+    fn policy(&'static self) -> &'static Policy {
+        self.policy.get_or_init(|| {
+            let policy = (self.ask)();
+            if let Some(handle) = policy.handle {
+                handle.bind(self);
+            }
+            registry::enter(self);
+            policy
+        })
+    }
+
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         std::iter::successors(self.first.get(), |slot| slot.next.get()).map(|slot| &**slot)
     }
@@ -63,15 +74,8 @@ impl Function for Site {
         self.first.get().map_or("", |slot| &slot.name)
     }
 
-    fn policy(&'static self) -> &'static Policy {
-        self.policy.get_or_init(|| {
-            let policy = (self.ask)();
-            if let Some(handle) = policy.handle {
-                handle.bind(self);
-            }
-            registry::enter(self);
-            policy
-        })
+    fn policy(&'static self) -> &'static dyn fmt::Debug {
+        self.policy()
     }
 
     fn stats(&'static self) -> Stats {
