@@ -8,4 +8,5 @@ mod fleet;
 mod harness;
 mod memcached;
 mod outage;
+mod python;
 mod redis;
