@@ -3,6 +3,7 @@
 
 mod both;
 mod bytes;
+mod configure;
 mod contract;
 mod fleet;
 mod harness;
