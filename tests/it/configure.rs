@@ -9,6 +9,7 @@ use cached_runtime::{
     Config, Error, ErrorKind, Memcached, MemcachedConfig, Redis, RedisConfig, async_cached, configure,
 };
 use cached_tests::server::{MemcachedServer, RedisServer};
+use tokio::task::yield_now;
 
 use crate::both::eventually;
 
@@ -17,11 +18,13 @@ const TASK: &str = "CACHED_TEST_CONFIGURE";
 
 #[async_cached(ttl = 600, backend = "redis")]
 async fn through_redis(id: u64) -> u64 {
+    yield_now().await;
     id
 }
 
 #[async_cached(ttl = 600, backend = "memcached")]
 async fn through_memcached(id: u64) -> u64 {
+    yield_now().await;
     id
 }
 
