@@ -118,6 +118,9 @@ type Loaded = (Option<Bytes>, Option<u64>);
 /// How long a lease lasts without being extended; also how long a dead process keeps others from filling a key.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
+/// Between the attempts to give a lease back, in milliseconds; after the last it has ended by itself.
+const PAUSES: [u64; 8] = [50, 100, 200, 400, 800, 1_600, 3_200, 3_200];
+
 /// A net below the deadlines that stores have themselves, for stores of users that have none.
 const DEADLINE: Duration = Duration::from_secs(1);
 
@@ -434,20 +437,39 @@ impl Held {
             self.release().await;
             return Fill::Unknown;
         };
-        // Whatever comes of it, the lease is used: if the store was not told, it ends by itself.
         self.lease = None;
         match self.remote.bounded(|store| store.fill(&self.key, lease, bytes, payload.ttl)).await {
             Ok(true) => Fill::Stored,
             Ok(false) => Fill::Refused,
-            Err(_) => Fill::Unknown,
+            Err(_) => {
+                self.release_later(lease);
+                Fill::Unknown
+            }
         }
     }
 
     /// Gives the lease back.
     pub(crate) async fn release(mut self) {
-        if let Some(lease) = self.lease.take() {
-            let _ = self.remote.bounded(|store| store.release(&self.key, lease)).await; // Counted there.
+        let Some(lease) = self.lease.take() else { return };
+        if self.remote.bounded(|store| store.release(&self.key, lease)).await.is_err() {
+            self.release_later(lease);
         }
+    }
+
+    /// Gives a lease back by a task, when the store works again: until then it would hold up whoever comes next.
+    ///
+    /// If the store has done what it was asked for and only its answer was lost, this does nothing.
+    fn release_later(&self, lease: Lease) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (remote, key) = (self.remote, self.key.clone());
+        runtime.spawn(async move {
+            for pause in PAUSES {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                if remote.bounded(|store| store.release(&key, lease)).await.is_ok() {
+                    return;
+                }
+            }
+        });
     }
 
     /// What keeps the lease while it is being used; never ends.

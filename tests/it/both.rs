@@ -39,7 +39,8 @@ impl Server for RedisServer {
     }
 
     fn store_at(address: &str, deadline: Duration) -> Arc<dyn Store> {
-        let config = RedisConfig::new(format!("redis://{address}")).deadline(deadline);
+        let config =
+            RedisConfig::new(format!("redis://{address}")).deadline(deadline).connect_timeout(deadline);
         Arc::new(Redis::new(config).unwrap())
     }
 
@@ -84,7 +85,10 @@ impl Server for MemcachedServer {
     }
 
     fn store_at(address: &str, deadline: Duration) -> Arc<dyn Store> {
-        Arc::new(Memcached::new(MemcachedConfig::new(address).deadline(deadline)).unwrap())
+        Arc::new(
+            Memcached::new(MemcachedConfig::new(address).deadline(deadline).connect_timeout(deadline))
+                .unwrap(),
+        )
     }
 
     fn address(&self) -> String {

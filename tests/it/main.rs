@@ -3,6 +3,7 @@
 
 mod both;
 mod bytes;
+mod configure;
 mod contract;
 mod fleet;
 mod harness;
@@ -13,6 +14,7 @@ mod memcached;
 mod never_shared;
 mod outage;
 mod owed;
+mod python;
 mod redis;
 mod single_flight;
 mod support;

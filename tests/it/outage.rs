@@ -62,6 +62,7 @@ scenarios! {
     killed_before_the_first_call
     killed_between_calls
     killed_while_the_function_runs
+    a_lease_that_can_not_be_used
     stopped_between_calls
     stopped_while_the_function_runs
     connections_into_a_black_hole
@@ -159,6 +160,22 @@ async fn connections_into_a_black_hole<S: Server>(function: Function) {
 
     // Nobody repairs what is open: another connection has to be made.
     function.hits_again().await;
+}
+
+/// The value could not be stored: whoever comes next does not wait for it until the lease has ended by itself.
+async fn a_lease_that_can_not_be_used<S: Server>(function: Function) {
+    let server = S::start();
+    let proxy = Proxy::start(&server.address());
+    function.keeps_values_in(S::store_at(&proxy.addr(), DEADLINE));
+    function.hits_again().await;
+    let calls = function.begin(8, 200).await;
+    proxy.black_hole();
+    calls.end().await;
+
+    function.hits_again().await;
+    for id in 0..8 {
+        function.call(id).await;
+    }
 }
 
 async fn connections_cut_and_refused<S: Server>(function: Function) {

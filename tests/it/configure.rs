@@ -1,0 +1,242 @@
+//! Which servers the names of backends stand for, and that no password gets out. Each test is a process of its own:
+//! what is configured holds for the whole program.
+
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cached_runtime::{
+    Config, Error, ErrorKind, Memcached, MemcachedConfig, Redis, RedisConfig, async_cached, configure,
+};
+use cached_tests::server::{MemcachedServer, RedisServer};
+use tokio::task::yield_now;
+
+use crate::both::eventually;
+
+/// In this variable a process finds what it is to do.
+const TASK: &str = "CACHED_TEST_CONFIGURE";
+
+#[async_cached(ttl = 600, backend = "redis")]
+async fn through_redis(id: u64) -> u64 {
+    yield_now().await;
+    id
+}
+
+#[async_cached(ttl = 600, backend = "memcached")]
+async fn through_memcached(id: u64) -> u64 {
+    yield_now().await;
+    id
+}
+
+#[test]
+fn the_environment_names_the_servers() {
+    let (redis, memcached) = (RedisServer::start(), MemcachedServer::start());
+    let servers = [("CACHED_REDIS_URL", redis.url()), ("CACHED_MEMCACHED_SERVERS", memcached.addr())];
+    run("both hit", &servers);
+    assert_ne!(redis.command(&["DBSIZE"]), "0");
+    assert_ne!(memcached.stat("curr_items"), 0);
+}
+
+#[test]
+fn what_is_installed_outdoes_the_environment() {
+    let (redis, memcached) = (RedisServer::start(), MemcachedServer::start());
+    let nowhere = || ("CACHED_REDIS_URL", "redis://127.0.0.1:1".to_owned());
+    run("install", &[nowhere(), ("REDIS", redis.url()), ("MEMCACHED", memcached.addr())]);
+}
+
+#[test]
+fn installing_is_done_once() {
+    run("install twice", &[]);
+}
+
+#[test]
+fn installing_comes_before_the_first_use() {
+    run("install late", &[("CACHED_REDIS_URL", "redis://127.0.0.1:1".to_owned())]);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_reported_and_break_no_call() {
+    let senseless = [("CACHED_REDIS_URL", "nowhere"), ("CACHED_MEMCACHED_SERVERS", "user:s3cret@nowhere")];
+    run("go without", &senseless.map(|(name, value)| (name, value.to_owned())));
+}
+
+#[test]
+fn a_variable_that_is_empty_counts_as_not_set() {
+    let empty = [("CACHED_REDIS_URL", " "), ("CACHED_MEMCACHED_SERVERS", "")];
+    run("install nothing", &empty.map(|(name, value)| (name, value.to_owned())));
+}
+
+#[test]
+fn no_password_is_told() {
+    let open = RedisServer::start_with(&["--requirepass", "s3cret"]);
+    let closed = RedisServer::start_with(&["--requirepass", "another"]);
+    for url in
+        [open.url(), format!("redis://:s3cret@{}", closed.addr()), "redis://:s3cret@127.0.0.1:1".into()]
+    {
+        run("keep the password", &[("CACHED_REDIS_URL", url)]);
+    }
+}
+
+/// A process like this one that does nothing but its task.
+fn run(task: &str, environment: &[(&str, String)]) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "configure::a_process_of_its_own", "--nocapture", "--test-threads=1"])
+        .env_remove("CACHED_REDIS_URL")
+        .env_remove("CACHED_MEMCACHED_SERVERS")
+        .env(TASK, task)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.contains("1 passed"), "{task}: {said}");
+    assert!(!said.contains("s3cret"), "{task}: {said}");
+}
+
+/// Not a test but a process of the tests above.
+#[test]
+fn a_process_of_its_own() {
+    let Ok(task) = std::env::var(TASK) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        match task.as_str() {
+            "both hit" => both_hit().await,
+            "install" => {
+                config(&variable("REDIS"), &variable("MEMCACHED")).install().unwrap();
+                both_hit().await;
+            }
+            "install twice" => {
+                config("redis://127.0.0.1", "127.0.0.1").install().unwrap();
+                assert_eq!(configure().install().unwrap_err().kind(), ErrorKind::Config);
+            }
+            "install late" => {
+                assert_eq!(through_redis(1).await, 1);
+                assert_eq!(configure().install().unwrap_err().kind(), ErrorKind::Config);
+            }
+            "go without" => {
+                assert_eq!((through_redis(1).await, through_memcached(1).await), (1, 1));
+                assert!(
+                    through_redis::stats().store_errors > 0 && through_memcached::stats().store_errors > 0
+                );
+                assert_eq!(through_redis::invalidate(1).await.unwrap_err().kind(), ErrorKind::Config);
+                assert_eq!(through_memcached::invalidate(1).await.unwrap_err().kind(), ErrorKind::Config);
+                assert_eq!(configure().install().unwrap_err().kind(), ErrorKind::Config);
+            }
+            "install nothing" => configure().install().unwrap(),
+            "keep the password" => keep_the_password().await,
+            _ => panic!("{TASK}={task}"),
+        }
+    });
+}
+
+fn config(redis: &str, memcached: &str) -> Config {
+    configure().redis(RedisConfig::new(redis)).memcached(MemcachedConfig::new(memcached))
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap()
+}
+
+async fn both_hit() {
+    // The deadlines are short by default, and the machine may be busy.
+    eventually("redis answers", || async {
+        assert_eq!(through_redis(1).await, 1);
+        through_redis::stats().shared_hits > 0
+    })
+    .await;
+    eventually("memcached answers", || async {
+        assert_eq!(through_memcached(1).await, 1);
+        through_memcached::stats().shared_hits > 0
+    })
+    .await;
+}
+
+/// Does all that may tell something, and looks for the password in whatever is told.
+async fn keep_the_password() {
+    let told = Told::default();
+    tracing::subscriber::set_global_default(told.clone()).unwrap();
+    log::set_boxed_logger(Box::new(told.clone())).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+
+    let url = variable("CACHED_REDIS_URL");
+    let secret = "s3cret";
+    let memcached = MemcachedConfig::new("127.0.0.1:1").credentials("user", secret);
+    told.note(&(RedisConfig::new(&url), Redis::new(RedisConfig::new(&url)), &memcached));
+    told.note(&Memcached::new(memcached.clone()));
+    told.note(&config(&url, "127.0.0.1").memcached(memcached));
+    for wrong in [format!("{url}x"), url.replace("redis://", "http://"), url.replace("://", "")] {
+        told.note_error(&Redis::new(RedisConfig::new(&wrong)).unwrap_err());
+        told.note(&RedisConfig::new(&wrong));
+    }
+    for round in 0..20 {
+        through_redis(round).await;
+        for error in [through_redis::invalidate(round).await, through_redis::put(round, 1).await] {
+            if let Err(error) = error {
+                told.note_error(&error);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    told.note(&through_redis::stats());
+    told.note(&cached_runtime::caches());
+
+    let told = told.0.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(told.contains("through_redis") && told.contains("connect"), "the logs were seen: {told}");
+    let leak = told.lines().find(|line| line.contains(secret)).map(|line| line.replace(secret, "PASSWORD"));
+    assert_eq!(leak, None);
+}
+
+/// Everything that was told to anybody, by logs as well.
+#[derive(Debug, Clone, Default)]
+struct Told(Arc<Mutex<String>>);
+
+impl Told {
+    fn note(&self, what: &dyn std::fmt::Debug) {
+        let line = format!("{what:?} {what:#?}").replace('\n', " ");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += &(line + "\n");
+    }
+
+    fn note_error(&self, error: &Error) {
+        let first: &dyn std::error::Error = error;
+        std::iter::successors(Some(first), |error| error.source())
+            .for_each(|error| self.note(&(error, error.to_string())));
+    }
+}
+
+impl tracing::Subscriber for Told {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        self.note(span);
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, values: &tracing::span::Record<'_>) {
+        self.note(values);
+    }
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        // Its `Debug` writes every field.
+        self.note(event);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+impl log::Log for Told {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.note(record.args());
+    }
+
+    fn flush(&self) {}
+}

@@ -1,0 +1,82 @@
+"""Reads a value that a cached function of a Rust program has stored, as docs/WIRE.md describes it.
+
+    read_value.py redis|memcached PORT NAMESPACE ARGUMENTS
+
+ARGUMENTS are those of the key as a JSON array. Prints the value as JSON, or null if there is none that can be used.
+"""
+
+import hashlib
+import json
+import socket
+import struct
+import sys
+import time
+
+import msgpack
+
+HEADER = struct.Struct(">BBBBQQQIIQ")
+CHECK = 8
+
+
+def main(kind, port, namespace, arguments):
+    fetch = {"redis": from_redis, "memcached": from_memcached}[kind]
+    connection = socket.create_connection(("127.0.0.1", int(port)), timeout=10)
+    with connection, connection.makefile("rwb") as stream:
+        # Without arguments there is no array but nil.
+        key = key_of(namespace, msgpack.packb(json.loads(arguments) or None))
+        value = fetch(stream, key)
+        stamp = fetch(stream, key_of(namespace + ".stamp", b""))
+    opened = open_envelope(key, value, stamp)
+    json.dump(opened, sys.stdout, default=list)  # Bytes as a list of numbers.
+
+
+def key_of(namespace, arguments):
+    name = namespace.encode()
+    digest = hashlib.sha256()
+    for part in (name, arguments):
+        digest.update(struct.pack(">Q", len(part)) + part)
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "_-.:<>,&") else "_" for c in namespace)
+    return plain[:120] + ":" + digest.hexdigest()[:32]
+
+
+def open_envelope(key, sealed, stamp):
+    if sealed is None or stamp is None or len(sealed) < HEADER.size + CHECK:
+        return None
+    head, check = sealed[:-CHECK], sealed[-CHECK:]
+    if hashlib.sha256(key.encode() + b"\0" + head).digest()[:CHECK] != check:
+        return None
+    magic, form, codec, stamps, fingerprint, computed_at, fresh_until, compute_time, length, own_stamp = HEADER.unpack_from(head)
+    payload = head[HEADER.size :]
+    if (magic, form, stamps) != (0xC1, 1, 1) or len(payload) != length:
+        return None
+    if struct.pack(">Q", own_stamp) != stamp or fresh_until <= time.time() * 1000:
+        return None  # Cleared, or expired.
+    decode = {1: lambda: msgpack.unpackb(payload, strict_map_key=False), 2: lambda: json.loads(payload)}
+    return {
+        "value": decode[codec](),
+        "lifetime": fresh_until - computed_at,
+        "fingerprint": fingerprint,
+        "compute_time": compute_time,
+    }
+
+
+def from_redis(stream, key):
+    place = f"cached:{{{key}}}".encode()
+    stream.write(b"*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n" % (len(place), place))
+    stream.flush()
+    length = int(stream.readline()[1:])
+    return None if length < 0 else stream.read(length + 2)[:-2]
+
+
+def from_memcached(stream, key):
+    stream.write(b"mg cached:%s v\r\n" % key.encode())
+    stream.flush()
+    answer = stream.readline().split()
+    if answer[0] != b"VA":
+        return None
+    # An empty item is a reservation and not a value.
+    return stream.read(int(answer[1]) + 2)[:-2] or None
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
