@@ -34,7 +34,7 @@ impl Flawed {
         Self { inside: MapStore::default(), flaw, random: Mutex::new(Random::new(seed)) }
     }
 
-    fn slowly<'a, T: Send>(&'a self, deed: BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
+    fn slowly<'a, T: Send + 'a>(&'a self, deed: BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
         Box::pin(async {
             self.pause().pass().await;
             let done = deed.await;
