@@ -6,7 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Expr, GenericParam, Generics, Lifetime, ReceiverKind, Type, TypeReference, parse_quote,
+    Attribute, Expr, GenericParam, Generics, Lifetime, Meta, ReceiverKind, Type, TypeReference, parse_quote,
 };
 
 use crate::args::{Amount, Backend, Codec, SingleFlight};
@@ -38,8 +38,8 @@ pub(crate) fn expand(memo: &Memo) -> TokenStream {
 //     }
 //     impl user {
 //         async fn refresh(db: &Db, id: u64) -> User {
-//             let miss = Self::__at(Refresh, (Arg::new(&id).part(),));
-//             miss.compute(Self::uncached(db, id)).await
+//             let looked = Self::__at(Refresh, (Arg::new(&id).part_again(),));
+//             looked.or(move || Self::uncached(db, id)).await
 //         }
 //         fn invalidate(id: u64) -> BoxFuture<'static, Result<()>> { Self::__at(Invalidate, (Arg::new(&id).part(),)) }
 //         ... put, peek, clear, stats: the same with other verbs
@@ -53,11 +53,11 @@ pub(crate) fn expand(memo: &Memo) -> TokenStream {
 fn beside_a_function(memo: &Memo) -> TokenStream {
     let name = &memo.item.sig.ident;
     let (vis, output, krate, p) = (&memo.item.vis, &memo.item.output, &memo.krate, private(memo));
-    let (cfgs, companion_attrs) = (cfgs(memo), companion_attrs());
+    let (cfgs, uncached_attrs, companion_attrs) = (cfgs(memo), uncached_attrs(), companion_attrs());
     let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
     let (key, key_params) = (key(memo, Check::Elsewhere), key_params(memo));
-    let value = ours("value");
+    let value = ours("__value");
 
     let wrapper = wrapper(memo, &quote!(#name::__at #at_turbofish), &quote!(#name::uncached #turbofish));
     let uncached = uncached(memo, &format_ident!("uncached"));
@@ -82,7 +82,7 @@ fn beside_a_function(memo: &Memo) -> TokenStream {
         #vis struct #name {}
 
         #(#cfgs)*
-        #[allow(dead_code, missing_docs)]
+        #uncached_attrs
         impl #name {
             #uncached
         }
@@ -136,7 +136,7 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
     let (uncached_name, refresh_name, cache_name) =
         (beside("", "_uncached"), beside("", "_refresh"), beside("", "_cache"));
     let (vis, output, krate, p) = (&memo.item.vis, &memo.item.output, &memo.krate, private(memo));
-    let (cfgs, companion_attrs) = (cfgs(memo), companion_attrs());
+    let (cfgs, uncached_attrs, companion_attrs) = (cfgs(memo), uncached_attrs(), companion_attrs());
     let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
     let (key, key_params) = (key(memo, Check::Elsewhere), key_params(memo));
@@ -166,14 +166,14 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
     let receiver =
         memo.key.uses_self.then(|| memo.item.receiver.as_ref().map(|receiver| &receiver.arg)).flatten();
     let receiver = receiver.into_iter();
-    let verb = ours("verb");
+    let verb = ours("__verb");
     let doc = format!("What has been remembered of [`{name}`](Self::{name}()).");
 
     quote! {
         #wrapper
 
         #(#cfgs)*
-        #[allow(dead_code, missing_docs)]
+        #uncached_attrs
         #uncached
 
         #(#cfgs)*
@@ -213,7 +213,7 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
 fn alone(memo: &Memo) -> TokenStream {
     let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private(memo));
     let lints = underscore_lint(memo);
-    let (or, looked) = (or(memo), ours("looked"));
+    let (or, looked) = (or(memo), ours("__looked"));
     let look = chain(memo, &quote!(&|| ()), &key(memo, Check::Here), &quote!(#p::Look));
     let rebound = rebound(memo);
     match &memo.body {
@@ -248,30 +248,38 @@ fn alone(memo: &Memo) -> TokenStream {
 
 /// The function under its own name.
 fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
-    let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private(memo));
+    let (attrs, vis, p) = (memo.item.attrs.iter().map(allowed), &memo.item.vis, private(memo));
     let (sig, lints) = (outer_sig(memo), underscore_lint(memo));
-    let (key, arguments, or) = (key(memo, Check::Here), arguments(memo), or(memo));
-    let looked = ours("looked");
+    let key = key(memo, Check::Here);
+    let body = answer(memo, &quote!(#at(#p::Look, #key)), uncached);
+    quote! {
+        #(#attrs)*
+        #lints
+        #vis #sig #body
+    }
+}
+
+/// The same, but whatever is there is replaced.
+fn refresh(memo: &Memo, name: &Ident, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
+    let (vis, p) = (&memo.item.vis, private(memo));
+    let mut sig = outer_sig(memo);
+    sig.ident = name.clone();
+    let key = key(memo, Check::Elsewhere);
+    let body = answer(memo, &quote!(#at(#p::Refresh, #key)), uncached);
+    quote!(#vis #sig #body)
+}
+
+fn answer(memo: &Memo, look: &TokenStream, uncached: &TokenStream) -> TokenStream {
+    let (arguments, or, looked) = (arguments(memo), or(memo), ours("__looked"));
     let body = call_unsafe(memo, quote!(#uncached(#arguments)));
+    // Two statements: what the first one borrows is not to be kept while the second one waits.
+    let answer = quote! {
+        let #looked = #look;
+        #looked.#or(move || #body).await
+    };
     match &memo.body {
-        Body::Async(_) => quote! {
-            #(#attrs)*
-            #lints
-            #vis #sig {
-                let #looked = #at(#p::Look, #key);
-                #looked.#or(move || #body).await
-            }
-        },
-        Body::Boxed { pin, .. } => quote! {
-            #(#attrs)*
-            #lints
-            #vis #sig {
-                #pin(async move {
-                    let #looked = #at(#p::Look, #key);
-                    #looked.#or(move || #body).await
-                })
-            }
-        },
+        Body::Async(_) => quote!({ #answer }),
+        Body::Boxed { pin, .. } => quote!({ #pin(async move { #answer }) }),
     }
 }
 
@@ -288,23 +296,6 @@ fn uncached(memo: &Memo, name: &Ident) -> TokenStream {
     quote!(#(#lints)* #vis #sig #body)
 }
 
-fn refresh(memo: &Memo, name: &Ident, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
-    let (vis, p) = (&memo.item.vis, private(memo));
-    let (key, arguments, miss) = (key(memo, Check::Elsewhere), arguments(memo), ours("miss"));
-    let mut sig = outer_sig(memo);
-    sig.ident = name.clone();
-    let body = call_unsafe(memo, quote!(#uncached(#arguments)));
-    let compute = if memo.detached.is_some() { quote!(detach) } else { quote!(compute) };
-    let computed = quote! {
-        let #miss = #at(#p::Refresh, #key);
-        #miss.#compute(#body).await
-    };
-    match &memo.body {
-        Body::Async(_) => quote!(#vis #sig { #computed }),
-        Body::Boxed { pin, .. } => quote!(#vis #sig { #pin(async move { #computed }) }),
-    }
-}
-
 /// The one place where the types of the key and the value, the policy and the static come together.
 fn at(memo: &Memo, name: &Ident, marker: &TokenStream) -> TokenStream {
     let (output, p) = (&memo.item.output, private(memo));
@@ -315,7 +306,7 @@ fn at(memo: &Memo, name: &Ident, marker: &TokenStream) -> TokenStream {
         &[quote!(#verb_type: #p::Verb<#output>), quote!(#key_type: #p::#parts)],
     );
     let (generics, _, where_clause) = generics.split_for_impl();
-    let (verb, key) = (ours("verb"), ours("key"));
+    let (verb, key) = (ours("__verb"), ours("__key"));
     let chain = chain(memo, &quote!(&#marker), &quote!(#key), &quote!(#verb));
     quote! {
         fn #name #generics (#verb: #verb_type, #key: #key_type) -> #verb_type::Out #where_clause {
@@ -337,7 +328,8 @@ fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStrea
     };
 
     let arguments = quote_spanned!(end=> (#site.instance(#marker), #key, #kind, #absent));
-    let mut at = quote_spanned!(start=> #at_output::At::new #arguments);
+    let new = Ident::new("new", end);
+    let mut at = quote_spanned!(start=> #at_output::At::#new #arguments);
     for (name, option) in cache_if.into_iter().chain(ttl_from) {
         let (name, expr) = (Ident::new(name, option.name.span()), &option.value);
         let expr = quote_spanned!(end=> (#expr));
@@ -563,7 +555,7 @@ fn handle_params(memo: &Memo, lifetime: &Lifetime) -> Vec<(Ident, Type)> {
             ReceiverKind::Typed(_, ty) => (**ty).clone(),
             _ => parse_quote!(&Self),
         };
-        (ours("this"), ty)
+        (ours("__this"), ty)
     });
     let params = memo.key_params().map(|param| (param.name.clone(), param.ty().clone()));
     let mut params: Vec<_> = receiver.into_iter().chain(params).collect();
@@ -625,7 +617,7 @@ fn rebound(memo: &Memo) -> TokenStream {
 fn typed(memo: &Memo) -> TokenStream {
     let output = &memo.item.output;
     let (start, _) = across(output);
-    let (p, never) = (private_at(memo, start), Ident::new("never", Span::mixed_site().located_at(start)));
+    let (p, never) = (private_at(memo, start), Ident::new("__never", Span::mixed_site().located_at(start)));
     quote_spanned! {start=>
         if let #p::Option::Some(#never) = #p::Option::None::<#output> {
             return #never;
@@ -633,8 +625,11 @@ fn typed(memo: &Memo) -> TokenStream {
     }
 }
 
-fn or(memo: &Memo) -> TokenStream {
-    if memo.detached.is_some() { quote!(or_detached) } else { quote!(or) }
+fn or(memo: &Memo) -> Ident {
+    match &memo.detached {
+        Some(detached) => Ident::new("or_detached", detached.span),
+        None => Ident::new("or", Span::call_site()),
+    }
 }
 
 fn call_unsafe(memo: &Memo, call: TokenStream) -> TokenStream {
@@ -654,12 +649,15 @@ fn at_turbofish(memo: &Memo) -> TokenStream {
 }
 
 fn generic_arguments(generics: &Generics) -> Vec<&Ident> {
-    let argument = |param| match param {
-        &GenericParam::Type(ref param) => Some(&param.ident),
-        &GenericParam::Const(ref param) => Some(&param.ident),
-        _ => None,
-    };
-    generics.params.iter().filter_map(argument).collect()
+    let mut arguments = Vec::new();
+    for param in &generics.params {
+        match param {
+            GenericParam::Type(param) => arguments.push(&param.ident),
+            GenericParam::Const(param) => arguments.push(&param.ident),
+            GenericParam::Lifetime(_) => {}
+        }
+    }
+    arguments
 }
 
 fn with_params(generics: &Generics, more: &[TokenStream]) -> Generics {
@@ -674,6 +672,17 @@ fn cfgs(memo: &Memo) -> Vec<&Attribute> {
     memo.item.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
 }
 
+/// What is expected of the body is allowed where there is none.
+fn allowed(attr: &Attribute) -> Attribute {
+    let mut attr = attr.clone();
+    if let Meta::List(list) = &mut attr.meta
+        && list.path.is_ident("expect")
+    {
+        list.path = Ident::new("allow", list.path.span()).into();
+    }
+    attr
+}
+
 fn is_lint(attr: &Attribute) -> bool {
     ["allow", "warn", "deny", "forbid", "expect"].iter().any(|lint| attr.path().is_ident(lint))
 }
@@ -681,6 +690,23 @@ fn is_lint(attr: &Attribute) -> bool {
 /// The user did not write the companions and is not to hear of them.
 fn companion_attrs() -> TokenStream {
     quote!(#[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)])
+}
+
+/// The body is the user's, but what is to be said of the signature is said of the function.
+fn uncached_attrs() -> TokenStream {
+    quote! {
+        #[allow(
+            dead_code,
+            missing_docs,
+            clippy::fn_params_excessive_bools,
+            clippy::missing_errors_doc,
+            clippy::missing_panics_doc,
+            clippy::missing_safety_doc,
+            clippy::too_many_arguments,
+            clippy::trivially_copy_pass_by_ref,
+            clippy::type_complexity
+        )]
+    }
 }
 
 /// A parameter `_x` that is in the key is used, which the user can not help.

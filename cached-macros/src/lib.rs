@@ -101,6 +101,9 @@ fn memoize(args: proc_macro2::TokenStream, input: proc_macro2::TokenStream) -> p
 }
 
 #[cfg(test)]
+mod snapshots;
+
+#[cfg(test)]
 mod tests {
     use proc_macro2::TokenStream;
     use quote::quote;

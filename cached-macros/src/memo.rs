@@ -1,6 +1,8 @@
 //! A function with its options, known to make sense.
 
 mod key;
+#[cfg(test)]
+mod tests;
 
 use std::mem;
 use std::time::Duration;
@@ -8,9 +10,7 @@ use std::time::Duration;
 use proc_macro2::{Ident, Span};
 use syn::{Error, Expr, Path, Result, Type, Visibility, parse_quote};
 
-pub(crate) use self::key::Key;
-#[allow(unused_imports, reason = "the expansion does not use every option yet")]
-pub(crate) use self::key::Part;
+pub(crate) use self::key::{Key, Part};
 use crate::args::{Amount, Args, Backend, Codec, Opt, SingleFlight};
 use crate::errors::Errors;
 use crate::item::{Body, FnItem, Param, SelfKind, SelfParam, scan};

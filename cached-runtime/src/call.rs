@@ -50,6 +50,7 @@ impl<R> Miss<R> {
             cache,
             key,
             purpose,
+            begun: Instant::now(),
             part: Part::None,
             disappointments: 0,
             followed: None,
@@ -296,6 +297,7 @@ struct Attempt<K: KeyType, O: Outcome> {
     cache: &'static Cache<K, O>,
     key: K,
     purpose: Purpose,
+    begun: Instant,
     part: Part<O::Shared>,
     /// How often it waited for another's computation in vain: it failed, or was out of date.
     disappointments: u8,
@@ -454,8 +456,8 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         };
         Some(match (&self.part, self.cache.policy.flight(), self.purpose) {
             (Part::Leads(flight), SingleFlight::Fleet, Purpose::Answer) => {
-                let flight = Arc::clone(flight);
-                Box::pin(async move { acquire_patiently(tier, vacant, &flight).await })
+                let (flight, begun) = (Arc::clone(flight), self.begun);
+                Box::pin(async move { acquire_patiently(tier, vacant, &flight, begun).await })
             }
             _ => Box::pin(tier.acquire(vacant)),
         })
@@ -529,14 +531,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                         Fill::Unknown
                     }));
                 }
-                // Another process holds the lease: a refresh overrides it, an answer leaves the filling to it.
-                (None, Some(payload)) if self.purpose == Purpose::Refresh => {
-                    let key = self.key.clone();
-                    return Some(Box::pin(async move {
-                        let put = tier.put(&key, payload).await; // An error is counted there.
-                        if put.is_ok() { Fill::Stored } else { Fill::Unknown }
-                    }));
-                }
+                // Whoever holds the lease will fill the key.
                 (None, _) => {}
             }
             self.filled(Fill::Unknown, output);
@@ -599,15 +594,15 @@ impl<S, B> fmt::Debug for Interest<S, B> {
     }
 }
 
-/// Asks for the lease until it is given, or the key is filled, or nobody should wait any longer.
+/// Asks for the lease until it is given, or the key is filled, or a call that has `begun` then waits too long.
 ///
 /// The pauses grow, and no two processes make the same ones.
 async fn acquire_patiently<K, V, S>(
     tier: &'static Tier<K, V>,
     mut vacant: Vacant,
     flight: &Flight<S, Held>,
+    begun: Instant,
 ) -> Acquiring {
-    let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
         vacant = match tier.acquire(vacant).await {

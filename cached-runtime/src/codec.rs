@@ -102,6 +102,49 @@ mod tests {
         assert_eq!(from_msgpack::<(u64, String, Vec<u8>, Option<f64>, ())>(&bytes).unwrap(), value);
     }
 
+    /// Frozen: other languages read them, and so do programs of the version before.
+    #[test]
+    fn payloads_stay_what_they_are() {
+        #[derive(Serialize)]
+        struct User {
+            id: u64,
+            name: Option<&'static str>,
+            image: Vec<u8>,
+            role: Role,
+        }
+
+        #[derive(Serialize)]
+        enum Role {
+            Guest,
+            Member(u8),
+            Owner { since: i32 },
+        }
+
+        let user = |role| User { id: 300, name: None, image: vec![0, 255], role };
+        let of_user = b"\x84\xa2id\xcd\x01\x2c\xa4name\xc0\xa5image\xc4\x02\x00\xff\xa4role";
+        let payload = |role| to_msgpack(&user(role)).unwrap();
+        assert_eq!(payload(Role::Guest), [&of_user[..], b"\xa5Guest"].concat());
+        assert_eq!(payload(Role::Member(7)), [&of_user[..], b"\x81\xa6Member\x07"].concat());
+        let owner = payload(Role::Owner { since: -1 });
+        assert_eq!(owner, [&of_user[..], b"\x81\xa5Owner\x81\xa5since\xff"].concat());
+
+        assert_eq!(to_msgpack(&(1.5_f64, true, "e")).unwrap(), b"\x93\xcb\x3f\xf8\0\0\0\0\0\0\xc3\xa1e");
+        assert_eq!(to_msgpack(&()).unwrap(), b"\xc0");
+        assert_eq!(fingerprint("u64"), 0x1506_e6f4_4c1d_6291);
+    }
+
+    /// Nothing is set aside for what is only announced.
+    #[test]
+    fn lengths_are_not_believed() {
+        for announced in [&b"\xc6"[..], b"\xdb", b"\xdd", b"\xdf"] {
+            let bytes = [announced, b"\xff\xff\xff\xff"].concat();
+            assert!(from_msgpack::<Vec<u8>>(&bytes).is_err());
+            assert!(from_msgpack::<String>(&bytes).is_err());
+            assert!(from_msgpack::<Vec<[u64; 32]>>(&bytes).is_err());
+            assert!(from_msgpack::<std::collections::HashMap<u64, [u64; 32]>>(&bytes).is_err());
+        }
+    }
+
     #[test]
     fn bytes_go_as_bytes() {
         assert_eq!(to_msgpack(&vec![200_u8; 100]).unwrap().len(), 102);

@@ -104,13 +104,41 @@ mod tests {
         assert_eq!(open(&key(), &sealed), Some((LABEL, &b"payload"[..])));
     }
 
-    /// Frozen: what is stored today must be read by every later version that says it reads format 1.
+    /// Frozen: what is stored today must be read by every later version that says it reads format 1. These bytes
+    /// are the example of `docs/WIRE.md`, and were made by the Python there.
+    const FORMAT_1: [&str; 10] = [
+        "c1010101",         // magic, format, codec, stamps
+        "0102030405060708", // fingerprint
+        "0000018bcfe56800", // computed at
+        "0000018bcfe65260", // fresh until
+        "00000034",         // compute time
+        "00000003",         // length
+        "feedbeef00000001", // stamp
+        "a26869",           // payload
+        "0f740c05",         // check
+        "1ec81c73",
+    ];
+
     #[test]
     fn the_bytes_of_format_1() {
         let sealed = seal(&key(), &LABEL, &[0xa2, b'h', b'i']).unwrap();
         let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(key().as_str(), "GOLDENKEY");
-        assert_eq!(hex, "GOLDEN");
+        assert_eq!(key().as_str(), "shop::user.v1:1ec40bc8d31639374342c19e38802fbb");
+        assert_eq!(hex, FORMAT_1.concat());
+        assert_eq!(open(&key(), &sealed), Some((LABEL, &b"\xa2hi"[..])));
+    }
+
+    /// Whoever can write to the store can make the check fit.
+    #[test]
+    fn other_formats_and_wrong_lengths_are_not_opened_though_the_check_fits() {
+        let sealed = seal(&key(), &LABEL, b"payload").unwrap();
+        for (at, byte) in [(0, 0xc0), (1, 0), (1, 2), (3, 0), (3, 2), (3, 255), (32, 255), (35, 6), (35, 8)] {
+            let mut forged = sealed[..sealed.len() - CHECK].to_vec();
+            forged[at] = byte;
+            let fitting = check(&key(), &forged);
+            forged.extend(fitting);
+            assert_eq!(open(&key(), &forged), None, "byte {at} is {byte}");
+        }
     }
 
     #[test]

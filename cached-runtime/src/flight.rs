@@ -1,8 +1,8 @@
 //! Single flight: of the calls in this process that miss one key at one time, one computes and the others wait.
 //!
-//! A flight is in the table from its start until it lands, is abandoned, or is voided by an invalidation. Only a
-//! flight that is still in the table may store its result, and it does so under the lock of the table's shard. So
-//! after `void` has returned, nothing that was computed from before it is stored, and nobody joins it any more.
+//! A flight is in the table from its start until it lands, is abandoned, or is voided by an invalidation. One that
+//! was voided may not store its result, and the others do so under the lock of the table's shard. So after `void`
+//! has returned, nothing that was computed from before it is stored, and nobody joins it any more.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -35,6 +35,8 @@ struct Shard<K, S, B> {
 pub(crate) struct Flight<S, B> {
     progress: watch::Sender<Progress<S>>,
     started: Instant,
+    /// How often something near its key had been voided when it began.
+    voided: u64,
     /// When its leader was last seen alive, in milliseconds after the start.
     pulse: AtomicU64,
     baggage: Mutex<Option<B>>,
@@ -110,19 +112,24 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
         if let Some(settled) = settled() {
             return Joined::Settled(settled);
         }
-        let flight = Arc::new(Flight::new());
+        let flight = Arc::new(Flight::new(shard.voided));
         shard.flying.insert(key.clone(), Arc::clone(&flight));
         Joined::Leads(flight)
     }
 
-    /// Begins a flight in place of whatever was under way.
+    /// Begins a flight in place of whatever was under way, and voids that.
     pub(crate) fn supersede(&self, key: &K) -> Arc<Flight<S, B>> {
-        let flight = Arc::new(Flight::new());
-        self.shard(key).flying.insert(key.clone(), Arc::clone(&flight));
+        let mut shard = self.shard(key);
+        shard.voided += 1;
+        let flight = Arc::new(Flight::new(shard.voided));
+        shard.flying.insert(key.clone(), Arc::clone(&flight));
         flight
     }
 
     /// Ends a flight: stores what it has brought, unless it was voided meanwhile.
+    ///
+    /// Also when it had been withdrawn because nobody waited for it any longer: what it has brought is no older
+    /// than what the next one will. Then it must be certain that nothing near it was voided.
     pub(crate) fn land<T>(
         &self,
         key: &K,
@@ -130,16 +137,15 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
         store: impl FnOnce(K) -> T,
     ) -> Option<T> {
         let mut shard = self.shard(key);
-        if !shard.flying.get(key).is_some_and(|flying| Arc::ptr_eq(flying, flight)) {
-            return None;
+        match shard.remove(key, flight) {
+            Some(key) => Some(store(key)),
+            None => (shard.voided == flight.voided).then(|| store(key.clone())),
         }
-        let (key, _) = shard.flying.remove_entry(key)?;
-        Some(store(key))
     }
 
     /// Takes a flight out of the table, if it is still there, so that the next call begins another.
     pub(crate) fn withdraw(&self, key: &K, flight: &Arc<Flight<S, B>>) {
-        self.land(key, flight, drop);
+        drop(self.shard(key).remove(key, flight));
     }
 
     /// Voids the flight of a key and does `change` before any other call comes to the table.
@@ -182,11 +188,20 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
 
 const SHARDS: usize = 16;
 
+impl<K: Hash + Eq, S, B> Shard<K, S, B> {
+    /// Takes out a flight, if it is this one.
+    fn remove(&mut self, key: &K, flight: &Arc<Flight<S, B>>) -> Option<K> {
+        self.flying.get(key).filter(|flying| Arc::ptr_eq(flying, flight))?;
+        self.flying.remove_entry(key).map(|(key, _)| key)
+    }
+}
+
 impl<S, B> Flight<S, B> {
-    fn new() -> Self {
+    fn new(voided: u64) -> Self {
         Self {
             progress: watch::Sender::new(Progress::Flying),
             started: Instant::now(),
+            voided,
             pulse: AtomicU64::new(0),
             baggage: Mutex::new(None),
         }

@@ -278,9 +278,9 @@
 //! # Errors
 //!
 //! A call of a cached function fails only with the function's own error. The companions that change something return
-//! [`Error`]: in memory never, in a shared store when it could not be told. Then the old value may still be there: say
-//! so to whoever asked, or try again. It is not repeated for you. [`ErrorKind`] is what to act on; no message contains
-//! a password, an argument or a value.
+//! [`Error`]: in memory never, in a shared store when it could not be told. Then the old value may still be there for
+//! other processes. This one does not read it, and repeats an invalidation until the store has heard it.
+//! [`ErrorKind`] is what to act on; no message contains a password, an argument or a value.
 //!
 //! # What it needs from the runtime
 //!
@@ -323,6 +323,8 @@ mod future;
 mod handle;
 #[cfg(feature = "store")]
 mod key;
+#[cfg(feature = "store")]
+mod looks;
 #[cfg(feature = "memcached")]
 mod memcached;
 mod memory;

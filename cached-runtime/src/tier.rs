@@ -14,6 +14,7 @@ use crate::codec::{Codec, Storable};
 #[cfg(any(feature = "redis", feature = "memcached"))]
 use crate::config;
 use crate::envelope::{self, Label};
+use crate::looks::Looks;
 use crate::owed::{self, Debt, Owed};
 use crate::policy::{Backend, Policy};
 use crate::stats::Counters;
@@ -32,6 +33,7 @@ struct Remote {
     namespace: String,
     /// Where the stamp of the namespace is: values with another stamp were cleared.
     stamp: Key,
+    looks: Looks<Loaded>,
     counters: &'static Counters,
     /// Whether the last operation failed, so that a broken store is reported once and not at each call.
     failing: AtomicBool,
@@ -110,6 +112,9 @@ pub(crate) struct Payload {
     fingerprint: u64,
 }
 
+/// The bytes under a key, and the stamp of the namespace.
+type Loaded = (Option<Bytes>, Option<u64>);
+
 /// How long a lease lasts without being extended; also how long a dead process keeps others from filling a key.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
@@ -154,7 +159,12 @@ impl<K, V> Tier<K, V> {
     /// Looks what is under a key.
     pub(crate) async fn look(&'static self, key: &K) -> Seen<V> {
         let Ok(key) = self.key(key) else { return Seen::Unknown };
-        let Ok((found, stamp)) = self.remote.load(&key).await else { return Seen::Unknown };
+        let (remote, asked) = (&self.remote, key.clone());
+        let looked = remote.looks.look(&key, move || {
+            let key = asked.clone();
+            async move { remote.load(&key).await }
+        });
+        let Ok((found, stamp)) = looked.await else { return Seen::Unknown };
         match self.usable(&key, found.as_ref(), stamp) {
             Some(value) => Seen::Value(value),
             None => {
@@ -266,7 +276,8 @@ impl Remote {
             Backend::Store(store) => Ok(Arc::clone(store)),
         };
         let stamp = Key::from_bytes(&format!("{namespace}.stamp"), &[]);
-        Self { store, namespace, stamp, counters, failing: AtomicBool::new(false), owed: Owed::default() }
+        let (failing, looks, owed) = (AtomicBool::new(false), Looks::new(), Owed::default());
+        Self { store, namespace, stamp, counters, failing, looks, owed }
     }
 
     async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
@@ -280,8 +291,15 @@ impl Remote {
             Occupant::None => Over::Nothing,
             Occupant::Useless(_) | Occupant::Any => Over::Value,
         };
-        let acquired = self.bounded(|store| store.acquire(&vacant.key, LEASE, over)).await;
-        let Ok(acquired) = acquired else { return Acquiring::Unknown };
+        let acquire = || self.bounded(|store| store.acquire(&vacant.key, LEASE, over));
+        let Ok(mut acquired) = acquire().await else { return Acquiring::Unknown };
+        if acquired.lease.is_none() && matches!(vacant.occupant, Occupant::Any) {
+            // A refresh does not wait for whoever holds the lease, and is not undone by what that one computes.
+            // To store without a lease instead would undo an invalidation.
+            let removed = self.bounded(|store| store.remove(&vacant.key)).await;
+            let (Ok(()), Ok(again)) = (removed, acquire().await) else { return Acquiring::Unknown };
+            acquired = again;
+        }
         if let Some(lease) = acquired.lease {
             return Acquiring::Held(Held {
                 remote: self,
@@ -348,7 +366,7 @@ impl Remote {
     }
 
     /// The bytes under a key, and the stamp of the namespace.
-    async fn load(&'static self, key: &Key) -> Result<(Option<Bytes>, Option<u64>)> {
+    async fn load(&'static self, key: &Key) -> Result<Loaded> {
         let keys = [key.clone(), self.stamp.clone()];
         let mut found = self.bounded(|store| store.get(&keys)).await?.into_iter();
         self.see_to_debts();
@@ -452,14 +470,11 @@ impl Drop for Held {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let held = Self {
-            remote: self.remote,
-            key: self.key.clone(),
-            stamp: 0,
-            since: self.since,
-            lease: Some(lease),
-        };
-        runtime.spawn(held.release());
+        let (remote, key) = (self.remote, self.key.clone());
+        // Without a `Held` in it: a runtime that is shutting down drops the task right here.
+        runtime.spawn(async move {
+            let _ = remote.bounded(|store| store.release(&key, lease)).await; // Counted there.
+        });
     }
 }
 

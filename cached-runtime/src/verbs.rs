@@ -163,10 +163,10 @@ impl<R, F: Future<Output = R>> Future for Answer<R, F> {
 pub struct Refresh;
 
 impl<R> Verb<R> for Refresh {
-    type Out = Miss<R>;
+    type Out = Looked<R>;
 
     fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
-        Miss::new(at.cache(), at.parts.own(), Purpose::Refresh)
+        Looked::Miss(Miss::new(at.cache(), at.parts.own(), Purpose::Refresh))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{files, read, top};
 const RUNTIME: [&[&str]; 11] = [
     &["error", "future", "clock", "stats", "parts"],
     &["key", "entry", "outcome", "flight", "handle"],
-    &["store", "envelope"],
+    &["store", "envelope", "owed"],
     &["policy", "redis", "memcached", "contract"],
     &["memory", "codec", "config", "registry"],
     &["tier"],

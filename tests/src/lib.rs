@@ -5,5 +5,6 @@ pub mod map_store;
 mod port;
 mod process;
 pub mod proxy;
+pub mod runs;
 pub mod server;
 mod wire;

@@ -1,1 +1,43 @@
-//! Every shape of function that can be cached.
+//! Every shape of function that can be cached: it compiles, and it remembers.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::let_and_return,
+    clippy::many_single_char_names,
+    clippy::never_loop,
+    clippy::non_minimal_cfg,
+    clippy::toplevel_ref_arg,
+    clippy::needless_pass_by_value,
+    clippy::unused_async,
+    clippy::trivially_copy_pass_by_ref,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    reason = "they are shapes"
+)]
+
+mod arguments;
+mod attributes;
+mod bodies;
+mod futures;
+mod generics;
+mod methods;
+mod places;
+mod returns;
+#[cfg(feature = "store")]
+mod stores;
+mod traits;
+
+/// How often something was computed.
+#[macro_export]
+macro_rules! count {
+    ($name:ident) => {
+        static $name: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    };
+    (+ $name:ident) => {
+        $name.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    };
+    (= $name:ident) => {
+        $name.load(std::sync::atomic::Ordering::Relaxed)
+    };
+}

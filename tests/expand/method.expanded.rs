@@ -1,0 +1,109 @@
+impl Users {
+    pub async fn find(&self, id: u64, lang: &str) -> Result<User, Error> {
+        let __looked = Self::__find_at(
+            ::cached_runtime::__private::Look,
+            (
+                ::cached_runtime::__private::Arg::new(&id).part(),
+                ::cached_runtime::__private::Arg::new(&lang).part(),
+            ),
+        );
+        __looked.or(move || Self::find_uncached(self, id, lang)).await
+    }
+    #[allow(
+        dead_code,
+        missing_docs,
+        clippy::fn_params_excessive_bools,
+        clippy::missing_errors_doc,
+        clippy::missing_panics_doc,
+        clippy::missing_safety_doc,
+        clippy::too_many_arguments,
+        clippy::trivially_copy_pass_by_ref,
+        clippy::type_complexity
+    )]
+    pub async fn find_uncached(&self, id: u64, lang: &str) -> Result<User, Error> {
+        self.db.load(id, lang).await
+    }
+    #[allow(
+        dead_code,
+        missing_docs,
+        non_camel_case_types,
+        clippy::all,
+        clippy::pedantic
+    )]
+    pub async fn find_refresh(&self, id: u64, lang: &str) -> Result<User, Error> {
+        let __looked = Self::__find_at(
+            ::cached_runtime::__private::Refresh,
+            (
+                ::cached_runtime::__private::Arg::new(&id).part_again(),
+                ::cached_runtime::__private::Arg::new(&lang).part_again(),
+            ),
+        );
+        __looked.or(move || Self::find_uncached(self, id, lang)).await
+    }
+    ///What has been remembered of [`find`](Self::find()).
+    #[allow(
+        dead_code,
+        missing_docs,
+        non_camel_case_types,
+        clippy::all,
+        clippy::pedantic
+    )]
+    pub fn find_cache<'__key>() -> ::cached_runtime::MethodCache<
+        (u64, &'__key str),
+        Result<User, Error>,
+    > {
+        ::cached_runtime::MethodCache::new(
+            |__verb, (id, lang)| Self::__find_any(__verb, id, lang),
+            || Self::__find_at(::cached_runtime::__private::Clear, ()),
+            || Self::__find_at(::cached_runtime::__private::Count, ()),
+        )
+    }
+    #[allow(
+        dead_code,
+        missing_docs,
+        non_camel_case_types,
+        clippy::all,
+        clippy::pedantic
+    )]
+    fn __find_any(
+        __verb: ::cached_runtime::__private::Any<Result<User, Error>>,
+        id: u64,
+        lang: &str,
+    ) -> ::cached_runtime::BoxFuture<
+        'static,
+        ::cached_runtime::__private::Done<Result<User, Error>>,
+    > {
+        Self::__find_at(
+            __verb,
+            (
+                ::cached_runtime::__private::Arg::new(&id).part_again(),
+                ::cached_runtime::__private::Arg::new(&lang).part_again(),
+            ),
+        )
+    }
+    #[allow(
+        dead_code,
+        missing_docs,
+        non_camel_case_types,
+        clippy::all,
+        clippy::pedantic
+    )]
+    fn __find_at<
+        __Verb: ::cached_runtime::__private::Verb<Result<User, Error>>,
+        __Key: ::cached_runtime::__private::Parts,
+    >(__verb: __Verb, __key: __Key) -> __Verb::Out {
+        static __SITE: ::cached_runtime::__private::Site = ::cached_runtime::__private::Site::new(||
+        {
+            ::cached_runtime::__private::Policy::new()
+                .ttl(::cached_runtime::__private::Duration::new(300u64, 0u32))
+                .name("users")
+        });
+        ::cached_runtime::__private::At::new(
+                __SITE.instance(&Self::find_cache),
+                __key,
+                ::cached_runtime::__private::Shape::<Result<User, Error>>::new().kind(),
+                ::cached_runtime::__private::Shape::<Result<User, Error>>::new().absent(),
+            )
+            .memory(__verb)
+    }
+}

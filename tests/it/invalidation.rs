@@ -1,0 +1,378 @@
+//! Invalidation is final: what was computed from before it is not seen after it (G5).
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, async_cached};
+use cached_tests::map_store::MapStore;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::support::{Body, SOON, on_each_backend, settle, until};
+
+/// What is cached: a source that changes.
+#[derive(Debug)]
+struct Source {
+    version: AtomicUsize,
+    body: Arc<Body>,
+}
+
+impl Source {
+    fn new(body: Arc<Body>) -> Arc<Self> {
+        Arc::new(Self { version: AtomicUsize::new(1), body })
+    }
+
+    /// Reads first and takes its time after that.
+    async fn read(&self) -> usize {
+        let version = self.version.load(SeqCst);
+        self.body.run().await;
+        version
+    }
+
+    fn change(&self) {
+        self.version.fetch_add(1, SeqCst);
+    }
+}
+
+macro_rules! tests {
+    ($($backend:tt)+) => {
+        #[async_cached(ttl = 600, backend = $($backend)+, skip(source))]
+        async fn load(source: Arc<Source>, key: &'static str) -> usize {
+            assert!(!key.is_empty());
+            source.read().await
+        }
+
+        #[async_cached(ttl = 600, backend = $($backend)+, skip(source), cache_if = |value: &usize| *value != 0)]
+        async fn picky(source: Arc<Source>, key: &'static str) -> Option<usize> {
+            assert!(!key.is_empty());
+            Some(source.read().await)
+        }
+
+        /// Changes the source while the old value is computed, invalidates by `verb`, and reads.
+        async fn is_final(key: &'static str, verb: impl AsyncFn() -> cached_runtime::Result<()>, then: usize) {
+            // Both with and without calls that wait for the one that computes.
+            for waiting in [0, 10] {
+                load::invalidate(key).await.unwrap();
+                let source = Source::new(Body::held());
+                let calls: Vec<_> =
+                    (0..=waiting).map(|_| tokio::spawn(load(Arc::clone(&source), key))).collect();
+                source.body.has_begun(1).await;
+                settle().await;
+                source.change();
+                verb().await.unwrap();
+
+                let open = Source::new(Body::open());
+                open.change();
+                let answer = timeout(SOON, load(Arc::clone(&open), key)).await.unwrap();
+                assert_eq!(answer, then, "a call that starts after {key}");
+                source.body.let_all_through();
+                for call in calls {
+                    // Those that began before it may get either.
+                    assert!([1, 2, then].contains(&timeout(SOON, call).await.unwrap().unwrap()));
+                }
+                assert_eq!(load(Arc::clone(&open), key).await, then, "a call that starts after {key} and the old one");
+                assert_eq!(load::peek(key).await, Some(then));
+                // Exactly what was not put had to be computed.
+                assert_eq!(open.body.begun(), usize::from(then == 2));
+            }
+        }
+
+        #[tokio::test]
+        async fn invalidating_while_the_old_value_is_computed_is_final() {
+            is_final("invalidate", async || load::invalidate("invalidate").await, 2).await;
+        }
+
+        #[tokio::test]
+        async fn putting_while_the_old_value_is_computed_is_final() {
+            is_final("put", async || load::put("put", 7).await, 7).await;
+        }
+
+        #[tokio::test]
+        async fn refreshing_while_the_old_value_is_computed_is_final() {
+            let refresh = async || {
+                let source = Source::new(Body::open());
+                source.version.store(9, SeqCst);
+                assert_eq!(load::refresh(source, "refresh").await, 9);
+                Ok(())
+            };
+            is_final("refresh", refresh, 9).await;
+        }
+
+        #[tokio::test]
+        async fn what_is_put_is_a_hit() {
+            let source = Source::new(Body::open());
+            load::put("given", 5).await.unwrap();
+            assert_eq!(load(Arc::clone(&source), "given").await, 5);
+            assert_eq!(load::peek("given").await, Some(5));
+            picky::put("given", 5).await.unwrap();
+            assert_eq!(picky(Arc::clone(&source), "given").await, Some(5));
+            assert_eq!(source.body.begun(), 0);
+        }
+
+        #[tokio::test]
+        async fn putting_what_would_not_be_kept_removes() {
+            let source = Source::new(Body::open());
+            for refused in [None, Some(0)] {
+                picky::put("refused", 5).await.unwrap();
+                assert_eq!(picky::peek("refused").await, Some(Some(5)));
+                picky::put("refused", refused).await.unwrap();
+                assert_eq!(picky::peek("refused").await, None, "{refused:?}");
+            }
+            assert_eq!(source.body.begun(), 0);
+        }
+
+        #[tokio::test]
+        async fn refreshing_replaces_and_peeking_computes_nothing() {
+            let source = Source::new(Body::open());
+            assert_eq!(load::peek("refreshed").await, None);
+            assert_eq!(load(Arc::clone(&source), "refreshed").await, 1);
+            source.change();
+            assert_eq!(load(Arc::clone(&source), "refreshed").await, 1, "a hit");
+            assert_eq!(load::refresh(Arc::clone(&source), "refreshed").await, 2);
+            assert_eq!(load::peek("refreshed").await, Some(2));
+            assert_eq!(load(Arc::clone(&source), "refreshed").await, 2);
+            assert_eq!(source.body.begun(), 2);
+        }
+
+        #[tokio::test]
+        async fn calls_that_began_before_an_invalidation_are_all_answered() {
+            let source = Source::new(Body::held());
+            let calls: Vec<_> =
+                (0..100).map(|_| tokio::spawn(load(Arc::clone(&source), "answered"))).collect();
+            source.body.has_begun(1).await;
+            settle().await;
+            load::invalidate("answered").await.unwrap();
+            source.body.let_all_through();
+            for call in calls {
+                assert_eq!(timeout(SOON, call).await.unwrap().unwrap(), 1);
+            }
+        }
+
+        mod clear {
+            use super::*;
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(source))]
+            async fn cleared(source: Arc<Source>, key: usize) -> usize {
+                assert!(key < 100);
+                source.read().await
+            }
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(source))]
+            async fn other(source: Arc<Source>, key: usize) -> usize {
+                assert!(key < 100);
+                source.read().await
+            }
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(source))]
+            async fn under_way(source: Arc<Source>, key: usize) -> usize {
+                assert!(key < 100);
+                source.read().await
+            }
+
+            #[tokio::test]
+            async fn voids_every_value_of_this_function_only() {
+                let source = Source::new(Body::open());
+                for key in 0..100 {
+                    assert_eq!(cleared(Arc::clone(&source), key).await, 1);
+                    assert_eq!(other(Arc::clone(&source), key).await, 1);
+                }
+                source.change();
+                cleared::clear().await.unwrap();
+                for key in 0..100 {
+                    assert_eq!(cleared::peek(key).await, None);
+                    assert_eq!(cleared(Arc::clone(&source), key).await, 2);
+                    assert_eq!(other(Arc::clone(&source), key).await, 1);
+                }
+                assert_eq!(source.body.begun(), 300);
+            }
+
+            #[tokio::test]
+            async fn is_final_for_what_is_being_computed() {
+                let source = Source::new(Body::held());
+                let calls: Vec<_> =
+                    (0..20).map(|key| tokio::spawn(under_way(Arc::clone(&source), key))).collect();
+                source.body.has_begun(20).await;
+                source.change();
+                under_way::clear().await.unwrap();
+                source.body.let_all_through();
+                for call in calls {
+                    let answer = timeout(SOON, call).await.unwrap().unwrap();
+                    assert!([1, 2].contains(&answer));
+                }
+                for key in 0..20 {
+                    assert_eq!(under_way(Arc::clone(&source), key).await, 2);
+                }
+            }
+        }
+    };
+}
+
+on_each_backend!(tests);
+
+/// Two functions with one name are to the store what one function in two processes is.
+macro_rules! two_processes {
+    ($($backend:tt)+) => {
+        mod here {
+            use super::*;
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(source), name = "invalidation.shared")]
+            pub(super) async fn load(source: Arc<Source>, key: &'static str) -> usize {
+                assert!(!key.is_empty());
+                source.read().await
+            }
+        }
+        mod there {
+            use super::*;
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(source), name = "invalidation.shared")]
+            pub(super) async fn load(source: Arc<Source>, key: &'static str) -> usize {
+                assert!(!key.is_empty());
+                source.read().await
+            }
+        }
+
+        #[tokio::test]
+        async fn what_one_process_computes_is_a_hit_in_the_other() {
+            let source = Source::new(Body::open());
+            assert_eq!(here::load(Arc::clone(&source), "hit").await, 1);
+            assert_eq!(there::load(Arc::clone(&source), "hit").await, 1);
+            assert_eq!(source.body.begun(), 1);
+        }
+
+        #[tokio::test]
+        async fn invalidating_in_one_process_is_final_for_a_computation_in_the_other() {
+            let (old, new) = (Source::new(Body::held()), Source::new(Body::open()));
+            let computing = tokio::spawn(there::load(Arc::clone(&old), "elsewhere"));
+            old.body.has_begun(1).await;
+            new.change();
+            here::load::invalidate("elsewhere").await.unwrap();
+            let after = timeout(SOON, there::load(Arc::clone(&new), "elsewhere"));
+            old.body.let_all_through();
+            assert_eq!(after.await.unwrap(), 2, "a call in the process that computes");
+            computing.await.unwrap();
+            assert_eq!(here::load(Arc::clone(&new), "elsewhere").await, 2);
+        }
+
+        #[tokio::test]
+        async fn invalidating_is_final_for_a_refresh_in_another_process() {
+            let (old, new) = (Source::new(Body::held()), Source::new(Body::open()));
+            // The refresh does not get the lease, because a call in the other process holds it.
+            let computing = tokio::spawn(here::load(Arc::clone(&old), "refresh"));
+            old.body.has_begun(1).await;
+            let refreshing = tokio::spawn(there::load::refresh(Arc::clone(&old), "refresh"));
+            old.body.has_begun(2).await;
+            new.change();
+            here::load::invalidate("refresh").await.unwrap();
+            old.body.let_all_through();
+            assert_eq!(timeout(SOON, refreshing).await.unwrap().unwrap(), 1);
+            timeout(SOON, computing).await.unwrap().unwrap();
+            assert_eq!(here::load(Arc::clone(&new), "refresh").await, 2);
+        }
+
+        #[tokio::test]
+        async fn a_refresh_replaces_what_another_process_is_computing() {
+            let (old, new) = (Source::new(Body::held()), Source::new(Body::open()));
+            let computing = tokio::spawn(here::load(Arc::clone(&old), "overridden"));
+            old.body.has_begun(1).await;
+            new.change();
+            assert_eq!(timeout(SOON, there::load::refresh(Arc::clone(&new), "overridden")).await.unwrap(), 2);
+            old.body.let_all_through();
+            timeout(SOON, computing).await.unwrap().unwrap();
+            assert_eq!(here::load(Arc::clone(&new), "overridden").await, 2);
+            assert_eq!(new.body.begun(), 1);
+        }
+    };
+}
+
+mod two_processes_on_redis {
+    use super::*;
+    two_processes!(crate::support::redis());
+}
+mod two_processes_on_memcached {
+    use super::*;
+    two_processes!(crate::support::memcached());
+}
+
+/// A store whose answers to reads are on the way until they are let through.
+#[derive(Debug)]
+struct SlowReads {
+    map: MapStore,
+    begun: AtomicUsize,
+    gate: Semaphore,
+}
+
+static SLOW: LazyLock<SlowReads> = LazyLock::new(|| SlowReads {
+    map: MapStore::default(),
+    begun: AtomicUsize::new(0),
+    gate: Semaphore::new(0),
+});
+
+impl Store for SlowReads {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        Box::pin(async {
+            let found = self.map.get(keys).await;
+            self.begun.fetch_add(1, SeqCst);
+            self.gate.acquire().await.unwrap().forget();
+            found
+        })
+    }
+
+    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+        self.map.acquire(key, term, over)
+    }
+
+    fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
+        self.map.extend(key, lease, term)
+    }
+
+    fn fill<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.map.fill(key, lease, value, ttl)
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+        self.map.release(key, lease)
+    }
+
+    fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+        self.map.put(key, value, ttl)
+    }
+
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+        self.map.add(key, value)
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
+        self.map.remove(key)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_not_told_what_a_look_that_was_under_way_has_seen() {
+    #[async_cached(ttl = 600, backend = &*SLOW)]
+    async fn load() -> usize {
+        0
+    }
+
+    load::put(1).await.unwrap();
+    let before: Vec<_> = (0..10).map(|_| tokio::spawn(load())).collect();
+    until("the first look is under way", || SLOW.begun.load(SeqCst) == 1).await;
+    load::put(2).await.unwrap();
+    let after: Vec<_> = (0..10).map(|_| tokio::spawn(load())).collect();
+    settle().await;
+    SLOW.gate.add_permits(100);
+    for call in before {
+        assert_eq!(call.await.unwrap(), 1);
+    }
+    for call in after {
+        assert_eq!(call.await.unwrap(), 2);
+    }
+    assert_eq!(SLOW.begun.load(SeqCst), 2, "one look for all of one time");
+}

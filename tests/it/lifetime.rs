@@ -1,0 +1,644 @@
+//! How long a value is remembered, how much is, and that what is not remembered gives its memory back.
+//!
+//! A body here returns which of its runs this is: the same answer twice is one that was remembered.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, LazyLock, Weak};
+use std::time::Duration;
+
+use cached_runtime::{Stats, async_cached};
+use cached_tests::map_store::MapStore;
+use cached_tests::runs::Runs;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{advance, sleep};
+
+const MILLI: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Asserts that an answer stays the same until `ttl` is over, to the millisecond.
+async fn lasts<R, F>(ttl: Duration, call: impl Fn() -> F)
+where
+    R: PartialEq + Debug,
+    F: Future<Output = R>,
+{
+    let first = call().await;
+    assert_eq!(call().await, first, "at once");
+    advance(ttl - MILLI).await;
+    assert_eq!(call().await, first, "a millisecond before the end");
+    advance(MILLI).await;
+    assert_ne!(call().await, first, "at the end");
+}
+
+/// Asserts that every call computes.
+async fn is_never_remembered<R, F>(call: impl Fn() -> F)
+where
+    R: PartialEq + Debug,
+    F: Future<Output = R>,
+{
+    let (first, second) = (call().await, call().await);
+    assert_ne!(first, second);
+}
+
+mod ttl {
+    use super::*;
+
+    const QUARTER: Duration = Duration::from_millis(250);
+
+    fn from_a_setting() -> Duration {
+        static ASKED: Runs = Runs::new();
+        Duration::from_millis(7 * ASKED.next())
+    }
+
+    macro_rules! lasting {
+        ($($name:ident($($ttl:tt)*);)*) => {$(
+            #[async_cached(ttl = $($ttl)*)]
+            async fn $name() -> u64 {
+                static RUNS: Runs = Runs::new();
+                RUNS.next()
+            }
+        )*};
+    }
+
+    lasting! {
+        whole_seconds(2);
+        large_number(86_400);
+        millis("1500ms");
+        compound("1h30m");
+        day("1d");
+        named(QUARTER);
+        computed(QUARTER * 3 + Duration::from_micros(0));
+        asked(from_a_setting());
+        one_milli(MILLI);
+        endless(Duration::MAX);
+        nothing(Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_number_is_whole_seconds() {
+        lasts(2 * SECOND, whole_seconds).await;
+        lasts(86_400 * SECOND, large_number).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn words_are_what_they_say() {
+        lasts(1_500 * MILLI, millis).await;
+        lasts(5_400 * SECOND, compound).await;
+        lasts(86_400 * SECOND, day).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_expression_is_any_duration_and_asked_once() {
+        lasts(250 * MILLI, named).await;
+        lasts(750 * MILLI, computed).await;
+        lasts(MILLI, one_milli).await;
+        for _ in 0..3 {
+            lasts(7 * MILLI, asked).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_and_the_shortest_are_no_accident() {
+        let first = endless().await;
+        sleep(365 * 86_400 * SECOND).await;
+        assert_eq!(endless().await, first);
+        is_never_remembered(nothing).await;
+    }
+}
+
+mod of_the_value {
+    use super::*;
+
+    /// A value that knows how long it holds.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Token {
+        run: u64,
+        millis: u64,
+    }
+
+    impl Token {
+        fn lifetime(&self) -> Duration {
+            Duration::from_millis(self.millis)
+        }
+    }
+
+    #[async_cached(ttl_from = Token::lifetime)]
+    async fn token(millis: u64) -> Token {
+        static RUNS: Runs = Runs::new();
+        Token { run: RUNS.next(), millis }
+    }
+
+    #[async_cached(ttl_from = |token| token.as_ref().map_or(SECOND, Token::lifetime), cache_none = "3s")]
+    async fn perhaps(millis: u64) -> Result<Option<Token>, String> {
+        static RUNS: Runs = Runs::new();
+        match (RUNS.next(), millis) {
+            (run, 0) => Err(run.to_string()),
+            (run, _) => Ok(Some(Token { run, millis })),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_says_how_long_it_lasts() {
+        lasts(5 * MILLI, || token(5)).await;
+        lasts(60_000 * MILLI, || token(60_000)).await;
+        is_never_remembered(|| token(0)).await;
+        token::put(9, Token { run: 0, millis: 20 }).await.unwrap();
+        advance(19 * MILLI).await;
+        assert_eq!(token::peek(9).await.map(|token| token.run), Some(0));
+        advance(MILLI).await;
+        assert_eq!(token::peek(9).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_absent_or_failed_does_not_say_it() {
+        lasts(5 * MILLI, || perhaps(5)).await;
+        is_never_remembered(|| perhaps(0)).await;
+        perhaps::put(7, Ok(None)).await.unwrap();
+        advance(3 * SECOND - MILLI).await;
+        assert_eq!(perhaps(7).await, Ok(None));
+        advance(MILLI).await;
+        assert_ne!(perhaps(7).await, Ok(None));
+    }
+}
+
+mod worth_keeping {
+    use super::*;
+
+    #[async_cached(ttl = 60, cache_if = |value| value % 2 == 0)]
+    async fn even(_n: u8) -> u64 {
+        static RUNS: Runs = Runs::new();
+        RUNS.next()
+    }
+
+    #[async_cached(ttl = 60, cache_if = |value: &u64| *value > 2, cache_err = 1)]
+    async fn late(n: u8) -> Result<u64, u64> {
+        static RUNS: Runs = Runs::new();
+        let run = RUNS.next();
+        if n == 0 { Err(run) } else { Ok(run) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_the_condition_takes_is_remembered() {
+        assert_eq!(even(1).await, 1);
+        for _ in 0..3 {
+            assert_eq!(even(1).await, 2);
+        }
+        assert_eq!(even(2).await, 3);
+        even::put(1, 5).await.unwrap();
+        assert_eq!(even::peek(1).await, None, "what is not worth keeping is not put either, and replaces");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_condition_is_for_successes() {
+        assert_eq!((late(1).await, late(1).await), (Ok(1), Ok(2)));
+        assert_eq!((late(1).await, late(1).await), (Ok(3), Ok(3)));
+        lasts(SECOND, || late(0)).await;
+    }
+}
+
+macro_rules! functions {
+    ($backend:tt $($name:ident: ($($options:tt)*) -> $output:ty = |$run:ident| $result:expr;)*) => {$(
+        function!($backend $name ($($options)*) $output, |$run| $result);
+    )*};
+}
+
+macro_rules! function {
+    ([$($backend:tt)*] $name:ident ($($options:tt)*) $output:ty, |$run:ident| $result:expr) => {
+        #[async_cached($($options)* $($backend)*)]
+        async fn $name() -> $output {
+            static RUNS: Runs = Runs::new();
+            let $run = RUNS.next();
+            $result
+        }
+    };
+}
+
+/// What failed or is absent, where values live in memory and where they live in a shared store.
+macro_rules! failures {
+    ($module:ident $($backend:tt)*) => {
+        mod $module {
+            use super::*;
+
+            type ApiResult<T> = Result<T, Failure>;
+            /// Its name says nothing of what it is.
+            type Answer = Result<u64, Failure>;
+            type Maybe<T> = Option<T>;
+
+            #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+            struct Failure(u64);
+
+            /// Not `Clone`.
+            #[derive(Debug, PartialEq)]
+            struct Rare(u64);
+
+            functions! {
+                [$($backend)*]
+                failing: (ttl = 60) -> Result<u64, Failure> = |run| Err(Failure(run));
+                rarely_failing: (ttl = 60) -> Result<u64, Rare> = |run| Err(Rare(run));
+                failing_by_alias: (ttl = 60) -> ApiResult<u64> = |run| Err(Failure(run));
+                failing_by_bare_alias: (ttl = 60) -> Answer = |run| Err(Failure(run));
+                succeeding: (ttl = 60) -> Result<u64, Failure> = |run| Ok(run);
+                rarely_succeeding: (ttl = 60) -> Result<u64, Rare> = |run| Ok(run);
+                succeeding_by_alias: (ttl = 60) -> ApiResult<u64> = |run| Ok(run);
+                succeeding_by_bare_alias: (ttl = 60) -> Answer = |run| Ok(run);
+                present: (ttl = 60) -> Option<u64> = |run| Some(run);
+                present_by_alias: (ttl = 60) -> Maybe<u64> = |run| Some(run);
+                present_in_ok: (ttl = 60) -> ApiResult<Option<u64>> = |run| Ok(Some(run));
+                plain: (ttl = 60) -> u64 = |run| run;
+                plain_tuple: (ttl = 60) -> (String, u64) = |run| (String::new(), run);
+
+                keeping: (ttl = 60, cache_err = "5s") -> Result<u64, Failure> = |run| Err(Failure(run));
+                keeping_by_alias: (ttl = 60, cache_err = 5) -> Answer = |run| Err(Failure(run));
+                keeping_not: (ttl = 60, cache_err = 5) -> Answer = |run| Ok(run);
+                keeping_both: (ttl = 60, cache_err = 5, cache_none = "3s") -> ApiResult<Option<u64>> =
+                    |run| Err(Failure(run));
+                some_kept: (ttl = 60, cache_none = "3s") -> Option<u64> = |run| Some(run);
+                some_kept_in_ok: (ttl = 60, cache_err = 5, cache_none = 3) -> ApiResult<Option<u64>> =
+                    |run| Ok(Some(run));
+            }
+
+            #[async_cached(ttl = 60 $($backend)*)]
+            async fn from_io(fails: bool) -> io::Result<u64> {
+                static RUNS: Runs = Runs::new();
+                let run = RUNS.next();
+                if fails { Err(io::Error::other(run.to_string())) } else { Ok(run) }
+            }
+
+            #[async_cached(ttl = 60 $($backend)*)]
+            async fn absent() -> Maybe<u64> {
+                None
+            }
+
+            #[async_cached(ttl = 60 $($backend)*)]
+            async fn absent_in_ok() -> ApiResult<Option<u64>> {
+                Ok(None)
+            }
+
+            #[async_cached(ttl = 60, cache_none = "3s" $($backend)*)]
+            async fn absence_kept() -> Maybe<u64> {
+                None
+            }
+
+            #[async_cached(ttl = 60, cache_none = "3s" $($backend)*)]
+            async fn absence_in_ok_kept() -> Result<Maybe<u64>, Rare> {
+                Ok(None)
+            }
+
+            #[async_cached(ttl = 60, cache_err = "5s", cache_none = "3s" $($backend)*)]
+            async fn absence_in_ok_kept_beside_errors() -> ApiResult<Option<u64>> {
+                Ok(None)
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn success_lasts_as_long_as_it_should() {
+                let minute = 60 * SECOND;
+                lasts(minute, succeeding).await;
+                lasts(minute, rarely_succeeding).await;
+                lasts(minute, succeeding_by_alias).await;
+                lasts(minute, succeeding_by_bare_alias).await;
+                lasts(minute, present).await;
+                lasts(minute, present_by_alias).await;
+                lasts(minute, present_in_ok).await;
+                lasts(minute, plain).await;
+                lasts(minute, plain_tuple).await;
+                lasts(minute, || async { from_io(false).await.unwrap() }).await;
+                lasts(minute, keeping_not).await;
+                lasts(minute, some_kept).await;
+                lasts(minute, some_kept_in_ok).await;
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn a_failure_is_not_remembered_by_default() {
+                is_never_remembered(failing).await;
+                is_never_remembered(rarely_failing).await;
+                is_never_remembered(failing_by_alias).await;
+                is_never_remembered(failing_by_bare_alias).await;
+                is_never_remembered(|| async { from_io(true).await.unwrap_err().to_string() }).await;
+                assert_eq!((failing::stats().errors, failing::peek().await), (2, None));
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn absence_is_not_remembered_by_default() {
+                assert_eq!((absent().await, absent().await), (None, None));
+                assert_eq!((absent_in_ok().await, absent_in_ok().await), (Ok(None), Ok(None)));
+                assert_eq!((absent::stats().computed, absent_in_ok::stats().computed), (2, 2));
+                assert_eq!((absent::peek().await, absent_in_ok::peek().await), (None, None));
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn a_failure_is_remembered_for_as_long_as_asked_for() {
+                lasts(5 * SECOND, keeping).await;
+                lasts(5 * SECOND, keeping_by_alias).await;
+                lasts(5 * SECOND, keeping_both).await;
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn absence_is_remembered_for_as_long_as_asked_for() {
+                macro_rules! absence_lasts {
+                    ($absent:ident) => {
+                        let first = $absent().await;
+                        advance(3 * SECOND - MILLI).await;
+                        assert_eq!($absent().await, first);
+                        assert_eq!(($absent::stats().computed, $absent::peek().await), (1, Some(first)));
+                        advance(MILLI).await;
+                        assert_eq!($absent::peek().await, None);
+                        let _ = $absent().await;
+                        assert_eq!($absent::stats().computed, 2);
+                    };
+                }
+                absence_lasts!(absence_kept);
+                absence_lasts!(absence_in_ok_kept);
+                absence_lasts!(absence_in_ok_kept_beside_errors);
+            }
+        }
+    };
+}
+
+static MAP: LazyLock<MapStore> = LazyLock::new(MapStore::default);
+
+failures!(in_memory);
+failures!(in_a_store, backend = &*MAP);
+
+mod memory_given_back {
+    use super::*;
+
+    type Value = Arc<u64>;
+
+    /// Knows which values there still are.
+    #[derive(Default)]
+    struct Watch(Vec<Weak<u64>>);
+
+    impl Watch {
+        fn add(&mut self, value: &Value) {
+            self.0.push(Arc::downgrade(value));
+        }
+
+        fn alive(&self) -> usize {
+            self.0.iter().filter(|value| value.strong_count() > 0).count()
+        }
+    }
+
+    #[async_cached(ttl = 60)]
+    async fn minute(n: u64) -> Value {
+        Arc::new(n)
+    }
+
+    #[async_cached(ttl_from = |value: &Value| Duration::from_secs(**value))]
+    async fn seconds(n: u64) -> Value {
+        Arc::new(n)
+    }
+
+    #[async_cached(ttl = 60)]
+    async fn removed(n: u64) -> Value {
+        Arc::new(n)
+    }
+
+    #[async_cached(ttl = 60, capacity = 10)]
+    async fn crowded(n: u64) -> Value {
+        Arc::new(n)
+    }
+
+    #[async_cached(ttl = 60)]
+    async fn twice(n: u64) -> Value {
+        Arc::new(n)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_expired_goes_without_a_call() {
+        let mut watch = Watch::default();
+        for n in 0..5_000 {
+            watch.add(&minute(n).await);
+        }
+        sleep(60 * SECOND - MILLI).await;
+        assert_eq!((watch.alive(), minute::stats().entries), (5_000, 5_000));
+        sleep(100 * MILLI).await;
+        assert_eq!((watch.alive(), minute::stats().entries), (0, 0));
+        // And again, after the sweeper had nothing left to do.
+        watch.add(&minute(0).await);
+        sleep(61 * SECOND).await;
+        assert_eq!((watch.alive(), minute::stats().entries), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_goes_at_its_own_time_and_half_a_minute_later_at_most() {
+        let mut watch = Watch::default();
+        watch.add(&seconds(3_600).await);
+        sleep(SECOND).await;
+        for n in [1, 40, 100] {
+            watch.add(&seconds(n).await);
+        }
+        sleep(31 * SECOND).await;
+        assert_eq!(watch.alive(), 3);
+        sleep(10 * SECOND).await;
+        assert_eq!(watch.alive(), 2, "when it is known what comes next, it is on time");
+        sleep(60 * SECOND).await;
+        assert_eq!(watch.alive(), 1);
+        sleep(3_600 * SECOND).await;
+        assert_eq!((watch.alive(), seconds::stats().entries), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_removed_or_replaced_goes_at_once() {
+        let mut watch = Watch::default();
+        for n in 0..100 {
+            watch.add(&removed(n).await);
+        }
+        removed::invalidate(0).await.unwrap();
+        assert_eq!(watch.alive(), 99);
+        removed::put(1, Arc::new(1)).await.unwrap();
+        assert_eq!(watch.alive(), 98);
+        removed::refresh(2).await;
+        assert_eq!(watch.alive(), 97);
+        removed::clear().await.unwrap();
+        assert_eq!((watch.alive(), removed::stats().entries), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_gives_way_goes_at_once() {
+        let mut watch = Watch::default();
+        for n in 0..1_000 {
+            watch.add(&crowded(n).await);
+            assert!(watch.alive() <= 10, "{} values", watch.alive());
+        }
+    }
+
+    #[test]
+    fn the_sweeper_of_another_runtime_takes_over() {
+        let mut watch = Watch::default();
+        paused().block_on(async { watch.add(&twice(1).await) });
+        assert_eq!(watch.alive(), 1);
+        paused().block_on(async {
+            watch.add(&twice(2).await);
+            sleep(120 * SECOND).await;
+        });
+        assert_eq!(watch.alive(), 0);
+    }
+
+    fn paused() -> Runtime {
+        Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+    }
+}
+
+mod entries {
+    use super::*;
+
+    macro_rules! bounded {
+        ($($name:ident, $test:ident: $capacity:expr;)*) => {$(
+            #[async_cached(ttl = 60, capacity = $capacity)]
+            async fn $name(n: u64) -> u64 {
+                n
+            }
+
+            #[tokio::test]
+            async fn $test() {
+                for n in 0..$capacity {
+                    $name(n).await;
+                }
+                for n in 0..$capacity {
+                    assert_eq!($name::peek(n).await, Some(n), "there is room for {} and not for {n}", $capacity);
+                }
+                assert_eq!(filling($name::stats()), ($capacity, 0));
+
+                for n in $capacity..5 * $capacity {
+                    $name(n).await;
+                    assert_eq!($name::peek(n).await, Some(n), "the latest is there");
+                    assert_eq!(filling($name::stats()), ($capacity, n + 1 - $capacity));
+                }
+            }
+        )*};
+    }
+
+    bounded! {
+        one, holds_1_and_no_more: 1;
+        two, holds_2_and_no_more: 2;
+        ten, holds_10_and_no_more: 10;
+        hundred, holds_100_and_no_more: 100;
+        thousand, holds_1_000_and_no_more: 1_000;
+    }
+
+    #[async_cached(ttl = 60)]
+    async fn by_default(n: u64) -> u64 {
+        n
+    }
+
+    /// A shard gives way when its share is used up, and keys do not spread perfectly.
+    #[tokio::test]
+    async fn holds_nearly_10_000_and_no_more_by_default() {
+        for n in 0..10_000 {
+            by_default(n).await;
+        }
+        let (entries, evicted) = filling(by_default::stats());
+        println!("10 000 keys in a bound of 10 000: {entries} stay");
+        assert!((9_600..=10_000).contains(&entries), "{entries}");
+        assert_eq!(entries + evicted, 10_000);
+
+        for n in 10_000..50_000 {
+            by_default(n).await;
+            if n % 100 == 0 {
+                assert!(by_default::stats().entries <= 10_000);
+            }
+        }
+        let (entries, evicted) = filling(by_default::stats());
+        assert!((9_900..=10_000).contains(&entries), "{entries}");
+        assert_eq!(entries + evicted, 50_000);
+    }
+
+    fn filling(stats: Stats) -> (u64, u64) {
+        (stats.entries, stats.evicted)
+    }
+}
+
+mod bytes {
+    use super::*;
+
+    #[async_cached(ttl = 60, max_bytes = "1KiB", weigh = |key, value: &String| (key.0.len() + value.len()) as u64)]
+    async fn text(name: &str, length: usize) -> String {
+        let _ = name;
+        "x".repeat(length)
+    }
+
+    /// What is there of it weighs so much.
+    async fn weight(calls: &[(String, usize)]) -> usize {
+        let mut weight = 0;
+        for (name, length) in calls {
+            weight += text::peek(name, *length).await.map_or(0, |value| name.len() + value.len());
+        }
+        weight
+    }
+
+    #[tokio::test]
+    async fn the_bound_is_kept_and_used() {
+        let calls: Vec<_> = (0..200).map(|n: usize| (format!("{n:03}"), n * 37 % 300)).collect();
+        for (at, (name, length)) in calls.iter().enumerate() {
+            text(name, *length).await;
+            let weight = weight(&calls[..=at]).await;
+            assert!(weight <= 1_024, "{weight} bytes after {at} values");
+        }
+        let stats = text::stats();
+        assert_eq!(stats.entries + stats.evicted, 200);
+        let weight = weight(&calls).await;
+        assert!(weight > 1_024 - 303, "{weight} bytes are used");
+    }
+
+    #[async_cached(ttl = 60, max_bytes = 1_000, weigh = |_, value: &Vec<u8>| value.len() as u64)]
+    async fn blob(_name: &str, length: usize) -> Vec<u8> {
+        vec![0; length]
+    }
+
+    #[async_cached(ttl = 60, max_bytes = 1_000, key = name, weigh = |_, value: &Vec<u8>| value.len() as u64)]
+    async fn grows(name: &str, length: usize) -> Vec<u8> {
+        let _ = name;
+        vec![0; length]
+    }
+
+    #[tokio::test]
+    async fn what_is_larger_than_the_bound_is_refused_without_harm() {
+        for name in ["a", "b", "c"] {
+            blob(name, 300).await;
+        }
+        assert_eq!(blob("d", 1_001).await.len(), 1_001, "the caller has it");
+        assert_eq!(blob::peek("d", 1_001).await, None);
+        for name in ["a", "b", "c"] {
+            assert!(blob::peek(name, 300).await.is_some(), "{name} did not have to go");
+        }
+        // The last few hundredths are kept for newcomers.
+        assert_eq!(blob("nearly all", 970).await.len(), 970);
+        assert!(blob::peek("nearly all", 970).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_leaves_no_older_value_behind() {
+        grows("a", 10).await;
+        grows::refresh("a", 5_000).await;
+        assert_eq!(grows::peek("a").await, None);
+        grows("a", 10).await;
+        grows::put("a", vec![0; 5_000]).await.unwrap();
+        assert_eq!(grows::peek("a").await, None);
+    }
+
+    #[async_cached(ttl = 60, max_bytes = "1GiB", weigh = |_, weight: &u64| *weight)]
+    async fn weighs(weight: u64) -> u64 {
+        weight
+    }
+
+    /// The bound is divided among shards; a value has to fit into one.
+    #[tokio::test]
+    async fn a_value_of_15_mib_is_kept_under_any_larger_bound() {
+        weighs(15 << 20).await;
+        assert!(weighs::peek(15 << 20).await.is_some());
+    }
+
+    #[async_cached(ttl = 60, max_bytes = 100, weigh = |_, _: &u64| 0)]
+    async fn weightless(n: u64) -> u64 {
+        n
+    }
+
+    #[tokio::test]
+    async fn what_weighs_nothing_is_bounded_too() {
+        for n in 0..10_000 {
+            weightless(n).await;
+        }
+        assert!(weightless::stats().entries <= 100);
+    }
+}

@@ -1,0 +1,365 @@
+//! Whatever happens to the server, a call returns what its function returns, soon, and hits again afterwards.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use cached_runtime::{BoxFuture, Result, Stats, Store, async_cached};
+use cached_tests::proxy::{Proxy, Replies};
+use cached_tests::server::{MemcachedServer, RedisServer};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::both::{Server, eventually};
+
+/// What one call may take on a busy machine, however the server behaves.
+const BOUND: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_millis(200);
+
+/// What a function returns: what it was asked for, and the number of the computation.
+type Answer = (u64, u64);
+
+/// One test of each scenario for each kind of server, with a function and a store of its own.
+macro_rules! scenarios {
+    ($($scenario:ident)*) => {$(
+        mod $scenario {
+            use super::*;
+
+            scenarios!(of $scenario: redis, RedisServer);
+            scenarios!(of $scenario: memcached, MemcachedServer);
+        }
+    )*};
+    (of $scenario:ident: $kind:ident, $server:ty) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $kind() {
+            static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+            static COMPUTATIONS: AtomicU64 = AtomicU64::new(0);
+
+            #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()), skip(millis))]
+            async fn answer(id: u64, millis: u64) -> Answer {
+                let computation = COMPUTATIONS.fetch_add(1, Relaxed);
+                sleep(Duration::from_millis(millis)).await;
+                (id, computation)
+            }
+
+            super::$scenario::<$server>(Function {
+                store: &STORE,
+                computations: &COMPUTATIONS,
+                call: |id, millis| Box::pin(answer(id, millis)),
+                invalidate: |id| Box::pin(answer::invalidate(id)),
+                put: |id, answer| Box::pin(answer::put(id, answer)),
+                clear: || Box::pin(answer::clear()),
+                peek: |id| Box::pin(answer::peek(id)),
+                stats: answer::stats,
+            })
+            .await;
+        }
+    };
+}
+
+scenarios! {
+    killed_before_the_first_call
+    killed_between_calls
+    killed_while_the_function_runs
+    stopped_between_calls
+    stopped_while_the_function_runs
+    connections_into_a_black_hole
+    connections_cut_and_refused
+    replies_that_never_come
+    replies_that_come_late
+    replies_of_garbage
+    replies_that_are_cut_short
+    a_server_of_another_kind
+    nothing_is_changed_in_silence
+    a_thousand_callers_of_one_cold_key
+}
+
+async fn killed_before_the_first_call<S: Server>(function: Function) {
+    let mut server = S::start();
+    server.kill();
+    function.keeps_values_in(server.store());
+    for id in 0..10 {
+        function.computes(id).await;
+    }
+    assert!(function.stats().store_errors >= 10, "{:?}", function.stats());
+
+    server.restart();
+    function.hits_again().await;
+}
+
+async fn killed_between_calls<S: Server>(function: Function) {
+    let mut server = S::start();
+    function.keeps_values_in(server.store());
+    function.hits_again().await;
+    let errors = function.stats().store_errors;
+    server.kill();
+    for id in 0..10 {
+        function.computes(id).await;
+    }
+    assert!(function.stats().store_errors >= errors + 10, "{:?}", function.stats());
+
+    server.restart();
+    function.hits_again().await;
+}
+
+async fn killed_while_the_function_runs<S: Server>(function: Function) {
+    let mut server = S::start();
+    function.keeps_values_in(server.store());
+    function.hits_again().await;
+    let errors = function.stats().store_errors;
+    let calls = function.begin(8, 500).await;
+    server.kill();
+    calls.end().await;
+    assert!(function.stats().store_errors > errors, "{:?}", function.stats());
+
+    server.restart();
+    function.hits_again().await;
+}
+
+async fn stopped_between_calls<S: Server>(function: Function) {
+    let server = S::start();
+    function.keeps_values_in(server.store());
+    function.hits_again().await;
+    let errors = function.stats().store_errors;
+    server.stop();
+    for id in 0..5 {
+        function.computes(id).await;
+    }
+    assert!(function.stats().store_errors > errors, "{:?}", function.stats());
+
+    server.go_on();
+    function.hits_again().await;
+}
+
+async fn stopped_while_the_function_runs<S: Server>(function: Function) {
+    let server = S::start();
+    function.keeps_values_in(server.store());
+    function.hits_again().await;
+    let errors = function.stats().store_errors;
+    let calls = function.begin(8, 500).await;
+    server.stop();
+    calls.end().await;
+    assert!(function.stats().store_errors > errors, "{:?}", function.stats());
+
+    server.go_on();
+    function.hits_again().await;
+}
+
+async fn connections_into_a_black_hole<S: Server>(function: Function) {
+    let server = S::start();
+    let proxy = Proxy::start(&server.address());
+    function.keeps_values_in(S::store_at(&proxy.addr(), DEADLINE));
+    function.hits_again().await;
+    let errors = function.stats().store_errors;
+    let calls = function.begin(8, 500).await;
+    proxy.black_hole();
+    calls.end().await;
+    assert!(function.stats().store_errors > errors, "{:?}", function.stats());
+
+    // Nobody repairs what is open: another connection has to be made.
+    function.hits_again().await;
+}
+
+async fn connections_cut_and_refused<S: Server>(function: Function) {
+    let server = S::start();
+    let proxy = Proxy::start(&server.address());
+    function.keeps_values_in(S::store_at(&proxy.addr(), DEADLINE));
+    function.hits_again().await;
+    let errors = function.stats().store_errors;
+    let calls = function.begin(8, 500).await;
+    proxy.refuse();
+    proxy.cut();
+    calls.end().await;
+    function.computes(0).await;
+    assert!(function.stats().store_errors > errors, "{:?}", function.stats());
+
+    proxy.accept();
+    function.hits_again().await;
+}
+
+async fn replies_that_never_come<S: Server>(function: Function) {
+    let server = S::start();
+    let proxy = Proxy::start(&server.address());
+    function.keeps_values_in(S::store_at(&proxy.addr(), DEADLINE));
+    function.hits_again().await;
+    let errors = function.stats().store_errors;
+    proxy.replies(Replies::Swallow);
+    for id in 0..5 {
+        function.computes(id).await;
+    }
+    assert!(function.stats().store_errors > errors, "{:?}", function.stats());
+
+    proxy.replies(Replies::Pass);
+    function.hits_again().await;
+}
+
+async fn replies_that_come_late<S: Server>(function: Function) {
+    let server = S::start();
+    let proxy = Proxy::start(&server.address());
+    function.keeps_values_in(S::store_at(&proxy.addr(), DEADLINE));
+    function.hits_again().await;
+    let errors = function.stats().store_errors;
+    proxy.delay(Duration::from_secs(2));
+    for id in 0..5 {
+        function.computes(id).await;
+    }
+    assert!(function.stats().store_errors > errors, "{:?}", function.stats());
+
+    proxy.delay(Duration::ZERO);
+    function.hits_again().await;
+}
+
+async fn replies_of_garbage<S: Server>(function: Function) {
+    let server = S::start();
+    let proxy = Proxy::start(&server.address());
+    function.keeps_values_in(S::store_at(&proxy.addr(), DEADLINE));
+    function.hits_again().await;
+    for every in [1, 2, 3, 5, 7, 11, 19, 40, 73, 99] {
+        // A value to be read wrong.
+        let known = function.call(every).await;
+        proxy.replies(Replies::Corrupt(usize::try_from(every).unwrap()));
+        for _ in 0..3 {
+            function.call(every).await;
+            function.call(known + 1_000).await;
+        }
+        proxy.replies(Replies::Pass);
+        function.hits_again().await;
+    }
+    assert!(function.stats().store_errors > 0, "{:?}", function.stats());
+}
+
+async fn replies_that_are_cut_short<S: Server>(function: Function) {
+    let server = S::start();
+    let proxy = Proxy::start(&server.address());
+    function.keeps_values_in(S::store_at(&proxy.addr(), DEADLINE));
+    function.hits_again().await;
+    for length in [0, 1, 2, 5, 20, 60, 100] {
+        function.call(length).await;
+        proxy.replies(Replies::Truncate(usize::try_from(length).unwrap()));
+        for _ in 0..3 {
+            function.call(length).await;
+            function.call(length + 1_000).await;
+        }
+        proxy.replies(Replies::Pass);
+        function.hits_again().await;
+    }
+    assert!(function.stats().store_errors > 0, "{:?}", function.stats());
+}
+
+async fn a_server_of_another_kind<S: Server>(function: Function) {
+    let other = S::Other::start();
+    function.keeps_values_in(S::store_at(&other.address(), DEADLINE));
+    for id in 0..5 {
+        function.computes(id).await;
+    }
+    assert!(function.stats().store_errors >= 5, "{:?}", function.stats());
+}
+
+/// What changes values says whether the store was told.
+async fn nothing_is_changed_in_silence<S: Server>(function: Function) {
+    let mut server = S::start();
+    function.keeps_values_in(server.store());
+    function.hits_again().await;
+
+    server.kill();
+    let begun = Instant::now();
+    (function.invalidate)(1).await.unwrap_err();
+    (function.put)(1, (1, 99)).await.unwrap_err();
+    (function.clear)().await.unwrap_err();
+    assert_eq!((function.peek)(1).await, None);
+    assert!(begun.elapsed() < BOUND, "it took {:?}", begun.elapsed());
+
+    server.restart();
+    eventually("a value is put", || async { (function.put)(1, (1, 99)).await.is_ok() }).await;
+    assert_eq!(function.call(1).await, 99);
+    eventually("it is invalidated", || async { (function.invalidate)(1).await.is_ok() }).await;
+    assert_ne!(function.call(1).await, 99);
+    eventually("a value is put", || async { (function.put)(1, (1, 99)).await.is_ok() }).await;
+    eventually("all are cleared", || async { (function.clear)().await.is_ok() }).await;
+    assert_ne!(function.call(1).await, 99);
+}
+
+async fn a_thousand_callers_of_one_cold_key<S: Server>(function: Function) {
+    let mut server = S::start();
+    server.kill();
+    function.keeps_values_in(server.store());
+    let mut calls = JoinSet::new();
+    for _ in 0..1_000 {
+        calls.spawn((function.call)(1, 2_000));
+    }
+    let answers = timeout(2 * BOUND, calls.join_all()).await.expect("callers wait for a bounded time");
+    assert_eq!(answers, [(1, 0); 1_000]);
+    assert_eq!(function.computations.load(Relaxed), 1);
+    assert!(function.stats().store_errors > 0);
+}
+
+/// A cached function, as a scenario sees it.
+#[derive(Clone, Copy)]
+struct Function {
+    store: &'static OnceLock<Arc<dyn Store>>,
+    computations: &'static AtomicU64,
+    call: fn(u64, u64) -> BoxFuture<'static, Answer>,
+    invalidate: fn(u64) -> BoxFuture<'static, Result<()>>,
+    put: fn(u64, Answer) -> BoxFuture<'static, Result<()>>,
+    clear: fn() -> BoxFuture<'static, Result<()>>,
+    peek: fn(u64) -> BoxFuture<'static, Option<Answer>>,
+    stats: fn() -> Stats,
+}
+
+impl Function {
+    fn keeps_values_in(&self, store: Arc<dyn Store>) {
+        self.store.set(store).unwrap();
+    }
+
+    fn stats(&self) -> Stats {
+        (self.stats)()
+    }
+
+    /// Which computation answers; a call returns what belongs to its argument, in time.
+    async fn call(&self, id: u64) -> u64 {
+        let answer = timeout(BOUND, (self.call)(id, 0)).await.expect("a call takes a bounded time");
+        assert_eq!(answer.0, id, "an answer belongs to its question");
+        answer.1
+    }
+
+    /// A call that the store does not answer.
+    async fn computes(&self, id: u64) {
+        let next = self.computations.load(Relaxed);
+        assert_eq!(self.call(id).await, next, "it should be computed");
+    }
+
+    /// Calls until one is answered by the store.
+    async fn hits_again(&self) {
+        // Not a key that was called before: a lease of which the store could not be told any more may still be there.
+        static NEXT: AtomicU64 = AtomicU64::new(1_000_000);
+        eventually("the store is used", || async {
+            let id = NEXT.fetch_add(1, Relaxed);
+            let computation = self.call(id).await;
+            let hits = self.stats().shared_hits;
+            self.call(id).await == computation && self.stats().shared_hits == hits + 1
+        })
+        .await;
+    }
+
+    /// Calls of one key and of as many others, all of which compute when this returns.
+    async fn begin(&self, others: u64, millis: u64) -> Calls {
+        let target = self.computations.load(Relaxed) + 1 + others;
+        let mut calls = JoinSet::new();
+        for id in (0..others).chain([500; 8]) {
+            let call = (self.call)(id, millis);
+            calls.spawn(async move { assert_eq!(call.await.0, id, "an answer belongs to its question") });
+        }
+        eventually("the functions run", || async { self.computations.load(Relaxed) == target }).await;
+        Calls(calls)
+    }
+}
+
+/// Calls under way.
+struct Calls(JoinSet<()>);
+
+impl Calls {
+    async fn end(self) {
+        timeout(BOUND, self.0.join_all()).await.expect("a call takes a bounded time");
+    }
+}

@@ -1,0 +1,447 @@
+//! One computation, and no caller lost over it (G2, G3, G4).
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use cached_runtime::async_cached;
+use cached_tests::map_store::MapStore;
+use tokio::task::{JoinHandle, JoinSet, yield_now};
+use tokio::time::{Instant, advance, timeout};
+
+use crate::support::{Body, SOON, on_each_backend, poll_once, settle, until};
+
+const CALLERS: usize = 10_000;
+
+/// An error that every waiting caller can be given.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Common(usize);
+
+/// An error that only one caller can be given.
+#[derive(Debug, PartialEq, Eq)]
+struct Single(usize);
+
+/// So many callers, each a task; returns when each has been at the cache.
+async fn callers<T, F>(number: usize, call: impl Fn() -> F) -> JoinSet<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for _ in 0..number {
+        let (arrived, call) = (Arc::clone(&arrived), call());
+        tasks.spawn(async move {
+            arrived.fetch_add(1, SeqCst);
+            call.await
+        });
+    }
+    until("everybody calls", || arrived.load(SeqCst) == number).await;
+    settle().await;
+    tasks
+}
+
+async fn all<T: 'static>(tasks: JoinSet<T>) -> Vec<T> {
+    timeout(SOON, tasks.join_all()).await.expect("everybody should be answered")
+}
+
+/// What they got, each answer once with the number of those who got it.
+async fn answers<T: Ord + 'static>(tasks: JoinSet<T>) -> Vec<(T, usize)> {
+    let mut counts = BTreeMap::new();
+    for answer in all(tasks).await {
+        *counts.entry(answer).or_insert(0) += 1;
+    }
+    counts.into_iter().collect()
+}
+
+/// A call in a task that has begun to compute.
+async fn leader<T, F>(body: &Body, call: F) -> JoinHandle<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let task = tokio::spawn(call);
+    body.has_begun(1).await;
+    task
+}
+
+macro_rules! tests {
+    ($($backend:tt)+) => {
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(body))]
+        async fn load(body: Arc<Body>, key: &'static str) -> usize {
+            let number = body.run().await;
+            assert!(number > 1 || !key.contains("panics"), "the first computation of {key}");
+            number
+        }
+
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(body))]
+        async fn fails_for_all(body: Arc<Body>, key: &'static str) -> Result<usize, Common> {
+            assert!(!key.is_empty());
+            Err(Common(body.run().await))
+        }
+
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(body))]
+        async fn fails_for_one(body: Arc<Body>, failures: usize) -> Result<usize, Single> {
+            let number = body.run().await;
+            if number > failures { Ok(number) } else { Err(Single(number)) }
+        }
+
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(body), single_flight = "off")]
+        async fn alone(body: Arc<Body>) -> usize {
+            body.run().await
+        }
+
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(body), detached)]
+        async fn detached(body: Arc<Body>, key: &'static str) -> usize {
+            let number = body.run().await;
+            assert!(number > 1 || !key.contains("panics"), "the first computation of {key}");
+            number
+        }
+
+        /// So many callers that wait for another: whatever they asked a store was answered before what is asked
+        /// last.
+        async fn waiting<T, F>(number: usize, call: impl Fn() -> F) -> JoinSet<T>
+        where
+            T: Send + 'static,
+            F: Future<Output = T> + Send + 'static,
+        {
+            let tasks = callers(number, call).await;
+            for _ in 0..3 {
+                assert_eq!(load::peek("nothing").await, None);
+                settle().await;
+            }
+            tasks
+        }
+
+        #[tokio::test]
+        async fn ten_thousand_callers_compute_once() {
+            let body = Body::held();
+            let tasks = waiting(CALLERS, || load(Arc::clone(&body), "cold")).await;
+            body.has_begun(1).await;
+            body.let_all_through();
+            assert_eq!(answers(tasks).await, [(1, CALLERS)]);
+            assert_eq!(body.begun(), 1);
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn ten_thousand_callers_on_four_threads_compute_once() {
+            let body = Body::open();
+            let tasks = waiting(CALLERS, || load(Arc::clone(&body), "cold on four threads")).await;
+            assert_eq!(answers(tasks).await, [(1, CALLERS)]);
+            assert_eq!(body.begun(), 1);
+        }
+
+        #[tokio::test]
+        async fn an_aborted_leader_hands_over() {
+            let body = Body::held();
+            let leader = leader(&body, load(Arc::clone(&body), "aborted")).await;
+            let tasks = waiting(CALLERS - 1, || load(Arc::clone(&body), "aborted")).await;
+            leader.abort();
+            assert!(leader.await.unwrap_err().is_cancelled());
+            body.has_begun(2).await;
+            body.let_all_through();
+            assert_eq!(answers(tasks).await, [(2, CALLERS - 1)]);
+            assert_eq!(body.begun(), 2);
+        }
+
+        #[tokio::test]
+        async fn a_panicking_leader_hands_over() {
+            let body = Body::held();
+            let leader = leader(&body, load(Arc::clone(&body), "panics")).await;
+            let tasks = waiting(CALLERS - 1, || load(Arc::clone(&body), "panics")).await;
+            body.let_all_through();
+            assert!(leader.await.unwrap_err().is_panic());
+            assert_eq!(answers(tasks).await, [(2, CALLERS - 1)]);
+            assert_eq!(body.begun(), 2);
+        }
+
+        #[tokio::test]
+        async fn every_waiting_caller_gets_the_error_of_one_computation() {
+            let body = Body::held();
+            let tasks = waiting(CALLERS, || fails_for_all(Arc::clone(&body), "fails")).await;
+            body.has_begun(1).await;
+            body.let_all_through();
+            assert_eq!(answers(tasks).await, [(Err(Common(1)), CALLERS)]);
+            assert_eq!(body.begun(), 1);
+        }
+
+        #[tokio::test]
+        async fn an_error_for_one_is_retried_by_one_at_a_time_before_everybody_tries() {
+            const NUMBER: usize = 500;
+            let body = Body::held();
+            let tasks = waiting(NUMBER, || fails_for_one(Arc::clone(&body), usize::MAX)).await;
+            for attempt in 1..=2 {
+                body.has_begun(attempt).await;
+                settle().await;
+                assert_eq!((body.begun(), body.running()), (attempt, 1));
+                body.let_one_through();
+            }
+            body.let_all_through();
+            let mut errors: Vec<_> = all(tasks).await.into_iter().map(|got| got.unwrap_err().0).collect();
+            errors.sort_unstable();
+            assert_eq!(errors, (1..=NUMBER).collect::<Vec<_>>(), "each its own");
+        }
+
+        #[tokio::test]
+        async fn a_retry_that_succeeds_is_for_everybody() {
+            let body = Body::held();
+            let tasks = waiting(CALLERS, || fails_for_one(Arc::clone(&body), 1)).await;
+            body.has_begun(1).await;
+            body.let_all_through();
+            let got = all(tasks).await;
+            assert_eq!(got.iter().filter(|got| got.is_err()).count(), 1);
+            assert!(got.iter().all(|got| matches!(got, Ok(2) | Err(Single(1)))));
+            assert_eq!(body.begun(), 2);
+        }
+
+        #[tokio::test]
+        async fn an_unpolled_leader_that_goes_on_later_gets_its_own_result() {
+            let body = Body::held();
+            let mut first = pin!(load(Arc::clone(&body), "forgotten and found"));
+            while body.begun() == 0 {
+                assert_eq!(poll_once(&mut first).await, None);
+            }
+            let other = tokio::spawn(load(Arc::clone(&body), "forgotten and found"));
+            body.let_all_through();
+            assert_eq!(timeout(SOON, other).await.unwrap().unwrap(), 2);
+            assert_eq!(timeout(SOON, first).await.unwrap(), 1);
+        }
+
+        #[tokio::test]
+        async fn another_key_never_waits() {
+            let (busy, quick) = (Body::held(), Body::open());
+            let first = leader(&busy, load(Arc::clone(&busy), "busy")).await;
+            assert_eq!(timeout(SOON, load(Arc::clone(&quick), "quick")).await.unwrap(), 1);
+            assert_eq!(busy.running(), 1);
+            busy.let_all_through();
+            assert_eq!(first.await.unwrap(), 1);
+        }
+
+        #[tokio::test]
+        async fn without_single_flight_every_caller_computes() {
+            let body = Body::held();
+            let tasks = waiting(100, || alone(Arc::clone(&body))).await;
+            body.has_begun(100).await;
+            body.let_all_through();
+            let mut got = all(tasks).await;
+            got.sort_unstable();
+            assert_eq!(got, (1..=100).collect::<Vec<_>>());
+            assert!(alone(Arc::clone(&body)).await <= 100, "one of them was stored");
+        }
+
+        #[tokio::test]
+        async fn a_detached_computation_survives_its_caller_as_long_as_another_waits() {
+            let body = Body::held();
+            let first = leader(&body, detached(Arc::clone(&body), "survives")).await;
+            let tasks = waiting(CALLERS - 1, || detached(Arc::clone(&body), "survives")).await;
+            first.abort();
+            assert!(first.await.unwrap_err().is_cancelled());
+            settle().await;
+            assert_eq!((body.begun(), body.running()), (1, 1));
+            body.let_all_through();
+            assert_eq!(answers(tasks).await, [(1, CALLERS - 1)]);
+            assert_eq!(detached(Arc::clone(&body), "survives").await, 1);
+        }
+
+        #[tokio::test]
+        async fn a_detached_computation_stops_when_the_last_caller_has_gone() {
+            let body = Body::held();
+            let first = leader(&body, detached(Arc::clone(&body), "stops")).await;
+            let mut tasks = waiting(10, || detached(Arc::clone(&body), "stops")).await;
+            tasks.abort_all();
+            while tasks.join_next().await.is_some() {}
+            settle().await;
+            assert_eq!(body.running(), 1);
+            first.abort();
+            until("the body is dropped", || body.running() == 0).await;
+            body.let_all_through();
+            assert_eq!(timeout(SOON, detached(Arc::clone(&body), "stops")).await.unwrap(), 2);
+        }
+
+        #[tokio::test]
+        async fn a_panic_of_a_detached_body_reaches_its_caller_and_the_others_go_on() {
+            let body = Body::held();
+            let first = leader(&body, detached(Arc::clone(&body), "panics")).await;
+            let tasks = waiting(100, || detached(Arc::clone(&body), "panics")).await;
+            body.let_all_through();
+            let panic = first.await.unwrap_err().into_panic();
+            let message = panic.downcast_ref::<String>().unwrap();
+            assert_eq!(message, "the first computation of panics");
+            assert_eq!(answers(tasks).await, [(2, 100)]);
+        }
+
+        #[test]
+        fn the_end_of_a_runtime_hands_over_to_a_caller_in_another_one() {
+            for (key, call) in [
+                ("inline, runtime ends", (|body, key| Box::pin(load(body, key))) as Call),
+                ("detached, runtime ends", |body, key| Box::pin(detached(body, key))),
+            ] {
+                let body = Body::held();
+                let ending = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+                let ending = ending.unwrap();
+                ending.spawn(call(Arc::clone(&body), key));
+                let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                other.block_on(async {
+                    body.has_begun(1).await;
+                    let tasks = waiting(1, || call(Arc::clone(&body), key)).await;
+                    ending.shutdown_background();
+                    body.has_begun(2).await;
+                    body.let_all_through();
+                    assert_eq!(all(tasks).await, [2]);
+                });
+            }
+        }
+    };
+}
+
+type Call = fn(Arc<Body>, &'static str) -> cached_runtime::BoxFuture<'static, usize>;
+
+on_each_backend!(tests);
+
+/// In memory and in a store that goes by tokio's clock, which is paused here.
+macro_rules! paused {
+    ($seconds:literal $($backend:tt)+) => {
+        #[async_cached(ttl = 3600, backend = $($backend)+, skip(body))]
+        async fn load(body: Arc<Body>, key: &'static str) -> usize {
+            assert!(!key.is_empty());
+            body.run().await
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn a_leader_that_is_never_polled_again_holds_others_for_seconds_only() {
+            let body = Body::held();
+            let mut forgotten = Box::pin(load(Arc::clone(&body), "forgotten"));
+            while body.begun() == 0 {
+                assert_eq!(poll_once(&mut forgotten).await, None);
+            }
+            let tasks = callers(100, || load(Arc::clone(&body), "forgotten")).await;
+            let began = Instant::now();
+            // The lease that it holds in a shared store ends after ten more.
+            while body.begun() == 1 {
+                advance(Duration::from_millis(500)).await;
+                settle().await;
+            }
+            assert!(began.elapsed() <= Duration::from_secs($seconds), "{:?}", began.elapsed());
+            body.let_all_through();
+            assert_eq!(answers(tasks).await, [(2, 100)]);
+            std::mem::forget(forgotten);
+            assert_eq!(load(Arc::clone(&body), "forgotten").await, 2);
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn a_leader_that_is_alive_holds_others_for_half_a_minute() {
+            let body = Body::held();
+            let first = leader(&body, load(Arc::clone(&body), "slow")).await;
+            let began = Instant::now();
+            let other = tokio::spawn(load(Arc::clone(&body), "slow"));
+            settle().await;
+            for _ in 0..29 {
+                advance(Duration::from_secs(1)).await;
+                settle().await;
+            }
+            assert_eq!(body.begun(), 1, "the leader is alive");
+            while body.begun() == 1 {
+                advance(Duration::from_secs(1)).await;
+                settle().await;
+            }
+            assert!(began.elapsed() <= Duration::from_secs(31), "{:?}", began.elapsed());
+            body.let_all_through();
+            assert_eq!(first.await.unwrap(), 1);
+            assert_eq!(other.await.unwrap(), 2);
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn what_takes_longer_than_anybody_waits_is_remembered_all_the_same() {
+            const LONG: u64 = 40;
+            let body = Body::held();
+            let mut tasks = JoinSet::new();
+            // There is always somebody who has waited for long.
+            for second in 0..=LONG {
+                tasks.spawn(load(Arc::clone(&body), "very slow"));
+                settle().await;
+                if second == LONG {
+                    body.let_one_through(); // The first computation is ready.
+                }
+                advance(Duration::from_secs(1)).await;
+                settle().await;
+            }
+            let computed = body.begun();
+            let hit = tokio::spawn(load(Arc::clone(&body), "very slow"));
+            settle().await;
+            assert!(hit.is_finished(), "the result of the first computation");
+            assert_eq!(hit.await.unwrap(), 1);
+            assert_eq!(body.begun(), computed);
+            assert!(computed <= 2, "{computed}");
+            body.let_all_through();
+            tasks.join_all().await;
+        }
+    };
+}
+
+mod memory_paused {
+    use super::*;
+    paused!(4 "memory");
+}
+mod shared_paused {
+    use super::*;
+    paused!(14 Arc::new(MapStore::default()));
+}
+
+/// What a computation calls is polled inside of it.
+macro_rules! recursion {
+    ($($backend:tt)+) => {
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(left))]
+        async fn itself(left: &AtomicUsize, key: &str) -> String {
+            if left.fetch_sub(1, SeqCst) == 1 {
+                return key.to_owned();
+            }
+            Box::pin(itself(left, key)).await + "!"
+        }
+
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(left))]
+        async fn even(left: &AtomicUsize, key: &str) -> String {
+            yield_now().await;
+            Box::pin(odd(left, key)).await + "e"
+        }
+
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(left))]
+        async fn odd(left: &AtomicUsize, key: &str) -> String {
+            yield_now().await;
+            if left.fetch_sub(1, SeqCst) == 1 {
+                return key.to_owned();
+            }
+            Box::pin(even(left, key)).await + "o"
+        }
+
+        #[tokio::test]
+        async fn a_function_that_calls_itself_with_the_same_key_computes() {
+            let left = AtomicUsize::new(3);
+            let call = timeout(SOON / 2, itself(&left, "a"));
+            assert_eq!(call.await.expect("it should not wait for itself"), "a!!");
+            assert_eq!(itself(&left, "a").await, "a!!", "the outermost result is the one that is remembered");
+        }
+
+        #[tokio::test]
+        async fn two_functions_that_call_each_other_compute() {
+            let left = AtomicUsize::new(3);
+            let call = timeout(SOON / 2, even(&left, "a"));
+            assert_eq!(call.await.expect("they should not wait for each other"), "aeoeoe");
+            assert_eq!(even(&left, "a").await, "aeoeoe");
+        }
+    };
+}
+
+mod recursion_in_memory {
+    use super::*;
+    recursion!("memory");
+}
+mod recursion_on_redis {
+    use super::*;
+    recursion!(crate::support::redis());
+}
+mod recursion_on_memcached {
+    use super::*;
+    recursion!(crate::support::memcached());
+}

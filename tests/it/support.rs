@@ -1,0 +1,149 @@
+//! What the tests of the guarantees share: stores on servers of this process, and a body to look into.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store};
+use cached_tests::server::{MemcachedServer, RedisServer};
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+
+/// More than anything takes that ends at all, on a machine that is busy with other tests.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// For a server that is well: no operation fails for want of time.
+const PATIENT: Duration = Duration::from_secs(10);
+
+/// The Redis of this process.
+pub(crate) static REDIS: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
+/// The Memcached of this process.
+pub(crate) static MEMCACHED: LazyLock<MemcachedServer> = LazyLock::new(MemcachedServer::start);
+
+/// The store on it.
+pub(crate) fn redis() -> Arc<dyn Store> {
+    static STORE: LazyLock<Arc<Redis>> = LazyLock::new(|| Arc::new(redis_at(&REDIS.url(), PATIENT)));
+    STORE.clone()
+}
+
+/// The store on it.
+pub(crate) fn memcached() -> Arc<dyn Store> {
+    static STORE: LazyLock<Arc<Memcached>> =
+        LazyLock::new(|| Arc::new(memcached_at(&MEMCACHED.addr(), PATIENT)));
+    STORE.clone()
+}
+
+pub(crate) fn redis_at(url: &str, deadline: Duration) -> Redis {
+    Redis::new(RedisConfig::new(url).deadline(deadline).connect_timeout(deadline)).unwrap()
+}
+
+pub(crate) fn memcached_at(addr: &str, deadline: Duration) -> Memcached {
+    Memcached::new(MemcachedConfig::new(addr).deadline(deadline).connect_timeout(deadline)).unwrap()
+}
+
+/// Makes the functions and tests of a macro once for each backend.
+macro_rules! on_each_backend {
+    ($tests:ident) => {
+        mod memory {
+            use super::*;
+            $tests!("memory");
+        }
+        mod redis {
+            use super::*;
+            $tests!(crate::support::redis());
+        }
+        mod memcached {
+            use super::*;
+            $tests!(crate::support::memcached());
+        }
+    };
+}
+pub(crate) use on_each_backend;
+
+/// A body that waits until it is let through, and is counted.
+#[derive(Debug)]
+pub(crate) struct Body {
+    begun: AtomicUsize,
+    running: AtomicUsize,
+    gate: Semaphore,
+}
+
+impl Body {
+    /// One that waits.
+    pub(crate) fn held() -> Arc<Self> {
+        Arc::new(Self { begun: AtomicUsize::new(0), running: AtomicUsize::new(0), gate: Semaphore::new(0) })
+    }
+
+    /// One that does not.
+    pub(crate) fn open() -> Arc<Self> {
+        let body = Self::held();
+        body.let_all_through();
+        body
+    }
+
+    /// The body itself: the number of this computation, from 1.
+    pub(crate) async fn run(&self) -> usize {
+        let number = self.begun.fetch_add(1, SeqCst) + 1;
+        self.running.fetch_add(1, SeqCst);
+        let _running = Running(self);
+        if let Ok(permit) = self.gate.acquire().await {
+            permit.forget();
+        }
+        number
+    }
+
+    pub(crate) fn let_one_through(&self) {
+        self.gate.add_permits(1);
+    }
+
+    pub(crate) fn let_all_through(&self) {
+        self.gate.close();
+    }
+
+    /// How many computations have begun.
+    pub(crate) fn begun(&self) -> usize {
+        self.begun.load(SeqCst)
+    }
+
+    /// How many have neither ended nor been dropped.
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(SeqCst)
+    }
+
+    pub(crate) async fn has_begun(&self, times: usize) {
+        until("a computation begins", || self.begun() >= times).await;
+    }
+}
+
+/// Notices the end of a body, however it comes.
+struct Running<'a>(&'a Body);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Lets other tasks run until something holds, whatever the clock of the runtime does meanwhile.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        yield_now().await;
+    }
+}
+
+/// Lets every task run that is ready, and those that these wake.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        yield_now().await;
+    }
+}
+
+/// Polls a future once and lets other tasks run.
+pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = yield_now() => None,
+    }
+}

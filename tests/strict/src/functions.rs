@@ -1,0 +1,97 @@
+//! Functions.
+
+use renamed::async_cached;
+
+#[allow(unused_imports, reason = "they are in the way")]
+use crate::shadows::crates::{alloc, cached_runtime, core, std};
+#[allow(unused_imports, reason = "they are in the way")]
+use crate::shadows::types::*;
+#[allow(unused_imports, reason = "they are in the way")]
+use crate::shadows::values::*;
+
+/// A user.
+#[derive(Debug, ::core::clone::Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct User(u64);
+
+/// One argument.
+#[async_cached(ttl = 60, crate = ::renamed)]
+pub async fn one(id: u64) -> User {
+    User(id)
+}
+
+/// Every pattern.
+#[async_cached(ttl = 60, crate = ::renamed)]
+pub async fn patterns(
+    (a, b): (u64, &str),
+    User(c): User,
+    mut d: u64,
+    _e: u64,
+    _: u8,
+    #[allow(clippy::trivially_copy_pass_by_ref)] r#type: &u8,
+) -> ::core::primitive::u64 {
+    d += 1;
+    a + b.len() as u64 + c + d + u64::from(*r#type)
+}
+
+/// Every option of the memory.
+///
+/// # Errors
+///
+/// Without a name.
+#[async_cached(
+    ttl_from = |user: &User| ::core::time::Duration::from_secs(user.0),
+    crate = ::renamed,
+    key = (name, id / 2),
+    cache_if = |user| user.0 > 1,
+    cache_err = "5s",
+    max_bytes = 1_000_000,
+    weigh = |_, _| 8,
+    name = "weighed",
+    version = 2
+)]
+pub async fn options(name: &str, id: u64) -> ::core::result::Result<User, u8> {
+    if name.is_empty() {
+        return ::core::result::Result::Err(1);
+    }
+    ::core::result::Result::Ok(User(id))
+}
+
+/// A shared store.
+#[async_cached(ttl = "1h", crate = ::renamed, backend = "redis", codec = "json", cache_none = "5s")]
+pub async fn shared(id: u64, name: &str) -> ::core::option::Option<User> {
+    (!name.is_empty()).then_some(User(id))
+}
+
+/// Nothing in, nothing out.
+#[async_cached(ttl = 60, crate = ::renamed)]
+pub async fn nothing() {}
+
+/// Generic in every way.
+///
+/// # Errors
+///
+/// Never.
+#[async_cached(ttl = 60, crate = ::renamed, detached)]
+pub async fn generic<T, const N: usize>(of: T) -> ::core::result::Result<[T; N], ::std::string::String>
+where
+    T: Copy + Eq + ::core::hash::Hash + ::core::marker::Send + ::core::marker::Sync + 'static,
+{
+    ::core::result::Result::Ok([of; N])
+}
+
+/// Seen by some.
+#[async_cached(ttl = 60, crate = ::renamed)]
+pub(crate) async fn private(id: u64) -> u64 {
+    id
+}
+
+/// Calls what else there is.
+pub async fn calls() -> u64 {
+    /// Stands in another.
+    #[async_cached(ttl = 60, crate = ::renamed)]
+    async fn inner(id: u64) -> u64 {
+        id
+    }
+
+    inner(1).await + private(1).await
+}

@@ -1,0 +1,29 @@
+//! A crate that makes it hard for an expansion: it takes the usual names for itself, and its lints are strict.
+//!
+//! It only has to compile, under rustc and clippy, without a warning.
+#![forbid(unsafe_code)]
+#![deny(
+    warnings,
+    unused,
+    future_incompatible,
+    let_underscore,
+    missing_debug_implementations,
+    missing_docs,
+    rust_2018_idioms,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+#![allow(clippy::unused_async, clippy::future_not_send, reason = "these bodies do nothing")]
+#![allow(clippy::redundant_pub_crate, reason = "it is the opposite of `unreachable_pub`")]
+#![allow(non_camel_case_types, non_upper_case_globals, reason = "they are the names in question")]
+
+pub mod functions;
+pub mod methods;
+mod shadows;

@@ -1,0 +1,73 @@
+//! Where a function may stand.
+
+use cached_runtime::async_cached;
+
+pub mod inner {
+    use cached_runtime::async_cached;
+
+    #[async_cached(ttl = 60)]
+    pub(super) async fn seen_above(id: u64) -> u64 {
+        id
+    }
+
+    #[async_cached(ttl = 60)]
+    pub(in crate::places) async fn seen_there(id: u64) -> u64 {
+        id
+    }
+}
+
+macro_rules! cached {
+    ($name:ident, $id:ident: $ty:ty, $ttl:expr, $body:block) => {
+        #[async_cached(ttl = $ttl, key = ($id,))]
+        async fn $name($id: $ty) -> $ty $body
+
+        /// With locals of its own.
+        #[allow(non_snake_case, dead_code)]
+        mod more {
+            #[super::async_cached(ttl = 60)]
+            pub async fn $name(id: $ty, $id: $ty) -> $ty {
+                let looked = id;
+                looked + $id
+            }
+        }
+    };
+}
+
+cached!(from_a_macro, number: u64, std::time::Duration::from_secs(60), {
+    let looked = number;
+    looked + 1
+});
+
+macro_rules! whole {
+    ($function:item) => {
+        #[async_cached(ttl = 60)]
+        $function
+    };
+}
+
+whole! {
+    async fn whole_item(id: u64) -> u64 {
+        id
+    }
+}
+
+#[tokio::test]
+async fn a_function_may_stand_anywhere() {
+    use inner::seen_above;
+
+    #[async_cached(ttl = 60)]
+    async fn in_a_function(id: u64) -> u64 {
+        id
+    }
+
+    assert_eq!(seen_above(1).await, 1);
+    // The companions came along with `use`.
+    assert_eq!(seen_above::peek(1).await, Some(1));
+    assert_eq!(inner::seen_there(1).await, 1);
+    assert_eq!(in_a_function(1).await, 1);
+    assert_eq!(in_a_function::peek(1).await, Some(1));
+    assert_eq!(from_a_macro(1).await, 2);
+    assert_eq!(from_a_macro::peek(1).await, Some(2));
+    assert_eq!(more::from_a_macro(1, 2).await, 3);
+    assert_eq!(whole_item(1).await, 1);
+}
