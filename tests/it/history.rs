@@ -25,7 +25,7 @@ use self::origin::{Dir, Origin};
 use self::runner::{Function, World, functions};
 
 /// More than any run may take.
-const BOUND: Duration = Duration::from_secs(120);
+const BOUND: Duration = Duration::from_secs(300);
 const TASKS: u64 = 48;
 const KEYS: u64 = 2;
 
