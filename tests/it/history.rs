@@ -25,7 +25,7 @@ use self::origin::{Dir, Origin};
 use self::runner::{Function, World, functions};
 
 /// More than any run may take.
-const BOUND: Duration = Duration::from_secs(120);
+const BOUND: Duration = Duration::from_secs(300);
 const TASKS: u64 = 48;
 const KEYS: u64 = 2;
 
@@ -158,20 +158,20 @@ async fn restart_after(world: Arc<World>, mut restart: impl FnMut() + Send + 'st
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_a_store_that_takes_its_time() {
     set(&NO_FLAW, Flawed::new(Flaw::None, random::seed()));
-    holds(no_flaw::ALL, 20_000, async |_| {}).await;
+    holds(no_flaw::ALL, 10_000, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_fills_without_a_lease_is_found_out() {
     set(&IN_FILL, Flawed::new(Flaw::FillsWithoutLease, random::seed()));
-    let history = history(in_fill::ALL, 20_000, async |_| {}).await;
+    let history = history(in_fill::ALL, 5_000, async |_| {}).await;
     assert!(!check(&history).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_removes_only_the_value_is_found_out() {
     set(&IN_REMOVE, Flawed::new(Flaw::RemovesOnlyTheValue, random::seed()));
-    let history = history(in_remove::ALL, 20_000, async |_| {}).await;
+    let history = history(in_remove::ALL, 5_000, async |_| {}).await;
     assert!(!check(&history).is_empty());
 }
 
