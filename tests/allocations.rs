@@ -1,0 +1,161 @@
+//! What a hit in memory costs: no allocation of its own, and one clone of the value.
+//!
+//! The allocator counts by thread; a current-thread runtime polls the hits on the thread that counts.
+#![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion")]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use allocation_counter::measure;
+use cached_runtime::async_cached;
+
+/// The allocations of a future that is ready when it is first polled, as a hit is.
+fn allocations<F: Future>(call: impl FnOnce() -> F) -> (u64, F::Output) {
+    let mut output = None;
+    let measured = measure(|| {
+        let mut call = pin!(call());
+        match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ready) => output = Some(ready),
+            Poll::Pending => panic!("a hit does not wait"),
+        }
+    });
+    (measured.count_total, output.unwrap())
+}
+
+#[async_cached(ttl = 60)]
+async fn price(id: u64, currency: &str) -> u64 {
+    id + currency.len() as u64
+}
+
+#[async_cached(ttl = 60)]
+async fn greeting(name: Option<&str>) -> u64 {
+    name.map_or(0, |name| name.len() as u64)
+}
+
+#[async_cached(ttl = 60)]
+async fn mixed(ids: &[u64], key: (&str, &str), owned: String) -> Result<Arc<str>, String> {
+    Ok(format!("{ids:?}{key:?}{owned}").into())
+}
+
+#[async_cached(ttl = 60)]
+async fn text(length: usize) -> String {
+    "x".repeat(length)
+}
+
+#[async_cached(ttl = 60)]
+async fn texts(length: usize) -> Vec<String> {
+    vec!["x".to_owned(); length]
+}
+
+#[async_cached(ttl = 60)]
+async fn counted(id: u64) -> Counted {
+    let _ = id;
+    Counted
+}
+
+#[async_cached(ttl = 60, max_bytes = 1_000, weigh = |_, _: &u64| 8)]
+async fn weighed(name: &str) -> u64 {
+    name.len() as u64
+}
+
+struct Repo(u64);
+
+impl Repo {
+    #[async_cached(ttl = 60, key = (self.0, name))]
+    async fn find(&self, name: &str) -> u64 {
+        self.0 + name.len() as u64
+    }
+}
+
+/// Counts its clones.
+struct Counted;
+
+static CLONES: AtomicU64 = AtomicU64::new(0);
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        CLONES.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+#[tokio::test]
+async fn a_hit_allocates_nothing() {
+    price(1, "EUR").await;
+    assert_eq!(allocations(|| price(1, "EUR")), (0, 4));
+    for name in [None, Some(""), Some("a long name that would not fit into a few bytes")] {
+        greeting(name).await;
+        assert_eq!(allocations(|| greeting(name)).0, 0, "{name:?}");
+    }
+    weighed("name").await;
+    assert_eq!(allocations(|| weighed("name")), (0, 4));
+    Repo(7).find("name").await;
+    assert_eq!(allocations(|| Repo::find(&Repo(7), "name")), (0, 11));
+}
+
+#[tokio::test]
+async fn no_argument_is_copied_by_a_hit() {
+    let call = |owned| mixed(&[1, 2, 3], ("a", "b"), owned);
+    call("owned".to_owned()).await.unwrap();
+    let owned = "owned".to_owned();
+    assert_eq!(allocations(|| call(owned)).0, 0);
+}
+
+#[tokio::test]
+async fn a_hit_allocates_what_the_clone_of_its_value_does() {
+    for length in [0, 1, 100, 10_000] {
+        let value = text(length).await;
+        let by_clone = measure(|| drop(value.clone()));
+        let by_hit = measure(|| drop(allocations(|| text(length))));
+        assert_eq!((by_hit.count_total, by_hit.bytes_total), (by_clone.count_total, by_clone.bytes_total));
+
+        let value = texts(length).await;
+        assert_eq!(allocations(|| texts(length)).0, measure(|| drop(value.clone())).count_total);
+    }
+}
+
+#[tokio::test]
+async fn a_hit_clones_its_value_once() {
+    counted(1).await;
+    for hits in 1..=3 {
+        let before = CLONES.load(Ordering::Relaxed);
+        for _ in 0..hits {
+            counted(1).await;
+        }
+        assert_eq!(CLONES.load(Ordering::Relaxed) - before, hits);
+    }
+}
+
+#[tokio::test]
+async fn a_computation_clones_its_value_once_to_store_it() {
+    let before = STORED.load(Ordering::Relaxed);
+    stored().await;
+    assert_eq!(STORED.load(Ordering::Relaxed) - before, 1);
+}
+
+static STORED: AtomicU64 = AtomicU64::new(0);
+
+struct Stored;
+
+impl Clone for Stored {
+    fn clone(&self) -> Self {
+        STORED.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+#[async_cached(ttl = 60)]
+async fn stored() -> Stored {
+    Stored
+}
+
+/// Without this the zeros above would prove nothing.
+#[tokio::test]
+async fn the_allocator_counts() {
+    assert!(measure(|| drop(Box::new(std::hint::black_box(1_u64)))).count_total == 1);
+    let (allocations, _) = allocations(|| async { vec![std::hint::black_box(1_u8)] });
+    assert_eq!(allocations, 1);
+}
