@@ -627,13 +627,9 @@ fn typed(memo: &Memo) -> TokenStream {
 
 /// The second statement of an answer. What a detached body has to be is reported where `detached` was written.
 fn or(memo: &Memo, looked: &Ident, body: &TokenStream) -> TokenStream {
-    match &memo.detached {
-        Some(Opt { span, .. }) => {
-            let looked = Ident::new(&looked.to_string(), looked.span().located_at(*span));
-            quote_spanned!(*span=> #looked.or_detached(move || #body).await)
-        }
-        None => quote!(#looked.or(move || #body).await),
-    }
+    let Some(Opt { span, .. }) = memo.detached else { return quote!(#looked.or(move || #body).await) };
+    let looked = Ident::new(&looked.to_string(), looked.span().located_at(span));
+    quote_spanned!(span=> #looked.or_detached(move || #body).await)
 }
 
 fn call_unsafe(memo: &Memo, call: TokenStream) -> TokenStream {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion, in a helper of tests too")]
 
 mod contract;
+mod futures;
 mod harness;
 mod memcached;
 mod redis;
