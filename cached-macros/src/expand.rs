@@ -9,7 +9,7 @@ use syn::{
     Attribute, Expr, GenericParam, Generics, Lifetime, Meta, ReceiverKind, Type, TypeReference, parse_quote,
 };
 
-use crate::args::{Amount, Backend, Codec, SingleFlight};
+use crate::args::{Amount, Backend, Codec, Opt, SingleFlight};
 use crate::item::{Body, Param};
 use crate::memo::{Bound, Companions, Life, Memo, Part};
 
@@ -213,24 +213,26 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
 fn alone(memo: &Memo) -> TokenStream {
     let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private(memo));
     let lints = underscore_lint(memo);
-    let (or, looked) = (or(memo), ours("__looked"));
+    let looked = ours("__looked");
     let look = chain(memo, &quote!(&|| ()), &key(memo, Check::Here), &quote!(#p::Look));
     let rebound = rebound(memo);
     match &memo.body {
         Body::Async(body) => {
             let sig = outer_sig(memo);
             let typed = typed(memo);
+            let or = or(memo, &looked, &quote!(async move { #typed #rebound #body }));
             quote! {
                 #(#attrs)*
                 #lints
                 #vis #sig {
                     let #looked = { #look };
-                    #looked.#or(move || async move { #typed #rebound #body }).await
+                    #or
                 }
             }
         }
         Body::Boxed { before, pin, future, .. } => {
             let sig = &memo.item.sig;
+            let or = or(memo, &looked, future);
             quote! {
                 #(#attrs)*
                 #lints
@@ -238,7 +240,7 @@ fn alone(memo: &Memo) -> TokenStream {
                     #before
                     #pin(async move {
                         let #looked = { #look };
-                        #looked.#or(move || #future).await
+                        #or
                     })
                 }
             }
@@ -270,12 +272,13 @@ fn refresh(memo: &Memo, name: &Ident, at: &TokenStream, uncached: &TokenStream) 
 }
 
 fn answer(memo: &Memo, look: &TokenStream, uncached: &TokenStream) -> TokenStream {
-    let (arguments, or, looked) = (arguments(memo), or(memo), ours("__looked"));
+    let (arguments, looked) = (arguments(memo), ours("__looked"));
     let body = call_unsafe(memo, quote!(#uncached(#arguments)));
     // Two statements: what the first one borrows is not to be kept while the second one waits.
+    let or = or(memo, &looked, &body);
     let answer = quote! {
         let #looked = #look;
-        #looked.#or(move || #body).await
+        #or
     };
     match &memo.body {
         Body::Async(_) => quote!({ #answer }),
@@ -625,11 +628,11 @@ fn typed(memo: &Memo) -> TokenStream {
     }
 }
 
-fn or(memo: &Memo) -> Ident {
-    match &memo.detached {
-        Some(detached) => Ident::new("or_detached", detached.span),
-        None => Ident::new("or", Span::call_site()),
-    }
+/// The second statement of an answer. What a detached body has to be is reported where `detached` was written.
+fn or(memo: &Memo, looked: &Ident, body: &TokenStream) -> TokenStream {
+    let Some(Opt { span, .. }) = memo.detached else { return quote!(#looked.or(move || #body).await) };
+    let looked = Ident::new(&looked.to_string(), looked.span().located_at(span));
+    quote_spanned!(span=> #looked.or_detached(move || #body).await)
 }
 
 fn call_unsafe(memo: &Memo, call: TokenStream) -> TokenStream {

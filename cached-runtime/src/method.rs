@@ -89,6 +89,7 @@ impl<K, R: 'static> MethodCache<K, R> {
     /// # Errors
     ///
     /// What the shared store said, if it could not be told.
+    #[must_use = "futures do nothing unless polled"]
     pub fn clear(&self) -> BoxFuture<'static, Result<()>> {
         (self.clear)()
     }

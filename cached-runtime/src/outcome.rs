@@ -3,6 +3,7 @@
 //! The macro can not know what `ApiResult<User>` is. So it writes `Shape::<ApiResult<User>>::new().kind()`, and the
 //! type decides which `kind` is meant: Rust looks at `Shape` first, and if that has none for this type, at what it
 //! derefs to.
+#![allow(clippy::unused_self, reason = "Rust finds these methods by what they are called on")]
 
 use std::marker::PhantomData;
 use std::ops::Deref;

@@ -1,4 +1,5 @@
 //! How arguments become a key in memory: looked up as they were passed, owned only when they are stored.
+#![allow(clippy::unused_self, reason = "Rust finds these methods by what they are called on")]
 
 use std::any::Any;
 use std::ffi::{CStr, CString, OsStr, OsString};

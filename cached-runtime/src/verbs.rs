@@ -120,15 +120,17 @@ impl<R> Looked<R> {
     }
 
     /// The value, or else what comes of the miss; `body` is made only then, and runs in a task of its own.
+    ///
+    /// The box has no bounds to repeat: what `F` has to be is asked here and nowhere else.
     #[inline]
-    pub fn or_detached<F>(self, body: impl FnOnce() -> F) -> Answer<R, impl Future<Output = R>>
+    pub fn or_detached<F>(self, body: impl FnOnce() -> F) -> Answer<R, BoxFuture<'static, R>>
     where
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
         match self {
             Self::Hit(output) => Answer::Hit { output: Some(output) },
-            Self::Miss(miss) => Answer::Miss { miss: miss.detach(body()) },
+            Self::Miss(miss) => Answer::Miss { miss: Box::pin(miss.detach(body())) },
         }
     }
 }

@@ -6,6 +6,7 @@ mod bytes;
 mod configure;
 mod contract;
 mod fleet;
+mod futures;
 mod harness;
 mod history;
 mod invalidation;
