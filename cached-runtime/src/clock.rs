@@ -8,6 +8,7 @@
 //! paused and moved.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -38,6 +39,32 @@ impl Moment {
     /// How long it is from an `earlier` moment to this one; zero if it is not earlier.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A moment that several threads bring forward; at first it is never.
+#[derive(Debug)]
+pub(crate) struct AtomicMoment(AtomicU64);
+
+impl AtomicMoment {
+    /// Brings it forward to `moment`; whether that changed it.
+    pub(crate) fn lower(&self, moment: Moment) -> bool {
+        moment.0 < self.0.load(Ordering::Relaxed) && moment.0 < self.0.fetch_min(moment.0, Ordering::AcqRel)
+    }
+
+    pub(crate) fn get(&self) -> Moment {
+        Moment(self.0.load(Ordering::Acquire))
+    }
+
+    /// Makes it never again.
+    pub(crate) fn reset(&self) {
+        self.0.store(u64::MAX, Ordering::Release);
+    }
+}
+
+impl Default for AtomicMoment {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
+use crate::options::Options;
 use crate::policy::Encoding;
 use crate::{Error, ErrorKind, Result};
 
@@ -23,7 +24,7 @@ impl<T: Serialize + DeserializeOwned> Storable for T {}
 /// How values of one type are written and read.
 #[derive(Debug)]
 pub(crate) struct Codec<V> {
-    pub(crate) encode: fn(&V) -> Result<Vec<u8>>,
+    encode: fn(&V) -> Result<Vec<u8>>,
     pub(crate) decode: fn(&[u8]) -> Result<V>,
     /// The number of the encoding in an envelope.
     pub(crate) id: u8,
@@ -32,6 +33,17 @@ pub(crate) struct Codec<V> {
 }
 
 impl<V: Storable> Codec<V> {
+    /// A value in bytes that can be read back as it is.
+    pub(crate) fn encode(&self, value: &V) -> Result<Vec<u8>> {
+        if Options::of(value).ambiguous {
+            return Err(Error::new(
+                ErrorKind::Codec,
+                "the value has a `Some` of nothing in it, which would be read back as a `None`",
+            ));
+        }
+        (self.encode)(value)
+    }
+
     pub(crate) fn new(encoding: Encoding) -> Self {
         let fingerprint = fingerprint(type_name::<V>());
         match encoding {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::options::Options;
 use crate::{Error, ErrorKind, Result};
 
 /// The name of one value in a shared store: a readable namespace, a colon, and a digest in 32 hexadecimal digits.
@@ -22,8 +23,9 @@ impl Key {
 
     /// The key of these arguments in this namespace.
     ///
-    /// Two keys are equal only if the namespaces are equal and the arguments serialize to the same bytes: the
-    /// digest is the first half of a SHA-256 (FIPS 180-4) over both, each preceded by its length.
+    /// Two keys are equal only if the namespaces are equal and the arguments serialize to the same: the digest is the
+    /// first half of a SHA-256 (FIPS 180-4) over both, each preceded by its length, and over which of the options in
+    /// the arguments are `Some`.
     ///
     /// # Errors
     ///
@@ -37,9 +39,9 @@ impl Key {
     /// assert_ne!(key, Key::new("shop::user@1", &(42_u64, "de")).unwrap());
     /// ```
     pub fn new(namespace: &str, arguments: &(impl Serialize + ?Sized)) -> Result<Self> {
-        let arguments = rmp_serde::to_vec_named(arguments)
+        let bytes = rmp_serde::to_vec_named(arguments)
             .map_err(|e| Error::new(ErrorKind::Codec, "the arguments can not be serialized").because(e))?;
-        Ok(Self::from_bytes(namespace, &arguments))
+        Ok(Self::from_parts(namespace, &bytes, &Options::of(arguments).marks))
     }
 
     /// The key as it is sent.
@@ -49,11 +51,16 @@ impl Key {
     }
 
     pub(crate) fn from_bytes(namespace: &str, arguments: &[u8]) -> Self {
+        Self::from_parts(namespace, arguments, &[])
+    }
+
+    fn from_parts(namespace: &str, arguments: &[u8], options: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update((namespace.len() as u64).to_be_bytes());
         hash.update(namespace.as_bytes());
         hash.update((arguments.len() as u64).to_be_bytes());
         hash.update(arguments);
+        hash.update(options);
         let digest = hash.finalize();
 
         let mut text = String::with_capacity(Self::MAX_LEN);

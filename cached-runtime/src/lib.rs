@@ -329,6 +329,8 @@ mod looks;
 mod memcached;
 mod memory;
 mod method;
+#[cfg(feature = "store")]
+mod options;
 mod outcome;
 #[cfg(feature = "store")]
 mod owed;

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
+use tokio::sync::Notify;
 
-use crate::clock::Moment;
+use crate::clock::{AtomicMoment, Moment};
 use crate::entry::Entry;
 use crate::policy::Bound;
 use crate::stats::Counters;
@@ -22,7 +23,7 @@ pub(crate) type Weigh<K, V> = Arc<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 /// Entries by key: bounded, and swept of what has expired while it holds any.
 pub(crate) struct Memory<K, V> {
     entries: Cache<K, Entry<V>, Weight<K, V>, DefaultHashBuilder, Evictions>,
-    sweeper: AtomicBool,
+    sweeper: Sweeper,
 }
 
 /// What gave way; dropped by whoever holds it, outside of every lock.
@@ -50,7 +51,7 @@ where
             .expect("both capacities are set");
         let entries =
             Cache::with_options(options, Weight(weigh), DefaultHashBuilder::default(), Evictions(counters));
-        Self { entries, sweeper: AtomicBool::new(false) }
+        Self { entries, sweeper: Sweeper::default() }
     }
 
     /// A copy of the fresh value under a key.
@@ -82,34 +83,32 @@ where
         self.entries.len()
     }
 
-    /// Starts a task that sweeps until nothing is left, unless one is at it.
+    /// Starts a task that sweeps until nothing is left, unless one is at it; then it is told if it would come too late.
     ///
-    /// It belongs to the runtime of the call that stored something, and so goes by that runtime's clock; when the
+    /// The task belongs to the runtime of the call that stored something, and so goes by that runtime's clock; when the
     /// runtime ends, the next value stored starts another.
-    fn see_to_sweeping(&'static self, first: Moment) {
-        if self.sweeper.load(Ordering::Relaxed) {
+    fn see_to_sweeping(&'static self, expires: Moment) {
+        if self.sweeper.is_told_in_time(expires) {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if self.sweeper.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let mut running = Running(&self.sweeper);
+        let Some(mut sweeping) = self.sweeper.start() else { return };
         runtime.spawn(async move {
-            let mut due = first;
+            let mut due = expires;
             loop {
-                let pause = due.since(Moment::now()) + Duration::from_millis(1);
-                tokio::time::sleep(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+                sweeping.until(due).await;
                 if let Some(next) = self.sweep().await {
                     due = next;
                     continue;
                 }
-                drop(running);
+                drop(sweeping);
                 // Whoever stored something before that line relied on this task.
-                if self.entries.is_empty() || self.sweeper.swap(true, Ordering::AcqRel) {
+                let Some(again) =
+                    Some(()).filter(|()| !self.entries.is_empty()).and_then(|()| self.sweeper.start())
+                else {
                     return;
-                }
-                running = Running(&self.sweeper);
+                };
+                sweeping = again;
                 due = Moment::now();
             }
         });
@@ -161,7 +160,6 @@ impl<K, V> fmt::Debug for Memory<K, V> {
 }
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const SWEPT_AT_ONCE: usize = 1_024;
 const BYTES_A_SHARD: u64 = 16 << 20;
 const MAX_SHARDS: usize = 4_096;
@@ -174,12 +172,59 @@ fn shards_for(entries: usize) -> usize {
     (entries / 1_024).min(for_threads).max(entries / 16_384).clamp(1, MAX_SHARDS)
 }
 
-/// Says that the sweeper is gone, also when its runtime was.
-struct Running(&'static AtomicBool);
+/// Whether a sweeper is at work, and when it will come.
+#[derive(Default)]
+struct Sweeper {
+    at_work: AtomicBool,
+    /// When it will come, or `Moment::NEVER` while it sweeps.
+    due: AtomicMoment,
+    sooner: Notify,
+}
 
-impl Drop for Running {
+impl Sweeper {
+    /// Whether a sweeper is there; it will come at that moment at the latest.
+    fn is_told_in_time(&self, expires: Moment) -> bool {
+        if !self.at_work.load(Ordering::Acquire) {
+            return false;
+        }
+        if self.due.lower(expires) {
+            self.sooner.notify_one();
+        }
+        true
+    }
+
+    /// The right to sweep, if nobody has it.
+    fn start(&'static self) -> Option<Sweeping> {
+        (!self.at_work.swap(true, Ordering::AcqRel)).then(|| Sweeping(self))
+    }
+}
+
+/// Whoever sweeps; gives the right back also when its runtime ends.
+struct Sweeping(&'static Sweeper);
+
+impl Sweeping {
+    /// Waits until something is to be swept: at that moment, or sooner if something is stored that expires sooner.
+    async fn until(&mut self, mut due: Moment) {
+        self.0.due.lower(due);
+        // Many things that expire one after another are swept together.
+        tokio::time::sleep(SHORTEST_PAUSE).await;
+        loop {
+            let told = self.0.sooner.notified();
+            due = due.min(self.0.due.get());
+            let now = Moment::now();
+            if due < now {
+                self.0.due.reset();
+                return;
+            }
+            let _ = tokio::time::timeout(due.since(now) + Duration::from_millis(1), told).await;
+        }
+    }
+}
+
+impl Drop for Sweeping {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        self.0.due.reset();
+        self.0.at_work.store(false, Ordering::Release);
     }
 }
 

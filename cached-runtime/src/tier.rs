@@ -199,7 +199,7 @@ impl<K, V> Tier<K, V> {
 
     /// Turns a value into bytes.
     pub(crate) fn encode(&self, value: &V, ttl: Duration) -> Result<Payload> {
-        let bytes = (self.codec.encode)(value).inspect_err(|error| self.remote.failed(error))?;
+        let bytes = self.codec.encode(value).inspect_err(|error| self.remote.failed(error))?;
         Ok(Payload { bytes, ttl, codec: self.codec.id, fingerprint: self.codec.fingerprint })
     }
 
