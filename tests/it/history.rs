@@ -88,17 +88,13 @@ fn in_memcached_among_processes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn member_of_a_fleet() {
     let Some(member) = fleet::Member::from_environment() else { return };
-    let functions = match member.store.as_str() {
-        "redis" => {
-            set(&REDIS, redis_store(&member.address));
-            among_processes(redis::ALL)
-        }
-        _ => {
-            set(&MEMCACHED, memcached_store(&member.address));
-            among_processes(memcached::ALL)
-        }
-    };
-    member.run(functions).await;
+    if member.store == "redis" {
+        set(&REDIS, redis_store(&member.address));
+        member.run(among_processes(redis::ALL)).await;
+    } else {
+        set(&MEMCACHED, memcached_store(&member.address));
+        member.run(among_processes(memcached::ALL)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

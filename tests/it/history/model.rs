@@ -198,7 +198,7 @@ impl fmt::Display for Violation {
         let start = self.context.first().map_or(0, |event| event.begin);
         let micros = |time: u64| match time {
             NEVER => "      ?".into(),
-            time => format!("{:9.1}", time.saturating_sub(start) as f64 / 1_000.0),
+            time => format!("{:7}", time.saturating_sub(start) / 1_000),
         };
         writeln!(f, "function {} key {}:", self.read.function, self.read.key)?;
         for event in &self.context {

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-/// SplitMix64.
+/// A generator of the kind `SplitMix64`.
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
 
