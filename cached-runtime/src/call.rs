@@ -159,6 +159,7 @@ enum Waiting<R> {
     Output(R),
     Failed,
     Outdated,
+    Late,
     Abandoned,
     TooLong,
 }
@@ -347,6 +348,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
                 }
                 Waited::Failed => Waiting::Failed,
                 Waited::Outdated => Waiting::Outdated,
+                Waited::Late => Waiting::Late,
                 Waited::Abandoned => Waiting::Abandoned,
                 Waited::TooLong => Waiting::TooLong,
             }
@@ -435,6 +437,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                 self.disappointments += 1;
                 return Next::Look;
             }
+            Waiting::Late => return Next::Look,
             Waiting::Abandoned => {}
             Waiting::TooLong => {
                 if let Some(flight) = &self.followed {
@@ -521,19 +524,17 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         }
         cache.counters.computed.add(1);
         let ttl = cache.lifetime(output);
-        let payload = |tier: &Tier<K, O::Value>| tier.encode(O::as_value(output)?, ttl?).ok();
         if let Some(tier) = self.tier() {
-            match (self.held.take(), payload(tier)) {
-                (Some(held), Some(payload)) => return Some(Box::pin(held.fill(payload))),
-                (Some(held), None) => {
-                    return Some(Box::pin(async {
-                        held.release().await;
-                        Fill::Unknown
-                    }));
-                }
-                // Whoever holds the lease will fill the key.
-                (None, _) => {}
+            let waiting = match &self.part {
+                Part::Leads(flight) => cache.flights.seal(&self.key, flight),
+                Part::Alone { .. } | Part::Inside | Part::None => false,
+            };
+            if let Some(held) = self.held.take() {
+                let payload =
+                    O::as_value(output).zip(ttl).and_then(|(value, ttl)| tier.encode(value, ttl).ok());
+                return Some(Box::pin(held.settle(payload, waiting)));
             }
+            // Whoever holds the lease will fill the key.
             self.filled(Fill::Unknown, output);
             return None;
         }

@@ -24,7 +24,8 @@ impl<T: Serialize + DeserializeOwned> Storable for T {}
 /// How values of one type are written and read.
 #[derive(Debug)]
 pub(crate) struct Codec<V> {
-    encode: fn(&V) -> Result<Vec<u8>>,
+    /// A value in bytes that can be read back as it is.
+    pub(crate) encode: fn(&V) -> Result<Vec<u8>>,
     pub(crate) decode: fn(&[u8]) -> Result<V>,
     /// The number of the encoding in an envelope.
     pub(crate) id: u8,
@@ -33,17 +34,6 @@ pub(crate) struct Codec<V> {
 }
 
 impl<V: Storable> Codec<V> {
-    /// A value in bytes that can be read back as it is.
-    pub(crate) fn encode(&self, value: &V) -> Result<Vec<u8>> {
-        if Options::of(value).ambiguous {
-            return Err(Error::new(
-                ErrorKind::Codec,
-                "the value has a `Some` of nothing in it, which would be read back as a `None`",
-            ));
-        }
-        (self.encode)(value)
-    }
-
     pub(crate) fn new(encoding: Encoding) -> Self {
         let fingerprint = fingerprint(type_name::<V>());
         match encoding {
@@ -60,8 +50,18 @@ fn fingerprint(type_name: &str) -> u64 {
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
+/// Refuses what would be read back as something else.
+fn readable(value: &impl Serialize) -> Result<()> {
+    if Options::of(value).ambiguous {
+        let why = "the value has a `Some` of nothing in it, which would be read back as a `None`";
+        return Err(Error::new(ErrorKind::Codec, why));
+    }
+    Ok(())
+}
+
 /// Fields go by name: by position, two swapped fields of one type would be read as each other.
 fn to_msgpack<V: Serialize>(value: &V) -> Result<Vec<u8>> {
+    readable(value)?;
     let mut bytes = Vec::with_capacity(128);
     let mut serializer = rmp_serde::Serializer::new(&mut bytes)
         .with_struct_map()
@@ -85,6 +85,7 @@ fn from_msgpack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
 
 #[cfg(feature = "json")]
 fn to_json<V: Serialize>(value: &V) -> Result<Vec<u8>> {
+    readable(value)?;
     serde_json::to_vec(value).map_err(not_encoded)
 }
 

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ pub(crate) struct Flight<S, B> {
     started: Instant,
     /// How often something near its key had been voided when it began.
     voided: u64,
+    /// Whether its result is on its way: who joins now may have come after an invalidation that the result does not
+    /// know of, and must look again when it has landed.
+    sealed: AtomicBool,
     /// When its leader was last seen alive, in milliseconds after the start.
     pulse: AtomicU64,
     baggage: Mutex<Option<B>>,
@@ -70,6 +73,7 @@ pub(crate) enum Joined<T, S, B> {
 #[derive(Debug)]
 pub(crate) struct Follower<S, B> {
     progress: watch::Receiver<Progress<S>>,
+    is_late: bool,
     pub(crate) flight: Arc<Flight<S, B>>,
 }
 
@@ -79,6 +83,8 @@ pub(crate) enum Waited<S> {
     Landed(Arc<S>),
     Failed,
     Outdated,
+    /// It ended, but this call came when the result was on its way already.
+    Late,
     Abandoned,
     /// The leader has not been seen for too long, or takes longer than anybody should wait.
     TooLong,
@@ -106,8 +112,7 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
             if is_entered(flight) {
                 return Joined::Recurses;
             }
-            let progress = flight.progress.subscribe();
-            return Joined::Follows(Follower { progress, flight: Arc::clone(flight) });
+            return Joined::Follows(flight.follow());
         }
         if let Some(settled) = settled() {
             return Joined::Settled(settled);
@@ -146,6 +151,16 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
     /// Takes a flight out of the table, if it is still there, so that the next call begins another.
     pub(crate) fn withdraw(&self, key: &K, flight: &Arc<Flight<S, B>>) {
         drop(self.shard(key).remove(key, flight));
+    }
+
+    /// Draws the line between those who may take the result of a flight and those who come too late for that; whether
+    /// there is anybody of the first kind.
+    ///
+    /// The result is sent to the store after this, so whatever the store says to it holds for all who came before.
+    pub(crate) fn seal(&self, key: &K, flight: &Arc<Flight<S, B>>) -> bool {
+        let _shard = self.shard(key);
+        flight.sealed.store(true, Ordering::Release);
+        flight.progress.receiver_count() > 0
     }
 
     /// Voids the flight of a key and does `change` before any other call comes to the table.
@@ -202,6 +217,7 @@ impl<S, B> Flight<S, B> {
             progress: watch::Sender::new(Progress::Flying),
             started: Instant::now(),
             voided,
+            sealed: AtomicBool::new(false),
             pulse: AtomicU64::new(0),
             baggage: Mutex::new(None),
         }
@@ -244,7 +260,8 @@ impl<S, B> Flight<S, B> {
 
     /// Another one who waits.
     pub(crate) fn follow(self: &Arc<Self>) -> Follower<S, B> {
-        Follower { progress: self.progress.subscribe(), flight: Arc::clone(self) }
+        let is_late = self.sealed.load(Ordering::Acquire);
+        Follower { progress: self.progress.subscribe(), is_late, flight: Arc::clone(self) }
     }
 
     /// Makes this flight known as the one that the current thread is computing, until the guard is dropped.
@@ -267,6 +284,9 @@ impl<S, B> Follower<S, B> {
         let timers = tokio::runtime::Handle::try_current().is_ok();
         loop {
             match &*self.progress.borrow_and_update() {
+                Progress::Landed(_) | Progress::Failed | Progress::Outdated if self.is_late => {
+                    return Waited::Late;
+                }
                 Progress::Landed(shared) => return Waited::Landed(Arc::clone(shared)),
                 Progress::Failed => return Waited::Failed,
                 Progress::Outdated => return Waited::Outdated,

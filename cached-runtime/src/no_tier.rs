@@ -86,11 +86,7 @@ impl<K, V> Tier<K, V> {
 }
 
 impl Held {
-    pub(crate) async fn fill(self, _: Payload) -> Fill {
-        match self.0 {}
-    }
-
-    pub(crate) async fn release(self) {
+    pub(crate) async fn settle(self, _: Option<Payload>, _: bool) -> Fill {
         match self.0 {}
     }
 

@@ -86,9 +86,9 @@ pub(crate) enum Acquiring {
 /// What became of a value that was to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fill {
-    /// It is stored: nothing has voided the lease while it was computed.
+    /// It is stored, or could have been: nothing was invalidated while it was computed.
     Stored,
-    /// The lease was lost: what was computed may be from before an invalidation.
+    /// The lease was lost, or everything was cleared: what was computed may be from before that.
     Refused,
     /// The store failed, or was not asked.
     Unknown,
@@ -199,7 +199,7 @@ impl<K, V> Tier<K, V> {
 
     /// Turns a value into bytes.
     pub(crate) fn encode(&self, value: &V, ttl: Duration) -> Result<Payload> {
-        let bytes = self.codec.encode(value).inspect_err(|error| self.remote.failed(error))?;
+        let bytes = (self.codec.encode)(value).inspect_err(|error| self.remote.failed(error))?;
         Ok(Payload { bytes, ttl, codec: self.codec.id, fingerprint: self.codec.fingerprint })
     }
 
@@ -389,6 +389,13 @@ impl Remote {
         stamp_from(&stamp).ok_or(Error::new(ErrorKind::Protocol, "the stamp of the namespace is not one"))
     }
 
+    /// The stamp of the namespace now, if the store tells.
+    async fn current_stamp(&self) -> Option<u64> {
+        let keys = [self.stamp.clone()];
+        let found = self.bounded(|store| store.get(&keys)).await.ok()?.pop()??;
+        stamp_from(&found)
+    }
+
     /// Asks the store something, for a bounded time.
     async fn bounded<'a, T, F>(&'a self, ask: impl FnOnce(&'a dyn Store) -> F) -> Result<T>
     where
@@ -425,12 +432,41 @@ impl Remote {
 }
 
 impl Held {
-    /// Stores what was computed, if the lease is still ours; also if the caller goes away meanwhile.
-    pub(crate) async fn fill(self, payload: Payload) -> Fill {
-        in_a_task(self.fill_now(payload)).await.unwrap_or(Fill::Unknown)
+    /// Stores what was computed, if there is something to store and the lease is still ours; also if the caller goes
+    /// away meanwhile. Whether others may have it as well is found out only if somebody is `waiting`.
+    pub(crate) async fn settle(self, payload: Option<Payload>, waiting: bool) -> Fill {
+        let (remote, stamp) = (self.remote, self.stamp);
+        let settled = async move {
+            let settled = match payload {
+                Some(payload) => self.fill(payload).await,
+                None => self.give_back(waiting).await,
+            };
+            // A clear does not end leases.
+            if settled == Fill::Stored && waiting && remote.current_stamp().await != Some(stamp) {
+                return Fill::Refused;
+            }
+            settled
+        };
+        in_a_task(settled).await.unwrap_or(Fill::Unknown)
     }
 
-    async fn fill_now(mut self, payload: Payload) -> Fill {
+    /// Gives the lease back; whether it was still ours is asked only if somebody is `waiting`.
+    async fn give_back(self, waiting: bool) -> Fill {
+        let kept = match &self.lease {
+            Some(lease) if waiting => {
+                self.remote.bounded(|store| store.extend(&self.key, lease, LEASE)).await
+            }
+            _ => Ok(true),
+        };
+        self.release().await;
+        match kept {
+            Ok(true) => Fill::Stored,
+            Ok(false) => Fill::Refused,
+            Err(_) => Fill::Unknown,
+        }
+    }
+
+    async fn fill(mut self, payload: Payload) -> Fill {
         let Some(lease) = self.lease else { return Fill::Unknown };
         let sealed = payload.seal(&self.key, self.stamp, self.since.elapsed());
         let Ok(bytes) = sealed.inspect_err(|error| self.remote.failed(error)) else {

@@ -157,7 +157,7 @@ macro_rules! companions {
                     generic::invalidate::<u8, 1>(1).await.unwrap();
                     assert_eq!(generic::peek::<u8, 1>(1).await, None);
                     assert_eq!(generic::peek::<u16, 1>(1).await, Some(2_002));
-                    generic::put::<u16, 1, _>(1, 5).await.unwrap();
+                    generic::put::<u16, 1>(1, 5).await.unwrap();
                     assert_eq!(generic::<u16, 1>(1).await, 5);
                     assert_eq!(generic::refresh::<u16, 1>(1).await, 4_002);
                     assert_eq!(generic::uncached::<u16, 1>(1).await, 5_002);

@@ -1,7 +1,6 @@
 //! All tests through the public interface, in one binary; one behaviour a file.
 #![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion, in a helper of tests too")]
 
-<<<<<<< HEAD
 mod both;
 mod bytes;
 mod companions;

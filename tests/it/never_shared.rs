@@ -136,40 +136,6 @@ macro_rules! functions_of_one_name_are_apart {
     };
 }
 
-macro_rules! functions_of_one_name_in_one_function_are_apart {
-    ($($backend:tt)*) => {
-        static RUNS: Runs = Runs::new();
-
-        fn ran(who: &str, id: u64) -> String {
-            RUNS.next();
-            format!("{who} {id}")
-        }
-
-        async fn blocks(first: bool, id: u64) -> String {
-            if first {
-                #[async_cached(ttl = 60 $($backend)*)]
-                async fn load(id: u64) -> String {
-                    ran("first block", id)
-                }
-                load(id).await
-            } else {
-                #[async_cached(ttl = 60 $($backend)*)]
-                async fn load(id: u64) -> String {
-                    ran("second block", id)
-                }
-                load(id).await
-            }
-        }
-
-        async fn test() {
-            assert_apart! { RUNS;
-                blocks(true, 1) => "first block 1",
-                blocks(false, 1) => "second block 1",
-            }
-        }
-    };
-}
-
 macro_rules! methods_of_one_name_are_apart {
     ($($backend:tt)*) => {
         static RUNS: Runs = Runs::new();
@@ -681,13 +647,12 @@ struct Record {
 
 on_each_backend! {
     functions_of_one_name_are_apart
-    functions_of_one_name_in_one_function_are_apart: #[ignore = "in a store both have one namespace"]
     methods_of_one_name_are_apart
     instances_of_a_generic_are_apart
     what_says_which_self_it_is_keeps_selves_apart
     arguments_can_not_be_shifted
-    nothing_is_not_some_nothing: #[ignore = "MessagePack writes `Some(None)` and `Some(())` as `None`"]
+    nothing_is_not_some_nothing
     hostile_arguments_are_arguments
     values_come_back_as_they_were
-    some_nothing_comes_back_as_it_was: #[ignore = "MessagePack writes `Some(None)` and `Some(())` as `None`"]
+    some_nothing_comes_back_as_it_was
 }
