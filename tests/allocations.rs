@@ -1,6 +1,7 @@
 //! What a hit in memory costs: no allocation of its own, and one clone of the value.
 //!
 //! The allocator counts by thread; a current-thread runtime polls the hits on the thread that counts.
+#![allow(clippy::unused_async, reason = "what is remembered here takes no time")]
 #![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion")]
 
 use std::future::Future;

@@ -625,8 +625,8 @@ const LONGEST_PAUSE_LATER: Duration = Duration::from_millis(100);
 
 /// Between three and five quarters of a pause.
 fn jittered(pause: Duration) -> Duration {
-    let random = RandomState::new().hash_one(0_u8) % 512;
-    pause * 3 / 4 + pause.mul_f64(random as f64 / 1_024.0)
+    let random = u32::try_from(RandomState::new().hash_one(0_u8) % 512).unwrap_or_default();
+    pause * 3 / 4 + pause * random / 1_024
 }
 
 impl<K: KeyType, O: Outcome> Drop for Attempt<K, O> {

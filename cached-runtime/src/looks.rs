@@ -18,7 +18,9 @@ use crate::{Error, ErrorKind, Key, Result};
 ///
 /// Each runtime has its own, because what carries them is a task of it.
 #[derive(Debug)]
-pub(crate) struct Looks<T>(Mutex<HashMap<(Id, Key), Option<Next<T>>>>);
+pub(crate) struct Looks<T>(Mutex<UnderWay<T>>);
+
+type UnderWay<T> = HashMap<(Id, Key), Option<Next<T>>>;
 
 type Next<T> = watch::Sender<Option<Result<T>>>;
 
@@ -55,7 +57,7 @@ impl<T: Clone + Send + Sync + 'static> Looks<T> {
             .unwrap_or_else(|| Err(Error::new(ErrorKind::Unreachable, "the runtime is shutting down")))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Id, Key), Option<Next<T>>>> {
+    fn lock(&self) -> MutexGuard<'_, UnderWay<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -138,9 +138,9 @@ where
         let expired = RefCell::new(Vec::new());
         let next = Cell::new(None::<Moment>);
         self.entries.retain(|key, entry| {
-            let expires = entry.expires();
-            if expires > now {
-                next.set(Some(next.get().map_or(expires, |next| next.min(expires))));
+            let moment = entry.expires();
+            if moment > now {
+                next.set(Some(next.get().map_or(moment, |next| next.min(moment))));
             } else {
                 let mut expired = expired.borrow_mut();
                 if expired.len() < SWEPT_AT_ONCE {

@@ -203,6 +203,7 @@ impl ser::SerializeMap for &mut Options {
 }
 
 #[cfg(test)]
+#[allow(clippy::option_option, reason = "it is about them")]
 mod tests {
     use super::*;
 

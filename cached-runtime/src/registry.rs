@@ -60,6 +60,7 @@ impl CacheInfo {
     /// # Errors
     ///
     /// What the shared store said, if it could not be told.
+    #[must_use = "futures do nothing unless polled"]
     pub fn clear(&self) -> BoxFuture<'static, Result<()>> {
         self.0.clear()
     }

@@ -280,7 +280,7 @@ impl Remote {
         };
         let stamp = Key::from_bytes(&format!("{namespace}.stamp"), &[]);
         let (failing, looks, owed) = (AtomicBool::new(false), Looks::new(), Owed::default());
-        Self { store, namespace, stamp, counters, failing, looks, owed }
+        Self { store, namespace, stamp, looks, counters, failing, owed }
     }
 
     async fn acquire(&'static self, vacant: Vacant) -> Acquiring {

@@ -1,5 +1,12 @@
 //! All tests through the public interface, in one binary; one behaviour a file.
 #![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion, in a helper of tests too")]
+#![allow(clippy::unused_async, reason = "what is remembered takes no time in most tests")]
+#![allow(
+    clippy::option_option,
+    clippy::float_cmp,
+    reason = "just such values have to come back as they were"
+)]
+#![allow(clippy::unchecked_time_subtraction, reason = "a test that goes wrong may panic")]
 
 mod both;
 mod bytes;

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes three tests of a macro that takes the options of a backend and writes functions and a test of them.
 macro_rules! on_each_backend {
-    ($($holds:ident $(: $(#[$shared:meta])*)?)*) => {$(
+    ($($holds:ident)*) => {$(
         mod $holds {
             mod in_memory {
                 use super::super::*;
@@ -35,7 +35,6 @@ macro_rules! on_each_backend {
                 $holds!(, backend = STORE.get().unwrap());
 
                 #[tokio::test]
-                $($(#[$shared])*)?
                 async fn holds() {
                     let server = RedisServer::start();
                     STORE.set(redis(&server)).unwrap();
@@ -51,7 +50,6 @@ macro_rules! on_each_backend {
                 $holds!(, backend = STORE.get().unwrap());
 
                 #[tokio::test]
-                $($(#[$shared])*)?
                 async fn holds() {
                     let server = MemcachedServer::start();
                     STORE.set(memcached(&server)).unwrap();
