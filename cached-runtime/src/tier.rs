@@ -38,6 +38,8 @@ struct Remote {
     /// Whether the last operation failed, so that a broken store is reported once and not at each call.
     failing: AtomicBool,
     owed: Owed,
+    /// Held by whoever repeats something that is owed.
+    paying: tokio::sync::Mutex<()>,
 }
 
 /// What is under a key.
@@ -207,6 +209,10 @@ impl<K, V> Tier<K, V> {
     pub(crate) async fn put(&'static self, key: &K, payload: Payload) -> Result<()> {
         let key = self.key(key)?;
         let put = async {
+            // A clear that is repeated later would take this value with it.
+            while self.remote.owed.next() == Some(Debt::All) {
+                self.remote.pay_one().await.transpose()?;
+            }
             let stamp = self.remote.stamp().await?;
             let bytes = payload.seal(&key, stamp, Duration::ZERO)?;
             self.remote.bounded(|store| store.put(&key, bytes, Some(payload.ttl))).await
@@ -280,7 +286,8 @@ impl Remote {
         };
         let stamp = Key::from_bytes(&format!("{namespace}.stamp"), &[]);
         let (failing, looks, owed) = (AtomicBool::new(false), Looks::new(), Owed::default());
-        Self { store, namespace, stamp, looks, counters, failing, owed }
+        let paying = tokio::sync::Mutex::new(());
+        Self { store, namespace, stamp, looks, counters, failing, owed, paying }
     }
 
     async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
@@ -347,25 +354,36 @@ impl Remote {
             let mut payer = Some(payer);
             let mut pause = owed::FIRST_PAUSE;
             while payer.is_some() {
-                let Some(debt) = self.owed.next() else {
-                    drop(payer.take());
-                    // Whoever added something before that line relied on this task.
-                    payer = self.owed.payer();
-                    continue;
-                };
-                let paid = match &debt {
-                    Debt::Key(key) => self.bounded(|store| store.remove(key)).await,
-                    Debt::All => self.renew_stamp().await,
-                };
-                if paid.is_ok() {
-                    self.owed.paid(&debt);
-                    tracing::info!(namespace = %self.namespace, "an invalidation was repeated");
-                } else {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(owed::LONGEST_PAUSE);
+                match self.pay_one().await {
+                    Some(Ok(())) => {
+                        tracing::info!(namespace = %self.namespace, "an invalidation was repeated")
+                    }
+                    Some(Err(_)) => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(owed::LONGEST_PAUSE);
+                    }
+                    None => {
+                        drop(payer.take());
+                        // Whoever added something before that line relied on this task.
+                        payer = self.owed.payer();
+                    }
                 }
             }
         });
+    }
+
+    /// Repeats one invalidation that is owed, if there is one. One at a time, so that none is repeated after it was paid.
+    async fn pay_one(&self) -> Option<Result<()>> {
+        let _turn = self.paying.lock().await;
+        let debt = self.owed.next()?;
+        let paid = match &debt {
+            Debt::Key(key) => self.bounded(|store| store.remove(key)).await,
+            Debt::All => self.renew_stamp().await,
+        };
+        if paid.is_ok() {
+            self.owed.paid(&debt);
+        }
+        Some(paid)
     }
 
     /// The bytes under a key, and the stamp of the namespace.
