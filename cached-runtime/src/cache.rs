@@ -27,7 +27,7 @@ pub(crate) struct Cache<K: KeyType, O: Outcome> {
 /// Where values live.
 pub(crate) enum Tiers<K, V> {
     Memory(Memory<K, V>),
-    Shared(Tier<K, V>),
+    Shared(Box<Tier<K, V>>),
 }
 
 /// The options whose types only the function knows.
@@ -50,7 +50,7 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
         rules: Rules<K, O>,
     ) -> Self {
         let tiers = match rules.tier {
-            Some(tier) => Tiers::Shared(tier(policy, name, counters)),
+            Some(tier) => Tiers::Shared(Box::new(tier(policy, name, counters))),
             None => Tiers::Memory(Memory::new(policy.bound, rules.weigher(), counters)),
         };
         Self { policy, counters, rules, flights: Flights::new(), tiers }

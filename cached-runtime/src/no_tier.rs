@@ -1,6 +1,6 @@
 //! What stands for `tier` in a build without shared stores: a tier that nobody can have.
 
-#![allow(dead_code, reason = "what nobody can have is never made")]
+#![allow(dead_code, clippy::unused_async, reason = "what nobody can have is never made, nor waited for")]
 
 use std::convert::Infallible;
 use std::marker::PhantomData;

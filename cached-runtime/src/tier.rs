@@ -148,10 +148,8 @@ pub(crate) fn clear(
     name: &str,
     counters: &'static Counters,
 ) -> BoxFuture<'static, Result<()>> {
-    let remote = match policy.backend {
-        Backend::Memory => None,
-        _ => Some(Remote::new(policy, name, counters)),
-    };
+    let is_shared = !matches!(policy.backend, Backend::Memory);
+    let remote = is_shared.then(|| Remote::new(policy, name, counters));
     Box::pin(async move {
         match remote {
             Some(remote) => remote.renew_stamp().await,
@@ -356,7 +354,7 @@ impl Remote {
             while payer.is_some() {
                 match self.pay_one().await {
                     Some(Ok(())) => {
-                        tracing::info!(namespace = %self.namespace, "an invalidation was repeated")
+                        tracing::info!(namespace = %self.namespace, "an invalidation was repeated");
                     }
                     Some(Err(_)) => {
                         tokio::time::sleep(pause).await;
