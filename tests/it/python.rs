@@ -90,8 +90,10 @@ macro_rules! python_reads {
                 let deadline = Duration::from_secs(10);
                 STORE.get_or_init(|| <$server as Server>::store_at(&server.addr(), deadline));
                 let port = server.port().to_string();
+                // `after` is the only option in the arguments of `order`, and it is `Some`.
                 let read = |namespace: &str, arguments: &str| {
-                    read_value(&[stringify!($kind), &port, namespace, arguments])
+                    let options = if arguments == "[]" { "" } else { "01" };
+                    read_value(&[stringify!($kind), &port, namespace, arguments, options])
                 };
                 let query = Query { region: "Köln {1}".into(), after: Some(-1_700_000_000_000) };
                 for id in [0, 42, u64::MAX] {

@@ -18,23 +18,24 @@ HEADER = struct.Struct(">BBBBQQQIIQ")
 CHECK = 8
 
 
-def main(kind, port, namespace, arguments):
+def main(kind, port, namespace, arguments, options):
     fetch = {"redis": from_redis, "memcached": from_memcached}[kind]
     connection = socket.create_connection(("127.0.0.1", int(port)), timeout=10)
     with connection, connection.makefile("rwb") as stream:
         # Without arguments there is no array but nil.
-        key = key_of(namespace, msgpack.packb(json.loads(arguments) or None))
+        key = key_of(namespace, msgpack.packb(json.loads(arguments) or None), bytes.fromhex(options))
         value = fetch(stream, key)
         stamp = fetch(stream, key_of(namespace + ".stamp", b""))
     opened = open_envelope(key, value, stamp)
     json.dump(opened, sys.stdout, default=list)  # Bytes as a list of numbers.
 
 
-def key_of(namespace, arguments):
+def key_of(namespace, arguments, options=b""):
     name = namespace.encode()
     digest = hashlib.sha256()
     for part in (name, arguments):
         digest.update(struct.pack(">Q", len(part)) + part)
+    digest.update(options)
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "_-.:<>,&") else "_" for c in namespace)
     return plain[:120] + ":" + digest.hexdigest()[:32]
 
