@@ -56,6 +56,7 @@ impl<R> Miss<R> {
             followed: None,
             vacant: None,
             held: None,
+            outrun: false,
         }))
     }
 
@@ -307,6 +308,8 @@ struct Attempt<K: KeyType, O: Outcome> {
     /// What it saw in the shared store, if that was nothing.
     vacant: Option<Vacant>,
     held: Option<Held>,
+    /// Whether another process took the lease before this one could.
+    outrun: bool,
 }
 
 /// Its part in the flight.
@@ -469,7 +472,8 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
     fn claimed(&mut self, claimed: Acquiring) -> bool {
         match claimed {
             Acquiring::Held(held) => self.held = Some(held),
-            Acquiring::Busy(_) | Acquiring::Unknown => {}
+            Acquiring::Busy(_) => self.outrun = true,
+            Acquiring::Unknown => {}
             // Those who wait may have come after whoever filled it was invalidated.
             Acquiring::Filled => {
                 if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {
@@ -534,8 +538,10 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                     O::as_value(output).zip(ttl).and_then(|(value, ttl)| tier.encode(value, ttl).ok());
                 return Some(Box::pin(held.settle(payload, waiting)));
             }
-            // Whoever holds the lease will fill the key.
-            self.filled(Fill::Unknown, output);
+            // Whoever holds the lease will fill the key. A refresh that goes on without it can not know what was
+            // invalidated meanwhile, so its result is for its own caller only.
+            let alone = self.outrun && self.purpose == Purpose::Refresh;
+            self.filled(if alone { Fill::Refused } else { Fill::Unknown }, output);
             return None;
         }
         self.land(output, ttl);
