@@ -29,6 +29,7 @@ pub(crate) fn expand(memo: &Memo) -> TokenStream {
 // Output:
 //
 //     async fn user(db: &Db, id: u64) -> User {
+//         use cached_runtime::__private;
 //         let looked = user::__at(Look, (Arg::new(&id).part(),));
 //         looked.or(move || user::uncached(db, id)).await
 //     }
@@ -37,36 +38,30 @@ pub(crate) fn expand(memo: &Memo) -> TokenStream {
 //         async fn uncached(db: &Db, id: u64) -> User { body }
 //     }
 //     impl user {
-//         async fn refresh(db: &Db, id: u64) -> User {
-//             let looked = Self::__at(Refresh, (Arg::new(&id).part_again(),));
-//             looked.or(move || Self::uncached(db, id)).await
+//         companions! {
+//             [Self::__at] (id: u64,) => (Arg::new(&id).part_again(),);
+//             (db: &Db, id: u64) -> User, looked => looked.or(move || Self::uncached(db, id)).await
 //         }
-//         fn invalidate(id: u64) -> BoxFuture<'static, Result<()>> { Self::__at(Invalidate, (Arg::new(&id).part(),)) }
-//         ... put, peek, clear, stats: the same with other verbs
 //         fn __at<V: Verb<User>, K: Parts>(verb: V, key: K) -> V::Out {
+//             use cached_runtime::__private;
 //             static SITE: Site = Site::new(|| Policy::new().ttl(Duration::new(60, 0)));
-//             SITE.instance(&Self::clear)
-//                 .at(key, Shape::<User>::new().kind(), Shape::<User>::new().absent())
+//             At::new(SITE.instance(&Self::clear), key, Shape::<User>::new().kind(), Shape::<User>::new().absent())
 //                 .memory(verb)
 //         }
 //     }
+//
+// What is not a name of the user's comes from `__private`; each body brings it into its scope.
 fn beside_a_function(memo: &Memo) -> TokenStream {
     let name = &memo.item.sig.ident;
-    let (vis, output, krate, p) = (&memo.item.vis, &memo.item.output, &memo.krate, private(memo));
+    let (vis, krate) = (&memo.item.vis, &memo.krate);
     let (cfgs, uncached_attrs, companion_attrs) = (cfgs(memo), uncached_attrs(), companion_attrs());
-    let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
-    let (key, key_params) = (key(memo, Check::Elsewhere), key_params(memo));
-    let value = ours("__value");
+    let key_params = key_params(memo);
 
     let wrapper = wrapper(memo, &quote!(#name::__at #at_turbofish), &quote!(#name::uncached #turbofish));
     let uncached = uncached(memo, &format_ident!("uncached"));
-    let refresh = refresh(
-        memo,
-        &format_ident!("refresh"),
-        &quote!(Self::__at #at_turbofish),
-        &quote!(Self::uncached #turbofish),
-    );
+    let own_at = quote!(Self::__at #at_turbofish);
+    let computing = computing(memo, &own_at, &quote!(Self::uncached #turbofish));
     let at = at(memo, &format_ident!("__at"), &quote!(Self::clear #turbofish));
     let doc = format!(
         "What has been remembered of [`{name}()`]({name}()): `invalidate`, `put` and `peek` take what makes the key, \
@@ -90,28 +85,7 @@ fn beside_a_function(memo: &Memo) -> TokenStream {
         #(#cfgs)*
         #companion_attrs
         impl #name {
-            #refresh
-
-            #vis fn invalidate #generics (#(#key_params),*) -> #krate::BoxFuture<'static, #krate::Result<()>> #where_clause {
-                Self::__at #at_turbofish (#p::Invalidate, #key)
-            }
-
-            #vis fn put #generics (#(#key_params,)* #value: impl #p::Stands<#output>) -> #krate::BoxFuture<'static, #krate::Result<()>> #where_clause {
-                Self::__at #at_turbofish (#p::Put(#p::Stands::output(#value)), #key)
-            }
-
-            #vis fn peek #generics (#(#key_params),*) -> #krate::BoxFuture<'static, #p::Option<#output>> #where_clause {
-                Self::__at #at_turbofish (#p::Peek, #key)
-            }
-
-            #vis fn clear #generics () -> #krate::BoxFuture<'static, #krate::Result<()>> #where_clause {
-                Self::__at #at_turbofish (#p::Clear, ())
-            }
-
-            #vis fn stats #generics () -> #krate::Stats #where_clause {
-                Self::__at #at_turbofish (#p::Count, ())
-            }
-
+            #krate::__private::companions! { (#(#key_params,)*) #computing }
             #at
         }
     }
@@ -135,21 +109,18 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
     let (at_name, any_name) = (beside("__", "_at"), beside("__", "_any"));
     let (uncached_name, refresh_name, cache_name) =
         (beside("", "_uncached"), beside("", "_refresh"), beside("", "_cache"));
-    let (vis, output, krate, p) = (&memo.item.vis, &memo.item.output, &memo.krate, private(memo));
+    let (vis, output, krate) = (&memo.item.vis, &memo.item.output, &memo.krate);
+    let (scope, p) = (scope(memo), private());
     let (cfgs, uncached_attrs, companion_attrs) = (cfgs(memo), uncached_attrs(), companion_attrs());
     let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
     let (key, key_params) = (key(memo, Check::Elsewhere), key_params(memo));
 
-    let wrapper =
-        wrapper(memo, &quote!(Self::#at_name #at_turbofish), &quote!(Self::#uncached_name #turbofish));
+    let own_at = quote!(Self::#at_name #at_turbofish);
+    let own_uncached = quote!(Self::#uncached_name #turbofish);
+    let wrapper = wrapper(memo, &own_at, &own_uncached);
     let uncached = uncached(memo, &uncached_name);
-    let refresh = refresh(
-        memo,
-        &refresh_name,
-        &quote!(Self::#at_name #at_turbofish),
-        &quote!(Self::#uncached_name #turbofish),
-    );
+    let computing = computing(memo, &own_at, &own_uncached);
     let at = at(memo, &at_name, &quote!(Self::#cache_name #turbofish));
 
     let lifetime = Lifetime::new("'__key", Span::mixed_site());
@@ -177,13 +148,13 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
         #uncached
 
         #(#cfgs)*
-        #companion_attrs
-        #refresh
+        #krate::__private::computing! { #refresh_name #computing }
 
         #(#cfgs)*
         #[doc = #doc]
         #companion_attrs
         #vis fn #cache_name #cache_generics () -> #krate::MethodCache<#key_type, #output> #where_clause {
+            #scope
             #krate::MethodCache::new(
                 |#verb, #pattern| Self::#any_name #turbofish (#(#this,)* #verb, #(#arguments),*),
                 || Self::#at_name #at_turbofish (#p::Clear, ()),
@@ -193,7 +164,8 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
 
         #(#cfgs)*
         #companion_attrs
-        fn #any_name #generics (#(#receiver,)* #verb: #p::Any<#output>, #(#key_params),*) -> #krate::BoxFuture<'static, #p::Done<#output>> #where_clause {
+        fn #any_name #generics (#(#receiver,)* #verb: #krate::__private::Any<#output>, #(#key_params),*) -> #krate::BoxFuture<'static, #krate::__private::Done<#output>> #where_clause {
+            #scope
             Self::#at_name #at_turbofish (#verb, #key)
         }
 
@@ -211,7 +183,7 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
 //         looked.or(move || async move { body }).await
 //     }
 fn alone(memo: &Memo) -> TokenStream {
-    let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private(memo));
+    let (attrs, vis, scope, p) = (&memo.item.attrs, &memo.item.vis, scope(memo), private());
     let lints = underscore_lint(memo);
     let looked = ours("__looked");
     let look = chain(memo, &quote!(&|| ()), &key(memo, Check::Here), &quote!(#p::Look));
@@ -225,6 +197,7 @@ fn alone(memo: &Memo) -> TokenStream {
                 #(#attrs)*
                 #lints
                 #vis #sig {
+                    #scope
                     let #looked = { #look };
                     #or
                 }
@@ -239,6 +212,7 @@ fn alone(memo: &Memo) -> TokenStream {
                 #vis #sig {
                     #before
                     #pin(async move {
+                        #scope
                         let #looked = { #look };
                         #or
                     })
@@ -250,10 +224,21 @@ fn alone(memo: &Memo) -> TokenStream {
 
 /// The function under its own name.
 fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
-    let (attrs, vis, p) = (memo.item.attrs.iter().map(allowed), &memo.item.vis, private(memo));
-    let (sig, lints) = (outer_sig(memo), underscore_lint(memo));
-    let key = key(memo, Check::Here);
-    let body = answer(memo, &quote!(#at(#p::Look, #key)), uncached);
+    let (attrs, vis) = (memo.item.attrs.iter().map(allowed), &memo.item.vis);
+    let (scope, p) = (scope(memo), private());
+    let (sig, lints, key) = (outer_sig(memo), underscore_lint(memo), key(memo, Check::Here));
+    let looked = ours("__looked");
+    let or = or(memo, &looked, &run(memo, uncached));
+    // Two statements: what the first one borrows is not to be kept while the second one waits.
+    let answer = quote! {
+        #scope
+        let #looked = #at(#p::Look, #key);
+        #or
+    };
+    let body = match &memo.body {
+        Body::Async(_) => quote!({ #answer }),
+        Body::Boxed { pin, .. } => quote!({ #pin(async move { #answer }) }),
+    };
     quote! {
         #(#attrs)*
         #lints
@@ -261,28 +246,17 @@ fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream
     }
 }
 
-/// The same, but whatever is there is replaced.
-fn refresh(memo: &Memo, name: &Ident, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
-    let (vis, p) = (&memo.item.vis, private(memo));
-    let mut sig = outer_sig(memo);
-    sig.ident = name.clone();
-    let key = key(memo, Check::Elsewhere);
-    let body = answer(memo, &quote!(#at(#p::Refresh, #key)), uncached);
-    quote!(#vis #sig #body)
-}
-
-fn answer(memo: &Memo, look: &TokenStream, uncached: &TokenStream) -> TokenStream {
-    let (arguments, looked) = (arguments(memo), ours("__looked"));
-    let body = call_unsafe(memo, quote!(#uncached(#arguments)));
-    // Two statements: what the first one borrows is not to be kept while the second one waits.
-    let or = or(memo, &looked, &body);
-    let answer = quote! {
-        let #looked = #look;
-        #or
-    };
-    match &memo.body {
-        Body::Async(_) => quote!({ #answer }),
-        Body::Boxed { pin, .. } => quote!({ #pin(async move { #answer }) }),
+/// What the macros of the runtime have to know to write the companions that run the function.
+fn computing(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
+    let (vis, output) = (&memo.item.vis, &memo.item.output);
+    let safety = if is_unsafe(memo) { quote!(unsafe) } else { TokenStream::new() };
+    let (sig, looked) = (outer_sig(memo), ours("__looked"));
+    let (generics, _, where_clause) = sig.generics.split_for_impl();
+    let (params, key) = (&sig.inputs, key(memo, Check::Elsewhere));
+    let answer = or(memo, &looked, &run(memo, uncached));
+    quote! {
+        [#at] => #key;
+        #vis, [#safety] [#generics] (#params) -> #output, [#where_clause] #looked => #answer
     }
 }
 
@@ -301,18 +275,19 @@ fn uncached(memo: &Memo, name: &Ident) -> TokenStream {
 
 /// The one place where the types of the key and the value, the policy and the static come together.
 fn at(memo: &Memo, name: &Ident, marker: &TokenStream) -> TokenStream {
-    let (output, p) = (&memo.item.output, private(memo));
+    let (output, krate, scope) = (&memo.item.output, &memo.krate, scope(memo));
     let (verb_type, key_type) = (ours("__Verb"), ours("__Key"));
     let parts = if is_memory(memo) { quote!(Parts) } else { quote!(SharedParts) };
     let generics = with_params(
         &memo.item.sig.generics,
-        &[quote!(#verb_type: #p::Verb<#output>), quote!(#key_type: #p::#parts)],
+        &[quote!(#verb_type: #krate::__private::Verb<#output>), quote!(#key_type: #krate::__private::#parts)],
     );
     let (generics, _, where_clause) = generics.split_for_impl();
     let (verb, key) = (ours("__verb"), ours("__key"));
     let chain = chain(memo, &quote!(&#marker), &quote!(#key), &quote!(#verb));
     quote! {
         fn #name #generics (#verb: #verb_type, #key: #key_type) -> #verb_type::Out #where_clause {
+            #scope
             #chain
         }
     }
@@ -321,7 +296,7 @@ fn at(memo: &Memo, name: &Ident, marker: &TokenStream) -> TokenStream {
 /// From the static to the verb. All of it stands where the output does, whose type has to suit.
 fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStream) -> TokenStream {
     let (start, end) = across(&memo.item.output);
-    let (p, at_output) = (private(memo), private_at(memo, start));
+    let (p, at_output) = (private(), private_at(start));
     let (site, policy) = (ours("__SITE"), policy(memo));
     let (kind, absent) = (kind(memo), absent(memo));
     let cache_if = memo.cache_if.as_ref().map(|option| ("cache_if", option));
@@ -351,18 +326,18 @@ fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStrea
         Backend::Memcached => Ident::new("memcached", span),
         Backend::Store(_) => Ident::new("store", span),
     };
-    if_on(memo, &feature, &quote!({ #code }))
+    if_on(&feature, &quote!({ #code }))
 }
 
 /// Code that is there if a feature of the runtime is on; if not, there is one error, where it was asked for.
-fn if_on(memo: &Memo, feature: &Ident, code: &TokenStream) -> TokenStream {
-    let p = private_at(memo, feature.span());
+fn if_on(feature: &Ident, code: &TokenStream) -> TokenStream {
+    let p = private_at(feature.span());
     quote_spanned!(feature.span()=> #p::#feature! { #code })
 }
 
 /// The options that need no type, each a call.
 fn policy(memo: &Memo) -> TokenStream {
-    let p = private(memo);
+    let p = private();
     let mut policy = quote!(#p::Policy::new());
     let ttl = match &memo.life {
         Life::Ttl(ttl) => Some(ttl),
@@ -422,39 +397,27 @@ fn policy(memo: &Memo) -> TokenStream {
         Backend::Memcached => policy.extend(quote!(.memcached())),
         Backend::Store(store) => {
             let (start, end) = across(store);
-            let p = private_at(memo, start);
+            let p = private_at(start);
             let named = quote_spanned!(start=> #p::Named::new(&#store));
             policy.extend(quote_spanned!(end=> .store(#named.to_arc())));
         }
     }
     match memo.codec.as_ref().map(|codec| (codec.value, codec.span)) {
-        Some((Codec::Json, span)) => if_on(memo, &Ident::new("json", span), &quote!(#policy.json())),
+        Some((Codec::Json, span)) => if_on(&Ident::new("json", span), &quote!(#policy.json())),
         Some((Codec::Msgpack, _)) | None => policy,
     }
 }
 
 /// What the function returns, by its type.
 fn kind(memo: &Memo) -> TokenStream {
-    let (start, end) = match &memo.cache_err {
-        Some(cache_err) => (cache_err.name.span(), cache_err.name.span()),
-        None => across(&memo.item.output),
+    let Some(cache_err) = &memo.cache_err else {
+        let (start, end) = across(&memo.item.output);
+        let shape = shape(memo, start, end);
+        return quote_spanned!(end=> #shape.kind());
     };
-    let shape = shape(memo, start, end);
-    let kind = quote_spanned!(end=> #shape.kind());
-    match &memo.cache_err {
-        Some(_) => {
-            let p = private_at(memo, start);
-            quote_spanned!(start=> #p::kept(#kind))
-        }
-        None => kind,
-    }
-}
-
-/// The type that the function returns.
-fn shape(memo: &Memo, start: Span, end: Span) -> TokenStream {
-    let (output, p) = (&memo.item.output, private_at(memo, start));
-    let call = quote_spanned!(end=> ());
-    quote_spanned!(start=> #p::Shape::<#output>::new #call)
+    let span = cache_err.name.span();
+    let (p, shape) = (private_at(span), shape(memo, span, span));
+    quote_spanned!(span=> #p::kept(#shape.kind()))
 }
 
 /// When what the function returns is absent, by its type.
@@ -465,8 +428,15 @@ fn absent(memo: &Memo) -> TokenStream {
         return quote_spanned!(end=> #shape.absent());
     };
     let span = cache_none.name.span();
-    let (p, shape) = (private_at(memo, span), shape(memo, span, span));
+    let (p, shape) = (private_at(span), shape(memo, span, span));
     quote_spanned!(span=> #p::none(#shape.absent()))
+}
+
+/// The type that the function returns, on its way to its kind.
+fn shape(memo: &Memo, start: Span, end: Span) -> TokenStream {
+    let (output, p) = (&memo.item.output, private_at(start));
+    let call = quote_spanned!(end=> ());
+    quote_spanned!(start=> #p::Shape::<#output>::new #call)
 }
 
 /// Where what can be no part of a key is reported: once for each function.
@@ -478,7 +448,7 @@ enum Check {
 
 /// The tuple of the parts of the key, each looked up as it was passed.
 fn key(memo: &Memo, check: Check) -> TokenStream {
-    let p = private(memo);
+    let p = private();
     let parts = memo.key.parts.iter().map(|part| match part {
         Part::Param(index) => {
             let param = &memo.item.params[*index];
@@ -529,7 +499,7 @@ fn operand(expr: &Expr) -> TokenStream {
 
 /// One part of the key, with the place of what it is made of.
 fn key_part(memo: &Memo, check: Check, (start, end): (Span, Span), place: &TokenStream) -> TokenStream {
-    let p = private_at(memo, start);
+    let p = private_at(start);
     let place = quote_spanned!(end=> (&#place));
     let part = match (is_memory(memo), check) {
         (true, Check::Here) => "part",
@@ -620,8 +590,9 @@ fn rebound(memo: &Memo) -> TokenStream {
 fn typed(memo: &Memo) -> TokenStream {
     let output = &memo.item.output;
     let (start, _) = across(output);
-    let (p, never) = (private_at(memo, start), Ident::new("__never", Span::mixed_site().located_at(start)));
+    let (p, never) = (private_at(start), Ident::new("__never", Span::mixed_site().located_at(start)));
     quote_spanned! {start=>
+        #[allow(unused_qualifications)]
         if let #p::Option::Some(#never) = #p::Option::None::<#output> {
             return #never;
         }
@@ -635,8 +606,14 @@ fn or(memo: &Memo, looked: &Ident, body: &TokenStream) -> TokenStream {
     quote_spanned!(span=> #looked.or_detached(move || #body).await)
 }
 
-fn call_unsafe(memo: &Memo, call: TokenStream) -> TokenStream {
-    if matches!(memo.item.sig.safety, syn::Safety::Unsafe(_)) { quote!(unsafe { #call }) } else { call }
+/// The function as the user wrote it, with everything that it takes.
+fn run(memo: &Memo, uncached: &TokenStream) -> TokenStream {
+    let arguments = arguments(memo);
+    if is_unsafe(memo) { quote!(unsafe { #uncached(#arguments) }) } else { quote!(#uncached(#arguments)) }
+}
+
+fn is_unsafe(memo: &Memo) -> bool {
+    matches!(memo.item.sig.safety, syn::Safety::Unsafe(_))
 }
 
 /// The type and const parameters of the function, as they are passed on.
@@ -729,22 +706,20 @@ fn is_memory(memo: &Memo) -> bool {
     matches!(memo.backend.value, Backend::Memory)
 }
 
-/// Where the runtime keeps what only our code may call.
-fn private(memo: &Memo) -> TokenStream {
+/// Brings into the scope of a body what only our code may call.
+fn scope(memo: &Memo) -> TokenStream {
     let krate = &memo.krate;
-    quote!(#krate::__private)
+    quote!(use #krate::__private;)
+}
+
+/// What only our code may call, in a body that has it in its scope.
+fn private() -> TokenStream {
+    private_at(Span::call_site())
 }
 
 /// The same, as if it was written at a place of the user's: there the compiler reports what is wrong with it.
-fn private_at(memo: &Memo, span: Span) -> TokenStream {
-    let at = |mut token: TokenTree| {
-        // Only with its own span does `$crate` lead to a crate.
-        if token.to_string() != "$crate" {
-            token.set_span(span);
-        }
-        token
-    };
-    private(memo).into_iter().map(at).collect()
+fn private_at(span: Span) -> TokenStream {
+    Ident::new("__private", span).into_token_stream()
 }
 
 /// Where something starts and where it ends; an expression between these is reported as the whole of it.

@@ -310,6 +310,7 @@ mod call;
 mod clock;
 #[cfg(feature = "store")]
 mod codec;
+mod companions;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod config;
 #[cfg(feature = "contract")]

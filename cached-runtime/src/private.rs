@@ -12,6 +12,8 @@ pub use crate::site::Site;
 pub use crate::store::Named;
 pub use crate::verbs::{Any, At, Clear, Count, Done, Invalidate, Look, Peek, Put, Refresh, Verb};
 
+pub use crate::{__companions as companions, __computing as computing};
+
 // `backend = "redis"` becomes `redis! { ... }`: code that is left as it is, or one error if the feature is off.
 #[cfg(feature = "json")]
 pub use crate::__as_it_is as json;

@@ -17,7 +17,7 @@ const RUNTIME: [&[&str]; 11] = [
     &["cache"],
     &["call", "site"],
     &["verbs"],
-    &["method", "private"],
+    &["method", "companions", "private"],
     &["lib"],
 ];
 
