@@ -335,6 +335,7 @@ mod outcome;
 #[cfg(feature = "store")]
 mod owed;
 mod parts;
+mod patience;
 mod policy;
 #[cfg(feature = "redis")]
 mod redis;
