@@ -18,7 +18,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, async_cached, contract};
+use cached_runtime::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store, async_cached, contract};
 
 static MAP: LazyLock<MapStore> = LazyLock::new(MapStore::default);
 
@@ -104,11 +104,18 @@ impl Store for MapStore {
         at_once(|| {
             self.with(key, |item| {
                 let is_wanted = item.value.is_none() || over == Over::Value;
-                let lease = (is_wanted && item.lease.is_none()).then(new_lease);
-                if let Some(lease) = lease {
-                    item.lease = Some((lease, Instant::now() + term));
+                let value = item.value.clone();
+                match item.lease {
+                    _ if !is_wanted => Acquired { value, lease: None, holder: None },
+                    Some((held, _)) => {
+                        Acquired { value, lease: None, holder: Some(Holder::new(held.token())) }
+                    }
+                    None => {
+                        let lease = new_lease();
+                        item.lease = Some((lease, Instant::now() + term));
+                        Acquired { value, lease: Some(lease), holder: None }
+                    }
                 }
-                Acquired { value: item.value.clone(), lease }
             })
         })
     }

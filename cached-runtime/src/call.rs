@@ -9,7 +9,6 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,9 +19,10 @@ use tokio::time::Instant;
 
 use crate::BoxFuture;
 use crate::cache::{Cache, Tiers};
-use crate::flight::{Entered, Flight, Follower, Joined, LONGEST_WAIT, PULSE, Waited};
+use crate::flight::{Entered, Flight, Follower, Joined, PULSE, Waited};
 use crate::outcome::Outcome;
 use crate::parts::KeyType;
+use crate::patience;
 use crate::policy::SingleFlight;
 use crate::tier::{Acquiring, Fill, Held, Seen, Tier, Vacant};
 
@@ -463,7 +463,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         Some(match (&self.part, self.cache.policy.flight(), self.purpose) {
             (Part::Leads(flight), SingleFlight::Fleet, Purpose::Answer) => {
                 let (flight, begun) = (Arc::clone(flight), self.begun);
-                Box::pin(async move { acquire_patiently(tier, vacant, &flight, begun).await })
+                Box::pin(async move { patience::acquire(tier, vacant, &flight, begun).await })
             }
             _ => Box::pin(tier.acquire(vacant)),
         })
@@ -599,40 +599,6 @@ impl<S, B> fmt::Debug for Interest<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Interest")
     }
-}
-
-/// Asks for the lease until it is given, or the key is filled, or a call that has `begun` then waits too long.
-///
-/// The pauses grow, and no two processes make the same ones.
-async fn acquire_patiently<K, V, S>(
-    tier: &'static Tier<K, V>,
-    mut vacant: Vacant,
-    flight: &Flight<S, Held>,
-    begun: Instant,
-) -> Acquiring {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        vacant = match tier.acquire(vacant).await {
-            Acquiring::Busy(vacant) if begun.elapsed() < LONGEST_WAIT => vacant,
-            acquired => return acquired,
-        };
-        tokio::time::sleep(jittered(pause)).await;
-        flight.beat();
-        let longest = if begun.elapsed() < SOON { LONGEST_PAUSE_SOON } else { LONGEST_PAUSE_LATER };
-        pause = (pause * 3 / 2).min(longest);
-    }
-}
-
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-/// While most computations end, an answer is noticed within this.
-const LONGEST_PAUSE_SOON: Duration = Duration::from_millis(15);
-const SOON: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE_LATER: Duration = Duration::from_millis(100);
-
-/// Between three and five quarters of a pause.
-fn jittered(pause: Duration) -> Duration {
-    let random = u32::try_from(RandomState::new().hash_one(0_u8) % 512).unwrap_or_default();
-    pause * 3 / 4 + pause * random / 1_024
 }
 
 impl<K: KeyType, O: Outcome> Drop for Attempt<K, O> {

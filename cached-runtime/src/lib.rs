@@ -336,6 +336,7 @@ mod outcome;
 #[cfg(feature = "store")]
 mod owed;
 mod parts;
+mod patience;
 mod policy;
 #[cfg(feature = "redis")]
 mod redis;
@@ -370,4 +371,4 @@ pub use crate::redis::{Redis, RedisConfig};
 pub use crate::registry::{CacheInfo, caches};
 pub use crate::stats::Stats;
 #[cfg(feature = "store")]
-pub use crate::store::{Acquired, Lease, Over, Store};
+pub use crate::store::{Acquired, Holder, Lease, Over, Store};

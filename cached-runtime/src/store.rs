@@ -41,7 +41,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Reads a key and tries to become the one who fills it, in one atomic step.
     ///
     /// The lease is given to one caller at a time. It is not given while another holds it, nor, with
-    /// [`Over::Nothing`], when the key has a value.
+    /// [`Over::Nothing`], when the key has a value. In the first case the answer says who the other is.
     fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>>;
 
     /// Holds a lease for another `term` from now; `false` when it was lost.
@@ -86,6 +86,23 @@ pub struct Acquired {
     pub value: Option<Bytes>,
     /// The lease, if it was given.
     pub lease: Option<Lease>,
+    /// Who holds it, if that is why it was not given.
+    pub holder: Option<Holder>,
+}
+
+/// Who holds a lease: the same as long as the lease is held, and another for the next one.
+///
+/// It is how one who waits sees that a computation has come to nothing: another holds the lease now, and there
+/// still is no value. It shows no number and makes no lease, so that nobody can fill a key with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder(u128);
+
+impl Holder {
+    /// A holder known to its store by this number: that of the lease, or any other that tells it from the next.
+    #[must_use]
+    pub const fn new(number: u128) -> Self {
+        Self(number)
+    }
 }
 
 /// The right to fill one key, until it is given back, its term is over, or the key was changed by another.

@@ -1,11 +1,13 @@
 //! The contract of the stores accepts one that keeps it, and names the clause that another one breaks.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store, contract};
+use cached_runtime::{
+    Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store, contract,
+};
 use cached_tests::map_store::{Entry, MapStore};
 use tokio::task::yield_now;
 use tokio::time::Instant;
@@ -75,6 +77,11 @@ breaks! {
     acquire_hides_the_value: acquiring, "`acquire` has to return the value that is there";
     acquire_hides_the_value_when_busy: acquiring, "also when it gives no lease";
     acquire_removes_the_value: acquiring, "a value has to stay readable while it is leased";
+    acquire_names_no_holder: naming, "`acquire` has to name the holder of the lease";
+    acquire_names_one_holder_for_all: naming, "the next holder has to be another than the one before";
+    acquire_names_the_one_who_asks: naming, "a holder has to be the same as long as it holds the lease";
+    acquire_names_the_holder_to_itself: naming, "`acquire` has to name no holder when it gives the lease";
+    acquire_names_a_holder_of_nothing: naming, "when a value is the reason for no lease";
     leases_never_end: dying, "a lease has to end when its term is over";
     leases_end_early: dying, "a lease has to be held until its term is over";
     fill_ignores_the_lease: filling, "`fill` has to be refused";
@@ -111,6 +118,8 @@ struct Broken {
     flaw: Flaw,
     /// For those flaws that get stuck.
     stuck: AtomicBool,
+    /// For those that count.
+    asked: AtomicU64,
 }
 
 impl fmt::Debug for Broken {
@@ -121,7 +130,7 @@ impl fmt::Debug for Broken {
 
 impl Broken {
     fn new(flaw: Flaw) -> Self {
-        Self { right: MapStore::default(), flaw, stuck: AtomicBool::new(false) }
+        Self { right: MapStore::default(), flaw, stuck: AtomicBool::new(false), asked: AtomicU64::new(0) }
     }
 
     fn with<T>(&self, key: &Key, change: impl FnOnce(&mut Entry) -> T) -> T {
@@ -215,6 +224,20 @@ impl Store for Broken {
             let mut acquired = self.right.acquire(&self.key(key), term, over).await?;
             match self.flaw {
                 Flaw::acquire_hides_the_value => acquired.value = None,
+                Flaw::acquire_names_no_holder => acquired.holder = None,
+                Flaw::acquire_names_one_holder_for_all => {
+                    acquired.holder = acquired.holder.map(|_| Holder::new(0));
+                }
+                Flaw::acquire_names_the_one_who_asks => {
+                    let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+                    acquired.holder = acquired.holder.map(|_| Holder::new(asked.into()));
+                }
+                Flaw::acquire_names_the_holder_to_itself if acquired.lease.is_some() => {
+                    acquired.holder = Some(Holder::new(0));
+                }
+                Flaw::acquire_names_a_holder_of_nothing if acquired.lease.is_none() => {
+                    acquired.holder = acquired.holder.or(Some(Holder::new(0)));
+                }
                 Flaw::acquire_hides_the_value_when_busy
                     if acquired.lease.is_none() && before.lease.is_some() =>
                 {

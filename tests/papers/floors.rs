@@ -14,7 +14,7 @@ const RUNTIME: [&[&str]; 11] = [
     &["policy", "redis", "memcached", "contract"],
     &["memory", "codec", "config", "registry"],
     &["tier"],
-    &["cache"],
+    &["cache", "patience"],
     &["call", "site"],
     &["verbs"],
     &["method", "companions", "private"],

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store};
+use cached_runtime::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store};
 use tokio::time::Instant;
 
 /// The store.
@@ -76,10 +76,12 @@ impl Store for MapStore {
             let value = entry.value.clone();
             let wanted = value.is_none() || over == Over::Value;
             let lease = (wanted && entry.lease.is_none()).then(new_lease);
+            let busy = entry.lease.filter(|_| wanted && lease.is_none());
+            let holder = busy.map(|(held, _)| Holder::new(held.token()));
             if let Some(lease) = lease {
                 entry.lease = Some((lease, Instant::now() + term));
             }
-            Acquired { value, lease }
+            Acquired { value, lease, holder }
         };
         Box::pin(async move { Ok(self.with(key, acquire)) })
     }

@@ -3,7 +3,7 @@
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::probe::{CROWD, LATE, LONG, Patience, Probe, SHORT, boxed, together};
-use crate::{Acquired, Key, Lease, Over, Store};
+use crate::{Key, Lease, Over, Store};
 
 /// A lease is given to one caller at a time, and over a value only to those who ask for that.
 ///
@@ -18,9 +18,9 @@ pub async fn acquiring(store: &dyn Store) {
     let lease = first.lease.expect("`acquire` has to give the lease on a key without a value");
     assert_eq!(probe.get(&key).await, None, "a key that is only leased has to have no value");
     for over in [Over::Nothing, Over::Value] {
-        let busy = Acquired { value: None, lease: None };
         let second = probe.acquire(&key, LONG, over).await;
-        assert_eq!(second, busy, "`acquire` has to give no lease while another holds it");
+        let found = (second.value, second.lease);
+        assert_eq!(found, (None, None), "`acquire` has to give no lease while another holds it");
     }
 
     assert!(probe.fill(&key, lease, b"value", LONG).await, "`fill` has to be taken from the holder");
@@ -63,6 +63,51 @@ pub async fn acquiring(store: &dyn Store) {
             assert_eq!(leases, 1, "`acquire` has to give one lease to {CROWD} who come at once, {over:?}");
         }
     }
+}
+
+/// Who does not get a lease learns who holds it: the same as long as it is held, and another for the next one.
+///
+/// # Panics
+///
+/// If the store breaks a clause; the message says which.
+pub async fn naming(store: &dyn Store) {
+    let probe = Probe::new(store, "naming");
+    for there in [None, Some(b"old")] {
+        let key = probe.key(&format!("over {there:?}"));
+        let mut before = Vec::new();
+        for end in ["release", "remove", "put", "fill"] {
+            if let Some(value) = there {
+                probe.put(&key, value, LONG).await;
+            }
+            let acquired = probe.acquire(&key, LONG, Over::Value).await;
+            assert_eq!(acquired.holder, None, "`acquire` has to name no holder when it gives the lease");
+            let lease = acquired.lease.expect("`acquire` has to give the lease that nobody holds");
+
+            let holder = probe.holder(&key).await.expect("`acquire` has to name the holder of the lease");
+            assert!(!before.contains(&holder), "the next holder has to be another than the one before");
+            assert!(probe.extend(&key, lease, LONG).await, "`extend` has to be true while the lease is held");
+            let later = probe.holder(&key).await;
+            assert_eq!(later, Some(holder), "a holder has to be the same as long as it holds the lease");
+            before.push(holder);
+
+            match end {
+                "release" => probe.release(&key, lease).await,
+                "remove" => probe.remove(&key).await,
+                "put" => probe.put(&key, b"put", LONG).await,
+                _ => {
+                    let filled = probe.fill(&key, lease, b"value", LONG).await;
+                    assert!(filled, "`fill` has to be taken from the holder");
+                }
+            }
+            if there.is_none() {
+                probe.remove(&key).await;
+            }
+        }
+    }
+    let key = probe.key("only a value");
+    probe.put(&key, b"value", LONG).await;
+    let found = probe.acquire(&key, LONG, Over::Nothing).await;
+    assert_eq!(found.holder, None, "`acquire` has to name no holder when a value is the reason for no lease");
 }
 
 /// Only the holder of a live lease fills, and whatever changes the key ends the lease.

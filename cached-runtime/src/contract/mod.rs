@@ -22,7 +22,7 @@ mod leases;
 mod probe;
 mod values;
 
-pub use self::leases::{acquiring, dying, extending, filling, releasing};
+pub use self::leases::{acquiring, dying, extending, filling, naming, releasing};
 pub use self::probe::{ANSWER, LATE};
 pub use self::values::{adding, dropping, expiring, separating, storing};
 
@@ -41,6 +41,7 @@ pub async fn check(store: &dyn Store) {
         separating(store),
         dropping(store),
         acquiring(store),
+        naming(store),
         filling(store),
         extending(store),
         releasing(store),

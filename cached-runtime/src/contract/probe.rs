@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Acquired, BoxFuture, Key, Lease, Over, Result, Store};
+use crate::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store};
 
 /// How much later than asked for a value or a lease may end.
 pub const LATE: Duration = Duration::from_secs(2);
@@ -59,6 +59,11 @@ impl<'a> Probe<'a> {
     pub(super) async fn lease(&self, key: &Key, term: Duration) -> Lease {
         let acquired = self.acquire(key, term, Over::Value).await;
         acquired.lease.expect("`acquire` over any value has to give the lease that nobody holds")
+    }
+
+    /// Who holds the lease on a key that is leased.
+    pub(super) async fn holder(&self, key: &Key) -> Option<Holder> {
+        self.acquire(key, LONG, Over::Value).await.holder
     }
 
     /// Whether somebody holds the lease on a key; it is left as it was.
