@@ -305,6 +305,7 @@
 //!
 //! [`Arc`]: std::sync::Arc
 
+mod attempt;
 mod cache;
 mod call;
 mod clock;

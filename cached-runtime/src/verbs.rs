@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
+use crate::attempt::{Attempt, Purpose};
 use crate::cache::{Cache, Rules};
-use crate::call::{Computing, Miss, Purpose};
+use crate::call::{Computing, Miss};
 use crate::outcome::{Absent, Outcome};
 use crate::parts::Parts;
 use crate::site::Instance;
@@ -104,7 +105,7 @@ impl<R> Verb<R> for Look {
         let cache = at.cache();
         match cache.hit(&at.parts) {
             Some(output) => Looked::Hit(output),
-            None => Looked::Miss(Miss::new(cache, at.parts.own(), Purpose::Answer)),
+            None => Looked::Miss(Miss::new(Attempt::new(cache, at.parts.own(), Purpose::Answer))),
         }
     }
 }
@@ -168,7 +169,7 @@ impl<R> Verb<R> for Refresh {
     type Out = Looked<R>;
 
     fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
-        Looked::Miss(Miss::new(at.cache(), at.parts.own(), Purpose::Refresh))
+        Looked::Miss(Miss::new(Attempt::new(at.cache(), at.parts.own(), Purpose::Refresh)))
     }
 }
 
