@@ -342,6 +342,8 @@ mod policy;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
+#[cfg(feature = "store")]
+mod remote;
 mod site;
 mod stats;
 #[cfg(feature = "store")]

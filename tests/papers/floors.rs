@@ -7,12 +7,13 @@ use crate::{files, read, top};
 
 /// The rooms on each floor, from the bottom; a room is a file, or a directory with all that is in it.
 /// `ARCHITECTURE.md` says the same.
-const RUNTIME: [&[&str]; 11] = [
+const RUNTIME: [&[&str]; 12] = [
     &["error", "future", "clock", "stats", "parts", "options"],
     &["key", "entry", "outcome", "flight", "handle"],
     &["store", "envelope", "owed", "looks"],
     &["policy", "redis", "memcached", "contract"],
     &["memory", "codec", "config", "registry"],
+    &["remote"],
     &["tier"],
     &["cache", "patience", "call"],
     &["attempt", "site"],

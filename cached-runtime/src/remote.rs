@@ -1,0 +1,448 @@
+//! A shared store as it is asked: within a deadline, with leases and stamps, and with what is owed to it.
+
+use std::fmt;
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::clock::{millis, unix_millis};
+#[cfg(any(feature = "redis", feature = "memcached"))]
+use crate::config;
+use crate::envelope::{self, Label};
+use crate::looks::Looks;
+use crate::owed::{self, Debt, Owed};
+use crate::policy::{Backend, Policy};
+use crate::stats::Counters;
+use crate::{BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store};
+
+/// What of a tier does not depend on the types of the function.
+pub(crate) struct Remote {
+    pub(crate) store: Result<Arc<dyn Store>>,
+    pub(crate) namespace: String,
+    /// Where the stamp of the namespace is: values with another stamp were cleared.
+    stamp: Key,
+    pub(crate) looks: Looks<Loaded>,
+    pub(crate) counters: &'static Counters,
+    /// Whether the last operation failed, so that a broken store is reported once and not at each call.
+    failing: AtomicBool,
+    pub(crate) owed: Owed,
+    /// Held by whoever repeats something that is owed.
+    paying: tokio::sync::Mutex<()>,
+}
+
+/// A key without a usable value.
+#[derive(Debug)]
+pub(crate) struct Vacant {
+    pub(crate) key: Key,
+    /// The stamp of the namespace, if it is known.
+    pub(crate) stamp: Option<u64>,
+    pub(crate) occupant: Occupant,
+}
+
+/// What lies under a key that is to be filled.
+#[derive(Debug)]
+pub(crate) enum Occupant {
+    None,
+    /// What can not be used; anything else there is news.
+    Useless(Bytes),
+    /// Whatever it is, it is to be replaced.
+    Any,
+}
+
+/// What asking for a lease has brought.
+#[derive(Debug)]
+pub(crate) enum Acquiring {
+    /// The right to fill the key; given back when it is dropped.
+    Held(Held),
+    /// Someone has filled the key since it was looked at.
+    Filled,
+    /// Another process computes.
+    Busy(Vacant),
+    /// The store failed.
+    Unknown,
+}
+
+/// What became of a value that was to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// It is stored, or could have been: nothing was invalidated while it was computed.
+    Stored,
+    /// The lease was lost, or everything was cleared: what was computed may be from before that.
+    Refused,
+    /// The store failed, or was not asked.
+    Unknown,
+}
+
+/// A lease with what is needed to use it.
+pub(crate) struct Held {
+    remote: &'static Remote,
+    key: Key,
+    stamp: u64,
+    since: Instant,
+    lease: Option<Lease>,
+}
+
+/// A value in bytes, with its lifetime.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ttl: Duration,
+    pub(crate) codec: u8,
+    pub(crate) fingerprint: u64,
+}
+
+/// The bytes under a key, and the stamp of the namespace.
+pub(crate) type Loaded = (Option<Bytes>, Option<u64>);
+
+/// How long a lease lasts without being extended; also how long a dead process keeps others from filling a key.
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+
+/// Between the attempts to give a lease back, in milliseconds; after the last it has ended by itself.
+const PAUSES: [u64; 8] = [50, 100, 200, 400, 800, 1_600, 3_200, 3_200];
+
+/// A net below the deadlines that stores have themselves, for stores of users that have none.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Makes every value of a namespace stale, when its types are not at hand.
+///
+/// What the store could not be told is not repeated: this process has no use for the namespace yet.
+pub(crate) fn clear(
+    policy: &Policy,
+    name: &str,
+    counters: &'static Counters,
+) -> BoxFuture<'static, Result<()>> {
+    let is_shared = !matches!(policy.backend, Backend::Memory);
+    let remote = is_shared.then(|| Remote::new(policy, name, counters));
+    Box::pin(async move {
+        match remote {
+            Some(remote) => remote.renew_stamp().await,
+            None => Ok(()),
+        }
+    })
+}
+
+impl Remote {
+    pub(crate) fn new(policy: &Policy, name: &str, counters: &'static Counters) -> Self {
+        let namespace = format!("{name}.v{}", policy.version);
+        let store = match &policy.backend {
+            // Not reached: only shared backends have a tier.
+            Backend::Memory => Err(Error::new(ErrorKind::Config, "memory is not a shared store")),
+            #[cfg(feature = "redis")]
+            Backend::Redis => config::redis(),
+            #[cfg(feature = "memcached")]
+            Backend::Memcached => config::memcached(),
+            Backend::Store(store) => Ok(Arc::clone(store)),
+        };
+        let stamp = Key::from_bytes(&format!("{namespace}.stamp"), &[]);
+        let (failing, looks, owed) = (AtomicBool::new(false), Looks::new(), Owed::default());
+        let paying = tokio::sync::Mutex::new(());
+        Self { store, namespace, stamp, looks, counters, failing, owed, paying }
+    }
+
+    pub(crate) async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
+        // Before the computation, so that a value computed from before a `clear` is stale from the start.
+        let stamp = match vacant.stamp {
+            Some(stamp) => Ok(stamp),
+            None => self.stamp().await,
+        };
+        let Ok(stamp) = stamp else { return Acquiring::Unknown };
+        let over = match vacant.occupant {
+            Occupant::None => Over::Nothing,
+            Occupant::Useless(_) | Occupant::Any => Over::Value,
+        };
+        let acquire = || self.bounded(|store| store.acquire(&vacant.key, LEASE, over));
+        let Ok(mut acquired) = acquire().await else { return Acquiring::Unknown };
+        if acquired.lease.is_none() && matches!(vacant.occupant, Occupant::Any) {
+            // A refresh does not wait for whoever holds the lease, and is not undone by what that one computes.
+            // To store without a lease instead would undo an invalidation.
+            let removed = self.bounded(|store| store.remove(&vacant.key)).await;
+            let (Ok(()), Ok(again)) = (removed, acquire().await) else { return Acquiring::Unknown };
+            acquired = again;
+        }
+        if let Some(lease) = acquired.lease {
+            return Acquiring::Held(Held {
+                remote: self,
+                key: vacant.key,
+                stamp,
+                since: Instant::now(),
+                lease: Some(lease),
+            });
+        }
+        let is_news = acquired.value.is_some_and(|value| match &vacant.occupant {
+            Occupant::None => true,
+            Occupant::Useless(found) => value != *found,
+            Occupant::Any => false,
+        });
+        if is_news {
+            return Acquiring::Filled;
+        }
+        Acquiring::Busy(Vacant { stamp: Some(stamp), ..vacant })
+    }
+
+    pub(crate) async fn renew_stamp(&self) -> Result<()> {
+        self.bounded(|store| store.put(&self.stamp, new_stamp(), None)).await
+    }
+
+    /// Remembers a change that the store has not confirmed, and sees to it that it is repeated.
+    pub(crate) fn settle(&'static self, changed: Result<()>, debt: Debt) -> Result<()> {
+        match &changed {
+            Ok(()) => self.owed.paid(&debt),
+            Err(_) => self.owed.add(debt),
+        }
+        self.see_to_debts();
+        changed
+    }
+
+    /// Starts a task that repeats what is owed until nothing is, unless one is at it.
+    ///
+    /// If its runtime ends before that, the next call that reaches the store starts another.
+    fn see_to_debts(&'static self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Some(payer) = self.owed.payer() else { return };
+        runtime.spawn(async move {
+            let mut payer = Some(payer);
+            let mut pause = owed::FIRST_PAUSE;
+            while payer.is_some() {
+                match self.pay_one().await {
+                    Some(Ok(())) => {
+                        tracing::info!(namespace = %self.namespace, "an invalidation was repeated");
+                    }
+                    Some(Err(_)) => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(owed::LONGEST_PAUSE);
+                    }
+                    None => {
+                        drop(payer.take());
+                        // Whoever added something before that line relied on this task.
+                        payer = self.owed.payer();
+                    }
+                }
+            }
+        });
+    }
+
+    /// Repeats one invalidation that is owed, if there is one. One at a time, so that none is repeated after it was paid.
+    pub(crate) async fn pay_one(&self) -> Option<Result<()>> {
+        let _turn = self.paying.lock().await;
+        let debt = self.owed.next()?;
+        let paid = match &debt {
+            Debt::Key(key) => self.bounded(|store| store.remove(key)).await,
+            Debt::All => self.renew_stamp().await,
+        };
+        if paid.is_ok() {
+            self.owed.paid(&debt);
+        }
+        Some(paid)
+    }
+
+    /// The bytes under a key, and the stamp of the namespace.
+    pub(crate) async fn load(&'static self, key: &Key) -> Result<Loaded> {
+        let keys = [key.clone(), self.stamp.clone()];
+        let mut found = self.bounded(|store| store.get(&keys)).await?.into_iter();
+        self.see_to_debts();
+        let value = found.next().flatten();
+        Ok((value, found.next().flatten().and_then(|stamp| stamp_from(&stamp))))
+    }
+
+    /// The stamp of the namespace, made now if there is none.
+    pub(crate) async fn stamp(&self) -> Result<u64> {
+        let stamp = self.bounded(|store| store.add(&self.stamp, new_stamp())).await?;
+        if let Some(stamp) = stamp_from(&stamp) {
+            return Ok(stamp);
+        }
+        // Something else was written there; what it protected is gone with it.
+        let stamp = new_stamp();
+        self.bounded(|store| store.put(&self.stamp, stamp.clone(), None)).await?;
+        stamp_from(&stamp).ok_or(Error::new(ErrorKind::Protocol, "the stamp of the namespace is not one"))
+    }
+
+    /// The stamp of the namespace now, if the store tells.
+    async fn current_stamp(&self) -> Option<u64> {
+        let keys = [self.stamp.clone()];
+        let found = self.bounded(|store| store.get(&keys)).await.ok()?.pop()??;
+        stamp_from(&found)
+    }
+
+    /// Asks the store something, for a bounded time.
+    pub(crate) async fn bounded<'a, T, F>(&'a self, ask: impl FnOnce(&'a dyn Store) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let asked = async {
+            let store = self.store.as_deref().map_err(Error::clone)?;
+            if tokio::runtime::Handle::try_current().is_err() {
+                return Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"));
+            }
+            match tokio::time::timeout(DEADLINE, ask(store)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(Error::new(ErrorKind::Timeout, "the store did not answer in time")),
+            }
+        };
+        let answer = asked.await;
+        match &answer {
+            Ok(_) if self.failing.load(Ordering::Relaxed) => {
+                self.failing.store(false, Ordering::Relaxed);
+                tracing::info!(namespace = %self.namespace, "the store works again");
+            }
+            Ok(_) => {}
+            Err(error) => self.failed(error),
+        }
+        answer
+    }
+
+    pub(crate) fn failed(&self, error: &Error) {
+        self.counters.store_errors.add(1);
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(namespace = %self.namespace, ?error, "the store fails; calls go on without it");
+        }
+    }
+}
+
+impl Held {
+    /// Stores what was computed, if there is something to store and the lease is still ours; also if the caller goes
+    /// away meanwhile. Whether others may have it as well is found out only if somebody is `waiting`.
+    pub(crate) async fn settle(self, payload: Option<Payload>, waiting: bool) -> Fill {
+        let (remote, stamp) = (self.remote, self.stamp);
+        let settled = async move {
+            let settled = match payload {
+                Some(payload) => self.fill(payload).await,
+                None => self.give_back(waiting).await,
+            };
+            // A clear does not end leases.
+            if settled == Fill::Stored && waiting && remote.current_stamp().await != Some(stamp) {
+                return Fill::Refused;
+            }
+            settled
+        };
+        in_a_task(settled).await.unwrap_or(Fill::Unknown)
+    }
+
+    /// Gives the lease back; whether it was still ours is asked only if somebody is `waiting`.
+    async fn give_back(self, waiting: bool) -> Fill {
+        let kept = match &self.lease {
+            Some(lease) if waiting => {
+                self.remote.bounded(|store| store.extend(&self.key, lease, LEASE)).await
+            }
+            _ => Ok(true),
+        };
+        self.release().await;
+        match kept {
+            Ok(true) => Fill::Stored,
+            Ok(false) => Fill::Refused,
+            Err(_) => Fill::Unknown,
+        }
+    }
+
+    async fn fill(mut self, payload: Payload) -> Fill {
+        let Some(lease) = self.lease else { return Fill::Unknown };
+        let sealed = payload.seal(&self.key, self.stamp, self.since.elapsed());
+        let Ok(bytes) = sealed.inspect_err(|error| self.remote.failed(error)) else {
+            self.release().await;
+            return Fill::Unknown;
+        };
+        self.lease = None;
+        match self.remote.bounded(|store| store.fill(&self.key, lease, bytes, payload.ttl)).await {
+            Ok(true) => Fill::Stored,
+            Ok(false) => Fill::Refused,
+            Err(_) => {
+                self.release_later(lease);
+                Fill::Unknown
+            }
+        }
+    }
+
+    /// Gives the lease back.
+    pub(crate) async fn release(mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        if self.remote.bounded(|store| store.release(&self.key, lease)).await.is_err() {
+            self.release_later(lease);
+        }
+    }
+
+    /// Gives a lease back by a task, when the store works again: until then it would hold up whoever comes next.
+    ///
+    /// If the store has done what it was asked for and only its answer was lost, this does nothing.
+    fn release_later(&self, lease: Lease) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (remote, key) = (self.remote, self.key.clone());
+        runtime.spawn(async move {
+            for pause in PAUSES {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                if remote.bounded(|store| store.release(&key, lease)).await.is_ok() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// What keeps the lease while it is being used; never ends.
+    pub(crate) fn keeper(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let (remote, key, lease) = (self.remote, self.key.clone(), self.lease);
+        async move {
+            loop {
+                tokio::time::sleep(LEASE / 3).await;
+                if let Some(lease) = &lease {
+                    // A lease that was lost is noticed when it is used.
+                    let _ = remote.bounded(|store| store.extend(&key, lease, LEASE)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    /// The store is told by a task; without a runtime, or if it ends first, the lease ends by itself.
+    fn drop(&mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (remote, key) = (self.remote, self.key.clone());
+        // Without a `Held` in it: a runtime that is shutting down drops the task right here.
+        runtime.spawn(async move {
+            let _ = remote.bounded(|store| store.release(&key, lease)).await; // Counted there.
+        });
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("key", &self.key).field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+impl Payload {
+    pub(crate) fn seal(&self, key: &Key, stamp: u64, compute_time: Duration) -> Result<Bytes> {
+        let now = unix_millis();
+        let label = Label {
+            codec: self.codec,
+            fingerprint: self.fingerprint,
+            computed_at: now,
+            fresh_until: now.saturating_add(millis(self.ttl)),
+            compute_time: u32::try_from(compute_time.as_millis()).unwrap_or(u32::MAX),
+            stamp,
+        };
+        envelope::seal(key, &label, &self.bytes)
+            .ok_or(Error::new(ErrorKind::TooLarge, "the value is larger than 4 GiB"))
+    }
+}
+
+/// Lets a step that must not be left half done go on when its caller is dropped; `None` if the runtime ends first.
+///
+/// What is asked of a store takes a bounded time, and so does the task.
+pub(crate) async fn in_a_task<T: Send + 'static>(
+    step: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    tokio::runtime::Handle::try_current().ok()?.spawn(step).await.ok()
+}
+
+/// A number that no other has: two clears must not make one stamp.
+fn new_stamp() -> Bytes {
+    Bytes::copy_from_slice(&RandomState::new().hash_one(unix_millis()).to_be_bytes())
+}
+
+fn stamp_from(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}
