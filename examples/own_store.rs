@@ -164,8 +164,16 @@ impl Store for MapStore {
         at_once(|| self.with(key, |item| item.set(value, ttl)))
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        at_once(|| self.with(key, |item| item.value.get_or_insert(value).clone()))
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        at_once(|| {
+            self.with(key, |item| match &item.value {
+                Some(there) => there.clone(),
+                None => {
+                    item.set(value.clone(), ttl);
+                    value
+                }
+            })
+        })
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {

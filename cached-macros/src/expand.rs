@@ -6,10 +6,11 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Expr, GenericParam, Generics, Lifetime, Meta, ReceiverKind, Type, TypeReference, parse_quote,
+    Attribute, Expr, GenericParam, Generics, Lifetime, LitStr, Meta, ReceiverKind, Type, TypeReference,
+    parse_quote,
 };
 
-use crate::args::{Amount, Backend, Codec, Opt, SingleFlight};
+use crate::args::{Amount, Backend, Codec, Opt, SingleFlight, Tag, Template};
 use crate::item::{Body, Param};
 use crate::memo::{Bound, Companions, Life, Memo, Part};
 
@@ -64,8 +65,8 @@ fn beside_a_function(memo: &Memo) -> TokenStream {
     let computing = computing(memo, &own_at, &quote!(Self::uncached #turbofish));
     let at = at(memo, &format_ident!("__at"), &quote!(Self::clear #turbofish));
     let doc = format!(
-        "What has been remembered of [`{name}()`]({name}()): `invalidate`, `put` and `peek` take what makes the key, \
-         `refresh` and `uncached` every argument, `clear` and `stats` nothing."
+        "What has been remembered of [`{name}()`]({name}()): `invalidate`, `expire`, `put` and `peek` take what makes \
+         the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing."
     );
 
     quote! {
@@ -91,8 +92,8 @@ fn beside_a_function(memo: &Memo) -> TokenStream {
     }
 }
 
-// Beside a method `find` no type can stand. So there are `find_uncached`, `find_refresh` and `find_cache`, which
-// returns the other verbs:
+// Beside a method `find` no type can stand. So there are `find_uncached`, `find_refresh`, `find_lookup` and `find_cache`,
+// which returns the other verbs:
 //
 //     fn find_cache<'key>() -> MethodCache<(u64, &'key str), User> {
 //         MethodCache::new(
@@ -107,8 +108,8 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
         format_ident!("{prefix}{name}{suffix}", span = memo.item.sig.ident.span())
     };
     let (at_name, any_name) = (beside("__", "_at"), beside("__", "_any"));
-    let (uncached_name, refresh_name, cache_name) =
-        (beside("", "_uncached"), beside("", "_refresh"), beside("", "_cache"));
+    let (uncached_name, refresh_name) = (beside("", "_uncached"), beside("", "_refresh"));
+    let (lookup_name, cache_name) = (beside("", "_lookup"), beside("", "_cache"));
     let (vis, output, krate) = (&memo.item.vis, &memo.item.output, &memo.krate);
     let (scope, p) = (scope(memo), private());
     let (cfgs, uncached_attrs, companion_attrs) = (cfgs(memo), uncached_attrs(), companion_attrs());
@@ -148,7 +149,7 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
         #uncached
 
         #(#cfgs)*
-        #krate::__private::computing! { #refresh_name #computing }
+        #krate::__private::computing! { #refresh_name #lookup_name #computing }
 
         #(#cfgs)*
         #[doc = #doc]
@@ -299,19 +300,29 @@ fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStrea
     let (p, at_output) = (private(), private_at(start));
     let (site, policy) = (ours("__SITE"), policy(memo));
     let (kind, absent) = (kind(memo), absent(memo));
-    let cache_if = memo.cache_if.as_ref().map(|option| ("cache_if", option));
     let ttl_from = match &memo.life {
-        Life::FromValue(option) => Some(("ttl_from", option)),
+        Life::FromValue(option) => Some(option),
         Life::Ttl(_) => None,
     };
+    let functions = [
+        ("cache_if", memo.cache_if.as_ref()),
+        ("ttl_from", ttl_from),
+        ("tags_from", memo.tags_from.as_ref()),
+    ];
 
     let arguments = quote_spanned!(end=> (#site.instance(#marker), #key, #kind, #absent));
     let new = Ident::new("new", end);
     let mut at = quote_spanned!(start=> #at_output::At::#new #arguments);
-    for (name, option) in cache_if.into_iter().chain(ttl_from) {
+    for (name, option) in functions.into_iter().filter_map(|(name, option)| Some((name, option?))) {
         let (name, expr) = (Ident::new(name, option.name.span()), &option.value);
         let expr = quote_spanned!(end=> (#expr));
         at = quote_spanned!(start=> #at.#name #expr);
+    }
+    if let Some(timeout) = &memo.timeout {
+        let (output, span) = (&memo.item.output, timeout.name.span());
+        let p = private_at(span);
+        let timed_out = quote_spanned!(span=> #p::timed_out::<#output>);
+        at = quote_spanned!(start=> #at.timed_out(#timed_out));
     }
     let tier = if is_memory(memo) { quote_spanned!(end=> memory) } else { quote_spanned!(end=> shared) };
     let verb = quote_spanned!(end=> (#verb));
@@ -343,9 +354,14 @@ fn policy(memo: &Memo) -> TokenStream {
         Life::Ttl(ttl) => Some(ttl),
         Life::FromValue(_) => None,
     };
-    for (setter, option) in
-        [("ttl", ttl), ("ttl_of_errors", memo.cache_err.as_ref()), ("ttl_of_none", memo.cache_none.as_ref())]
-    {
+    for (setter, option) in [
+        ("ttl", ttl),
+        ("ttl_of_errors", memo.cache_err.as_ref()),
+        ("ttl_of_none", memo.cache_none.as_ref()),
+        ("stale_while_revalidate", memo.stale_while_revalidate.as_ref()),
+        ("stale_if_error", memo.stale_if_error.as_ref()),
+        ("timeout", memo.timeout.as_ref()),
+    ] {
         let Some(option) = option else { continue };
         let setter = Ident::new(setter, option.name.span());
         policy.extend(match &option.value {
@@ -355,6 +371,15 @@ fn policy(memo: &Memo) -> TokenStream {
             }
             Amount::Expr(expr) => quote!(.#setter(#expr)),
         });
+    }
+    if let Some(Opt { value: fraction, .. }) = &memo.refresh_ahead {
+        policy.extend(quote!(.refresh_ahead(#fraction)));
+    }
+    if let Some(Opt { value: fraction, .. }) = &memo.jitter {
+        policy.extend(quote!(.jitter_of(#fraction)));
+    }
+    if memo.tags.is_some() {
+        policy.extend(quote!(.tagged()));
     }
     match &memo.bound {
         Bound::Default => {}
@@ -410,14 +435,17 @@ fn policy(memo: &Memo) -> TokenStream {
 
 /// What the function returns, by its type.
 fn kind(memo: &Memo) -> TokenStream {
-    let Some(cache_err) = &memo.cache_err else {
+    let of_errors = memo.cache_err.as_ref().map(|option| (&option.name, "kept"));
+    let of_errors =
+        of_errors.or_else(|| memo.stale_if_error.as_ref().map(|option| (&option.name, "failing")));
+    let Some((option, function)) = of_errors else {
         let (start, end) = across(&memo.item.output);
         let shape = shape(memo, start, end);
         return quote_spanned!(end=> #shape.kind());
     };
-    let span = cache_err.name.span();
-    let (p, shape) = (private_at(span), shape(memo, span, span));
-    quote_spanned!(span=> #p::kept(#shape.kind()))
+    let span = option.span();
+    let (p, shape, function) = (private_at(span), shape(memo, span, span), Ident::new(function, span));
+    quote_spanned!(span=> #p::#function(#shape.kind()))
 }
 
 /// When what the function returns is absent, by its type.
@@ -470,12 +498,38 @@ fn key(memo: &Memo, check: Check) -> TokenStream {
         Part::Expr(expr) => key_part(memo, check, across(expr), &operand(expr)),
     });
     let key = quote!((#(#parts,)*));
+    let key = match &memo.tags {
+        Some(tags) => {
+            let tags = tags.value.iter().map(tag);
+            quote!(#p::tagged(#key, || #p::vec![#(#tags),*]))
+        }
+        None => key,
+    };
     match &memo.bound {
         Bound::Bytes { weigh, .. } => {
             let (kind, name, weigh) = (kind(memo), Ident::new("weighed", weigh.name.span()), &weigh.value);
             quote!(#p::#name(#key, #kind, #weigh))
         }
         Bound::Default | Bound::Entries(_) => key,
+    }
+}
+
+/// The text of a tag, by what the arguments are now.
+fn tag(tag: &Tag) -> TokenStream {
+    match tag {
+        Tag::Template(Template { text, format, names }) => {
+            let span = text.span();
+            let p = private_at(span);
+            let format = LitStr::new(format, span);
+            let names = names.iter().map(|name| quote_spanned!(span=> #p::text(&#name)));
+            quote_spanned!(span=> #p::format!(#format, #(#names),*))
+        }
+        Tag::Expr(expr) => {
+            let (start, end) = across(expr);
+            let p = private_at(start);
+            let expr = quote_spanned!(end=> (#expr));
+            quote_spanned!(start=> #p::String::from #expr)
+        }
     }
 }
 

@@ -1,11 +1,8 @@
-//! One call that missed in memory, on its way to a result.
+//! A call on its way to its result, without the types of its key and value.
 //!
-//! Ask the shared store, if there is one. Join the flight of the key; if it is another's, wait for that one. Else ask
-//! for the lease; compute; fill the store; let those who wait go on. Dropping the call at any point hands what it
-//! had to whoever waits: the place in the flight, and the lease.
-//!
-//! A call in a shared store looks for itself before it joins, and takes what another has computed only if the store
-//! has accepted it: then no invalidation, by whatever process, has come between.
+//! What is in memory is answered at once. For the rest: ask the shared store, if there is one. Join the flight of the
+//! key; if it is another's, wait for that one. Else ask for the lease; compute; fill the store; let those who wait go on.
+//! Dropping the call at any point hands what it had to whoever waits: the place in the flight, and the lease.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -15,10 +12,143 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::BoxFuture;
+use crate::background::Place;
 use crate::flight::Entered;
-use crate::tier::{Acquiring, Fill, Vacant};
+use crate::lookup::{Lookup, Origin, Provenance};
+use crate::tier::{Acquiring, Fill};
 
-/// A call that found nothing in memory.
+/// What a call found in memory.
+#[derive(Debug)]
+pub enum Looked<R> {
+    /// The value.
+    Hit(R),
+    /// A value that is the answer though it is time for the next one, which the miss computes.
+    Early(R, Miss<R>),
+    /// Nothing; the miss knows what to do.
+    Miss(Miss<R>),
+}
+
+impl<R> Looked<R> {
+    /// The value, or else what comes of the miss; `body` is made only then, and runs in the caller's task.
+    #[inline]
+    pub fn or<F: Future<Output = R>>(self, body: impl FnOnce() -> F) -> Answer<R, Computing<R, F>> {
+        match self {
+            Self::Hit(output) | Self::Early(output, _) => Answer::Hit { output: Some(output) },
+            Self::Miss(miss) => Answer::Miss { miss: miss.compute(body()) },
+        }
+    }
+
+    /// The value, or else what comes of the miss; `body` is made only then, and runs in a task of its own.
+    ///
+    /// The box has no bounds to repeat: what `F` has to be is asked here and nowhere else.
+    #[inline]
+    pub fn or_detached<F>(self, body: impl FnOnce() -> F) -> Answer<R, BoxFuture<'static, R>>
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        match self {
+            Self::Hit(output) => Answer::Hit { output: Some(output) },
+            Self::Early(output, miss) => {
+                miss.renew(body);
+                Answer::Hit { output: Some(output) }
+            }
+            Self::Miss(miss) => {
+                let detached = miss.detach(body());
+                Answer::Miss { miss: Box::pin(async { detached.await.0 }) }
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The answer to a call; ready at once if it was a hit.
+    #[project = AnswerProjection]
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub enum Answer<R, F> {
+        /// What was in memory.
+        Hit { output: Option<R> },
+        /// What will be.
+        Miss { #[pin] miss: F },
+    }
+}
+
+impl<R, F: Future<Output = R>> Future for Answer<R, F> {
+    type Output = R;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        match self.project() {
+            AnswerProjection::Hit { output } => output.take().map_or(Poll::Pending, Poll::Ready),
+            AnswerProjection::Miss { miss } => miss.poll(cx),
+        }
+    }
+}
+
+/// The same for those who want to know where the value came from.
+#[derive(Debug)]
+pub struct Traced<R> {
+    looked: Looked<R>,
+    /// Of what is in memory.
+    provenance: Option<Provenance>,
+}
+
+impl<R> Traced<R> {
+    pub(crate) fn new(looked: Looked<R>, provenance: Option<Provenance>) -> Self {
+        Self { looked, provenance }
+    }
+
+    /// As [`Looked::or`].
+    pub fn or<F: Future<Output = R>, B: FnOnce() -> F>(
+        self,
+        body: B,
+    ) -> Answer<Lookup<R>, impl Future<Output = Lookup<R>> + use<R, F, B>> {
+        match (self.looked, self.provenance) {
+            (Looked::Hit(output) | Looked::Early(output, _), Some(provenance)) => {
+                Answer::Hit { output: Some(provenance.of(output)) }
+            }
+            (Looked::Hit(_), None) => unreachable!("what is in memory has a provenance"),
+            (Looked::Early(_, miss) | Looked::Miss(miss), _) => {
+                // Boxed, so that the body is not moved about once more.
+                let mut computing = Box::pin(miss.compute(body()));
+                Answer::Miss {
+                    miss: async move {
+                        let output = computing.as_mut().await;
+                        computing.as_ref().project_ref().call.provenance().of(output)
+                    },
+                }
+            }
+        }
+    }
+
+    /// As [`Looked::or_detached`].
+    pub fn or_detached<F>(self, body: impl FnOnce() -> F) -> Answer<Lookup<R>, BoxFuture<'static, Lookup<R>>>
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        match (self.looked, self.provenance) {
+            (Looked::Hit(output), Some(provenance)) => Answer::Hit { output: Some(provenance.of(output)) },
+            (Looked::Early(output, miss), Some(provenance)) => {
+                miss.renew(body);
+                Answer::Hit { output: Some(provenance.of(output)) }
+            }
+            (Looked::Hit(_), None) => unreachable!("what is in memory has a provenance"),
+            (Looked::Early(_, miss) | Looked::Miss(miss), _) => {
+                let detached = miss.detach(body());
+                Answer::Miss {
+                    miss: Box::pin(async {
+                        let (output, provenance) = detached.await;
+                        provenance.of(output)
+                    }),
+                }
+            }
+        }
+    }
+}
+
+/// A call that found no answer in memory.
 ///
 /// Behind it are the types of the key and the value; a function's own code knows only what it returns.
 pub struct Miss<R>(Box<dyn Call<R>>);
@@ -31,7 +161,7 @@ impl<R> Miss<R> {
     /// The result: another's, the store's, or that of `body`, which runs in the caller's task.
     #[inline]
     pub fn compute<F: Future<Output = R>>(self, body: F) -> Computing<R, F> {
-        Computing { call: self.0, stage: Stage::Look, body }
+        Computing { call: self.0, stage: Stage::Look, body: Some(body) }
     }
 
     /// The result: another's, the store's, or that of `body`, which runs in a task of its own until the last call
@@ -42,26 +172,35 @@ impl<R> Miss<R> {
     /// # Panics
     ///
     /// With the panic of `body`, if it panics.
-    pub async fn detach<F>(mut self, body: F) -> R
+    async fn detach<F>(mut self, body: F) -> (R, Provenance)
     where
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
         let mut stage = Stage::Look;
-        if let Some(output) = poll_fn(|cx| poll_others(&mut *self.0, &mut stage, cx)).await {
-            return output;
+        match poll_fn(|cx| poll_others(&mut *self.0, &mut stage, cx)).await {
+            Others::Answer(output) => return (output, self.0.provenance()),
+            Others::Early(output) => {
+                let provenance = self.0.provenance();
+                self.renew(|| body);
+                return (output, provenance);
+            }
+            Others::Nothing => {}
         }
+        let computing = Computing { call: self.0, stage: Stage::Claim, body: Some(body) };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return Computing { call: self.0, stage: Stage::Claim, body }.await;
+            let mut computing = Box::pin(computing);
+            let output = computing.as_mut().await;
+            return (output, computing.as_ref().project_ref().call.provenance());
         };
-        let interest = self.0.interest();
+        let interest = computing.call.interest();
         let alone = interest.is_none();
         let task = runtime.spawn(async move {
-            let deserted = self.0.deserted();
-            let computing = Computing { call: self.0, stage: Stage::Claim, body };
+            let deserted = computing.call.deserted();
+            let mut computing = Box::pin(computing);
             tokio::select! {
                 biased;
-                output = computing => Some(output),
+                output = computing.as_mut() => Some((output, computing.as_ref().project_ref().call.provenance())),
                 () = deserted => None,
             }
         });
@@ -69,11 +208,32 @@ impl<R> Miss<R> {
         let ended = task.await;
         drop(interest);
         match ended {
-            Ok(Some(output)) => output,
+            Ok(Some(answer)) => answer,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             // The runtime of this very task is shutting down: nobody will poll it again.
             Ok(None) | Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Computes the next value in the background, unless somebody is at it.
+    fn renew<F>(mut self, body: impl FnOnce() -> F)
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        let Some(place) = Place::take() else { return };
+        if !self.0.renews() {
+            return;
+        }
+        let body = body();
+        place.run(async move {
+            if let Some(claim) = self.0.claim()
+                && !self.0.claimed(claim.await)
+            {
+                return;
+            }
+            Computing { call: self.0, stage: Stage::Compute(None), body: Some(body) }.await;
+        });
     }
 }
 
@@ -86,11 +246,11 @@ impl<R> fmt::Debug for Miss<R> {
 /// The steps of a call, without the types of its key and value.
 pub(crate) trait Call<R>: Send {
     /// Looks into the shared store, if there is one and its answer matters.
-    fn look(&self) -> Option<BoxFuture<'static, Found<R>>>;
-    /// Takes note of what was found there; `None`: go on.
-    fn found(&mut self, found: Found<R>) -> Option<R>;
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<Others<R>>;
     /// Takes part in the flight of the key.
     fn join(&mut self) -> Join<R>;
+    /// Becomes the call that computes the next value, though there is one; whether it is the only one.
+    fn renews(&mut self) -> bool;
     /// Takes note of how waiting ended.
     fn waited(&mut self, waited: Waiting<R>) -> Next<R>;
     /// Asks the shared store, if there is one, for the right to fill the key.
@@ -99,22 +259,26 @@ pub(crate) trait Call<R>: Send {
     fn claimed(&mut self, claimed: Acquiring) -> bool;
     /// Marks the time during which the body is polled.
     fn enter(&self) -> Option<Entered>;
-    /// What goes on beside the body; never ends.
+    /// What goes on beside the body; ends when the body has taken too long.
     fn upkeep(&self) -> Option<BoxFuture<'static, ()>>;
-    /// Takes note of the output; `None`: nothing is left to do.
-    fn computed(&mut self, output: &R) -> Option<BoxFuture<'static, Fill>>;
+    /// Takes the output, or that there was none in time; returns what the caller gets, and what is left to do first.
+    fn computed(&mut self, output: Option<R>) -> (R, Option<BoxFuture<'static, Fill>>);
     /// Takes note of what the shared store said to the output.
     fn filled(&mut self, fill: Fill, output: &R);
+    /// Where the answer came from.
+    fn provenance(&self) -> Provenance;
     /// A caller that waits for this call.
     fn interest(&self) -> Option<Box<dyn fmt::Debug + Send>>;
     /// Returns when no caller waits for this call any more.
     fn deserted(&self) -> BoxFuture<'static, ()>;
 }
 
-/// What was found in the shared store.
-pub(crate) struct Found<R> {
-    pub(crate) output: Option<R>,
-    pub(crate) vacant: Option<Vacant>,
+/// What a call gets from others.
+pub(crate) enum Others<R> {
+    Answer(R),
+    /// An answer, though it is time to compute the next one.
+    Early(R),
+    Nothing,
 }
 
 pub(crate) enum Join<R> {
@@ -125,7 +289,7 @@ pub(crate) enum Join<R> {
 
 /// How waiting ended, for a caller.
 pub(crate) enum Waiting<R> {
-    Output(R),
+    Output(R, Origin),
     Failed,
     Outdated,
     Late,
@@ -146,13 +310,12 @@ pin_project! {
         call: Box<dyn Call<R>>,
         stage: Stage<R>,
         #[pin]
-        body: F,
+        body: Option<F>,
     }
 }
 
 enum Stage<R> {
     Look,
-    Looking(BoxFuture<'static, Found<R>>),
     Join,
     Waiting(BoxFuture<'static, Waiting<R>>),
     Claim,
@@ -170,12 +333,13 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
         let (call, stage, mut body) = (&mut **this.call, this.stage, this.body);
         loop {
             *stage = match stage {
-                Stage::Look | Stage::Looking(_) | Stage::Join | Stage::Waiting(_) => {
-                    match ready!(poll_others(call, stage, cx)) {
-                        Some(output) => return Poll::Ready(output),
-                        None => Stage::Claim,
+                Stage::Look | Stage::Join | Stage::Waiting(_) => match ready!(poll_others(call, stage, cx)) {
+                    Others::Answer(output) | Others::Early(output) => {
+                        *stage = Stage::Done;
+                        return Poll::Ready(output);
                     }
-                }
+                    Others::Nothing => Stage::Claim,
+                },
                 Stage::Claim => match call.claim() {
                     Some(claim) => Stage::Claiming(claim),
                     None => Stage::Compute(None),
@@ -185,21 +349,29 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
                     if call.claimed(claimed) { Stage::Compute(None) } else { Stage::Look }
                 }
                 Stage::Compute(upkeep) => {
+                    let Some(running) = body.as_mut().as_pin_mut() else { return Poll::Pending };
                     let polled = {
                         let _entered = call.enter();
-                        body.as_mut().poll(cx)
+                        running.poll(cx)
                     };
-                    let Poll::Ready(output) = polled else {
-                        // Only a body that takes its time needs looking after.
-                        if upkeep.is_none() {
-                            *upkeep = call.upkeep();
+                    let output = match polled {
+                        Poll::Ready(output) => Some(output),
+                        Poll::Pending => {
+                            // Only a body that takes its time needs looking after.
+                            if upkeep.is_none() {
+                                *upkeep = call.upkeep();
+                            }
+                            match upkeep {
+                                Some(upkeep) => ready!(upkeep.as_mut().poll(cx)),
+                                None => return Poll::Pending,
+                            }
+                            None
                         }
-                        if let Some(upkeep) = upkeep {
-                            let _ = upkeep.as_mut().poll(cx); // It never ends.
-                        }
-                        return Poll::Pending;
                     };
-                    match call.computed(&output) {
+                    // What it holds is given back before the store is waited for.
+                    body.set(None);
+                    let (output, fill) = call.computed(output);
+                    match fill {
                         Some(fill) => Stage::Filling(fill, Some(output)),
                         None => {
                             *stage = Stage::Done;
@@ -221,36 +393,29 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
     }
 }
 
-/// The part of a call in which others may have the answer; `None`: this call has to compute.
-fn poll_others<R>(call: &mut dyn Call<R>, stage: &mut Stage<R>, cx: &mut Context<'_>) -> Poll<Option<R>> {
+/// The part of a call in which others may have the answer; if they have not, this call has to compute.
+fn poll_others<R>(call: &mut dyn Call<R>, stage: &mut Stage<R>, cx: &mut Context<'_>) -> Poll<Others<R>> {
     loop {
         *stage = match stage {
-            Stage::Look => match call.look() {
-                Some(look) => Stage::Looking(look),
-                None => Stage::Join,
+            Stage::Look => match ready!(call.look(cx)) {
+                Others::Nothing => Stage::Join,
+                answer => return Poll::Ready(answer),
             },
-            Stage::Looking(look) => {
-                let found = ready!(look.as_mut().poll(cx));
-                match call.found(found) {
-                    Some(output) => return Poll::Ready(Some(output)),
-                    None => Stage::Join,
-                }
-            }
             Stage::Join => match call.join() {
-                Join::Settled(output) => return Poll::Ready(Some(output)),
+                Join::Settled(output) => return Poll::Ready(Others::Answer(output)),
                 Join::Wait(wait) => Stage::Waiting(wait),
-                Join::Compute => return Poll::Ready(None),
+                Join::Compute => return Poll::Ready(Others::Nothing),
             },
             Stage::Waiting(wait) => {
                 let waited = ready!(wait.as_mut().poll(cx));
                 match call.waited(waited) {
-                    Next::Return(output) => return Poll::Ready(Some(output)),
+                    Next::Return(output) => return Poll::Ready(Others::Answer(output)),
                     Next::Look => Stage::Look,
                     Next::Join => Stage::Join,
                 }
             }
             Stage::Claim | Stage::Claiming(_) | Stage::Compute(_) | Stage::Filling(..) | Stage::Done => {
-                return Poll::Ready(None);
+                return Poll::Ready(Others::Nothing);
             }
         };
     }

@@ -20,6 +20,15 @@ macro_rules! __companions {
             $($at)* (__private::Invalidate, $key)
         }
 
+        /// Makes the value under a key stale, and voids a computation of it that is under way: the next call computes, and
+        /// has the value only as `stale_while_revalidate` and `stale_if_error` allow.
+        $vis fn expire $($generics)* ($($key_param)*) -> $crate::BoxFuture<'static, $crate::Result<()>>
+        $($where)*
+        {
+            use $crate::__private;
+            $($at)* (__private::Expire, $key)
+        }
+
         /// Stores a value that the application already has; `Ok` and `Some` may be left out.
         $vis fn put $($generics)* ($($key_param)* __value: impl $crate::__private::Stands<$output>)
         -> $crate::BoxFuture<'static, $crate::Result<()>>
@@ -53,7 +62,7 @@ macro_rules! __companions {
         }
 
         $crate::__computing! {
-            refresh [$($at)*] => $key;
+            refresh lookup [$($at)*] => $key;
             $vis, $safety [$($generics)*] $params -> $output, [$($where)*]
             $looked => $answer
         }
@@ -65,7 +74,7 @@ macro_rules! __companions {
 #[macro_export]
 macro_rules! __computing {
     (
-        $refresh:ident [$($at:tt)*] => $key:expr;
+        $refresh:ident $lookup:ident [$($at:tt)*] => $key:expr;
         $vis:vis, [$($safety:tt)*] [$($generics:tt)*] $params:tt -> $output:ty, [$($where:tt)*]
         $looked:ident => $answer:expr
     ) => {
@@ -77,6 +86,16 @@ macro_rules! __computing {
             use $crate::__private;
             // Two statements: what the first one borrows is not to be kept while the second one waits.
             let $looked = $($at)* (__private::Refresh, $key);
+            $answer
+        }
+
+        /// As a call, but says where the value comes from and how old it is.
+        #[allow(dead_code, clippy::all, clippy::pedantic)]
+        $vis async $($safety)* fn $lookup $($generics)* $params -> $crate::Lookup<$output>
+        $($where)*
+        {
+            use $crate::__private;
+            let $looked = $($at)* (__private::Trace, $key);
             $answer
         }
     };

@@ -81,11 +81,14 @@ struct Stores {
     redis: Result<Arc<dyn Store>>,
     #[cfg(feature = "memcached")]
     memcached: Result<Arc<dyn Store>>,
+    /// Those that somebody has chosen, in the code or in the environment.
+    chosen: Vec<Result<Arc<dyn Store>>>,
 }
 
 impl Stores {
     fn new(config: &Config) -> Self {
-        Self {
+        let mut stores = Self {
+            chosen: Vec::new(),
             #[cfg(feature = "redis")]
             redis: Redis::new(config.redis.clone().unwrap_or_else(|| {
                 RedisConfig::new(
@@ -100,7 +103,16 @@ impl Stores {
                 )
             }))
             .map(|store| Arc::new(store) as Arc<dyn Store>),
+        };
+        #[cfg(feature = "redis")]
+        if config.redis.is_some() || setting("CACHED_REDIS_URL").is_some() {
+            stores.chosen.push(stores.redis.clone());
         }
+        #[cfg(feature = "memcached")]
+        if config.memcached.is_some() || setting("CACHED_MEMCACHED_SERVERS").is_some() {
+            stores.chosen.push(stores.memcached.clone());
+        }
+        stores
     }
 
     fn check(&self) -> Result<()> {
@@ -124,6 +136,11 @@ pub(crate) fn redis() -> Result<Arc<dyn Store>> {
 #[cfg(feature = "memcached")]
 pub(crate) fn memcached() -> Result<Arc<dyn Store>> {
     STORES.get_or_init(|| Stores::new(&configure())).memcached.clone()
+}
+
+/// The stores that somebody has chosen, in the code or in the environment.
+pub(crate) fn chosen() -> &'static [Result<Arc<dyn Store>>] {
+    &STORES.get_or_init(|| Stores::new(&configure())).chosen
 }
 
 /// An environment variable that says something.

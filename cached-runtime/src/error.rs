@@ -103,6 +103,22 @@ impl fmt::Debug for Error {
     }
 }
 
+/// For functions that return an [`io::Error`](std::io::Error) and have a `timeout`.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind {
+            ErrorKind::Timeout => std::io::ErrorKind::TimedOut,
+            ErrorKind::Unreachable => std::io::ErrorKind::NotConnected,
+            ErrorKind::Refused
+            | ErrorKind::Protocol
+            | ErrorKind::TooLarge
+            | ErrorKind::Codec
+            | ErrorKind::Config => std::io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)

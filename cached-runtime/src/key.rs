@@ -19,7 +19,10 @@ pub struct Key(Arc<str>);
 
 impl Key {
     /// The greatest length of a key in bytes.
-    pub const MAX_LEN: usize = MAX_NAMESPACE + 1 + 2 * DIGEST;
+    pub const MAX_LEN: usize = MAX_NAMESPACE + 1 + 2 * Self::DIGEST;
+
+    /// The length of the digest in bytes.
+    pub(crate) const DIGEST: usize = 16;
 
     /// The key of these arguments in this namespace.
     ///
@@ -44,6 +47,18 @@ impl Key {
         Ok(Self::from_parts(namespace, &bytes, &Options::of(arguments).marks))
     }
 
+    /// Where the stamp of a tag is that is known by its digest.
+    pub(crate) fn of_tag(digest: [u8; Self::DIGEST]) -> Self {
+        Self::compose("tags", &digest)
+    }
+
+    /// The digest in it.
+    pub(crate) fn digest(&self) -> [u8; Self::DIGEST] {
+        let hex = self.0.as_bytes().last_chunk::<{ 2 * Self::DIGEST }>();
+        let digit = |byte: u8| char::from(byte).to_digit(16).map_or(0, |digit| digit.to_le_bytes()[0]);
+        std::array::from_fn(|at| hex.map_or(0, |hex| digit(hex[2 * at]) << 4 | digit(hex[2 * at + 1])))
+    }
+
     /// The key as it is sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -61,13 +76,15 @@ impl Key {
         hash.update((arguments.len() as u64).to_be_bytes());
         hash.update(arguments);
         hash.update(options);
-        let digest = hash.finalize();
+        Self::compose(namespace, &hash.finalize()[..Self::DIGEST])
+    }
 
+    fn compose(namespace: &str, digest: &[u8]) -> Self {
         let mut text = String::with_capacity(Self::MAX_LEN);
         // Only for people: the whole namespace is in the digest.
         text.extend(namespace.chars().map(|c| if is_plain(c) { c } else { '_' }).take(MAX_NAMESPACE));
         text.push(':');
-        for byte in &digest[..DIGEST] {
+        for byte in digest {
             let _ = write!(text, "{byte:02x}"); // Writing into a `String` does not fail.
         }
         Self(text.into())
@@ -87,8 +104,6 @@ impl fmt::Display for Key {
 }
 
 const MAX_NAMESPACE: usize = 120;
-const DIGEST: usize = 16;
-
 fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_-.:<>,&".contains(c)
 }
@@ -131,6 +146,12 @@ mod tests {
         ] {
             assert_eq!(key.unwrap().as_str(), text);
         }
+    }
+
+    #[test]
+    fn a_key_tells_its_digest() {
+        let key = Key::from_bytes("tags", b"user:42");
+        assert_eq!(Key::of_tag(key.digest()), key);
     }
 
     #[test]

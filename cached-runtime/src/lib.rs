@@ -306,6 +306,7 @@
 //! [`Arc`]: std::sync::Arc
 
 mod attempt;
+mod background;
 mod cache;
 mod call;
 mod clock;
@@ -322,11 +323,13 @@ mod envelope;
 mod error;
 mod flight;
 mod future;
+mod groups;
 mod handle;
 #[cfg(feature = "store")]
 mod key;
 #[cfg(feature = "store")]
 mod looks;
+mod lookup;
 #[cfg(feature = "memcached")]
 mod memcached;
 mod memory;
@@ -339,6 +342,7 @@ mod owed;
 mod parts;
 mod patience;
 mod policy;
+mod random;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
@@ -348,6 +352,7 @@ mod site;
 mod stats;
 #[cfg(feature = "store")]
 mod store;
+mod tags;
 #[cfg_attr(not(feature = "store"), path = "no_tier.rs")]
 mod tier;
 mod verbs;
@@ -363,9 +368,11 @@ pub use cached_macros::async_cached;
 pub use crate::config::{Config, configure};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::future::BoxFuture;
+pub use crate::groups::invalidate_tag;
 pub use crate::handle::Handle;
 #[cfg(feature = "store")]
 pub use crate::key::Key;
+pub use crate::lookup::{Lookup, Source};
 #[cfg(feature = "memcached")]
 pub use crate::memcached::{Memcached, MemcachedConfig};
 pub use crate::method::MethodCache;

@@ -60,6 +60,15 @@ impl<K, R: 'static> MethodCache<K, R> {
         changed((self.at)(Any::Invalidate, key))
     }
 
+    /// Makes the value under a key stale, and voids the computation of it that is under way.
+    ///
+    /// # Errors
+    ///
+    /// What the shared store said, if it could not be told.
+    pub fn expire(&self, key: K) -> impl Future<Output = Result<()>> + Send + use<K, R> {
+        changed((self.at)(Any::Expire, key))
+    }
+
     /// Stores a value that the application already has, for as long as if it had been computed; `Ok` and `Some`
     /// may be left out.
     ///

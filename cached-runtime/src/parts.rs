@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::ffi::{CStr, CString, OsStr, OsString};
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -151,10 +152,85 @@ pub trait Parts {
     fn are(&self, owned: &Self::Owned) -> bool;
     /// A copy to store.
     fn own(&self) -> Self::Owned;
+    /// The tags that the arguments tell.
+    fn tags(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// How much an entry weighs whose value is an `S`, if the user says so.
     #[inline]
     fn weigh<S: 'static>(&self) -> Option<Weigh<Self::Owned, S>> {
         None
+    }
+}
+
+/// What tags are made of; for messages.
+#[diagnostic::on_unimplemented(
+    message = "`{T}` has no text for a tag",
+    label = "an argument in a tag must be `Display`",
+    note = "say what its text is by an expression: `tags(format!(\"user:{{}}\", user.id))`"
+)]
+pub trait Spells<T: ?Sized> {
+    /// Its text.
+    fn text(argument: &T) -> String;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: fmt::Display + ?Sized> Spells<T> for Cache {
+    fn text(argument: &T) -> String {
+        argument.to_string()
+    }
+}
+
+/// The text of an argument in a tag.
+pub fn text<T: ?Sized>(argument: &T) -> String
+where
+    Cache: Spells<T>,
+{
+    <Cache as Spells<T>>::text(argument)
+}
+
+/// A key that comes with `tags("user:{id}")`.
+pub struct Grouped<P, F> {
+    parts: P,
+    tags: F,
+}
+
+/// A key with its tags, which are made only when they are needed.
+#[inline]
+pub fn tagged<P: Parts, F: Fn() -> Vec<String>>(parts: P, tags: F) -> Grouped<P, F> {
+    Grouped { parts, tags }
+}
+
+impl<P: Parts, F: Fn() -> Vec<String>> Parts for Grouped<P, F> {
+    type Owned = P::Owned;
+
+    #[inline]
+    fn hash_parts<H: Hasher>(&self, state: &mut H) {
+        self.parts.hash_parts(state);
+    }
+
+    #[inline]
+    fn are(&self, owned: &P::Owned) -> bool {
+        self.parts.are(owned)
+    }
+
+    fn own(&self) -> P::Owned {
+        self.parts.own()
+    }
+
+    fn tags(&self) -> Vec<String> {
+        (self.tags)()
+    }
+
+    #[inline]
+    fn weigh<S: 'static>(&self) -> Option<Weigh<P::Owned, S>> {
+        self.parts.weigh()
+    }
+}
+
+impl<P: fmt::Debug, F> fmt::Debug for Grouped<P, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grouped").field("parts", &self.parts).finish_non_exhaustive()
     }
 }
 
@@ -183,6 +259,10 @@ impl<P: Parts, S: 'static> Parts for Weighed<P, S> {
 
     fn own(&self) -> P::Owned {
         self.parts.own()
+    }
+
+    fn tags(&self) -> Vec<String> {
+        self.parts.tags()
     }
 
     #[inline]

@@ -3,14 +3,18 @@
 pub use core::future::Future;
 pub use core::option::Option;
 pub use core::time::Duration;
+pub use std::string::String;
+pub use std::{format, vec};
 
-pub use crate::outcome::{Remembers, Shape, Stands, kept, none, weighed};
-pub use crate::parts::{Arg, Cache, KeyedBy, Parts, SharedKeyedBy, SharedParts};
+pub use crate::outcome::{Remembers, Shape, Stands, failing, kept, none, timed_out, weighed};
+pub use crate::parts::{Arg, Cache, KeyedBy, Parts, SharedKeyedBy, SharedParts, tagged, text};
 pub use crate::policy::Policy;
 pub use crate::site::Site;
 #[cfg(feature = "store")]
 pub use crate::store::Named;
-pub use crate::verbs::{Any, At, Clear, Count, Done, Invalidate, Look, Peek, Put, Refresh, Verb};
+pub use crate::verbs::{
+    Any, At, Clear, Count, Done, Expire, Invalidate, Look, Peek, Put, Refresh, Trace, Verb,
+};
 
 pub use crate::{__companions as companions, __computing as computing};
 

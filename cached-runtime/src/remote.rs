@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,15 +15,16 @@ use crate::envelope::{self, Label};
 use crate::looks::Looks;
 use crate::owed::{self, Debt, Owed};
 use crate::policy::{Backend, Policy};
+use crate::random::random;
 use crate::stats::Counters;
-use crate::{BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store};
+use crate::{Error, ErrorKind, Key, Lease, Over, Result, Store};
 
 /// What of a tier does not depend on the types of the function.
 pub(crate) struct Remote {
     pub(crate) store: Result<Arc<dyn Store>>,
     pub(crate) namespace: String,
     /// Where the stamp of the namespace is: values with another stamp were cleared.
-    stamp: Key,
+    pub(crate) stamp: Key,
     pub(crate) looks: Looks<Loaded>,
     pub(crate) counters: &'static Counters,
     /// Whether the last operation failed, so that a broken store is reported once and not at each call.
@@ -34,12 +34,32 @@ pub(crate) struct Remote {
     paying: tokio::sync::Mutex<()>,
 }
 
+/// Where a value is, and where the stamps are that it depends on.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) key: Key,
+    /// That of the namespace first; for a function with tags those of all tags and of each tag after it.
+    pub(crate) stamps: Arc<[Key]>,
+    pub(crate) tags: Tags,
+}
+
+/// What there is to know about the tags of a function.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Tags {
+    /// It has none.
+    None,
+    /// The remote of the tags in its store.
+    Of(&'static Remote),
+    /// The same, and there are tags that only the value tells.
+    FromValue(&'static Remote),
+}
+
 /// A key without a usable value.
 #[derive(Debug)]
 pub(crate) struct Vacant {
-    pub(crate) key: Key,
-    /// The stamp of the namespace, if it is known.
-    pub(crate) stamp: Option<u64>,
+    pub(crate) place: Place,
+    /// The stamps that were seen with it.
+    pub(crate) stamps: Option<Box<[Option<u64>]>>,
     pub(crate) occupant: Occupant,
 }
 
@@ -47,7 +67,7 @@ pub(crate) struct Vacant {
 #[derive(Debug)]
 pub(crate) enum Occupant {
     None,
-    /// What can not be used; anything else there is news.
+    /// What can not be used, or not for long; anything else there is news.
     Useless(Bytes),
     /// Whatever it is, it is to be replaced.
     Any,
@@ -80,8 +100,10 @@ pub(crate) enum Fill {
 /// A lease with what is needed to use it.
 pub(crate) struct Held {
     remote: &'static Remote,
-    key: Key,
-    stamp: u64,
+    place: Place,
+    stamps: Box<[u64]>,
+    /// The mark of the last invalidation of any tag, if the value will tell its tags.
+    mark: Option<u64>,
     since: Instant,
     lease: Option<Lease>,
 }
@@ -91,12 +113,22 @@ pub(crate) struct Held {
 pub(crate) struct Payload {
     pub(crate) bytes: Vec<u8>,
     pub(crate) ttl: Duration,
+    /// How long it stays in the store after it was fresh.
+    pub(crate) retention: Duration,
     pub(crate) codec: u8,
     pub(crate) fingerprint: u64,
+    /// The tags that only the value could tell.
+    pub(crate) tags: Vec<Key>,
 }
 
-/// The bytes under a key, and the stamp of the namespace.
-pub(crate) type Loaded = (Option<Bytes>, Option<u64>);
+/// What the store has under a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) value: Option<Bytes>,
+    pub(crate) stamps: Box<[Option<u64>]>,
+    /// Of the tags that are named in the value.
+    pub(crate) named: Box<[Option<u64>]>,
+}
 
 /// How long a lease lasts without being extended; also how long a dead process keeps others from filling a key.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
@@ -104,31 +136,29 @@ pub(crate) const LEASE: Duration = Duration::from_secs(10);
 /// Between the attempts to give a lease back, in milliseconds; after the last it has ended by itself.
 const PAUSES: [u64; 8] = [50, 100, 200, 400, 800, 1_600, 3_200, 3_200];
 
+/// The namespace of the tags in every store; that of a function has a version behind its name.
+pub(crate) const TAGS: &str = "tags";
+
+/// How many stamps of namespaces come before those of tags.
+const NAMESPACES: usize = 2;
+
+/// How long the stamp of a tag stays in a store. When it goes, the values with that tag are computed once more.
+const STAMP_TERM: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// A net below the deadlines that stores have themselves, for stores of users that have none.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// Makes every value of a namespace stale, when its types are not at hand.
-///
-/// What the store could not be told is not repeated: this process has no use for the namespace yet.
-pub(crate) fn clear(
-    policy: &Policy,
-    name: &str,
-    counters: &'static Counters,
-) -> BoxFuture<'static, Result<()>> {
-    let is_shared = !matches!(policy.backend, Backend::Memory);
-    let remote = is_shared.then(|| Remote::new(policy, name, counters));
-    Box::pin(async move {
-        match remote {
-            Some(remote) => remote.renew_stamp().await,
-            None => Ok(()),
-        }
-    })
-}
-
 impl Remote {
-    pub(crate) fn new(policy: &Policy, name: &str, counters: &'static Counters) -> Self {
-        let namespace = format!("{name}.v{}", policy.version);
-        let store = match &policy.backend {
+    pub(crate) fn new(store: Result<Arc<dyn Store>>, namespace: String, counters: &'static Counters) -> Self {
+        let stamp = Key::from_bytes(&format!("{namespace}.stamp"), &[]);
+        let (failing, looks, owed) = (AtomicBool::new(false), Looks::new(), Owed::default());
+        let paying = tokio::sync::Mutex::new(());
+        Self { store, namespace, stamp, looks, counters, failing, owed, paying }
+    }
+
+    /// The store that a policy names.
+    pub(crate) fn store_of(policy: &Policy) -> Result<Arc<dyn Store>> {
+        match &policy.backend {
             // Not reached: only shared backends have a tier.
             Backend::Memory => Err(Error::new(ErrorKind::Config, "memory is not a shared store")),
             #[cfg(feature = "redis")]
@@ -136,41 +166,31 @@ impl Remote {
             #[cfg(feature = "memcached")]
             Backend::Memcached => config::memcached(),
             Backend::Store(store) => Ok(Arc::clone(store)),
-        };
-        let stamp = Key::from_bytes(&format!("{namespace}.stamp"), &[]);
-        let (failing, looks, owed) = (AtomicBool::new(false), Looks::new(), Owed::default());
-        let paying = tokio::sync::Mutex::new(());
-        Self { store, namespace, stamp, looks, counters, failing, owed, paying }
+        }
     }
 
     pub(crate) async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
-        // Before the computation, so that a value computed from before a `clear` is stale from the start.
-        let stamp = match vacant.stamp {
-            Some(stamp) => Ok(stamp),
-            None => self.stamp().await,
-        };
-        let Ok(stamp) = stamp else { return Acquiring::Unknown };
         let over = match vacant.occupant {
             Occupant::None => Over::Nothing,
             Occupant::Useless(_) | Occupant::Any => Over::Value,
         };
-        let acquire = || self.bounded(|store| store.acquire(&vacant.key, LEASE, over));
+        let acquire = || self.bounded(|store| store.acquire(&vacant.place.key, LEASE, over));
         let Ok(mut acquired) = acquire().await else { return Acquiring::Unknown };
         if acquired.lease.is_none() && matches!(vacant.occupant, Occupant::Any) {
             // A refresh does not wait for whoever holds the lease, and is not undone by what that one computes.
             // To store without a lease instead would undo an invalidation.
-            let removed = self.bounded(|store| store.remove(&vacant.key)).await;
+            let removed = self.bounded(|store| store.remove(&vacant.place.key)).await;
             let (Ok(()), Ok(again)) = (removed, acquire().await) else { return Acquiring::Unknown };
             acquired = again;
         }
         if let Some(lease) = acquired.lease {
-            return Acquiring::Held(Held {
-                remote: self,
-                key: vacant.key,
-                stamp,
-                since: Instant::now(),
-                lease: Some(lease),
-            });
+            let (since, place) = (Instant::now(), vacant.place);
+            let mut held =
+                Held { remote: self, place, stamps: Box::default(), mark: None, since, lease: Some(lease) };
+            return match held.read_stamps(vacant.stamps).await {
+                Ok(()) => Acquiring::Held(held),
+                Err(_) => Acquiring::Unknown,
+            };
         }
         let is_news = acquired.value.is_some_and(|value| match &vacant.occupant {
             Occupant::None => true,
@@ -180,9 +200,11 @@ impl Remote {
         if is_news {
             return Acquiring::Filled;
         }
-        Acquiring::Busy(Vacant { stamp: Some(stamp), ..vacant })
+        // By the time the lease is free they will be out of date.
+        Acquiring::Busy(Vacant { stamps: None, ..vacant })
     }
 
+    /// Makes every value of the namespace stale, by one write.
     pub(crate) async fn renew_stamp(&self) -> Result<()> {
         self.bounded(|store| store.put(&self.stamp, new_stamp(), None)).await
     }
@@ -230,7 +252,7 @@ impl Remote {
         let _turn = self.paying.lock().await;
         let debt = self.owed.next()?;
         let paid = match &debt {
-            Debt::Key(key) => self.bounded(|store| store.remove(key)).await,
+            Debt::Key(key) => self.tell(key).await,
             Debt::All => self.renew_stamp().await,
         };
         if paid.is_ok() {
@@ -239,32 +261,101 @@ impl Remote {
         Some(paid)
     }
 
-    /// The bytes under a key, and the stamp of the namespace.
-    pub(crate) async fn load(&'static self, key: &Key) -> Result<Loaded> {
-        let keys = [key.clone(), self.stamp.clone()];
+    /// Removes what is under a key. If it is the stamp of a tag, the mark is changed first, for values that do not have
+    /// the tag yet but will turn out to.
+    pub(crate) async fn tell(&self, key: &Key) -> Result<()> {
+        if self.namespace == TAGS {
+            let mark = self.mark_key();
+            self.bounded(|store| store.put(&mark, new_stamp(), None)).await?;
+        }
+        self.bounded(|store| store.remove(key)).await
+    }
+
+    /// What is under a key, and the stamps that it depends on, in one round trip; those of tags that are named in the
+    /// value take another.
+    pub(crate) async fn load(&'static self, place: &Place) -> Result<Loaded> {
+        let keys: Vec<Key> = std::iter::once(&place.key).chain(&*place.stamps).cloned().collect();
         let mut found = self.bounded(|store| store.get(&keys)).await?.into_iter();
         self.see_to_debts();
         let value = found.next().flatten();
-        Ok((value, found.next().flatten().and_then(|stamp| stamp_from(&stamp))))
+        let stamps = found.map(|stamp| stamp_from(&stamp?)).collect();
+        let named = match value.as_deref().map(envelope::named) {
+            Some(named) if !named.is_empty() => self.read_stamps(&named).await?,
+            Some(_) | None => Box::default(),
+        };
+        Ok(Loaded { value, stamps, named })
     }
 
-    /// The stamp of the namespace, made now if there is none.
-    pub(crate) async fn stamp(&self) -> Result<u64> {
-        let stamp = self.bounded(|store| store.add(&self.stamp, new_stamp())).await?;
+    /// The stamps under these keys, where there are any.
+    async fn read_stamps(&self, keys: &[Key]) -> Result<Box<[Option<u64>]>> {
+        let found = self.bounded(|store| store.get(keys)).await?;
+        Ok(found.iter().map(|stamp| stamp_from(stamp.as_ref()?)).collect())
+    }
+
+    /// The stamps of a place, made now where there are none.
+    pub(crate) async fn stamps(&self, place: &Place, seen: Option<Box<[Option<u64>]>>) -> Result<Box<[u64]>> {
+        let seen = match seen {
+            Some(seen) => seen,
+            // To make one is to read it.
+            None if place.stamps.len() == 1 => [None].into(),
+            None => self.read_stamps(&place.stamps).await?,
+        };
+        let mut stamps = Vec::with_capacity(seen.len());
+        for (index, (key, seen)) in place.stamps.iter().zip(seen).enumerate() {
+            stamps.push(match seen {
+                Some(stamp) => stamp,
+                None => self.make_stamp(key, (index >= NAMESPACES).then_some(STAMP_TERM)).await?,
+            });
+        }
+        Ok(stamps.into())
+    }
+
+    /// The stamp under a key, made now if there is none.
+    pub(crate) async fn make_stamp(&self, key: &Key, term: Option<Duration>) -> Result<u64> {
+        let stamp = self.bounded(|store| store.add(key, new_stamp(), term)).await?;
         if let Some(stamp) = stamp_from(&stamp) {
             return Ok(stamp);
         }
         // Something else was written there; what it protected is gone with it.
         let stamp = new_stamp();
-        self.bounded(|store| store.put(&self.stamp, stamp.clone(), None)).await?;
-        stamp_from(&stamp).ok_or(Error::new(ErrorKind::Protocol, "the stamp of the namespace is not one"))
+        self.bounded(|store| store.put(key, stamp.clone(), term)).await?;
+        stamp_from(&stamp).ok_or(Error::new(ErrorKind::Protocol, "a stamp is not one"))
     }
 
-    /// The stamp of the namespace now, if the store tells.
-    async fn current_stamp(&self) -> Option<u64> {
-        let keys = [self.stamp.clone()];
-        let found = self.bounded(|store| store.get(&keys)).await.ok()?.pop()??;
-        stamp_from(&found)
+    /// Whether the stamps of a place are still these, as far as the store tells.
+    async fn are_current(&self, place: &Place, stamps: &[u64]) -> bool {
+        let current = self.read_stamps(&place.stamps).await;
+        current.is_ok_and(|current| current.iter().copied().eq(stamps.iter().map(|stamp| Some(*stamp))))
+    }
+
+    /// The stamps of these tags, made now where there are none.
+    pub(crate) async fn name(&self, tags: &[Key]) -> Result<Vec<(Key, u64)>> {
+        let mut named = Vec::with_capacity(tags.len());
+        for tag in tags {
+            named.push((tag.clone(), self.make_stamp(tag, Some(STAMP_TERM)).await?));
+        }
+        Ok(named)
+    }
+
+    /// As long as this does not change, no tag is invalidated.
+    async fn mark(&self) -> Result<u64> {
+        self.make_stamp(&self.mark_key(), None).await
+    }
+
+    fn mark_key(&self) -> Key {
+        Key::from_bytes(&format!("{}.mark", self.namespace), &[])
+    }
+
+    /// Where the stamp of a tag is.
+    pub(crate) fn tag_key(&self, tag: &str) -> Key {
+        Key::from_bytes(&self.namespace, tag.as_bytes())
+    }
+
+    /// Ends a tag: what has it is stale, and so is what is being computed.
+    pub(crate) async fn end_tag(&'static self, tag: &str) -> Result<()> {
+        let key = self.tag_key(tag);
+        let ended = self.tell(&key).await;
+        self.settle(ended, Debt::Key(key))
     }
 
     /// Asks the store something, for a bounded time.
@@ -302,18 +393,34 @@ impl Remote {
     }
 }
 
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
 impl Held {
+    /// Reads what the value will depend on: before the computation, so that a value computed from before an invalidation
+    /// is stale from the start.
+    async fn read_stamps(&mut self, seen: Option<Box<[Option<u64>]>>) -> Result<()> {
+        self.stamps = self.remote.stamps(&self.place, seen).await?;
+        if let Tags::FromValue(tags) = self.place.tags {
+            self.mark = Some(tags.mark().await?);
+        }
+        Ok(())
+    }
+
     /// Stores what was computed, if there is something to store and the lease is still ours; also if the caller goes
     /// away meanwhile. Whether others may have it as well is found out only if somebody is `waiting`.
     pub(crate) async fn settle(self, payload: Option<Payload>, waiting: bool) -> Fill {
-        let (remote, stamp) = (self.remote, self.stamp);
         let settled = async move {
+            let (remote, place, stamps) = (self.remote, self.place.clone(), self.stamps.clone());
             let settled = match payload {
                 Some(payload) => self.fill(payload).await,
                 None => self.give_back(waiting).await,
             };
-            // A clear does not end leases.
-            if settled == Fill::Stored && waiting && remote.current_stamp().await != Some(stamp) {
+            // Neither a clear nor the end of a tag ends leases.
+            if settled == Fill::Stored && waiting && !remote.are_current(&place, &stamps).await {
                 return Fill::Refused;
             }
             settled
@@ -325,7 +432,7 @@ impl Held {
     async fn give_back(self, waiting: bool) -> Fill {
         let kept = match &self.lease {
             Some(lease) if waiting => {
-                self.remote.bounded(|store| store.extend(&self.key, lease, LEASE)).await
+                self.remote.bounded(|store| store.extend(&self.place.key, lease, LEASE)).await
             }
             _ => Ok(true),
         };
@@ -338,14 +445,26 @@ impl Held {
     }
 
     async fn fill(mut self, payload: Payload) -> Fill {
+        let named = match self.name_tags(&payload).await {
+            Ok(Some(named)) => named,
+            Ok(None) => {
+                self.release().await;
+                return Fill::Refused;
+            }
+            Err(_) => {
+                self.release().await;
+                return Fill::Unknown;
+            }
+        };
         let Some(lease) = self.lease else { return Fill::Unknown };
-        let sealed = payload.seal(&self.key, self.stamp, self.since.elapsed());
+        let sealed = payload.seal(&self.place.key, &self.stamps, &named, self.since.elapsed());
         let Ok(bytes) = sealed.inspect_err(|error| self.remote.failed(error)) else {
             self.release().await;
             return Fill::Unknown;
         };
         self.lease = None;
-        match self.remote.bounded(|store| store.fill(&self.key, lease, bytes, payload.ttl)).await {
+        let filled = self.remote.bounded(|store| store.fill(&self.place.key, lease, bytes, payload.term()));
+        match filled.await {
             Ok(true) => Fill::Stored,
             Ok(false) => Fill::Refused,
             Err(_) => {
@@ -355,10 +474,20 @@ impl Held {
         }
     }
 
+    /// The stamps of the tags that only the value could tell; nothing if any tag was invalidated since the computation
+    /// began, because it might be one of these.
+    async fn name_tags(&self, payload: &Payload) -> Result<Option<Vec<(Key, u64)>>> {
+        let (Tags::FromValue(tags), Some(mark)) = (self.place.tags, self.mark) else {
+            return Ok(Some(Vec::new()));
+        };
+        let named = tags.name(&payload.tags).await?;
+        Ok((tags.mark().await? == mark).then_some(named))
+    }
+
     /// Gives the lease back.
     pub(crate) async fn release(mut self) {
         let Some(lease) = self.lease.take() else { return };
-        if self.remote.bounded(|store| store.release(&self.key, lease)).await.is_err() {
+        if self.remote.bounded(|store| store.release(&self.place.key, lease)).await.is_err() {
             self.release_later(lease);
         }
     }
@@ -368,7 +497,7 @@ impl Held {
     /// If the store has done what it was asked for and only its answer was lost, this does nothing.
     fn release_later(&self, lease: Lease) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (remote, key) = (self.remote, self.key.clone());
+        let (remote, key) = (self.remote, self.place.key.clone());
         runtime.spawn(async move {
             for pause in PAUSES {
                 tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -381,7 +510,7 @@ impl Held {
 
     /// What keeps the lease while it is being used; never ends.
     pub(crate) fn keeper(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let (remote, key, lease) = (self.remote, self.key.clone(), self.lease);
+        let (remote, key, lease) = (self.remote, self.place.key.clone(), self.lease);
         async move {
             loop {
                 tokio::time::sleep(LEASE / 3).await;
@@ -399,7 +528,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (remote, key) = (self.remote, self.key.clone());
+        let (remote, key) = (self.remote, self.place.key.clone());
         // Without a `Held` in it: a runtime that is shutting down drops the task right here.
         runtime.spawn(async move {
             let _ = remote.bounded(|store| store.release(&key, lease)).await; // Counted there.
@@ -409,12 +538,26 @@ impl Drop for Held {
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("key", &self.key).field("lease", &self.lease).finish_non_exhaustive()
+        f.debug_struct("Held")
+            .field("key", &self.place.key)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
     }
 }
 
 impl Payload {
-    pub(crate) fn seal(&self, key: &Key, stamp: u64, compute_time: Duration) -> Result<Bytes> {
+    /// How long it stays in the store.
+    pub(crate) fn term(&self) -> Duration {
+        self.ttl.saturating_add(self.retention)
+    }
+
+    pub(crate) fn seal(
+        &self,
+        key: &Key,
+        stamps: &[u64],
+        named: &[(Key, u64)],
+        compute_time: Duration,
+    ) -> Result<Bytes> {
         let now = unix_millis();
         let label = Label {
             codec: self.codec,
@@ -422,10 +565,11 @@ impl Payload {
             computed_at: now,
             fresh_until: now.saturating_add(millis(self.ttl)),
             compute_time: u32::try_from(compute_time.as_millis()).unwrap_or(u32::MAX),
-            stamp,
+            stamps: stamps.into(),
+            named: named.into(),
         };
         envelope::seal(key, &label, &self.bytes)
-            .ok_or(Error::new(ErrorKind::TooLarge, "the value is larger than 4 GiB"))
+            .ok_or(Error::new(ErrorKind::TooLarge, "the value is larger than 4 GiB, or has too many tags"))
     }
 }
 
@@ -440,7 +584,7 @@ pub(crate) async fn in_a_task<T: Send + 'static>(
 
 /// A number that no other has: two clears must not make one stamp.
 fn new_stamp() -> Bytes {
-    Bytes::copy_from_slice(&RandomState::new().hash_one(unix_millis()).to_be_bytes())
+    Bytes::copy_from_slice(&random().to_be_bytes())
 }
 
 fn stamp_from(bytes: &[u8]) -> Option<u64> {

@@ -63,8 +63,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// or evicted.
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>>;
 
-    /// Stores a value without a ttl if the key has none, and returns what it has then.
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>>;
+    /// Stores a value if the key has none, and returns what it has then. Without a `ttl` it stays until it is removed or
+    /// evicted.
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>>;
 
     /// Removes the value and ends the lease.
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>>;
@@ -175,8 +176,13 @@ macro_rules! forward {
                 (**self).put(key, value, ttl)
             }
 
-            fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-                (**self).add(key, value)
+            fn add<'a>(
+                &'a self,
+                key: &'a Key,
+                value: Bytes,
+                ttl: Option<Duration>,
+            ) -> BoxFuture<'a, Result<Bytes>> {
+                (**self).add(key, value, ttl)
             }
 
             fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {

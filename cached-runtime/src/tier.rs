@@ -7,68 +7,105 @@ use bytes::Bytes;
 
 use crate::clock::unix_millis;
 use crate::codec::{Codec, Storable};
-use crate::envelope;
+use crate::entry::{Age, Kept, Left, State};
+use crate::envelope::{self, Label};
+use crate::groups;
 use crate::owed::Debt;
 use crate::policy::Policy;
-pub(crate) use crate::remote::{Acquiring, Fill, Held, Payload, Vacant, clear};
-use crate::remote::{Occupant, Remote, in_a_task};
+pub(crate) use crate::remote::{Acquiring, Fill, Held, Payload, Vacant};
+use crate::remote::{LEASE, Loaded, Occupant, Place, Remote, Tags, in_a_task};
 use crate::stats::Counters;
-use crate::{Key, Result};
+use crate::{BoxFuture, Error, ErrorKind, Key, Over, Result};
 
 /// The shared values of one instance of a function.
 pub(crate) struct Tier<K, V> {
     key: fn(&str, &K) -> Result<Key>,
     codec: Codec<V>,
+    /// Whether a stored value says that the function failed: such a one is of no use when it is not fresh any more.
+    is_err: fn(&V) -> bool,
+    policy: &'static Policy,
+    tags: Tags,
     remote: Remote,
 }
 
 /// What is under a key.
 #[derive(Debug)]
-pub(crate) enum Seen<V> {
-    /// A value that can be used.
-    Value(V),
-    /// Nothing, or nothing that can be used; it can be asked for the lease.
-    Vacant(Vacant),
-    /// The store failed.
-    Unknown,
+pub(crate) struct Look<V> {
+    /// A value that is of use.
+    pub(crate) kept: Option<Kept<V>>,
+    /// What the lease can be asked for with; nothing if the store fails, or if there is a fresh value.
+    pub(crate) vacant: Option<Vacant>,
 }
+
+/// A value in a store has at most so many tags.
+const MOST_TAGS: usize = 100;
 
 impl<K, V> Tier<K, V>
 where
     K: serde::Serialize,
     V: Storable,
 {
-    pub(crate) fn new(policy: &'static Policy, name: &str, counters: &'static Counters) -> Self {
-        Self {
-            key: |namespace, key| Key::new(namespace, key),
-            codec: Codec::new(policy.codec),
-            remote: Remote::new(policy, name, counters),
-        }
+    pub(crate) fn new(
+        policy: &'static Policy,
+        name: &str,
+        counters: &'static Counters,
+        is_err: fn(&V) -> bool,
+        has_tags_from: bool,
+    ) -> Self {
+        let remote = remote(policy, name, counters);
+        let tags = match (policy.has_tags, has_tags_from) {
+            (_, true) => Tags::FromValue(groups::remote(&remote.store)),
+            (true, false) => Tags::Of(groups::remote(&remote.store)),
+            (false, false) => Tags::None,
+        };
+        let codec = Codec::new(policy.codec);
+        Self { key: |namespace, key| Key::new(namespace, key), codec, is_err, policy, tags, remote }
     }
+}
+
+fn remote(policy: &Policy, name: &str, counters: &'static Counters) -> Remote {
+    Remote::new(Remote::store_of(policy), format!("{name}.v{}", policy.version), counters)
+}
+
+/// Makes every value of a namespace stale, when its types are not at hand.
+///
+/// What the store could not be told is not repeated: this process has no use for the namespace yet.
+pub(crate) fn clear(
+    policy: &Policy,
+    name: &str,
+    counters: &'static Counters,
+) -> BoxFuture<'static, Result<()>> {
+    let remote = policy.is_shared().then(|| remote(policy, name, counters));
+    Box::pin(async move {
+        match remote {
+            Some(remote) => remote.renew_stamp().await,
+            None => Ok(()),
+        }
+    })
 }
 
 impl<K, V> Tier<K, V> {
     /// Looks what is under a key.
-    pub(crate) async fn look(&'static self, key: &K) -> Seen<V> {
-        let Ok(key) = self.key(key) else { return Seen::Unknown };
-        let (remote, asked) = (&self.remote, key.clone());
-        let looked = remote.looks.look(&key, move || {
-            let key = asked.clone();
-            async move { remote.load(&key).await }
+    pub(crate) async fn look(&'static self, key: &K, tags: &[String]) -> Look<V> {
+        let nothing = Look { kept: None, vacant: None };
+        let Ok(place) = self.place(key, tags) else { return nothing };
+        let (remote, asked) = (&self.remote, place.clone());
+        let looked = remote.looks.look(&place.key, move || {
+            let place = asked.clone();
+            async move { remote.load(&place).await }
         });
-        let Ok((found, stamp)) = looked.await else { return Seen::Unknown };
-        match self.usable(&key, found.as_ref(), stamp) {
-            Some(value) => Seen::Value(value),
-            None => {
-                let occupant = found.map_or(Occupant::None, Occupant::Useless);
-                Seen::Vacant(Vacant { key, stamp, occupant })
-            }
+        let Ok(loaded) = looked.await else { return nothing };
+        let kept = self.usable(&place, &loaded);
+        if kept.as_ref().is_some_and(|kept| kept.state == State::Fresh) {
+            return Look { kept, vacant: None };
         }
+        let occupant = loaded.value.map_or(Occupant::None, Occupant::Useless);
+        Look { kept, vacant: Some(Vacant { place, stamps: Some(loaded.stamps), occupant }) }
     }
 
     /// A key whose value is to be replaced, so that it counts as vacant.
-    pub(crate) fn occupied(&self, key: &K) -> Option<Vacant> {
-        Some(Vacant { key: self.key(key).ok()?, stamp: None, occupant: Occupant::Any })
+    pub(crate) fn occupied(&self, key: &K, tags: &[String]) -> Option<Vacant> {
+        Some(Vacant { place: self.place(key, tags).ok()?, stamps: None, occupant: Occupant::Any })
     }
 
     /// Asks for the lease of a key that was seen vacant.
@@ -80,40 +117,66 @@ impl<K, V> Tier<K, V> {
     }
 
     /// The value under a key; nothing if the store fails.
-    pub(crate) async fn peek(&'static self, key: &K) -> Option<V> {
-        let key = self.key(key).ok()?;
-        let (found, stamp) = self.remote.load(&key).await.ok()?;
-        self.usable(&key, found.as_ref(), stamp)
+    pub(crate) async fn peek(&'static self, key: &K, tags: &[String]) -> Option<Kept<V>> {
+        let place = self.place(key, tags).ok()?;
+        let loaded = self.remote.load(&place).await.ok()?;
+        self.usable(&place, &loaded)
     }
 
-    /// Turns a value into bytes.
-    pub(crate) fn encode(&self, value: &V, ttl: Duration) -> Result<Payload> {
+    /// Turns a value into bytes; with the tags that only the value tells.
+    pub(crate) fn encode(&self, value: &V, ttl: Duration, tags: &[String]) -> Result<Payload> {
         let bytes = (self.codec.encode)(value).inspect_err(|error| self.remote.failed(error))?;
-        Ok(Payload { bytes, ttl, codec: self.codec.id, fingerprint: self.codec.fingerprint })
+        let tags = match self.tags {
+            Tags::FromValue(remote) => tags.iter().map(|tag| remote.tag_key(tag)).collect(),
+            Tags::None | Tags::Of(_) => Vec::new(),
+        };
+        let retention = if (self.is_err)(value) { Duration::ZERO } else { self.policy.retention() };
+        let (codec, fingerprint) = (self.codec.id, self.codec.fingerprint);
+        Ok(Payload { bytes, ttl, retention, codec, fingerprint, tags })
     }
 
     /// Stores a value whatever is there, and ends the lease.
-    pub(crate) async fn put(&'static self, key: &K, payload: Payload) -> Result<()> {
-        let key = self.key(key)?;
+    pub(crate) async fn put(&'static self, key: &K, tags: &[String], payload: Payload) -> Result<()> {
+        let place = self.place(key, tags)?;
         let put = async {
             // A clear that is repeated later would take this value with it.
             while self.remote.owed.next() == Some(Debt::All) {
                 self.remote.pay_one().await.transpose()?;
             }
-            let stamp = self.remote.stamp().await?;
-            let bytes = payload.seal(&key, stamp, Duration::ZERO)?;
-            self.remote.bounded(|store| store.put(&key, bytes, Some(payload.ttl))).await
+            let stamps = self.remote.stamps(&place, None).await?;
+            let named = match self.tags {
+                Tags::FromValue(tags) => tags.name(&payload.tags).await?,
+                Tags::None | Tags::Of(_) => Vec::new(),
+            };
+            let bytes = payload.seal(&place.key, &stamps, &named, Duration::ZERO)?;
+            self.remote.bounded(|store| store.put(&place.key, bytes, Some(payload.term()))).await
         };
         let put = put.await;
         // What it was to replace must not come back.
-        self.remote.settle(put, Debt::Key(key))
+        self.remote.settle(put, Debt::Key(place.key))
     }
 
     /// Removes a value and ends the lease.
     pub(crate) async fn remove(&'static self, key: &K) -> Result<()> {
         let key = self.key(key)?;
-        let removed = self.remote.bounded(|store| store.remove(&key)).await;
+        let removed = self.remote.tell(&key).await;
         self.remote.settle(removed, Debt::Key(key))
+    }
+
+    /// Makes a value stale and ends the lease; if the store can not be told, the value is to be removed.
+    pub(crate) async fn expire(&'static self, key: &K, tags: &[String]) -> Result<()> {
+        let place = self.place(key, tags)?;
+        let (remote, retention, key) = (&self.remote, self.policy.retention(), place.key.clone());
+        let expired = async move {
+            if retention.is_zero() {
+                remote.tell(&place.key).await
+            } else {
+                expire(remote, &place.key, retention).await
+            }
+        };
+        let gone = Error::new(ErrorKind::Unreachable, "the runtime is shutting down");
+        let expired = in_a_task(expired).await.unwrap_or(Err(gone));
+        self.remote.settle(expired, Debt::Key(key))
     }
 
     /// Makes every value stale, by one write.
@@ -122,34 +185,112 @@ impl<K, V> Tier<K, V> {
         self.remote.settle(cleared, Debt::All)
     }
 
+    /// The key as it is sent, for people.
+    pub(crate) fn name(&self, key: &K) -> String {
+        self.key(key).map_or_else(|_| self.remote.namespace.clone(), |key| key.as_str().to_owned())
+    }
+
     fn key(&self, key: &K) -> Result<Key> {
         (self.key)(&self.remote.namespace, key).inspect_err(|error| self.remote.failed(error))
     }
 
-    /// The value in what was found. Without a stamp every value counts as cleared, and one that should have been removed
-    /// counts as removed.
-    fn usable(&self, key: &Key, found: Option<&Bytes>, stamp: Option<u64>) -> Option<V> {
-        let (found, stamp) = found.zip(stamp).filter(|_| !self.remote.owed.covers(key))?;
-        self.open(key, found, stamp)
+    fn place(&self, key: &K, tags: &[String]) -> Result<Place> {
+        let (key, stamp) = (self.key(key)?, self.remote.stamp.clone());
+        let stamps = match self.tags {
+            Tags::None => [stamp].into(),
+            Tags::Of(_) | Tags::FromValue(_) if tags.len() > MOST_TAGS => {
+                let error = Error::new(ErrorKind::TooLarge, "a value in a store has at most 100 tags");
+                self.remote.failed(&error);
+                return Err(error);
+            }
+            Tags::Of(remote) | Tags::FromValue(remote) => {
+                let tags = tags.iter().map(|tag| remote.tag_key(tag));
+                [stamp, remote.stamp.clone()].into_iter().chain(tags).collect()
+            }
+        };
+        Ok(Place { key, stamps, tags: self.tags })
     }
 
-    /// The value in an envelope, if it is one of ours, of this type, not cleared and still fresh.
-    fn open(&self, key: &Key, bytes: &[u8], stamp: u64) -> Option<V> {
-        let decoded = envelope::open(key, bytes).and_then(|(label, payload)| {
-            let ours = label.codec == self.codec.id && label.fingerprint == self.codec.fingerprint;
-            if !ours {
-                return None;
-            }
-            if label.stamp != stamp || label.fresh_until <= unix_millis() {
-                return Some(None);
-            }
-            (self.codec.decode)(payload).ok().map(Some)
+    /// The value in what was found. Without a stamp every value counts as cleared, and one that should have been removed
+    /// counts as removed.
+    fn usable(&self, place: &Place, loaded: &Loaded) -> Option<Kept<V>> {
+        let value = loaded.value.as_ref().filter(|_| !self.is_owed(place))?;
+        let (label, value) = self.open(&place.key, value)?;
+        let is_current = current(&loaded.stamps, label.stamps.iter().copied())
+            && current(&loaded.named, label.named.iter().map(|(_, stamp)| *stamp))
+            && !self.are_owed(label.named.iter().map(|(tag, _)| tag), place.tags);
+        if !is_current {
+            return None;
+        }
+        let age = age(&label);
+        let retention = if (self.is_err)(&value) { Duration::ZERO } else { self.policy.retention() };
+        let state = age.state(retention, self.policy.refresh_ahead);
+        (state != State::Expired).then_some(Kept { value, age, state })
+    }
+
+    /// Whether the store may still hold a value that was invalidated.
+    fn is_owed(&self, place: &Place) -> bool {
+        self.remote.owed.covers(&place.key) || self.are_owed(place.stamps.iter(), place.tags)
+    }
+
+    fn are_owed<'a>(&self, mut tags: impl Iterator<Item = &'a Key>, of: Tags) -> bool {
+        match of {
+            Tags::None => false,
+            Tags::Of(remote) | Tags::FromValue(remote) => tags.any(|tag| remote.owed.covers(tag)),
+        }
+    }
+
+    /// The value in an envelope, if it is one of ours and of this type.
+    fn open(&self, key: &Key, bytes: &[u8]) -> Option<(Label, V)> {
+        let opened = envelope::open(key, bytes).and_then(|(label, payload)| {
+            let is_ours = label.codec == self.codec.id && label.fingerprint == self.codec.fingerprint;
+            let value = is_ours.then(|| (self.codec.decode)(payload).ok())??;
+            Some((label, value))
         });
-        if decoded.is_none() {
+        if opened.is_none() {
             self.remote.counters.undecodable.add(1);
             tracing::debug!(namespace = %self.remote.namespace, "a value in the store can not be used");
         }
-        decoded.flatten()
+        opened
+    }
+}
+
+/// Puts a stale copy in place of a value, by way of the lease: what is computed from before this can not be stored.
+async fn expire(remote: &'static Remote, key: &Key, retention: Duration) -> Result<()> {
+    let acquired = remote.bounded(|store| store.acquire(key, LEASE, Over::Value)).await?;
+    let lease = match acquired.lease {
+        Some(lease) => lease,
+        // Somebody computes: that is over now.
+        None => {
+            remote.bounded(|store| store.remove(key)).await?;
+            let again = remote.bounded(|store| store.acquire(key, LEASE, Over::Nothing)).await?;
+            let Some(lease) = again.lease else { return Ok(()) };
+            lease
+        }
+    };
+    let stale = acquired.value.and_then(|value: Bytes| envelope::expire(key, &value, unix_millis()));
+    match stale {
+        Some(stale) => remote.bounded(|store| store.fill(key, lease, stale, retention)).await.map(drop),
+        None => remote.bounded(|store| store.release(key, lease)).await,
+    }
+}
+
+/// Whether each stamp that was found is the one of a value.
+fn current(found: &[Option<u64>], stamps: impl Iterator<Item = u64>) -> bool {
+    found.iter().copied().eq(stamps.map(Some))
+}
+
+fn age(label: &Label) -> Age {
+    let (now, millis) = (unix_millis(), Duration::from_millis);
+    let left = match label.fresh_until.checked_sub(now) {
+        Some(left) if left > 0 => Left::Fresh(millis(left)),
+        Some(_) | None => Left::Stale(millis(now - label.fresh_until)),
+    };
+    Age {
+        age: millis(now.saturating_sub(label.computed_at)),
+        left,
+        life: millis(label.fresh_until.saturating_sub(label.computed_at)),
+        cost: millis(label.compute_time.into()),
     }
 }
 

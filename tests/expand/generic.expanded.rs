@@ -11,7 +11,7 @@ where
     >(__private::Look, (__private::Arg::new(&id).part(),));
     __looked.or(move || load::uncached::<T, N>(db, id)).await
 }
-///What has been remembered of [`load()`](load()): `invalidate`, `put` and `peek` take what makes the key, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+///What has been remembered of [`load()`](load()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 pub struct load {}
 #[allow(

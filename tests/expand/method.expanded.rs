@@ -22,10 +22,10 @@ impl Users {
         self.db.load(id, lang).await
     }
     ::cached_runtime::__private::computing! {
-        find_refresh[Self::__find_at] => (__private::Arg::new(& id).part_again(),
-        __private::Arg::new(& lang).part_again(),); pub, [] [] (& self, id : u64, lang :
-        & str) -> Result < User, Error >, [] __looked => __looked.or(move ||
-        Self::find_uncached(self, id, lang)). await
+        find_refresh find_lookup[Self::__find_at] => (__private::Arg::new(& id)
+        .part_again(), __private::Arg::new(& lang).part_again(),); pub, [] [] (& self, id
+        : u64, lang : & str) -> Result < User, Error >, [] __looked => __looked.or(move
+        || Self::find_uncached(self, id, lang)). await
     }
     ///What has been remembered of [`find`](Self::find()).
     #[allow(

@@ -3,7 +3,7 @@ async fn user(id: u64) -> User {
     let __looked = user::__at(__private::Look, (__private::Arg::new(&id).part(),));
     __looked.or(move || user::uncached(id)).await
 }
-///What has been remembered of [`user()`](user()): `invalidate`, `put` and `peek` take what makes the key, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+///What has been remembered of [`user()`](user()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 struct user {}
 #[allow(

@@ -14,7 +14,7 @@ pub(crate) async fn weather(
     );
     __looked.or(move || weather::uncached(place, lang, _verbose)).await
 }
-///What has been remembered of [`weather()`](weather()): `invalidate`, `put` and `peek` take what makes the key, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+///What has been remembered of [`weather()`](weather()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 pub(crate) struct weather {}
 #[allow(

@@ -105,7 +105,8 @@ breaks! {
     add_returns_its_own: adding, "`add` has to return the value that is there";
     add_is_not_atomic: adding, "`add` has to return the same value to all who come at once";
     add_is_blocked_by_a_lease: adding, "a lease is no value";
-    added_values_expire: adding, "what was added has to stay";
+    added_values_expire: adding, "what was added without a ttl has to stay";
+    added_values_ignore_their_ttl: adding, "what was added with a ttl has to go";
     keys_ignore_the_case: separating, "has to give the lease that nobody holds";
     keys_are_cut: separating, "has to give the lease that nobody holds";
     a_dropped_call_blocks_the_store: dropping, "has to come to an end";
@@ -353,19 +354,22 @@ impl Store for Broken {
         })
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(async move {
             let before = self.with(key, |entry| entry.clone());
             match self.flaw {
-                Flaw::add_replaces => self.with(key, |entry| entry.set(value.clone(), None)),
+                Flaw::add_replaces => self.with(key, |entry| entry.set(value.clone(), ttl)),
                 Flaw::add_is_not_atomic if before.value.is_none() => {
                     yield_now().await;
-                    self.with(key, |entry| entry.set(value.clone(), None));
+                    self.with(key, |entry| entry.set(value.clone(), ttl));
                 }
                 Flaw::add_is_blocked_by_a_lease if before.lease.is_some() => return Ok(Bytes::new()),
                 _ => {}
             }
-            let there = self.right.add(&self.key(key), value.clone()).await?;
+            let there = self.right.add(&self.key(key), value.clone(), ttl).await?;
+            if self.flaw == Flaw::added_values_ignore_their_ttl {
+                self.with(key, |entry| entry.expires = None);
+            }
             if self.flaw == Flaw::added_values_expire {
                 self.with(key, |entry| entry.expires = Some(Instant::now() + Duration::from_secs(1)));
             }
@@ -431,8 +435,8 @@ impl Store for Seconds {
         self.0.put(key, value, ttl.map(seconds))
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        self.0.add(key, value)
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        self.0.add(key, value, ttl.map(seconds))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {

@@ -345,8 +345,8 @@ impl Store for SlowReads {
         self.map.put(key, value, ttl)
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        self.map.add(key, value)
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        self.map.add(key, value, ttl)
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {

@@ -7,13 +7,14 @@ use crate::{files, read, top};
 
 /// The rooms on each floor, from the bottom; a room is a file, or a directory with all that is in it.
 /// `ARCHITECTURE.md` says the same.
-const RUNTIME: [&[&str]; 12] = [
-    &["error", "future", "clock", "stats", "parts", "options"],
-    &["key", "entry", "outcome", "flight", "handle"],
-    &["store", "envelope", "owed", "looks"],
+const RUNTIME: [&[&str]; 13] = [
+    &["error", "future", "clock", "random", "stats", "parts", "options", "lookup", "background"],
+    &["key", "tags", "outcome", "flight", "handle"],
+    &["store", "envelope", "owed", "looks", "entry"],
     &["policy", "redis", "memcached", "contract"],
     &["memory", "codec", "config", "registry"],
     &["remote"],
+    &["groups"],
     &["tier"],
     &["cache", "patience", "call"],
     &["attempt", "site"],

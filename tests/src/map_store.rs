@@ -133,8 +133,14 @@ impl Store for MapStore {
         })
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        let add = move |entry: &mut Entry| entry.value.get_or_insert(value).clone();
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        let add = move |entry: &mut Entry| match &entry.value {
+            Some(there) => there.clone(),
+            None => {
+                entry.set(value.clone(), ttl);
+                value
+            }
+        };
         Box::pin(async move { Ok(self.with(key, add)) })
     }
 

@@ -93,8 +93,8 @@ impl<'a> Probe<'a> {
         answer("put", self.store.put(key, Bytes::copy_from_slice(value), ttl.into())).await;
     }
 
-    pub(super) async fn add(&self, key: &Key, value: &[u8]) -> Bytes {
-        answer("add", self.store.add(key, Bytes::copy_from_slice(value))).await
+    pub(super) async fn add(&self, key: &Key, value: &[u8], ttl: impl Into<Option<Duration>>) -> Bytes {
+        answer("add", self.store.add(key, Bytes::copy_from_slice(value), ttl.into())).await
     }
 
     pub(super) async fn remove(&self, key: &Key) {

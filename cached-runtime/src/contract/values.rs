@@ -136,18 +136,26 @@ pub async fn expiring(store: &dyn Store) {
 pub async fn adding(store: &dyn Store) {
     let probe = Probe::new(store, "adding");
     let key = probe.key("key");
-    assert_eq!(probe.add(&key, b"first").await, "first", "`add` has to return the value that it stored");
-    assert_eq!(probe.add(&key, b"second").await, "first", "`add` has to return the value that is there");
+    assert_eq!(
+        probe.add(&key, b"first", None).await,
+        "first",
+        "`add` has to return the value that it stored"
+    );
+    assert_eq!(
+        probe.add(&key, b"second", None).await,
+        "first",
+        "`add` has to return the value that is there"
+    );
     assert_eq!(probe.get(&key).await.as_deref(), Some(&b"first"[..]), "`add` has to leave a value as it is");
 
     let put = probe.key("put");
     probe.put(&put, b"put", LONG).await;
-    assert_eq!(probe.add(&put, b"added").await, "put", "`add` has to leave what was `put`");
+    assert_eq!(probe.add(&put, b"added", None).await, "put", "`add` has to leave what was `put`");
 
     let leased = probe.key("leased");
     probe.lease(&leased, LONG).await;
     assert_eq!(
-        probe.add(&leased, b"added").await,
+        probe.add(&leased, b"added", None).await,
         "added",
         "a lease is no value: `add` has to store over it"
     );
@@ -155,7 +163,7 @@ pub async fn adding(store: &dyn Store) {
 
     let crowded = probe.key("crowded");
     let values: Vec<String> = (0..CROWD).map(|n| n.to_string()).collect();
-    let calls = values.iter().map(|value| boxed(probe.add(&crowded, value.as_bytes()))).collect();
+    let calls = values.iter().map(|value| boxed(probe.add(&crowded, value.as_bytes(), None))).collect();
     let added = together(calls).await;
     let stored =
         probe.get(&crowded).await.expect("`add` has to store the value of one of those who come at once");
@@ -164,8 +172,20 @@ pub async fn adding(store: &dyn Store) {
         "`add` has to return the same value to all who come at once"
     );
 
+    let brief = probe.key("brief");
+    assert_eq!(
+        probe.add(&brief, b"brief", SHORT).await,
+        "brief",
+        "`add` has to return the value that it stored"
+    );
+    assert_eq!(
+        probe.get(&brief).await.as_deref(),
+        Some(&b"brief"[..]),
+        "`add` has to store a value with a ttl"
+    );
     sleep(SHORT + LATE).await;
-    assert!(probe.get(&key).await.is_some(), "what was added has to stay");
+    assert!(probe.get(&key).await.is_some(), "what was added without a ttl has to stay");
+    assert_eq!(probe.get(&brief).await, None, "what was added with a ttl has to go when it is over");
     for key in [key, put, leased, crowded] {
         probe.remove(&key).await;
     }
@@ -231,7 +251,7 @@ pub async fn dropping(store: &dyn Store) {
         drop_after(polls, store.release(&dropped, lease)).await;
         drop_after(polls, store.put(&dropped, value.clone(), Some(LONG))).await;
         drop_after(polls, store.remove(&dropped)).await;
-        drop_after(polls, store.add(&dropped, value.clone())).await;
+        drop_after(polls, store.add(&dropped, value.clone(), None)).await;
         drop_after(polls, store.get(std::slice::from_ref(&dropped))).await;
         assert_eq!(
             probe.get(&used).await,

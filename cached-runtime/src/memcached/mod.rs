@@ -303,11 +303,12 @@ impl Memcached {
         }
     }
 
-    async fn store_vacant(&self, key: &Key, value: Bytes) -> Result<Bytes> {
+    async fn store_vacant(&self, key: &Key, value: Bytes, ttl: Option<Duration>) -> Result<Bytes> {
         self.check(&value)?;
+        let seconds = ttl.map_or(0, from_now);
         let name = self.name(key);
         for _ in 0..ADD_TRIES {
-            let script = Script::new().store(name, &value, 0, When::Vacant).read_with_version(name);
+            let script = Script::new().store(name, &value, seconds, When::Vacant).read_with_version(name);
             let Answer { epoch, replies } = self.run(script).await?;
             let [stored, reply] = array(replies)?;
             match (stored, reply) {
@@ -317,7 +318,7 @@ impl Memcached {
                 }
                 // A reservation counts as nothing, and is replaced; its lease is void then.
                 (Reply::NotStored, Reply::Item { version, .. }) => {
-                    let script = Script::new().store(name, &value, 0, When::Version(version));
+                    let script = Script::new().store(name, &value, seconds, When::Version(version));
                     if let Some([Reply::Done { .. }]) = self.run_in(epoch, script).await? {
                         return Ok(value);
                     }
@@ -412,8 +413,8 @@ impl Store for Memcached {
         Box::pin(self.within(async move { self.store_always(key, &value, ttl).await }))
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        Box::pin(self.within(self.store_vacant(key, value)))
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(self.within(self.store_vacant(key, value, ttl)))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {

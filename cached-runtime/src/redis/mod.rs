@@ -158,9 +158,11 @@ impl Store for Redis {
         })
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(async move {
-            let answer = self.run(&protocol::ADD, key, &[sendable(value.clone())?]).await?;
+            let mut arguments = vec![sendable(value.clone())?];
+            arguments.extend(ttl.map(protocol::millis));
+            let answer = self.run(&protocol::ADD, key, &arguments).await?;
             Ok(protocol::value(answer)?.unwrap_or(value))
         })
     }

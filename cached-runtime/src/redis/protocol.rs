@@ -88,12 +88,16 @@ redis.call('DEL', KEYS[2])
 return stored",
 );
 
-/// ARGV: value. Answers what was there before, or nothing if the value was stored.
+/// ARGV: value, and the ttl if there is one. Answers what was there before, or nothing if the value was stored.
 pub(super) static ADD: Script = Script::new(
     r"local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'string' then return value end
 if type(value) == 'table' and not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
-redis.call('SET', KEYS[1], ARGV[1])
+if ARGV[2] then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+else
+  redis.call('SET', KEYS[1], ARGV[1])
+end
 return false",
 );
 

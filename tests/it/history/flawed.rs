@@ -85,8 +85,8 @@ impl Store for Flawed {
         self.slowly(self.inside.put(key, value, ttl))
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        self.slowly(self.inside.add(key, value))
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        self.slowly(self.inside.add(key, value, ttl))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {

@@ -41,7 +41,7 @@ impl Store for Nowhere {
         ready(())
     }
 
-    fn add<'a>(&'a self, _: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+    fn add<'a>(&'a self, _: &'a Key, value: Bytes, _: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
         ready(value)
     }
 
