@@ -249,6 +249,10 @@
 //!   its `version`, or the `name` that you give. Give a name if the function may move to another module.
 //! - **Which bytes.** `msgpack`, or `codec = "json"`, in an envelope with a checksum that holds for one key. What lies
 //!   there and was not written for this key and this type is a miss.
+//! - **When a type changes.** Its old values are misses: the names and types of all fields and variants count, while their
+//!   order and the module do not. Not seen is what serde buffers (`flatten`, `untagged`, `tag`) or is not told (that a bare
+//!   `f64` now counts feet): then raise the `version`. To find out, the type's `Deserialize` is run once with made-up
+//!   values; one that is written by hand must refuse them by an error, and not by a panic.
 //! - **For how long.** For `ttl` by the clocks of the machines: let them agree. Memcached counts whole seconds.
 //! - **If it fails.** A store that is down, hung or full is a miss: the function runs, its value is returned, and
 //!   [`Stats::store_errors`] counts. A call is held up by the deadline of the store at the most, 50 ms unless you
@@ -348,6 +352,8 @@ mod redis;
 mod registry;
 #[cfg(feature = "store")]
 mod remote;
+#[cfg(feature = "store")]
+mod schema;
 mod site;
 mod stats;
 #[cfg(feature = "store")]

@@ -13,6 +13,7 @@ mod bytes;
 mod companions;
 mod configure;
 mod contract;
+mod deploys;
 mod fleet;
 mod futures;
 mod harness;
