@@ -13,12 +13,29 @@ use crate::memo::Memo;
 
 /// Makes an `async fn` remember its results.
 ///
-/// ```ignore
-/// #[async_cached(ttl = 60, skip(db))]
-/// async fn user(db: &Db, id: u64) -> Result<User, DbError> { .. }
+/// ```
+/// use cached_runtime::async_cached;
+/// # struct Db;
+/// # impl Db {
+/// #     async fn find(&self, id: u64) -> Result<String, std::io::Error> {
+/// #         Ok(format!("user {id}"))
+/// #     }
+/// # }
 ///
-/// user(&db, 42).await?;        // as before
+/// #[async_cached(ttl = 60, skip(db))]
+/// async fn user(db: &Db, id: u64) -> Result<String, std::io::Error> {
+///     db.find(id).await
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = Db;
+/// user(&db, 42).await?; // as before
+/// user(&db, 42).await?; // remembered
 /// user::invalidate(42).await?; // and what a cache needs, beside it
+/// assert_eq!(user::stats().computed, 1);
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// It stands on free functions, functions inside of functions, methods, associated functions and methods of an
@@ -53,7 +70,7 @@ use crate::memo::Memo;
 ///
 /// And how each is written:
 ///
-/// ```ignore
+/// ```text
 /// ttl = 60    ttl = "1h30m"    ttl = config::MINUTE
 /// ttl_from = |token: &Token| token.valid_for
 /// backend = "redis"    backend = my_store()
@@ -72,6 +89,43 @@ use crate::memo::Memo;
 /// handle = FIND
 /// associated
 /// crate = ::my_crate::cached_runtime
+/// ```
+///
+/// Some of them together:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cached_runtime::async_cached;
+///
+/// #[derive(Clone)]
+/// struct Token {
+///     text: String,
+///     valid_for: Duration,
+/// }
+///
+/// #[async_cached(
+///     ttl_from = |token: &Token| token.valid_for,
+///     capacity = 100,
+///     key = (user.trim(),),
+///     cache_if = |token: &Token| !token.text.is_empty(),
+///     cache_err = "5s",
+///     detached,
+/// )]
+/// async fn token(user: String) -> Result<Token, String> {
+///     match user.trim() {
+///         "eve" => Err("nobody trusts her".to_owned()),
+///         name => Ok(Token { text: format!("token of {name}"), valid_for: Duration::from_secs(300) }),
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// for user in ["ada", " ada ", "eve", "eve"] {
+///     let _ = token(user.to_owned()).await;
+/// }
+/// assert_eq!((token::stats().computed, token::stats().hits), (2, 2));
+/// # }
 /// ```
 ///
 /// A duration in words is made of `w`, `d`, `h`, `m`, `s` and `ms`, as in `"1h 30m"`; a size has the unit `B`, `kB`, `MB`,
