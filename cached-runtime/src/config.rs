@@ -15,7 +15,7 @@ use crate::{Redis, RedisConfig};
 /// `redis://127.0.0.1:6379`; and `backend = "memcached"` the one in `CACHED_MEMCACHED_SERVERS`, else
 /// `127.0.0.1:11211`.
 ///
-/// ```no_run
+/// ```
 /// # #[cfg(feature = "redis")] {
 /// use std::time::Duration;
 /// use cached_runtime::{RedisConfig, configure};
@@ -31,6 +31,14 @@ pub fn configure() -> Config {
 }
 
 /// The servers that the names of backends stand for. Made by [`configure`].
+///
+/// ```
+/// use cached_runtime::{Config, configure};
+///
+/// let config: Config = configure();
+/// config.install()?; // What is not named is where the environment says.
+/// # Ok::<(), cached_runtime::Error>(())
+/// ```
 #[derive(Debug, Default, Clone)]
 #[must_use = "nothing holds before `install()`"]
 pub struct Config {
@@ -42,6 +50,13 @@ pub struct Config {
 
 impl Config {
     /// The server behind `backend = "redis"`.
+    ///
+    /// ```
+    /// use cached_runtime::{RedisConfig, configure};
+    ///
+    /// configure().redis(RedisConfig::new("redis://cache.internal")).install()?;
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
     #[cfg(feature = "redis")]
     pub fn redis(mut self, config: RedisConfig) -> Self {
         self.redis = Some(config);
@@ -49,6 +64,13 @@ impl Config {
     }
 
     /// The server behind `backend = "memcached"`.
+    ///
+    /// ```
+    /// use cached_runtime::{MemcachedConfig, configure};
+    ///
+    /// configure().memcached(MemcachedConfig::new("cache.internal:11211")).install()?;
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
     #[cfg(feature = "memcached")]
     pub fn memcached(mut self, config: MemcachedConfig) -> Self {
         self.memcached = Some(config);
@@ -61,6 +83,14 @@ impl Config {
     ///
     /// [`ErrorKind::Config`] if something was installed before, or a shared store was used already, or a setting is
     /// wrong.
+    ///
+    /// ```
+    /// use cached_runtime::{ErrorKind, configure};
+    ///
+    /// configure().install()?;
+    /// assert_eq!(configure().install().unwrap_err().kind(), ErrorKind::Config); // Once is enough.
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
     pub fn install(self) -> Result<()> {
         let stores = Stores::new(&self);
         stores.check()?;

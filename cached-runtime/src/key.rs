@@ -14,11 +14,27 @@ use crate::{Error, ErrorKind, Result};
 /// It consists of ASCII letters, digits and `_ - . : < > , &` only and is at most [`Key::MAX_LEN`] bytes long,
 /// so that it can be sent as it is in every protocol. What a store puts around it (a prefix, braces, a suffix
 /// for the lease) is the store's own.
+///
+/// ```
+/// use cached_runtime::Key;
+///
+/// let key = Key::new("shop::user.v1", &(42_u64, "en"))?;
+/// assert_eq!(key.to_string(), "shop::user.v1:1ec40bc8d31639374342c19e38802fbb");
+/// # Ok::<(), cached_runtime::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key(Arc<str>);
 
 impl Key {
     /// The greatest length of a key in bytes.
+    ///
+    /// ```
+    /// use cached_runtime::Key;
+    ///
+    /// let key = Key::new(&"long".repeat(1000), &42)?;
+    /// assert_eq!(key.as_str().len(), Key::MAX_LEN);
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
     pub const MAX_LEN: usize = MAX_NAMESPACE + 1 + 2 * Self::DIGEST;
 
     /// The length of the digest in bytes.
@@ -60,6 +76,14 @@ impl Key {
     }
 
     /// The key as it is sent.
+    ///
+    /// ```
+    /// use cached_runtime::Key;
+    ///
+    /// let key = Key::new("my users", &42)?;
+    /// assert!(key.as_str().starts_with("my_users:"));
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

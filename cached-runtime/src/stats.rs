@@ -6,6 +6,24 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 /// Counters of one cached function in this process, since the program began.
 ///
 /// Every call is counted once, in one of the first six: their sum is the number of calls answered so far.
+///
+/// ```
+/// use cached_runtime::{Stats, async_cached};
+///
+/// #[async_cached(ttl = 60)]
+/// async fn double(n: u64) -> u64 {
+///     2 * n
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// for n in [1, 2, 1, 1] {
+///     double(n).await;
+/// }
+/// let Stats { hits, computed, entries, .. } = double::stats();
+/// assert_eq!((hits, computed, entries), (2, 2, 2));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -1,6 +1,5 @@
 //! What the two servers have in common, so that a test is written once and run against each.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 

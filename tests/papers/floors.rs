@@ -80,7 +80,7 @@ fn check(source: &str, floors: &[&[&str]]) {
 }
 
 /// The room that a file belongs to.
-fn room(file: &Path) -> String {
+pub(crate) fn room(file: &Path) -> String {
     let room = file.components().next().unwrap().as_os_str().to_string_lossy();
     let room = room.trim_end_matches(".rs");
     // It stands for `tier` in a build without stores.
@@ -88,7 +88,7 @@ fn room(file: &Path) -> String {
 }
 
 /// Which room a name at the top of the crate comes from.
-fn re_exports(lib: &str) -> BTreeMap<String, String> {
+pub(crate) fn re_exports(lib: &str) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     for path in code(lib).split("pub use crate::").skip(1) {
         let path = path.split(';').next().unwrap();

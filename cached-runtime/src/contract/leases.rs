@@ -10,6 +10,15 @@ use crate::{Key, Lease, Over, Store};
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::acquiring(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn acquiring(store: &dyn Store) {
     let probe = Probe::new(store, "acquiring");
     let key = probe.key("key");
@@ -70,6 +79,15 @@ pub async fn acquiring(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::naming(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn naming(store: &dyn Store) {
     let probe = Probe::new(store, "naming");
     for there in [None, Some(b"old")] {
@@ -115,6 +133,15 @@ pub async fn naming(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::filling(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn filling(store: &dyn Store) {
     let probe = Probe::new(store, "filling");
     let key = probe.key("filled");
@@ -202,6 +229,15 @@ async fn racing(probe: &Probe<'_>) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::extending(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn extending(store: &dyn Store) {
     let probe = Probe::new(store, "extending");
     let [key, over_value] = ["extended", "extended over a value"].map(|name| probe.key(name));
@@ -249,6 +285,15 @@ pub async fn extending(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::releasing(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn releasing(store: &dyn Store) {
     let probe = Probe::new(store, "releasing");
     let key = probe.key("released");
@@ -277,6 +322,15 @@ pub async fn releasing(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::dying(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn dying(store: &dyn Store) {
     let probe = Probe::new(store, "dying");
     let names = ["late", "late over a value", "replaced", "late to extend"];

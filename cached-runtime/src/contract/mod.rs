@@ -1,9 +1,13 @@
 //! The contract that every [`Store`] keeps, as a test that can be called.
 //!
-//! A store of your own passes it in a test like this one:
+//! A store of your own passes it in a test like this one, here that of the example at [`Store`]:
 //!
 //! ```
-//! # async fn example(my_store: impl cached_runtime::Store) {
+//! # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+//! # use map::MapStore;
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let my_store = MapStore::default();
 //! cached_runtime::contract::check(&my_store).await;
 //! # }
 //! ```
@@ -33,6 +37,15 @@ use crate::Store;
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::check(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn check(store: &dyn Store) {
     tokio::join!(
         storing(store),

@@ -12,9 +12,28 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store};
 
 /// How much later than asked for a value or a lease may end.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cached_runtime::contract::LATE;
+///
+/// // A server that counts whole seconds rounds up, and the next of them may have almost begun.
+/// let (ttl, at_most) = (Duration::from_millis(1100), Duration::from_secs(3));
+/// assert!(at_most <= ttl + LATE);
+/// ```
 pub const LATE: Duration = Duration::from_secs(2);
 
 /// How long a store may take to answer before it counts as one that does not.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cached_runtime::contract::ANSWER;
+///
+/// // A store that gives up by itself before that does not count as one that hangs.
+/// assert!(Duration::from_millis(50) < ANSWER);
+/// ```
 pub const ANSWER: Duration = Duration::from_secs(30);
 
 /// Longer than any test.

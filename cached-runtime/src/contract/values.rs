@@ -13,6 +13,15 @@ use crate::{Key, Over, Store};
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::storing(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn storing(store: &dyn Store) {
     let probe = Probe::new(store, "storing");
     let key = probe.key("key");
@@ -72,6 +81,15 @@ pub async fn storing(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::expiring(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn expiring(store: &dyn Store) {
     let probe = Probe::new(store, "expiring");
     let [put, filled, kept, again] = ["put", "filled", "kept", "put again"].map(|name| probe.key(name));
@@ -133,6 +151,15 @@ pub async fn expiring(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::adding(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn adding(store: &dyn Store) {
     let probe = Probe::new(store, "adding");
     let key = probe.key("key");
@@ -196,6 +223,15 @@ pub async fn adding(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::separating(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn separating(store: &dyn Store) {
     let probe = Probe::new(store, "separating");
     let name = probe.key("key").to_string();
@@ -234,6 +270,15 @@ pub async fn separating(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::dropping(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn dropping(store: &dyn Store) {
     let probe = Probe::new(store, "dropping");
     let value = Bytes::from(vec![b'd'; 20_000]);

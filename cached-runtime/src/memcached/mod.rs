@@ -86,15 +86,34 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Res
 ///
 /// The calls need the timer and the input and output of the runtime (`enable_all`), as everything here does.
 ///
+/// # Examples
+///
+/// With a server:
+///
 /// ```no_run
 /// use std::time::Duration;
-/// use cached_runtime::{Key, Memcached, MemcachedConfig, Store};
+/// use cached_runtime::{Key, Memcached, MemcachedConfig, Store as _};
 ///
-/// # async fn example() -> cached_runtime::Result<()> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> cached_runtime::Result<()> {
 /// let store = Memcached::new(MemcachedConfig::new("cache.internal"))?;
 /// let key = Key::new("shop::user@1", &42)?;
 /// store.put(&key, "Ada".into(), Some(Duration::from_secs(60))).await?;
 /// assert_eq!(store.get(&[key]).await?, [Some("Ada".into())]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// And without one:
+///
+/// ```
+/// use cached_runtime::{Key, Memcached, MemcachedConfig, Store as _};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> cached_runtime::Result<()> {
+/// let store = Memcached::new(MemcachedConfig::new("127.0.0.1:1"))?; // Nobody listens there.
+/// let error = store.get(&[Key::new("shop::user@1", &42)?]).await.unwrap_err();
+/// assert!(error.is_unreachable());
 /// # Ok(())
 /// # }
 /// ```

@@ -45,14 +45,33 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Sto
 ///
 /// An operation whose future is dropped may or may not take effect; no later operation is given its answer.
 ///
-/// ```
-/// use cached_runtime::{Key, Redis, RedisConfig, Result, Store as _};
+/// # Examples
 ///
-/// # async fn example() -> Result<()> {
+/// With a server:
+///
+/// ```no_run
+/// use cached_runtime::{Key, Redis, RedisConfig, Store as _};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> cached_runtime::Result<()> {
 /// let store = Redis::new(RedisConfig::new("redis://localhost"))?;
 /// let key = Key::new("greetings", "en")?;
 /// store.put(&key, "hello".into(), None).await?;
 /// assert_eq!(store.get(&[key]).await?, [Some("hello".into())]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// And without one:
+///
+/// ```
+/// use cached_runtime::{Key, Redis, RedisConfig, Store as _};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> cached_runtime::Result<()> {
+/// let store = Redis::new(RedisConfig::new("redis://127.0.0.1:1"))?; // Nobody listens there.
+/// let error = store.get(&[Key::new("greetings", "en")?]).await.unwrap_err();
+/// assert!(error.is_unreachable());
 /// # Ok(())
 /// # }
 /// ```
