@@ -57,6 +57,7 @@ impl<R> Miss<R> {
             vacant: None,
             held: None,
             outrun: false,
+            failed: false,
         }))
     }
 
@@ -308,8 +309,10 @@ struct Attempt<K: KeyType, O: Outcome> {
     /// What it saw in the shared store, if that was nothing.
     vacant: Option<Vacant>,
     held: Option<Held>,
-    /// Whether another process took the lease before this one could.
+    /// Whether another process has the lease, so that this one computes without.
     outrun: bool,
+    /// Whether a computation of this process that it waited for has failed: it waits for no other process then.
+    failed: bool,
 }
 
 /// Its part in the flight.
@@ -435,7 +438,10 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                 self.cache.counters.joined.add(1);
                 return Next::Return(output);
             }
-            Waiting::Failed => self.disappointments += 1,
+            Waiting::Failed => {
+                self.disappointments += 1;
+                self.failed = true;
+            }
             Waiting::Outdated => {
                 self.disappointments += 1;
                 return Next::Look;
@@ -461,7 +467,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             Purpose::Refresh => tier.occupied(&self.key)?,
         };
         Some(match (&self.part, self.cache.policy.flight(), self.purpose) {
-            (Part::Leads(flight), SingleFlight::Fleet, Purpose::Answer) => {
+            (Part::Leads(flight), SingleFlight::Fleet, Purpose::Answer) if !self.failed => {
                 let (flight, begun) = (Arc::clone(flight), self.begun);
                 Box::pin(async move { patience::acquire(tier, vacant, &flight, begun).await })
             }
@@ -472,7 +478,13 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
     fn claimed(&mut self, claimed: Acquiring) -> bool {
         match claimed {
             Acquiring::Held(held) => self.held = Some(held),
-            Acquiring::Busy(_) => self.outrun = true,
+            Acquiring::Busy(_) | Acquiring::TakenOver => {
+                self.outrun = true;
+                // It can not know what is invalidated from now on: whoever comes later has to look again.
+                if let Part::Leads(flight) = &self.part {
+                    self.cache.flights.seal(&self.key, flight);
+                }
+            }
             Acquiring::Unknown => {}
             // Those who wait may have come after whoever filled it was invalidated.
             Acquiring::Filled => {

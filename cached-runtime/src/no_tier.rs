@@ -35,6 +35,7 @@ pub(crate) enum Acquiring {
     Held(Held),
     Filled,
     Busy(Vacant),
+    TakenOver,
     Unknown,
 }
 

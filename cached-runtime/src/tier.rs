@@ -18,7 +18,7 @@ use crate::looks::Looks;
 use crate::owed::{self, Debt, Owed};
 use crate::policy::{Backend, Policy};
 use crate::stats::Counters;
-use crate::{BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store};
+use crate::{BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store};
 
 /// The shared values of one instance of a function.
 pub(crate) struct Tier<K, V> {
@@ -60,6 +60,8 @@ pub(crate) struct Vacant {
     /// The stamp of the namespace, if it is known.
     stamp: Option<u64>,
     occupant: Occupant,
+    /// Who had the lease when it was asked for last.
+    holder: Option<Holder>,
 }
 
 /// What lies under a key that is to be filled.
@@ -81,6 +83,8 @@ pub(crate) enum Acquiring {
     Filled,
     /// Another process computes.
     Busy(Vacant),
+    /// Another process computes, and not the one that did before: that one has not brought a value.
+    TakenOver,
     /// The store failed.
     Unknown,
 }
@@ -172,14 +176,14 @@ impl<K, V> Tier<K, V> {
             Some(value) => Seen::Value(value),
             None => {
                 let occupant = found.map_or(Occupant::None, Occupant::Useless);
-                Seen::Vacant(Vacant { key, stamp, occupant })
+                Seen::Vacant(Vacant { key, stamp, occupant, holder: None })
             }
         }
     }
 
     /// A key whose value is to be replaced, so that it counts as vacant.
     pub(crate) fn occupied(&self, key: &K) -> Option<Vacant> {
-        Some(Vacant { key: self.key(key).ok()?, stamp: None, occupant: Occupant::Any })
+        Some(Vacant { key: self.key(key).ok()?, stamp: None, occupant: Occupant::Any, holder: None })
     }
 
     /// Asks for the lease of a key that was seen vacant.
@@ -325,7 +329,11 @@ impl Remote {
         if is_news {
             return Acquiring::Filled;
         }
-        Acquiring::Busy(Vacant { stamp: Some(stamp), ..vacant })
+        let holders = vacant.holder.zip(acquired.holder);
+        if holders.is_some_and(|(before, now)| before != now) {
+            return Acquiring::TakenOver;
+        }
+        Acquiring::Busy(Vacant { stamp: Some(stamp), holder: acquired.holder.or(vacant.holder), ..vacant })
     }
 
     async fn renew_stamp(&self) -> Result<()> {
