@@ -370,4 +370,4 @@ pub use crate::redis::{Redis, RedisConfig};
 pub use crate::registry::{CacheInfo, caches};
 pub use crate::stats::Stats;
 #[cfg(feature = "store")]
-pub use crate::store::{Acquired, Holder, Lease, Over, Store};
+pub use crate::store::{Acquired, Holder, Lease, Over, Store, Watch};

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -68,6 +70,40 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Removes the value and ends the lease.
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>>;
+
+    /// Asks to be told when the value or the lease of a key changes; `None` if the store can not tell.
+    ///
+    /// The [`Watch`] ends with the next [`fill`](Store::fill), [`release`](Store::release), [`put`](Store::put) or
+    /// [`remove`](Store::remove) of the key, by whatever process, after this has answered. It may also end for less,
+    /// and it may be late where news get lost on the way: who waits for it looks from time to time all the same. A
+    /// store that can not tell, be it for now, is asked often while somebody waits: it should know without asking
+    /// its server.
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>>;
+}
+
+/// Ends when a key may have changed; see [`Store::watch`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Watch(BoxFuture<'static, ()>);
+
+impl Watch {
+    /// A watch that ends when this future does.
+    pub fn new(change: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Box::pin(change))
+    }
+}
+
+impl Future for Watch {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
 }
 
 /// What a lease may be taken over.
@@ -181,6 +217,10 @@ macro_rules! forward {
 
             fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
                 (**self).remove(key)
+            }
+
+            fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+                (**self).watch(key)
             }
         }
     )*};
