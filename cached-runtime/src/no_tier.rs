@@ -65,6 +65,10 @@ impl<K, V> Tier<K, V> {
         match self.never {}
     }
 
+    pub(crate) async fn watch(&self, _: &Vacant) -> Option<std::future::Pending<()>> {
+        match self.never {}
+    }
+
     pub(crate) async fn peek(&self, _: &K) -> Option<V> {
         match self.never {}
     }

@@ -18,7 +18,7 @@ use crate::looks::Looks;
 use crate::owed::{self, Debt, Owed};
 use crate::policy::{Backend, Policy};
 use crate::stats::Counters;
-use crate::{BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store};
+use crate::{BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store, Watch};
 
 /// The shared values of one instance of a function.
 pub(crate) struct Tier<K, V> {
@@ -192,6 +192,11 @@ impl<K, V> Tier<K, V> {
     /// The store is asked by a task: a lease that is given after the caller has gone is given back.
     pub(crate) async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
         in_a_task(self.remote.acquire(vacant)).await.unwrap_or(Acquiring::Unknown)
+    }
+
+    /// Asks to be told when a key that was seen vacant may have changed; nothing if the store can not tell, or fails.
+    pub(crate) async fn watch(&'static self, vacant: &Vacant) -> Option<Watch> {
+        self.remote.bounded(|store| store.watch(&vacant.key)).await.ok()?
     }
 
     /// The value under a key; nothing if the store fails.
