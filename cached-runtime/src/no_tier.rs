@@ -27,7 +27,7 @@ pub(crate) enum Seen<V> {
     Unknown,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Vacant(Infallible);
 
 #[derive(Debug)]

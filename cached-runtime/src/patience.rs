@@ -12,7 +12,8 @@ use crate::tier::{Acquiring, Held, Tier, Vacant};
 /// Asks for the lease until it is given, the key is filled, an attempt of another process has failed, or a call that
 /// has `begun` then has waited too long.
 ///
-/// Where the store can tell that the key may have changed, it is asked again then; in any case after a pause.
+/// Where the store can tell that the key may have changed, it is asked again then; in any case after a pause. One
+/// failure of the store is passed over: a connection that was cut is no reason for all who wait to compute at once.
 pub(crate) async fn acquire<K, V, S>(
     tier: &'static Tier<K, V>,
     mut vacant: Vacant,
@@ -21,24 +22,28 @@ pub(crate) async fn acquire<K, V, S>(
 ) -> Acquiring {
     let since = Instant::now();
     let mut watch = None;
-    loop {
-        vacant = match tier.acquire(vacant).await {
-            Acquiring::Busy(vacant) if begun.elapsed() < LONGEST_WAIT => vacant,
+    let mut is_reached = false;
+    while begun.elapsed() < LONGEST_WAIT {
+        match tier.acquire(vacant.clone()).await {
+            Acquiring::Busy(busy) => (vacant, is_reached) = (busy, true),
+            Acquiring::Unknown if is_reached => is_reached = false,
             acquired => return acquired,
-        };
+        }
         watch = match watch {
             Some(watch) => listen(watch).await,
             None => {
                 let set = tier.watch(&vacant).await;
                 // What changed before it was set is seen by asking once more.
                 if set.is_none() {
-                    sleep(jittered((since.elapsed() / 100).clamp(SHORTEST, LONGEST))).await;
+                    let pause = if is_reached { since.elapsed() / 100 } else { LONGEST };
+                    sleep(jittered(pause.clamp(SHORTEST, LONGEST))).await;
                 }
                 set
             }
         };
         flight.beat();
     }
+    tier.acquire(vacant).await
 }
 
 /// Waits for a watch to end, but not for long; returns it if it has not.

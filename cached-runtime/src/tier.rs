@@ -54,7 +54,7 @@ pub(crate) enum Seen<V> {
 }
 
 /// A key without a usable value.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Vacant {
     key: Key,
     /// The stamp of the namespace, if it is known.
@@ -65,7 +65,7 @@ pub(crate) struct Vacant {
 }
 
 /// What lies under a key that is to be filled.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Occupant {
     None,
     /// What can not be used; anything else there is news.
