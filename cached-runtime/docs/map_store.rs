@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store};
+use cached_runtime::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store, Watch};
 use tokio::time::Instant;
 
 /// Bytes in a map of this process: the least that can be shared.
@@ -109,6 +109,11 @@ impl Store for MapStore {
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
         done(self.with(key, |item| *item = Item::default()))
+    }
+
+    /// It can not tell; who waits asks again.
+    fn watch<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        done(None)
     }
 }
 

@@ -51,8 +51,10 @@ pub(crate) struct Attempt<K: KeyType, O: Outcome> {
     /// What it saw in the shared store, if that was nothing.
     vacant: Option<Vacant>,
     held: Option<Held>,
-    /// Whether another process took the lease before this one could.
+    /// Whether another process has the lease, so that this one computes without.
     outrun: bool,
+    /// Whether a computation of this process that it waited for has failed: it waits for no other process then.
+    failed: bool,
     origin: Origin,
 }
 
@@ -102,6 +104,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             vacant: None,
             held: None,
             outrun: false,
+            failed: false,
             origin: Origin::COMPUTED,
         }
     }
@@ -137,7 +140,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
     fn weigh_up(&mut self, kept: Kept<O::Value>, source: Source) -> Others<O::Output> {
         let counters = self.cache.counters;
         let source = if matches!(kept.state, State::Stale(_)) { Source::Stale } else { source };
-        let origin = Origin { source, age: kept.age.age };
+        let origin = Origin { source, age: kept.age.since };
         match kept.state {
             State::Fresh | State::Due if source == Source::Memory => counters.hits.add_one(),
             State::Fresh | State::Due => counters.shared_hits.add(1),
@@ -235,7 +238,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
         let fallback = if failed { self.fallback.take().filter(usable) } else { None };
         match (fallback, output, cache.rules.timed_out) {
             (Some(kept), ..) => {
-                self.origin = Origin { source: Source::Stale, age: kept.age.age };
+                self.origin = Origin { source: Source::Stale, age: kept.age.since };
                 (O::from_value(kept.value), false)
             }
             (None, Some(output), _) => (output, true),
@@ -313,7 +316,10 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                 self.origin = origin;
                 return Next::Return(output);
             }
-            Waiting::Failed => self.disappointments += 1,
+            Waiting::Failed => {
+                self.disappointments += 1;
+                self.failed = true;
+            }
             Waiting::Outdated => {
                 self.disappointments += 1;
                 return Next::Look;
@@ -339,7 +345,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             Purpose::Refresh => tier.occupied(&self.key, &self.tags)?,
         };
         Some(match (&self.part, self.cache.policy.flight(), self.purpose) {
-            (Part::Leads(flight), SingleFlight::Fleet, Purpose::Answer) => {
+            (Part::Leads(flight), SingleFlight::Fleet, Purpose::Answer) if !self.failed => {
                 let (flight, begun) = (Arc::clone(flight), self.begun);
                 Box::pin(async move { patience::acquire(tier, vacant, &flight, begun).await })
             }
@@ -351,8 +357,18 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         match claimed {
             Acquiring::Held(held) => self.held = Some(held),
             // Without a lease the next value could not be stored: another process is at it, or the store is gone.
-            Acquiring::Busy(_) | Acquiring::Unknown if self.purpose == Purpose::Renewal => return false,
-            Acquiring::Busy(_) => self.outrun = true,
+            Acquiring::Busy(_) | Acquiring::TakenOver | Acquiring::Unknown
+                if self.purpose == Purpose::Renewal =>
+            {
+                return false;
+            }
+            Acquiring::Busy(_) | Acquiring::TakenOver => {
+                self.outrun = true;
+                // It can not know what is invalidated from now on: whoever comes later has to look again.
+                if let Part::Leads(flight) = &self.part {
+                    self.cache.flights.seal(&self.key, flight);
+                }
+            }
             Acquiring::Unknown => {}
             // Those who wait may have come after whoever filled it was invalidated.
             Acquiring::Filled => {

@@ -42,10 +42,13 @@ pub(crate) struct Rules<K, O: Outcome> {
     pub(crate) ttl_from: Option<fn(&O::Success) -> Duration>,
     pub(crate) absent: Option<fn(&O::Output) -> bool>,
     pub(crate) weigh: Option<fn(&K, &O::Success) -> u64>,
-    pub(crate) tags_from: Option<fn(&O::Success) -> Vec<String>>,
+    pub(crate) tags_from: Option<TagsFrom<O::Success>>,
     pub(crate) timed_out: Option<fn() -> O::Output>,
     pub(crate) tier: Option<NewTier<K, O::Value>>,
 }
+
+/// The tags that a value tells.
+pub(crate) type TagsFrom<S> = fn(&S) -> Vec<String>;
 
 /// How the shared tier of an instance is made, when it has one.
 pub(crate) type NewTier<K, V> =
@@ -93,7 +96,7 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
     /// A fresh value in memory, if one is there by now.
     pub(crate) fn settled(&self, key: &K) -> Option<(O::Output, Origin)> {
         let (kept, _) = self.kept(key)?;
-        let origin = Origin { source: Source::Memory, age: kept.age.age };
+        let origin = Origin { source: Source::Memory, age: kept.age.since };
         matches!(kept.state, State::Fresh | State::Due).then(|| (O::from_value(kept.value), origin))
     }
 

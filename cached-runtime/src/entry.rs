@@ -26,7 +26,7 @@ pub(crate) struct Entry<V> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Age {
     /// Since it was computed.
-    pub(crate) age: Duration,
+    pub(crate) since: Duration,
     /// How long it is still fresh, or how long it has not been.
     pub(crate) left: Left,
     /// How long it was to be fresh.
@@ -99,7 +99,7 @@ impl<V> Entry<V> {
             let past = now.since(self.until);
             (Left::Stale(past), life.saturating_add(past))
         };
-        Age { age, left, life, cost: seconds(self.cost) }
+        Age { since: age, left, life, cost: seconds(self.cost) }
     }
 }
 
@@ -128,8 +128,8 @@ impl Age {
         }
     }
 
-    /// Whether to compute the next value now, by XFetch (Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache
-    /// Stampede Prevention, VLDB 2015) with beta 1: the more likely the less time is left, measured by what it takes to
+    /// Whether to compute the next value now, by the algorithm `XFetch` (Vattani, Chierichetti, Lowenstein: "Optimal Probabilistic Cache
+    /// Stampede Prevention", VLDB 2015) with beta 1: the more likely the less time is left, measured by what it takes to
     /// compute one; but only in the last part of its life, as large as `window` says.
     fn is_due(&self, left: Duration, window: f32, fraction: f64) -> bool {
         left <= self.life.mul_f32(window) && self.cost.as_secs_f64() * -fraction.ln() >= left.as_secs_f64()
@@ -142,7 +142,7 @@ mod tests {
 
     fn age(left: Duration) -> Age {
         let life = Duration::from_secs(100);
-        Age { age: life - left, left: Left::Fresh(left), life, cost: Duration::from_secs(2) }
+        Age { since: life.saturating_sub(left), left: Left::Fresh(left), life, cost: Duration::from_secs(2) }
     }
 
     #[test]

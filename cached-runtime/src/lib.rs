@@ -260,9 +260,11 @@
 //! - **If it fails.** A store that is down, hung or full is a miss: the function runs, its value is returned, and
 //!   [`Stats::store_errors`] counts. A call is held up by the deadline of the store at the most, 50 ms unless you
 //!   configure another.
-//! - **Who computes.** The one that holds the lease of the key. The others ask again, at most every 15 ms in the first
-//!   two seconds, until the key is filled or the lease is free. A lease lasts 10 seconds and is extended while its
-//!   holder computes: so long a process that was killed can hold up a key.
+//! - **Who computes.** The one that holds the lease of the key. The others wait until the key is filled or the lease is
+//!   free. Redis tells them; Memcached, a cluster, and a user that may not use `CLIENT TRACKING` are asked again and
+//!   again, after pauses of 2 to 100 ms that are a hundredth of the time waited so far. Who sees that another process has
+//!   failed waits for no second one: the process computes, and does not store the result. A lease lasts 10 seconds and
+//!   is extended while its holder computes: so long a process that was killed can hold up a key.
 //!
 //! # Configuration
 //!
@@ -390,4 +392,4 @@ pub use crate::redis::{Redis, RedisConfig};
 pub use crate::registry::{CacheInfo, caches};
 pub use crate::stats::Stats;
 #[cfg(feature = "store")]
-pub use crate::store::{Acquired, Holder, Lease, Over, Store};
+pub use crate::store::{Acquired, Holder, Lease, Over, Store, Watch};

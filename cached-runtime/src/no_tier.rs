@@ -27,7 +27,7 @@ pub(crate) struct Look<V> {
     pub(crate) vacant: Option<Vacant>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Vacant(Infallible);
 
 #[derive(Debug)]
@@ -35,6 +35,7 @@ pub(crate) enum Acquiring {
     Held(Held),
     Filled,
     Busy(Vacant),
+    TakenOver,
     Unknown,
 }
 
@@ -61,6 +62,10 @@ impl<K, V> Tier<K, V> {
     }
 
     pub(crate) async fn acquire(&self, _: Vacant) -> Acquiring {
+        match self.never {}
+    }
+
+    pub(crate) async fn watch(&self, _: &Vacant) -> Option<std::future::Pending<()>> {
         match self.never {}
     }
 

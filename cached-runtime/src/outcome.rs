@@ -605,6 +605,7 @@ impl<T, E: From<Error>> FromTimeout for Result<T, E> {
 }
 
 /// The output of a function with `timeout` that took too long.
+#[must_use]
 pub fn timed_out<R>() -> R
 where
     Cache: TimesOut<R>,

@@ -1,43 +1,69 @@
 //! How a call waits for another process that holds the lease of its key.
 
-use std::hash::{BuildHasher, RandomState};
+use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::flight::{Flight, LONGEST_WAIT};
+use crate::random;
 use crate::tier::{Acquiring, Held, Tier, Vacant};
 
-/// Asks for the lease until it is given, or the key is filled, or a call that has `begun` then waits too long.
+/// Asks for the lease until it is given, the key is filled, an attempt of another process has failed, or a call that
+/// has `begun` then has waited too long.
 ///
-/// The pauses grow, and no two processes make the same ones.
+/// Where the store can tell that the key may have changed, it is asked again then; in any case after a pause. One
+/// failure of the store is passed over: a connection that was cut is no reason for all who wait to compute at once.
 pub(crate) async fn acquire<K, V, S>(
     tier: &'static Tier<K, V>,
     mut vacant: Vacant,
     flight: &Flight<S, Held>,
     begun: Instant,
 ) -> Acquiring {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        vacant = match tier.acquire(vacant).await {
-            Acquiring::Busy(vacant) if begun.elapsed() < LONGEST_WAIT => vacant,
+    let since = Instant::now();
+    let mut watch = None;
+    let mut is_reached = false;
+    while begun.elapsed() < LONGEST_WAIT {
+        match tier.acquire(vacant.clone()).await {
+            Acquiring::Busy(busy) => (vacant, is_reached) = (busy, true),
+            Acquiring::Unknown if is_reached => is_reached = false,
             acquired => return acquired,
+        }
+        watch = match watch {
+            Some(watch) => listen(watch).await,
+            None => {
+                let set = tier.watch(&vacant).await;
+                // What changed before it was set is seen by asking once more.
+                if set.is_none() {
+                    let pause = if is_reached { since.elapsed() / 100 } else { LONGEST };
+                    sleep(jittered(pause.clamp(SHORTEST, LONGEST))).await;
+                }
+                set
+            }
         };
-        tokio::time::sleep(jittered(pause)).await;
         flight.beat();
-        let longest = if begun.elapsed() < SOON { LONGEST_PAUSE_SOON } else { LONGEST_PAUSE_LATER };
-        pause = (pause * 3 / 2).min(longest);
     }
+    tier.acquire(vacant).await
 }
 
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-/// While most computations end, an answer is noticed within this.
-const LONGEST_PAUSE_SOON: Duration = Duration::from_millis(15);
-const SOON: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE_LATER: Duration = Duration::from_millis(100);
+/// Waits for a watch to end, but not for long; returns it if it has not.
+///
+/// However often it ends, the store is left alone for a moment.
+async fn listen<W: Future<Output = ()> + Unpin>(mut watch: W) -> Option<W> {
+    let listening = timeout(jittered(LISTEN), &mut watch);
+    let (told, ()) = tokio::join!(listening, sleep(SHORTEST));
+    told.is_err().then_some(watch)
+}
 
-/// Between three and five quarters of a pause.
+/// Between two questions to a store that can not tell lies a hundredth of the time waited so far: an answer is noticed
+/// soon in proportion. But no less than this, and no more than that.
+const SHORTEST: Duration = Duration::from_millis(2);
+const LONGEST: Duration = Duration::from_millis(100);
+
+/// A store that can tell is asked so often all the same, should it have missed something.
+const LISTEN: Duration = Duration::from_millis(200);
+
+/// Between three and five quarters of a pause, so that no two processes make the same ones.
 fn jittered(pause: Duration) -> Duration {
-    let random = u32::try_from(RandomState::new().hash_one(0_u8) % 512).unwrap_or_default();
-    pause * 3 / 4 + pause * random / 1_024
+    pause.mul_f64(0.75 + random::fraction() / 2.0)
 }

@@ -17,7 +17,7 @@ use crate::owed::{self, Debt, Owed};
 use crate::policy::{Backend, Policy};
 use crate::random::random;
 use crate::stats::Counters;
-use crate::{Error, ErrorKind, Key, Lease, Over, Result, Store};
+use crate::{Error, ErrorKind, Holder, Key, Lease, Over, Result, Store};
 
 /// What of a tier does not depend on the types of the function.
 pub(crate) struct Remote {
@@ -54,17 +54,29 @@ pub(crate) enum Tags {
     FromValue(&'static Remote),
 }
 
+impl Tags {
+    /// Whether the store has not heard yet that one of these has ended.
+    pub(crate) fn are_owed<'a>(self, tags: impl IntoIterator<Item = &'a Key>) -> bool {
+        match self {
+            Self::None => false,
+            Self::Of(remote) | Self::FromValue(remote) => tags.into_iter().any(|tag| remote.owed.covers(tag)),
+        }
+    }
+}
+
 /// A key without a usable value.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Vacant {
     pub(crate) place: Place,
     /// The stamps that were seen with it.
     pub(crate) stamps: Option<Box<[Option<u64>]>>,
     pub(crate) occupant: Occupant,
+    /// Who had the lease when it was asked for last.
+    pub(crate) holder: Option<Holder>,
 }
 
 /// What lies under a key that is to be filled.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Occupant {
     None,
     /// What can not be used, or not for long; anything else there is news.
@@ -82,6 +94,8 @@ pub(crate) enum Acquiring {
     Filled,
     /// Another process computes.
     Busy(Vacant),
+    /// Another process computes, and not the one that did before: that one has not brought a value.
+    TakenOver,
     /// The store failed.
     Unknown,
 }
@@ -200,8 +214,13 @@ impl Remote {
         if is_news {
             return Acquiring::Filled;
         }
-        // By the time the lease is free they will be out of date.
-        Acquiring::Busy(Vacant { stamps: None, ..vacant })
+        let holders = vacant.holder.zip(acquired.holder);
+        if holders.is_some_and(|(before, now)| before != now) {
+            return Acquiring::TakenOver;
+        }
+        let holder = acquired.holder.or(vacant.holder);
+        // By the time the lease is free the stamps will be out of date.
+        Acquiring::Busy(Vacant { stamps: None, holder, ..vacant })
     }
 
     /// Makes every value of the namespace stale, by one write.

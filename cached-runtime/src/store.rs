@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -234,6 +236,78 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # }
     /// ```
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>>;
+
+    /// Asks to be told when the value or the lease of a key changes; `None` if the store can not tell.
+    ///
+    /// The [`Watch`] ends with the next [`fill`](Store::fill), [`release`](Store::release), [`put`](Store::put) or
+    /// [`remove`](Store::remove) of the key, by whatever process, after this has answered. It may also end for less,
+    /// and it may be late where news get lost on the way: who waits for it looks from time to time all the same. A
+    /// store that can not tell, be it for now, is asked often while somebody waits: it should know without asking
+    /// its server.
+    ///
+    /// ```
+    /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+    /// use cached_runtime::{Key, Store as _};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> cached_runtime::Result<()> {
+    /// # let store = map::MapStore::default();
+    /// let key = Key::new("users", "ada")?;
+    /// if let Some(changed) = store.watch(&key).await? {
+    ///     changed.await;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>>;
+}
+
+/// Ends when a key may have changed; see [`Store::watch`].
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cached_runtime::Watch;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let changed = Arc::new(tokio::sync::Notify::new());
+/// let watch = Watch::new(Arc::clone(&changed).notified_owned());
+/// changed.notify_waiters();
+/// watch.await;
+/// # }
+/// ```
+#[must_use = "futures do nothing unless polled"]
+pub struct Watch(BoxFuture<'static, ()>);
+
+impl Watch {
+    /// A watch that ends when this future does.
+    ///
+    /// ```
+    /// use cached_runtime::Watch;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// Watch::new(async {}).await;
+    /// # }
+    /// ```
+    pub fn new(change: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Box::pin(change))
+    }
+}
+
+impl Future for Watch {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
 }
 
 /// What a lease may be taken over.
@@ -433,6 +507,10 @@ macro_rules! forward {
 
             fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
                 (**self).remove(key)
+            }
+
+            fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+                (**self).watch(key)
             }
         }
     )*};

@@ -15,7 +15,7 @@ use crate::policy::Policy;
 pub(crate) use crate::remote::{Acquiring, Fill, Held, Payload, Vacant};
 use crate::remote::{LEASE, Loaded, Occupant, Place, Remote, Tags, in_a_task};
 use crate::stats::Counters;
-use crate::{BoxFuture, Error, ErrorKind, Key, Over, Result};
+use crate::{BoxFuture, Error, ErrorKind, Key, Over, Result, Watch};
 
 /// The shared values of one instance of a function.
 pub(crate) struct Tier<K, V> {
@@ -100,12 +100,17 @@ impl<K, V> Tier<K, V> {
             return Look { kept, vacant: None };
         }
         let occupant = loaded.value.map_or(Occupant::None, Occupant::Useless);
-        Look { kept, vacant: Some(Vacant { place, stamps: Some(loaded.stamps), occupant }) }
+        Look { kept, vacant: Some(Vacant { place, stamps: Some(loaded.stamps), occupant, holder: None }) }
     }
 
     /// A key whose value is to be replaced, so that it counts as vacant.
     pub(crate) fn occupied(&self, key: &K, tags: &[String]) -> Option<Vacant> {
-        Some(Vacant { place: self.place(key, tags).ok()?, stamps: None, occupant: Occupant::Any })
+        Some(Vacant {
+            place: self.place(key, tags).ok()?,
+            stamps: None,
+            occupant: Occupant::Any,
+            holder: None,
+        })
     }
 
     /// Asks for the lease of a key that was seen vacant.
@@ -114,6 +119,11 @@ impl<K, V> Tier<K, V> {
     /// The store is asked by a task: a lease that is given after the caller has gone is given back.
     pub(crate) async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
         in_a_task(self.remote.acquire(vacant)).await.unwrap_or(Acquiring::Unknown)
+    }
+
+    /// Asks to be told when a key that was seen vacant may have changed; nothing if the store can not tell, or fails.
+    pub(crate) async fn watch(&'static self, vacant: &Vacant) -> Option<Watch> {
+        self.remote.bounded(|store| store.watch(&vacant.place.key)).await.ok()?
     }
 
     /// The value under a key; nothing if the store fails.
@@ -218,7 +228,7 @@ impl<K, V> Tier<K, V> {
         let (label, value) = self.open(&place.key, value)?;
         let is_current = current(&loaded.stamps, label.stamps.iter().copied())
             && current(&loaded.named, label.named.iter().map(|(_, stamp)| *stamp))
-            && !self.are_owed(label.named.iter().map(|(tag, _)| tag), place.tags);
+            && !place.tags.are_owed(label.named.iter().map(|(tag, _)| tag));
         if !is_current {
             return None;
         }
@@ -230,14 +240,7 @@ impl<K, V> Tier<K, V> {
 
     /// Whether the store may still hold a value that was invalidated.
     fn is_owed(&self, place: &Place) -> bool {
-        self.remote.owed.covers(&place.key) || self.are_owed(place.stamps.iter(), place.tags)
-    }
-
-    fn are_owed<'a>(&self, mut tags: impl Iterator<Item = &'a Key>, of: Tags) -> bool {
-        match of {
-            Tags::None => false,
-            Tags::Of(remote) | Tags::FromValue(remote) => tags.any(|tag| remote.owed.covers(tag)),
-        }
+        self.remote.owed.covers(&place.key) || place.tags.are_owed(&*place.stamps)
     }
 
     /// The value in an envelope, if it is one of ours and of this type.
@@ -287,7 +290,7 @@ fn age(label: &Label) -> Age {
         Some(_) | None => Left::Stale(millis(now - label.fresh_until)),
     };
     Age {
-        age: millis(now.saturating_sub(label.computed_at)),
+        since: millis(now.saturating_sub(label.computed_at)),
         left,
         life: millis(label.fresh_until.saturating_sub(label.computed_at)),
         cost: millis(label.compute_time.into()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cached_runtime::{
-    Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store, contract,
+    Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store, Watch, contract,
 };
 use cached_tests::map_store::{Entry, MapStore};
 use tokio::task::yield_now;
@@ -82,6 +82,11 @@ breaks! {
     acquire_names_the_one_who_asks: naming, "a holder has to be the same as long as it holds the lease";
     acquire_names_the_holder_to_itself: naming, "`acquire` has to name no holder when it gives the lease";
     acquire_names_a_holder_of_nothing: naming, "when a value is the reason for no lease";
+    fill_tells_nobody: watching, "every watch of a key has to end with the next `fill`";
+    release_tells_nobody: watching, "every watch of a key has to end with the next `release`";
+    put_tells_nobody: watching, "every watch of a key has to end with the next `put`";
+    remove_tells_nobody: watching, "every watch of a key has to end with the next `remove`";
+    one_of_many_is_told: watching, "every watch of a key has to end with the next `release`";
     leases_never_end: dying, "a lease has to end when its term is over";
     leases_end_early: dying, "a lease has to be held until its term is over";
     fill_ignores_the_lease: filling, "`fill` has to be refused";
@@ -136,6 +141,12 @@ impl Broken {
 
     fn with<T>(&self, key: &Key, change: impl FnOnce(&mut Entry) -> T) -> T {
         self.right.with(&self.key(key), change)
+    }
+
+    fn tell_unless(&self, flaw: Flaw, key: &Key) {
+        if self.flaw != flaw {
+            self.right.tell(&self.key(key));
+        }
     }
 
     fn key(&self, key: &Key) -> Key {
@@ -307,6 +318,7 @@ impl Store for Broken {
                 _ if held => entry.set(value, Some(ttl)),
                 _ => {}
             });
+            self.tell_unless(Flaw::fill_tells_nobody, key);
             Ok(held)
         })
     }
@@ -321,6 +333,10 @@ impl Store for Broken {
                 }
                 Flaw::release_removes_the_value if self.with(key, |entry| entry.holds(lease)) => {
                     self.with(key, |entry| entry.value = None);
+                }
+                Flaw::release_tells_nobody => {
+                    self.with(key, |entry| entry.lease = entry.lease.filter(|(held, _)| *held != lease));
+                    return Ok(());
                 }
                 _ => {}
             }
@@ -350,6 +366,7 @@ impl Store for Broken {
                     _ => {}
                 }
             });
+            self.tell_unless(Flaw::put_tells_nobody, key);
             Ok(())
         })
     }
@@ -383,6 +400,10 @@ impl Store for Broken {
             if self.flaw == Flaw::remove_of_nothing_is_an_error && before.value.is_none() {
                 return Err(Error::new(ErrorKind::Refused, "there is nothing to remove"));
             }
+            if self.flaw == Flaw::remove_tells_nobody {
+                self.with(key, |entry| *entry = Entry::default());
+                return Ok(());
+            }
             self.right.remove(&self.key(key)).await?;
             self.with(key, |entry| match self.flaw {
                 Flaw::remove_keeps_the_value => entry.value = before.value,
@@ -390,6 +411,16 @@ impl Store for Broken {
                 _ => {}
             });
             Ok(())
+        })
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        Box::pin(async move {
+            let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.flaw == Flaw::one_of_many_is_told && !asked.is_multiple_of(3) {
+                return Ok(Some(Watch::new(std::future::pending())));
+            }
+            self.right.watch(&self.key(key)).await
         })
     }
 }
@@ -441,5 +472,9 @@ impl Store for Seconds {
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
         self.0.remove(key)
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        self.0.watch(key)
     }
 }

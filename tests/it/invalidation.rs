@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, async_cached};
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, Watch, async_cached};
 use cached_tests::map_store::MapStore;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -351,6 +351,10 @@ impl Store for SlowReads {
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
         self.map.remove(key)
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        self.map.watch(key)
     }
 }
 

@@ -28,3 +28,4 @@ mod python;
 mod redis;
 mod single_flight;
 mod support;
+mod waiting;

@@ -25,10 +25,12 @@
 mod leases;
 mod probe;
 mod values;
+mod watches;
 
 pub use self::leases::{acquiring, dying, extending, filling, naming, releasing};
 pub use self::probe::{ANSWER, LATE};
 pub use self::values::{adding, dropping, expiring, separating, storing};
+pub use self::watches::watching;
 
 use crate::Store;
 
@@ -59,5 +61,6 @@ pub async fn check(store: &dyn Store) {
         extending(store),
         releasing(store),
         dying(store),
+        watching(store),
     );
 }

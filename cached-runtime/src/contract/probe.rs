@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store};
+use crate::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store, Watch};
 
 /// How much later than asked for a value or a lease may end.
 ///
@@ -118,6 +118,10 @@ impl<'a> Probe<'a> {
 
     pub(super) async fn remove(&self, key: &Key) {
         answer("remove", self.store.remove(key)).await;
+    }
+
+    pub(super) async fn watch(&self, key: &Key) -> Option<Watch> {
+        answer("watch", self.store.watch(key)).await
     }
 }
 

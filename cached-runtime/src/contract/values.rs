@@ -295,6 +295,7 @@ pub async fn dropping(store: &dyn Store) {
         drop_after(polls, store.acquire(&dropped, SHORT, Over::Value)).await;
         drop_after(polls, store.release(&dropped, lease)).await;
         drop_after(polls, store.put(&dropped, value.clone(), Some(LONG))).await;
+        drop_after(polls, store.watch(&dropped)).await;
         drop_after(polls, store.remove(&dropped)).await;
         drop_after(polls, store.add(&dropped, value.clone(), None)).await;
         drop_after(polls, store.get(std::slice::from_ref(&dropped))).await;

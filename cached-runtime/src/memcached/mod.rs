@@ -49,7 +49,7 @@ use self::config::LOCK_SUFFIX;
 pub use self::config::MemcachedConfig;
 use self::connection::{Answer, Server, Settings};
 use self::protocol::{Epoch, Name, Reply, Script, When, seconds};
-use crate::{Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store};
+use crate::{Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store, Watch};
 
 /// A store in a Memcached server, version 1.6 or newer.
 ///
@@ -438,6 +438,11 @@ impl Store for Memcached {
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.within(self.delete(key)))
+    }
+
+    /// Memcached says nothing unasked.
+    fn watch<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 }
 

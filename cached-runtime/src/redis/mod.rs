@@ -3,9 +3,8 @@
 mod config;
 mod connection;
 mod protocol;
+mod watchers;
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,13 +13,16 @@ use fred::types::Value;
 pub use self::config::RedisConfig;
 use self::config::Topology;
 use self::connection::Connection;
-use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store};
+use self::watchers::LEASE_SUFFIX;
+use crate::random::random;
+use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store, Watch};
 
 /// Values in Redis 6.2 and later, or in Valkey.
 ///
 /// A value lies at `prefix{key}` and its lease at `prefix{key}:l`, which a cluster keeps together. A read is one
 /// `GET` or one `MGET`; in a cluster several keys are one `GET` each, sent at once. Everything else is a script
-/// that the server knows by its digest.
+/// that the server knows by its digest. Who waits for a key that another process computes is told by the server when
+/// it has changed (`CLIENT TRACKING`); in a cluster, and where the user may not have that, he asks again and again.
 ///
 /// There is one connection for each tokio runtime that uses the store, made when first used there; the runtime
 /// needs its time and IO drivers. It is watched by a task that reconnects, without limit and at least every
@@ -105,7 +107,7 @@ impl Redis {
     }
 
     fn keys(&self, key: &Key) -> [Value; 2] {
-        let lease = format!("{}{{{key}}}:l", self.connection.settings().prefix);
+        let lease = format!("{}{{{key}}}{LEASE_SUFFIX}", self.connection.settings().prefix);
         [self.value_key(key), Value::from(lease)]
     }
 }
@@ -196,6 +198,24 @@ impl Store for Redis {
             protocol::done(&answer)
         })
     }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        Box::pin(async move {
+            if self.connection.settings().topology == Topology::Cluster {
+                return Ok(None);
+            }
+            let keys = self.keys(key);
+            let watched = self
+                .connection
+                .session(std::slice::from_ref(key), async |session| session.watch(keys).await)
+                .await?;
+            Ok(watched.map(|told| {
+                Watch::new(async {
+                    let _ = told.await; // An error tells as much: the connection is gone.
+                })
+            }))
+        })
+    }
 }
 
 impl Redis {
@@ -212,9 +232,9 @@ impl Redis {
     }
 }
 
-/// A number that no other lease has: 128 bits of the random keys that the standard library seeds its maps with.
+/// A number that no other lease has.
 fn new_lease() -> Lease {
-    let half = || u128::from(RandomState::new().hash_one(0_u64));
+    let half = || u128::from(random());
     Lease::new(half() << 64 | half())
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store};
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, Watch};
 
 /// A store of one's own.
 pub static STORE: Nowhere = Nowhere;
@@ -47,5 +47,9 @@ impl Store for Nowhere {
 
     fn remove<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<()>> {
         ready(())
+    }
+
+    fn watch<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        ready(None)
     }
 }
