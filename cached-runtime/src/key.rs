@@ -167,6 +167,7 @@ mod tests {
                 Ok(Key::from_bytes("shop::user.v1.stamp", &[])),
                 "shop::user.v1.stamp:24c1ed71e6c7d41d8cc2b156573c38bf",
             ),
+            (Ok(Key::from_bytes("tags", b"user:42")), "tags:b05eecc3094250d63ad48fae9f236acc"),
         ] {
             assert_eq!(key.unwrap().as_str(), text);
         }

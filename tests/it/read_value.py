@@ -15,7 +15,7 @@ import time
 
 import msgpack
 
-HEADER = struct.Struct(">BBBBQQQIIQ")
+HEADER = struct.Struct(">BBBBQQQIIBBxxQ")
 CHECK = 8
 
 
@@ -51,9 +51,11 @@ def open_envelope(key, sealed, stamp, own_fingerprint):
     head, check = sealed[:-CHECK], sealed[-CHECK:]
     if hashlib.sha256(key.encode() + b"\0" + head).digest()[:CHECK] != check:
         return None
-    magic, form, codec, stamps, fingerprint, computed_at, fresh_until, compute_time, length, own_stamp = HEADER.unpack_from(head)
+    (magic, form, codec, flags, fingerprint, computed_at, fresh_until, compute_time, length, stamps, tags, own_stamp) = (
+        HEADER.unpack_from(head)
+    )
     payload = head[HEADER.size :]
-    if (magic, form, stamps) != (0xC1, 1, 1) or len(payload) != length:
+    if (magic, form, flags, stamps, tags) != (0xC1, 1, 0, 1, 0) or len(payload) != length:
         return None
     if fingerprint != own_fingerprint:
         return None  # Of another type, or of what it was in another version of the program.
