@@ -24,7 +24,8 @@
 //! The signature, the callers and the error type of the function stay as they are. All options are listed at
 //! [`async_cached`](macro@async_cached).
 //!
-//! - [Functions](#functions) · [Keys](#keys) · [Results](#results) · [Lifetimes](#lifetimes) · [Bounds](#bounds)
+//! - [Functions](#functions) · [Keys](#keys) · [Results](#results) · [Lifetimes](#lifetimes)
+//! - [Stale values](#stale-values) · [Tags](#tags) · [Bounds](#bounds)
 //! - [Calls at the same time](#calls-at-the-same-time) · [Companions](#companions) · [Methods](#methods)
 //! - [Shared stores](#shared-stores) · [Configuration](#configuration) · [Errors](#errors)
 //! - [What it needs from the runtime](#what-it-needs-from-the-runtime) · [Features](#features)
@@ -140,8 +141,64 @@
 //! # }
 //! ```
 //!
-//! A value that has outlived its `ttl` is never returned. Its memory is given back by a task that runs as long as there
-//! are values.
+//! A value that has outlived its `ttl` is never returned, unless the function asks for it. Its memory is given back by a
+//! task that runs as long as there are values.
+//!
+//! # Stale values
+//!
+//! After its `ttl` a value may still be worth something. With `stale_while_revalidate` a call gets it at once while the next
+//! one is computed in the background, once. With `stale_if_error` it is there for when the function fails. `timeout` ends a
+//! function that takes too long: then there is the stale value, or an error. `refresh_ahead` computes the next value
+//! before the end, so that a key that is asked for often never goes cold:
+//!
+//! ```
+//! use cached_runtime::{Source, async_cached};
+//!
+//! #[async_cached(ttl = 60, stale_while_revalidate = "30s", stale_if_error = "1h", timeout = "2s")]
+//! async fn rate(currency: String) -> Result<u64, std::io::Error> {
+//!     Ok(currency.len() as u64)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! rate("EUR".to_owned()).await?;
+//! rate::expire("EUR".to_owned()).await?; // as if its time was over
+//! let found = rate::lookup("EUR".to_owned()).await;
+//! assert_eq!((found.value?, found.source), (3, Source::Stale)); // and the next one is being computed
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is computed in the background outlives its caller: such a function takes nothing that is borrowed. In a shared
+//! store one process computes for all. Lifetimes there are shortened by up to a tenth, by another part for each key, so
+//! that what was stored together does not end together; `jitter` says by how much.
+//!
+//! # Tags
+//!
+//! Values that belong together have a tag in common, across functions, and [`invalidate_tag`] ends them all, however many
+//! there are. A tag is a template of the arguments that make the key, or any expression of them; what only the value knows
+//! is told by `tags_from`:
+//!
+//! ```
+//! use cached_runtime::{async_cached, invalidate_tag};
+//!
+//! #[derive(Clone)]
+//! struct User { name: String, team: u64 }
+//!
+//! #[async_cached(ttl = 60, tags("user:{id}", "users"), tags_from = |user: &User| vec![format!("team:{}", user.team)])]
+//! async fn user(id: u64) -> User {
+//!     User { name: format!("user {id}"), team: id % 10 }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> cached_runtime::Result<()> {
+//! user(42).await;
+//! invalidate_tag("team:2").await?;
+//! user(42).await;
+//! assert_eq!(user::stats().computed, 2);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Bounds
 //!
@@ -181,15 +238,17 @@
 //! | call | does |
 //! |---|---|
 //! | `user::invalidate(42).await?` | removes the value, and voids a computation of it that is under way |
+//! | `user::expire(42).await?` | the value is stale from now on |
 //! | `user::put(42, value).await?` | stores a value that you have already; `Ok` and `Some` may be left out |
 //! | `user::peek(42).await` | what a call would find, as `Some(..)` of what the function returns; computes nothing |
+//! | `user::lookup(&db, 42).await` | what a call returns, and where it came from: [`Lookup`] |
 //! | `user::refresh(&db, 42).await` | computes now and replaces what is there |
 //! | `user::uncached(&db, 42).await` | the function as you wrote it |
 //! | `user::clear().await?` | removes every value |
 //! | `user::stats()` | what the function has done so far: [`Stats`] |
 //!
-//! The first three take what makes the key, in order and as the function takes it; `refresh` and `uncached` take every
-//! argument. Once `invalidate`, `put` or `clear` has returned `Ok`, no later call returns a value that was computed from
+//! The first four take what makes the key, in order and as the function takes it; `lookup`, `refresh` and `uncached` take
+//! every argument. Once `invalidate`, `expire`, `put`, `clear` or [`invalidate_tag`] has returned `Ok`, no later call returns a value that was computed from
 //! before it, whatever was under way.
 //!
 //! [`caches`] lists all cached functions that are in use, with their counters.
@@ -198,7 +257,7 @@
 //!
 //! A method must say what `self` means: `skip(self)` if all instances share their values, or else what tells them apart,
 //! as in `key = (self.id, product)`. A method with a visibility (`pub(self)` counts) has companions beside it:
-//! `find_cache()`, which returns a [`MethodCache`], `find_refresh` and `find_uncached`. In the impl of a trait nothing
+//! `find_cache()`, which returns a [`MethodCache`], `find_lookup`, `find_refresh` and `find_uncached`. In the impl of a trait nothing
 //! can stand beside it; there a static [`Handle`] leads to its values.
 //!
 //! ```
