@@ -94,6 +94,16 @@ pub(crate) fn expire(key: &Key, bytes: &[u8], now: u64) -> Option<Bytes> {
     seal(key, &Label { fresh_until, ..label }, payload)
 }
 
+/// Whether these bytes say that they are a value of this codec and type; nothing else of them is looked at.
+pub(crate) fn is_labelled(bytes: &[u8], codec: u8, fingerprint: u64) -> bool {
+    bytes.get(2) == Some(&codec) && bytes.get(4..12).is_some_and(|found| number(found) == fingerprint)
+}
+
+/// What tells a value from every other one that was under its key: the check at its end.
+pub(crate) fn mark(bytes: &[u8]) -> Option<u64> {
+    bytes.last_chunk::<CHECK>().map(|check| u64::from_be_bytes(*check))
+}
+
 fn named_tag(bytes: &[u8]) -> Option<(Key, u64)> {
     let (digest, stamp) = bytes.split_first_chunk::<{ Key::DIGEST }>()?;
     Some((Key::of_tag(*digest), number(stamp)))

@@ -40,6 +40,8 @@ pub(crate) struct Place {
     pub(crate) key: Key,
     /// That of the namespace first; for a function with tags those of all tags and of each tag after it.
     pub(crate) stamps: Arc<[Key]>,
+    /// Where a value of another type is that this one lies beside; the mark of that is the last of the stamps then.
+    pub(crate) beside: Option<Key>,
     pub(crate) tags: Tags,
 }
 
@@ -52,6 +54,22 @@ pub(crate) enum Tags {
     Of(&'static Remote),
     /// The same, and there are tags that only the value tells.
     FromValue(&'static Remote),
+}
+
+impl Place {
+    /// The keys of all that it depends on.
+    fn dependencies(&self) -> impl Iterator<Item = &Key> {
+        self.stamps.iter().chain(&self.beside)
+    }
+
+    /// What was found under these keys as stamps.
+    fn stamps_in(&self, found: &[Option<Bytes>]) -> Box<[Option<u64>]> {
+        // A store that returns too little has not got them.
+        let found = |index: usize| found.get(index)?.as_ref();
+        let stamps = (0..self.stamps.len()).map(|index| stamp_from(found(index)?));
+        let beside = self.beside.iter().map(|_| envelope::mark(found(self.stamps.len())?));
+        stamps.chain(beside).collect()
+    }
 }
 
 impl Tags {
@@ -293,11 +311,11 @@ impl Remote {
     /// What is under a key, and the stamps that it depends on, in one round trip; those of tags that are named in the
     /// value take another.
     pub(crate) async fn load(&'static self, place: &Place) -> Result<Loaded> {
-        let keys: Vec<Key> = std::iter::once(&place.key).chain(&*place.stamps).cloned().collect();
-        let mut found = self.bounded(|store| store.get(&keys)).await?.into_iter();
+        let keys: Vec<Key> = std::iter::once(&place.key).chain(place.dependencies()).cloned().collect();
+        let found = self.bounded(|store| store.get(&keys)).await?;
         self.see_to_debts();
-        let value = found.next().flatten();
-        let stamps = found.map(|stamp| stamp_from(&stamp?)).collect();
+        let stamps = place.stamps_in(found.get(1..).unwrap_or_default());
+        let value = found.into_iter().next().flatten();
         let named = match value.as_deref().map(envelope::named) {
             Some(named) if !named.is_empty() => self.read_stamps(&named).await?,
             Some(_) | None => Box::default(),
@@ -311,18 +329,26 @@ impl Remote {
         Ok(found.iter().map(|stamp| stamp_from(stamp.as_ref()?)).collect())
     }
 
+    /// The stamps that a place depends on, where there are any.
+    async fn dependencies(&self, place: &Place) -> Result<Box<[Option<u64>]>> {
+        let keys: Vec<Key> = place.dependencies().cloned().collect();
+        Ok(place.stamps_in(&self.bounded(|store| store.get(&keys)).await?))
+    }
+
     /// The stamps of a place, made now where there are none.
     pub(crate) async fn stamps(&self, place: &Place, seen: Option<Box<[Option<u64>]>>) -> Result<Box<[u64]>> {
         let seen = match seen {
             Some(seen) => seen,
             // To make one is to read it.
-            None if place.stamps.len() == 1 => [None].into(),
-            None => self.read_stamps(&place.stamps).await?,
+            None if place.stamps.len() == 1 && place.beside.is_none() => [None].into(),
+            None => self.dependencies(place).await?,
         };
         let mut stamps = Vec::with_capacity(seen.len());
-        for (index, (key, seen)) in place.stamps.iter().zip(seen).enumerate() {
+        for (index, (key, seen)) in place.dependencies().zip(seen).enumerate() {
             stamps.push(match seen {
                 Some(stamp) => stamp,
+                // What it lies beside has gone meanwhile: then nothing will find it.
+                None if index == place.stamps.len() => random(),
                 None => self.make_stamp(key, (index >= NAMESPACES).then_some(STAMP_TERM)).await?,
             });
         }
@@ -343,7 +369,7 @@ impl Remote {
 
     /// Whether the stamps of a place are still these, as far as the store tells.
     async fn are_current(&self, place: &Place, stamps: &[u64]) -> bool {
-        let current = self.read_stamps(&place.stamps).await;
+        let current = self.dependencies(place).await;
         current.is_ok_and(|current| current.iter().copied().eq(stamps.iter().map(|stamp| Some(*stamp))))
     }
 

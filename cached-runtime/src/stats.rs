@@ -47,7 +47,7 @@ pub struct Stats {
     pub panicked: u64,
     /// Operations that the shared store failed or did not answer in time; their calls went on without it.
     pub store_errors: u64,
-    /// Values in the shared store that could not be used: truncated, foreign, of another type.
+    /// Values in the shared store that could not be used: truncated, foreign, of a type that nobody uses any more.
     pub undecodable: u64,
     /// Results that were not stored, because the key was invalidated or leased to another meanwhile.
     pub refused: u64,

@@ -89,18 +89,33 @@ impl<K, V> Tier<K, V> {
     pub(crate) async fn look(&'static self, key: &K, tags: &[String]) -> Look<V> {
         let nothing = Look { kept: None, vacant: None };
         let Ok(place) = self.place(key, tags) else { return nothing };
-        let (remote, asked) = (&self.remote, place.clone());
-        let looked = remote.looks.look(&place.key, move || {
-            let place = asked.clone();
-            async move { remote.load(&place).await }
-        });
-        let Ok(loaded) = looked.await else { return nothing };
+        let Ok((place, loaded)) = self.find(place).await else { return nothing };
         let kept = self.usable(&place, &loaded);
         if kept.as_ref().is_some_and(|kept| kept.state == State::Fresh) {
             return Look { kept, vacant: None };
         }
         let occupant = loaded.value.map_or(Occupant::None, Occupant::Useless);
         Look { kept, vacant: Some(Vacant { place, stamps: Some(loaded.stamps), occupant, holder: None }) }
+    }
+
+    /// Where the value of a place is, or is to be: there, or beside one of another type, and what was found.
+    async fn find(&'static self, place: Place) -> Result<(Place, Loaded)> {
+        let loaded = self.load_together(&place).await?;
+        let Some(beside) = self.beside(&place, &loaded) else { return Ok((place, loaded)) };
+        let found = self.load_together(&beside).await?;
+        // Without what it lay beside its own place is free.
+        let is_free = found.stamps.last().is_some_and(Option::is_none);
+        Ok(if is_free { (place, loaded) } else { (beside, found) })
+    }
+
+    /// What is under the keys of a place, for all who ask at one time.
+    async fn load_together(&'static self, place: &Place) -> Result<Loaded> {
+        let (remote, asked) = (&self.remote, place.clone());
+        let looked = remote.looks.look(&place.key, move || {
+            let place = asked.clone();
+            async move { remote.load(&place).await }
+        });
+        looked.await
     }
 
     /// A key whose value is to be replaced, so that it counts as vacant.
@@ -128,8 +143,7 @@ impl<K, V> Tier<K, V> {
 
     /// The value under a key; nothing if the store fails.
     pub(crate) async fn peek(&'static self, key: &K, tags: &[String]) -> Option<Kept<V>> {
-        let place = self.place(key, tags).ok()?;
-        let loaded = self.remote.load(&place).await.ok()?;
+        let (place, loaded) = self.find(self.place(key, tags).ok()?).await.ok()?;
         self.usable(&place, &loaded)
     }
 
@@ -218,7 +232,28 @@ impl<K, V> Tier<K, V> {
                 [stamp, remote.stamp.clone()].into_iter().chain(tags).collect()
             }
         };
-        Ok(Place { key, stamps, tags: self.tags })
+        Ok(Place { key, stamps, beside: None, tags: self.tags })
+    }
+
+    /// Where ours lies when a program with another type of the value uses this place: both run during a deploy, and neither
+    /// is to take the place of the other's.
+    ///
+    /// It counts only as long as the other value is the one that was there when ours was computed. So whatever ends that one,
+    /// by whichever program, ends ours too.
+    fn beside(&self, place: &Place, loaded: &Loaded) -> Option<Place> {
+        let other = loaded.value.as_ref()?;
+        if envelope::is_labelled(other, self.codec.id, self.codec.fingerprint) {
+            return None;
+        }
+        let (label, _) = envelope::open(&place.key, other)?;
+        let is_used =
+            label.stamps.first().copied() == *loaded.stamps.first()? && label.fresh_until > unix_millis();
+        let own = format!("{}.{:016x}.{}", self.remote.namespace, self.codec.fingerprint, self.codec.id);
+        is_used.then(|| Place {
+            key: Key::from_bytes(&own, &place.key.digest()),
+            beside: Some(place.key.clone()),
+            ..place.clone()
+        })
     }
 
     /// The value in what was found. Without a stamp every value counts as cleared, and one that should have been removed
@@ -240,7 +275,10 @@ impl<K, V> Tier<K, V> {
 
     /// Whether the store may still hold a value that was invalidated.
     fn is_owed(&self, place: &Place) -> bool {
-        self.remote.owed.covers(&place.key) || place.tags.are_owed(&*place.stamps)
+        let is_owed = |key: &Key| self.remote.owed.covers(key);
+        is_owed(&place.key)
+            || place.beside.as_ref().is_some_and(is_owed)
+            || place.tags.are_owed(&*place.stamps)
     }
 
     /// The value in an envelope, if it is one of ours and of this type.

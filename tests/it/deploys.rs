@@ -67,13 +67,26 @@ macro_rules! deploys {
             let second = deploys!($expected);
             assert_eq!(after(1).await, new(second), "what the new one makes of it");
             assert_eq!(after(1).await, new(second));
-            assert_eq!(before(1).await, old(2 * second), "and the old one, if it is rolled back");
+            assert_eq!(before(1).await, old(0), "and both run side by side");
+            assert_eq!(after(1).await, new(second));
             deploys!($expected: before::stats(), after::stats());
+
+            before::invalidate(1).await.unwrap();
+            let third = second + 1;
+            assert_eq!(after(1).await, new(third), "what one program invalidates the other does not find");
+            assert_eq!(before(1).await, old(third + second));
+            after::invalidate(1).await.unwrap();
+            assert_eq!(before(1).await, old(third + second + 1), "whichever it was");
+            assert_eq!(after(1).await, new(third + second + 1 + second));
+            after::clear().await.unwrap();
+            let last = third + 2 * second + 2;
+            assert_eq!(after(1).await, new(last));
+            assert_eq!(before(1).await, old(last + second));
         }
     };
     (misses) => { 1 };
     (hits) => { 0 };
-    (misses: $before:expr, $after:expr) => { assert_eq!(counts(&$before, &$after), [(2, 1), (1, 1)]) };
+    (misses: $before:expr, $after:expr) => { assert_eq!(counts(&$before, &$after), [(1, 0), (1, 0)]) };
     (hits: $before:expr, $after:expr) => { assert_eq!(counts(&$before, &$after), [(1, 0), (0, 0)]) };
 }
 

@@ -10,6 +10,15 @@ use crate::Store;
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::watching(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn watching(store: &dyn Store) {
     let probe = Probe::new(store, "watching");
     let key = probe.key("watched");
