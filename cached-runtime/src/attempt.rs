@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::BoxFuture;
 use crate::cache::{Cache, Tiers};
-use crate::call::{Call, Join, Looked, Miss, Next, Others, Traced, Waiting};
+use crate::call::{Call, Join, Looked, Miss, Next, Others, TooLate, Traced, Waiting};
 use crate::clock::Moment;
 use crate::entry::{Kept, State};
 use crate::flight::{Entered, Flight, Follower, Joined, PULSE, Waited};
@@ -120,14 +120,11 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
 
     /// The same for a call that wants to know where the value comes from.
     pub(crate) fn traced(mut self) -> Traced<O::Output> {
-        let found = self.in_memory();
-        let provenance = matches!(found, Others::Answer(_) | Others::Early(_)).then(|| self.provenance());
-        let looked = match found {
-            Others::Answer(output) => Looked::Hit(output),
-            Others::Early(output) => Looked::Early(output, Miss::new(self)),
-            Others::Nothing => Looked::Miss(Miss::new(self)),
-        };
-        Traced::new(looked, provenance)
+        match self.in_memory() {
+            Others::Answer(output) => Traced::Hit(self.provenance().of(output)),
+            Others::Early(output) => Traced::Early(self.provenance().of(output), Miss::new(self)),
+            Others::Nothing => Traced::Miss(Miss::new(self)),
+        }
     }
 
     fn in_memory(&mut self) -> Others<O::Output> {
@@ -225,25 +222,21 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
 
     /// What the caller gets for an output, and whether that is the output itself: a failure gives way to a value that was
     /// kept for it.
-    fn settle_for(&mut self, output: Option<O::Output>) -> (O::Output, bool) {
-        let (cache, failed) = (self.cache, output.as_ref().is_none_or(O::is_err));
-        if failed {
-            cache.counters.errors.add(1);
-        }
-        let window = match output {
-            Some(_) => cache.policy.stale_if_error,
-            None => cache.policy.retention(),
+    fn settle_for(&mut self, output: Result<O::Output, TooLate<O::Output>>) -> (O::Output, bool) {
+        let (window, otherwise) = match output {
+            Ok(output) if !O::is_err(&output) => return (output, true),
+            Ok(failure) => (self.cache.policy.stale_if_error, Ok(failure)),
+            Err(too_late) => (self.cache.policy.retention(), Err(too_late)),
         };
+        self.cache.counters.errors.add(1);
         let usable = |kept: &Kept<O::Value>| matches!(kept.state, State::Stale(past) if past < window);
-        let fallback = if failed { self.fallback.take().filter(usable) } else { None };
-        match (fallback, output, cache.rules.timed_out) {
-            (Some(kept), ..) => {
+        match (self.fallback.take().filter(usable), otherwise) {
+            (Some(kept), _) => {
                 self.origin = Origin { source: Source::Stale, age: kept.age.since };
                 (O::from_value(kept.value), false)
             }
-            (None, Some(output), _) => (output, true),
-            (None, None, Some(timed_out)) => (timed_out(), false),
-            (None, None, None) => unreachable!("only what has an error for it has a time limit"),
+            (None, Ok(failure)) => (failure, true),
+            (None, Err(too_late)) => (too_late(), false),
         }
     }
 }
@@ -392,7 +385,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         }
     }
 
-    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
+    fn upkeep(&self) -> Option<BoxFuture<'static, TooLate<O::Output>>> {
         // Without a runtime there are no timers, and nothing to keep alive either.
         tokio::runtime::Handle::try_current().ok()?;
         let flight = match &self.part {
@@ -400,7 +393,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             Part::None | Part::Alone { .. } | Part::Inside => None,
         };
         let keeper = self.held.as_ref().map(Held::keeper);
-        let limit = self.cache.policy.timeout.filter(|_| self.cache.rules.timed_out.is_some());
+        let limit = self.cache.policy.timeout.zip(self.cache.rules.timed_out);
         if flight.is_none() && keeper.is_none() && limit.is_none() {
             return None;
         }
@@ -415,26 +408,35 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         };
         let lease = async move {
             match keeper {
-                Some(keeper) => keeper.await,
+                Some(keeper) => {
+                    keeper.await;
+                    std::future::pending().await
+                }
                 None => std::future::pending().await,
             }
         };
         let end = async move {
             match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
+                Some((limit, too_late)) => {
+                    tokio::time::sleep(limit).await;
+                    too_late
+                }
                 None => std::future::pending().await,
             }
         };
         Some(Box::pin(async {
             tokio::select! {
-                () = end => {}
-                () = pulse => {}
-                () = lease => {}
+                too_late = end => too_late,
+                never = pulse => never,
+                never = lease => never,
             }
         }))
     }
 
-    fn computed(&mut self, output: Option<O::Output>) -> (O::Output, Option<BoxFuture<'static, Fill>>) {
+    fn computed(
+        &mut self,
+        output: Result<O::Output, TooLate<O::Output>>,
+    ) -> (O::Output, Option<BoxFuture<'static, Fill>>) {
         let cache = self.cache;
         match (&self.part, self.purpose) {
             (Part::Inside | Part::None, _) => cache.counters.bypassed.add(1),

@@ -88,28 +88,24 @@ impl<R, F: Future<Output = R>> Future for Answer<R, F> {
 
 /// The same for those who want to know where the value came from.
 #[derive(Debug)]
-pub struct Traced<R> {
-    looked: Looked<R>,
-    /// Of what is in memory.
-    provenance: Option<Provenance>,
+pub enum Traced<R> {
+    /// As [`Looked::Hit`].
+    Hit(Lookup<R>),
+    /// As [`Looked::Early`].
+    Early(Lookup<R>, Miss<R>),
+    /// As [`Looked::Miss`].
+    Miss(Miss<R>),
 }
 
 impl<R> Traced<R> {
-    pub(crate) fn new(looked: Looked<R>, provenance: Option<Provenance>) -> Self {
-        Self { looked, provenance }
-    }
-
     /// As [`Looked::or`].
     pub fn or<F: Future<Output = R>, B: FnOnce() -> F>(
         self,
         body: B,
     ) -> Answer<Lookup<R>, impl Future<Output = Lookup<R>> + use<R, F, B>> {
-        match (self.looked, self.provenance) {
-            (Looked::Hit(output) | Looked::Early(output, _), Some(provenance)) => {
-                Answer::Hit { output: Some(provenance.of(output)) }
-            }
-            (Looked::Hit(_), None) => unreachable!("what is in memory has a provenance"),
-            (Looked::Early(_, miss) | Looked::Miss(miss), _) => {
+        match self {
+            Self::Hit(found) | Self::Early(found, _) => Answer::Hit { output: Some(found) },
+            Self::Miss(miss) => {
                 // Boxed, so that the body is not moved about once more.
                 let mut computing = Box::pin(miss.compute(body()));
                 Answer::Miss {
@@ -128,14 +124,13 @@ impl<R> Traced<R> {
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
-        match (self.looked, self.provenance) {
-            (Looked::Hit(output), Some(provenance)) => Answer::Hit { output: Some(provenance.of(output)) },
-            (Looked::Early(output, miss), Some(provenance)) => {
+        match self {
+            Self::Hit(found) => Answer::Hit { output: Some(found) },
+            Self::Early(found, miss) => {
                 miss.renew(body);
-                Answer::Hit { output: Some(provenance.of(output)) }
+                Answer::Hit { output: Some(found) }
             }
-            (Looked::Hit(_), None) => unreachable!("what is in memory has a provenance"),
-            (Looked::Early(_, miss) | Looked::Miss(miss), _) => {
+            Self::Miss(miss) => {
                 let detached = miss.detach(body());
                 Answer::Miss {
                     miss: Box::pin(async {
@@ -260,9 +255,9 @@ pub(crate) trait Call<R>: Send {
     /// Marks the time during which the body is polled.
     fn enter(&self) -> Option<Entered>;
     /// What goes on beside the body; ends when the body has taken too long.
-    fn upkeep(&self) -> Option<BoxFuture<'static, ()>>;
+    fn upkeep(&self) -> Option<BoxFuture<'static, TooLate<R>>>;
     /// Takes the output, or that there was none in time; returns what the caller gets, and what is left to do first.
-    fn computed(&mut self, output: Option<R>) -> (R, Option<BoxFuture<'static, Fill>>);
+    fn computed(&mut self, output: Result<R, TooLate<R>>) -> (R, Option<BoxFuture<'static, Fill>>);
     /// Takes note of what the shared store said to the output.
     fn filled(&mut self, fill: Fill, output: &R);
     /// Where the answer came from.
@@ -272,6 +267,9 @@ pub(crate) trait Call<R>: Send {
     /// Returns when no caller waits for this call any more.
     fn deserted(&self) -> BoxFuture<'static, ()>;
 }
+
+/// What makes the output of a body that has taken too long.
+pub(crate) type TooLate<R> = fn() -> R;
 
 /// What a call gets from others.
 pub(crate) enum Others<R> {
@@ -320,7 +318,7 @@ enum Stage<R> {
     Waiting(BoxFuture<'static, Waiting<R>>),
     Claim,
     Claiming(BoxFuture<'static, Acquiring>),
-    Compute(Option<BoxFuture<'static, ()>>),
+    Compute(Option<BoxFuture<'static, TooLate<R>>>),
     Filling(BoxFuture<'static, Fill>, Option<R>),
     Done,
 }
@@ -355,17 +353,16 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
                         running.poll(cx)
                     };
                     let output = match polled {
-                        Poll::Ready(output) => Some(output),
+                        Poll::Ready(output) => Ok(output),
                         Poll::Pending => {
                             // Only a body that takes its time needs looking after.
                             if upkeep.is_none() {
                                 *upkeep = call.upkeep();
                             }
                             match upkeep {
-                                Some(upkeep) => ready!(upkeep.as_mut().poll(cx)),
+                                Some(upkeep) => Err(ready!(upkeep.as_mut().poll(cx))),
                                 None => return Poll::Pending,
                             }
-                            None
                         }
                     };
                     // What it holds is given back before the store is waited for.
