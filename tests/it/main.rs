@@ -28,4 +28,5 @@ mod python;
 mod redis;
 mod single_flight;
 mod support;
+mod tags;
 mod waiting;
