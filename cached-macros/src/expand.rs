@@ -656,8 +656,8 @@ fn typed(memo: &Memo) -> TokenStream {
 /// The second statement of an answer. What a detached body has to be is reported where `detached` was written.
 fn or(memo: &Memo, looked: &Ident, body: &TokenStream) -> TokenStream {
     let Some(Opt { span, .. }) = memo.detached else { return quote!(#looked.or(move || #body).await) };
-    let looked = Ident::new(&looked.to_string(), looked.span().located_at(span));
-    quote_spanned!(span=> #looked.or_detached(move || #body).await)
+    let (p, looked) = (private_at(span), Ident::new(&looked.to_string(), looked.span().located_at(span)));
+    quote_spanned!(span=> #p::or_detached(#looked, move || #body).await)
 }
 
 /// The function as the user wrote it, with everything that it takes.

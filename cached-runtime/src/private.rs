@@ -6,6 +6,7 @@ pub use core::time::Duration;
 pub use std::string::String;
 pub use std::{format, vec};
 
+pub use crate::call::or_detached;
 pub use crate::outcome::{Remembers, Shape, Stands, failing, kept, none, timed_out, weighed};
 pub use crate::parts::{Arg, Cache, KeyedBy, Parts, SharedKeyedBy, SharedParts, tagged, text};
 pub use crate::policy::Policy;
