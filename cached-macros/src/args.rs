@@ -130,6 +130,12 @@ const LATER: [&str; 5] = ["near", "on_backend_error", "compress", "encrypt", "ba
 /// In which part of a lifetime a value is refreshed ahead, if none is written.
 const LAST_FIFTH: f32 = 0.2;
 
+/// What is said of no time at all.
+const NEVER_FRESH: &str = "a value that is fresh for no time is never found again; write at least `\"1ms\"`";
+const NEVER_STALE: &str =
+    "no time is what there is without this option; leave it out, or write at least `\"1ms\"`";
+const NEVER_DONE: &str = "nothing is done in no time; write at least `\"1ms\"`, or leave this option out";
+
 /// A string that stands for a value.
 type Word<T> = (&'static str, T);
 
@@ -215,7 +221,7 @@ impl Args {
         let understood = name.clone();
         let written = Written { name, example, input };
         match word.as_str() {
-            "ttl" => self.ttl = Some(written.amount(seconds, amount::time)?),
+            "ttl" => self.ttl = Some(written.time(NEVER_FRESH)?),
             "ttl_from" => self.ttl_from = Some(written.function()?),
             "backend" => self.backend = Some(written.backend()?),
             "capacity" => self.capacity = Some(written.amount(entries, no_entries)?),
@@ -226,15 +232,15 @@ impl Args {
             "name" => self.name = Some(written.namespace()?),
             "version" => self.version = Some(written.version()?),
             "cache_if" => self.cache_if = Some(written.function()?),
-            "cache_err" => self.cache_err = Some(written.amount(seconds, amount::time)?),
-            "cache_none" => self.cache_none = Some(written.amount(seconds, amount::time)?),
+            "cache_err" => self.cache_err = Some(written.time(NEVER_FRESH)?),
+            "cache_none" => self.cache_none = Some(written.time(NEVER_FRESH)?),
             "stale_while_revalidate" => {
-                self.stale_while_revalidate = Some(written.amount(seconds, amount::time)?);
+                self.stale_while_revalidate = Some(written.time(NEVER_STALE)?);
             }
-            "stale_if_error" => self.stale_if_error = Some(written.amount(seconds, amount::time)?),
+            "stale_if_error" => self.stale_if_error = Some(written.time(NEVER_STALE)?),
             "refresh_ahead" => self.refresh_ahead = Some(written.fraction_or(LAST_FIFTH)?),
             "jitter" => self.jitter = Some(written.fraction()?),
-            "timeout" => self.timeout = Some(written.amount(seconds, amount::time)?),
+            "timeout" => self.timeout = Some(written.time(NEVER_DONE)?),
             "tags" => self.tags = Some(written.tags()?),
             "tags_from" => self.tags_from = Some(written.function()?),
             "single_flight" => self.single_flight = Some(written.single_flight()?),
@@ -282,6 +288,15 @@ impl Written<'_> {
         match known {
             Ok(known) => Ok(self.is(expr.span(), Amount::Known(known))),
             Err(message) => mistake(expr, message),
+        }
+    }
+
+    /// A length of time; `none` is what to say of none at all.
+    fn time(self, none: &str) -> Result<Opt<Amount<Duration>>> {
+        let time = self.amount(seconds, amount::time)?;
+        match time.value {
+            Amount::Known(Duration::ZERO) => Err(Error::new(time.span, none)),
+            _ => Ok(time),
         }
     }
 
@@ -384,19 +399,29 @@ impl Written<'_> {
         if content.is_empty() {
             return mistake(&self.name, format!("`tags()` names no tag; write `{}`", self.example));
         }
-        let tags = content
-            .parse_terminated(Expr::parse, Token![,])
-            .map_err(|e| self.explain(&e))?
-            .into_iter()
-            .map(|expr| match literal(&expr) {
-                Some(Lit::Str(text)) => {
-                    Template::new(text.clone()).map(Tag::Template).or_else(|message| mistake(text, message))
-                }
-                Some(other) => mistake(other, format!("a tag is a text; write `{}`", self.example)),
-                None => Ok(Tag::Expr(expr)),
-            })
-            .collect::<Result<_>>()?;
-        Ok(self.is(span, tags))
+        let exprs = content.parse_terminated(Expr::parse, Token![,]).map_err(|e| self.explain(&e))?;
+        let (mut tags, mut wrong) = (Vec::new(), None::<Error>);
+        for tag in exprs.into_iter().map(|expr| self.tag(expr)) {
+            match (tag, &mut wrong) {
+                (Ok(tag), _) => tags.push(tag),
+                (Err(mistake), Some(wrong)) => wrong.combine(mistake),
+                (Err(mistake), None) => wrong = Some(mistake),
+            }
+        }
+        match wrong {
+            Some(wrong) => Err(wrong),
+            None => Ok(self.is(span, tags)),
+        }
+    }
+
+    fn tag(&self, expr: Expr) -> Result<Tag> {
+        match literal(&expr) {
+            Some(Lit::Str(text)) => {
+                Template::new(text.clone()).map(Tag::Template).or_else(|message| mistake(text, message))
+            }
+            Some(other) => mistake(other, format!("a tag is a text; write `{}`", self.example)),
+            None => Ok(Tag::Expr(expr)),
+        }
     }
 
     /// A part of a whole, or the usual one if none is written.
@@ -407,7 +432,7 @@ impl Written<'_> {
         }
         let fraction = self.fraction()?;
         if fraction.value == 0.0 {
-            return mistake(&fraction.name, format!("leave `{}` out to switch it off", fraction.name));
+            return Err(Error::new(fraction.span, format!("leave `{}` out to switch it off", fraction.name)));
         }
         Ok(fraction)
     }
@@ -422,7 +447,8 @@ impl Written<'_> {
         match fraction.filter(|fraction| (0.0..=1.0).contains(fraction)) {
             Some(fraction) => Ok(self.is(expr.span(), fraction)),
             None => {
-                mistake(expr, format!("this is a part from 0 to 1, written out; write `{}`", self.example))
+                let example = self.example;
+                mistake(expr, format!("write a part of the lifetime, from 0 to 1, as a number: `{example}`"))
             }
         }
     }
@@ -573,8 +599,7 @@ fn unknown<'a>(
 
 fn seconds(number: u64) -> std::result::Result<Duration, String> {
     match number {
-        0 => Err(amount::too_short()),
-        1..=18_446_744_073 => Ok(Duration::from_secs(number)),
+        0..=18_446_744_073 => Ok(Duration::from_secs(number)),
         _ => Err(amount::too_long()),
     }
 }

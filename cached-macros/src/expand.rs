@@ -500,7 +500,7 @@ fn key(memo: &Memo, check: Check) -> TokenStream {
     let key = quote!((#(#parts,)*));
     let key = match &memo.tags {
         Some(tags) => {
-            let tags = tags.value.iter().map(tag);
+            let tags = tags.value.iter().map(|tag| self::tag(memo, check, tag));
             quote!(#p::tagged(#key, || #p::vec![#(#tags),*]))
         }
         None => key,
@@ -515,22 +515,41 @@ fn key(memo: &Memo, check: Check) -> TokenStream {
 }
 
 /// The text of a tag, by what the arguments are now.
-fn tag(tag: &Tag) -> TokenStream {
+fn tag(memo: &Memo, check: Check, tag: &Tag) -> TokenStream {
     match tag {
         Tag::Template(Template { text, format, names }) => {
             let span = text.span();
-            let p = private_at(span);
-            let format = LitStr::new(format, span);
-            let names = names.iter().map(|name| quote_spanned!(span=> #p::text(&#name)));
-            quote_spanned!(span=> #p::format!(#format, #(#names),*))
+            let (p, format) = (private_at(span), LitStr::new(format, span));
+            let function = match check {
+                Check::Here => "text",
+                Check::Elsewhere => "text_again",
+            };
+            // Not by what is written, which may come from another macro than the parameter.
+            let params =
+                names.iter().flat_map(|name| memo.key_params().find(|param| param.name.unraw() == name));
+            let texts = params.map(|param| {
+                let mut name = param.name.clone();
+                name.set_span(name.span().located_at(span));
+                spelled((span, span), &name.to_token_stream(), function)
+            });
+            quote_spanned!(span=> #p::format!(#format, #(#texts),*))
         }
         Tag::Expr(expr) => {
-            let (start, end) = across(expr);
-            let p = private_at(start);
-            let expr = quote_spanned!(end=> (#expr));
-            quote_spanned!(start=> #p::String::from #expr)
+            let function = match check {
+                Check::Here => "tag",
+                Check::Elsewhere => "tag_again",
+            };
+            spelled(across(expr), &operand(expr), function)
         }
     }
+}
+
+/// The text of a place, by one of the functions for it.
+fn spelled((start, end): (Span, Span), place: &TokenStream, function: &str) -> TokenStream {
+    let (p, function) = (private_at(start), Ident::new(function, end));
+    let place = quote_spanned!(end=> (&#place));
+    let call = quote_spanned!(end=> ());
+    quote_spanned!(start=> #p::Spelled::new #place.#function #call)
 }
 
 /// An expression as it can stand behind `&`.
@@ -656,8 +675,8 @@ fn typed(memo: &Memo) -> TokenStream {
 /// The second statement of an answer. What a detached body has to be is reported where `detached` was written.
 fn or(memo: &Memo, looked: &Ident, body: &TokenStream) -> TokenStream {
     let Some(Opt { span, .. }) = memo.detached else { return quote!(#looked.or(move || #body).await) };
-    let looked = Ident::new(&looked.to_string(), looked.span().located_at(span));
-    quote_spanned!(span=> #looked.or_detached(move || #body).await)
+    let (p, looked) = (private_at(span), Ident::new(&looked.to_string(), looked.span().located_at(span)));
+    quote_spanned!(span=> #p::or_detached(#looked, move || #body).await)
 }
 
 /// The function as the user wrote it, with everything that it takes.

@@ -1,6 +1,7 @@
 //! A function with its options, known to make sense.
 
 mod key;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +12,7 @@ use proc_macro2::{Ident, Span};
 use syn::{Error, Expr, Path, Result, Type, Visibility, parse_quote};
 
 pub(crate) use self::key::{Key, Part};
-use crate::args::{Amount, Args, Backend, Codec, Opt, SingleFlight, Tag, list, nearest};
+use crate::args::{Amount, Args, Backend, Codec, Opt, SingleFlight, Tag};
 use crate::errors::Errors;
 use crate::item::{Body, FnItem, Param, SelfKind, SelfParam, scan};
 
@@ -35,7 +36,7 @@ pub(crate) struct Memo {
     pub(crate) refresh_ahead: Option<Opt<f32>>,
     pub(crate) jitter: Option<Opt<f32>>,
     pub(crate) timeout: Option<Opt<Amount<Duration>>>,
-    /// Templates name parameters of the key only.
+    /// They name parameters of the key only.
     pub(crate) tags: Option<Opt<Vec<Tag>>>,
     pub(crate) tags_from: Option<Opt<Expr>>,
     pub(crate) single_flight: Option<Opt<SingleFlight>>,
@@ -94,7 +95,7 @@ impl Memo {
         check_detached(&item, &args, &mut errors);
         let companions = companions(&item, &args);
         let key = key::key(&mut args, &item, &mut errors);
-        check_tags(&args, &item, &key, &mut errors);
+        tags::check(&args, &item, &key, &mut errors);
 
         // Without one of them there is a mistake that says so.
         let (Some(life), Some(body)) = (life, item.body.take()) else { return Err(errors) };
@@ -260,28 +261,6 @@ fn detached(args: &mut Args) -> Option<Opt<()>> {
         .take()
         .or_else(|| args.stale_while_revalidate.as_ref().map(|option| of(&option.name)))
         .or_else(|| args.refresh_ahead.as_ref().map(|option| of(&option.name)))
-}
-
-/// What a template names must be an argument that makes the key: the companions have no other.
-fn check_tags(args: &Args, item: &FnItem, key: &Key, errors: &mut Errors) {
-    let templates = args.tags.iter().flat_map(|tags| &tags.value).filter_map(|tag| match tag {
-        Tag::Template(template) => Some(template),
-        Tag::Expr(_) => None,
-    });
-    let names: Vec<String> = key.params.iter().map(|&index| item.params[index].name.to_string()).collect();
-    for template in templates {
-        // A mistake in the key was told already; then its arguments are not known.
-        let unknown = template.names.iter().find(|name| !names.iter().any(|known| *name == known));
-        let Some(unknown) = unknown.filter(|_| errors.is_empty()) else { continue };
-        let known = || names.iter().map(String::as_str);
-        let unknown = unknown.to_string();
-        let hint = match nearest(&unknown, known()) {
-            Some(meant) => format!("; did you mean `{{{meant}}}`?"),
-            None if names.is_empty() => "; the key has none".to_owned(),
-            None => format!("; there is {}", list(known(), "`{", "}`", "and")),
-        };
-        errors.push(&template.text, format!("`{{{unknown}}}` is no argument of the key{hint}"));
-    }
 }
 
 fn check_detached(item: &FnItem, args: &Args, errors: &mut Errors) {

@@ -37,12 +37,40 @@ impl<R> Looked<R> {
             Self::Miss(miss) => Answer::Miss { miss: miss.compute(body()) },
         }
     }
+}
 
-    /// The value, or else what comes of the miss; `body` is made only then, and runs in a task of its own.
-    ///
-    /// The box has no bounds to repeat: what `F` has to be is asked here and nowhere else.
+/// What a call found, or else what comes of the miss; `body` is made only then, and runs in a task of its own.
+///
+/// The box has no bounds to repeat: what `F` has to be is asked here and nowhere else, so that it is told once.
+#[inline]
+pub fn or_detached<L, R, F>(
+    looked: L,
+    body: impl FnOnce() -> F,
+) -> Answer<L::Told, BoxFuture<'static, L::Told>>
+where
+    L: Detach<R>,
+    R: Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    looked.detach(body)
+}
+
+/// What a call found that may go on in a task of its own.
+pub trait Detach<R> {
+    /// What the caller is told.
+    type Told;
+    /// As [`or_detached`].
+    fn detach<F>(self, body: impl FnOnce() -> F) -> Answer<Self::Told, BoxFuture<'static, Self::Told>>
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static;
+}
+
+impl<R> Detach<R> for Looked<R> {
+    type Told = R;
+
     #[inline]
-    pub fn or_detached<F>(self, body: impl FnOnce() -> F) -> Answer<R, BoxFuture<'static, R>>
+    fn detach<F>(self, body: impl FnOnce() -> F) -> Answer<R, BoxFuture<'static, R>>
     where
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
@@ -117,9 +145,12 @@ impl<R> Traced<R> {
             }
         }
     }
+}
 
-    /// As [`Looked::or_detached`].
-    pub fn or_detached<F>(self, body: impl FnOnce() -> F) -> Answer<Lookup<R>, BoxFuture<'static, Lookup<R>>>
+impl<R> Detach<R> for Traced<R> {
+    type Told = Lookup<R>;
+
+    fn detach<F>(self, body: impl FnOnce() -> F) -> Answer<Lookup<R>, BoxFuture<'static, Lookup<R>>>
     where
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,

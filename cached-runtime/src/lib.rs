@@ -419,6 +419,7 @@ mod remote;
 #[cfg(feature = "store")]
 mod schema;
 mod site;
+mod spelling;
 mod stats;
 #[cfg(feature = "store")]
 mod store;

@@ -163,32 +163,6 @@ pub trait Parts {
     }
 }
 
-/// What tags are made of; for messages.
-#[diagnostic::on_unimplemented(
-    message = "`{T}` has no text for a tag",
-    label = "an argument in a tag must be `Display`",
-    note = "say what its text is by an expression: `tags(format!(\"user:{{}}\", user.id))`"
-)]
-pub trait Spells<T: ?Sized> {
-    /// Its text.
-    fn text(argument: &T) -> String;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: fmt::Display + ?Sized> Spells<T> for Cache {
-    fn text(argument: &T) -> String {
-        argument.to_string()
-    }
-}
-
-/// The text of an argument in a tag.
-pub fn text<T: ?Sized>(argument: &T) -> String
-where
-    Cache: Spells<T>,
-{
-    <Cache as Spells<T>>::text(argument)
-}
-
 /// A key that comes with `tags("user:{id}")`.
 pub struct Grouped<P, F> {
     parts: P,

@@ -3,13 +3,14 @@
 pub use core::future::Future;
 pub use core::option::Option;
 pub use core::time::Duration;
-pub use std::string::String;
 pub use std::{format, vec};
 
+pub use crate::call::or_detached;
 pub use crate::outcome::{Remembers, Shape, Stands, failing, kept, none, timed_out, weighed};
-pub use crate::parts::{Arg, Cache, KeyedBy, Parts, SharedKeyedBy, SharedParts, tagged, text};
+pub use crate::parts::{Arg, Cache, KeyedBy, Parts, SharedKeyedBy, SharedParts, tagged};
 pub use crate::policy::Policy;
 pub use crate::site::Site;
+pub use crate::spelling::Spelled;
 #[cfg(feature = "store")]
 pub use crate::store::Named;
 pub use crate::verbs::{

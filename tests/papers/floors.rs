@@ -9,7 +9,7 @@ use crate::{files, read, top};
 /// `ARCHITECTURE.md` says the same.
 const RUNTIME: [&[&str]; 13] = [
     &["error", "future", "clock", "random", "stats", "parts", "options", "schema", "lookup", "background"],
-    &["key", "tags", "outcome", "flight", "handle"],
+    &["key", "tags", "spelling", "outcome", "flight", "handle"],
     &["store", "envelope", "owed", "looks", "entry"],
     &["policy", "redis", "memcached", "contract"],
     &["memory", "codec", "config", "registry"],

@@ -1,6 +1,6 @@
 //! Reads one tag of `tags(...)`: a template, in which `{name}` stands for an argument, or an expression.
 
-use proc_macro2::{Ident, Span};
+use quote::ToTokens as _;
 use syn::{Expr, LitStr};
 
 /// A tag of a value.
@@ -14,8 +14,8 @@ pub(crate) struct Template {
     pub(crate) text: LitStr,
     /// The same with nothing between the braces: `"user:{}"`.
     pub(crate) format: String,
-    /// What stands between them.
-    pub(crate) names: Vec<Ident>,
+    /// What stands between them; a raw identifier without its `r#`, as in `format!`.
+    pub(crate) names: Vec<String>,
 }
 
 impl Template {
@@ -35,10 +35,17 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let Some((name, after)) = from.strip_prefix('{').and_then(|from| from.split_once('}')) else {
-                return Err("this brace stands alone; write `{{` or `}}` for the brace itself".to_owned());
+            let Some(inside) = from.strip_prefix('{') else {
+                return Err("this `}` closes nothing; write `}}` for the brace itself".to_owned());
             };
-            names.push(self::name(name, text.span())?);
+            let Some((name, after)) = inside.split_once('}') else {
+                return Err(format!("`{from}` is not closed; write `{{{{` for the brace itself"));
+            };
+            if !is_name(name) {
+                let until = &written[..written.len() - inside.len()];
+                return Err(no_name(name, &text, &format!("{until}}}{after}")));
+            }
+            names.push(name.to_owned());
             format.push_str("{}");
             rest = after;
         }
@@ -47,16 +54,30 @@ impl Template {
     }
 }
 
-fn name(name: &str, span: Span) -> Result<Ident, String> {
-    let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    if is_name && name != "_" && name != "self" {
-        return Ok(Ident::new(name, span));
-    }
-    Err(format!(
-        "`{{{name}}}` is no argument; a template takes their names only, for the rest write an expression: \
-         `tags(format!(\"user:{{}}\", user.id))`"
-    ))
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && text != "_"
+        && text != "self"
+}
+
+/// What to say about braces with something else between them; `emptied` is the template without it.
+fn no_name(inside: &str, text: &LitStr, emptied: &str) -> String {
+    let inside = inside.trim();
+    let (problem, arguments) = match inside.split_once(':') {
+        Some((name, _)) if is_name(name) => ("has a format", text.to_token_stream().to_string()),
+        _ if inside.is_empty() || inside.starts_with(|c: char| c.is_ascii_digit() || c == ':') => {
+            return format!("`{{{inside}}}` names no argument; write `{{id}}` for the argument `id`");
+        }
+        _ => {
+            let emptied = LitStr::new(emptied, text.span()).to_token_stream();
+            ("is no name", format!("{emptied}, {inside}"))
+        }
+    };
+    format!(
+        "`{{{inside}}}` {problem}; between braces stands the name of an argument, so write an expression: \
+         `tags(format!({arguments}))`"
+    )
 }
 
 #[cfg(test)]
@@ -64,8 +85,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<(String, Vec<String>), String> {
-        let template = Template::new(LitStr::new(text, Span::call_site()))?;
-        Ok((template.format, template.names.iter().map(ToString::to_string).collect()))
+        let template = Template::new(LitStr::new(text, proc_macro2::Span::call_site()))?;
+        Ok((template.format, template.names))
     }
 
     #[test]
@@ -78,8 +99,23 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_told() {
-        for text in ["", "{", "}", "{a", "a}", "{}", "{0}", "{a:?}", "{a.b}", "{self}", "{_}", "{ a }"] {
-            assert!(read(text).is_err(), "{text}");
+        for (text, part) in [
+            ("", "at least one letter"),
+            ("{", "`{` is not closed"),
+            ("a{b:c", "`{b:c` is not closed; write `{{`"),
+            ("a}", "this `}` closes nothing; write `}}`"),
+            ("{}", "`{}` names no argument"),
+            ("{0}", "`{0}` names no argument"),
+            ("{:?}", "`{:?}` names no argument"),
+            ("{a}:{b:?}", "`{b:?}` has a format; between braces"),
+            ("{a}:{b:?}", "write an expression: `tags(format!(\"{a}:{b:?}\"))`"),
+            ("{a}:{b.c}:d", "write an expression: `tags(format!(\"{a}:{}:d\", b.c))`"),
+            ("{ a }", "`tags(format!(\"{}\", a))`"),
+            ("{self}", "`{self}` is no name"),
+            ("{_}", "`{_}` is no name"),
+        ] {
+            let refusal = read(text).unwrap_err();
+            assert!(refusal.contains(part), "{text}: {refusal}");
         }
     }
 }
