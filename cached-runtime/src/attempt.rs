@@ -44,6 +44,8 @@ pub(crate) struct Attempt<K: KeyType, O: Outcome> {
     part: Part<Landed<O>>,
     /// The tags of what it computes.
     tagged: Option<Tagged>,
+    /// Whether only the outcome could have told its tags, and has not, as an error does not.
+    untold: bool,
     /// How often it waited for another's computation in vain: it failed, or was out of date.
     disappointments: u8,
     /// The flight that it waits for, or waited for last.
@@ -99,6 +101,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             replaces: None,
             part: Part::None,
             tagged: None,
+            untold: false,
             disappointments: 0,
             followed: None,
             vacant: None,
@@ -191,9 +194,11 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
         })
     }
 
-    /// Whether none of the tags was invalidated by this process since it began to compute.
+    /// Whether none of the tags was invalidated by this process since it began to compute. What tells no tags might have
+    /// any.
     fn is_current(&self) -> bool {
-        self.tagged.as_ref().is_none_or(Tagged::is_current)
+        let is_current = |tagged: &Tagged| tagged.is_current() && (!self.untold || tagged.is_last());
+        self.tagged.as_ref().is_none_or(is_current)
     }
 
     /// Ends its flight and remembers the output in memory, if that is where values live.
@@ -450,8 +455,11 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         // What fails in the background leaves alone what is there.
         let is_kept = is_new && !(self.purpose == Purpose::Renewal && O::is_err(&output));
         let ttl = if is_kept { cache.lifetime(&self.key, &output) } else { None };
-        if let (Some(tagged), Some(tags)) = (&mut self.tagged, cache.tags_of(&output)) {
-            tagged.extend(&tags);
+        if let Some(tagged) = &mut self.tagged {
+            match cache.tags_of(&output) {
+                Some(tags) => tagged.extend(&tags),
+                None => self.untold = cache.rules.tags_from.is_some(),
+            }
         }
         let Some(tier) = self.tier() else {
             self.land(&output, ttl);

@@ -476,9 +476,7 @@ impl Held {
     /// Gives the lease back; whether it was still ours is asked only if somebody is `waiting`.
     async fn give_back(self, waiting: bool) -> Fill {
         let kept = match &self.lease {
-            Some(lease) if waiting => {
-                self.remote.bounded(|store| store.extend(&self.place.key, lease, LEASE)).await
-            }
+            Some(lease) if waiting => self.is_kept(lease).await,
             _ => Ok(true),
         };
         self.release().await;
@@ -486,6 +484,15 @@ impl Held {
             Ok(true) => Fill::Stored,
             Ok(false) => Fill::Refused,
             Err(_) => Fill::Unknown,
+        }
+    }
+
+    /// Whether the lease is still ours, and no tag was invalidated that the value might have had.
+    async fn is_kept(&self, lease: &Lease) -> Result<bool> {
+        let is_ours = self.remote.bounded(|store| store.extend(&self.place.key, lease, LEASE)).await?;
+        match (self.place.tags, self.mark) {
+            (Tags::FromValue(tags), Some(mark)) if is_ours => Ok(tags.mark().await? == mark),
+            _ => Ok(is_ours),
         }
     }
 

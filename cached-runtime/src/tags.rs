@@ -45,6 +45,11 @@ impl Tagged {
     pub(crate) fn is_current(&self) -> bool {
         self.cells.iter().all(|cell| cell.0.load(Ordering::Acquire) <= self.since)
     }
+
+    /// Whether no tag at all was invalidated since the computation began: for an outcome that tells no tags.
+    pub(crate) fn is_last(&self) -> bool {
+        cells().last == self.since
+    }
 }
 
 /// Makes everything in memory that has this tag out of date, and what is being computed too.
