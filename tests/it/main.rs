@@ -27,5 +27,6 @@ mod owed;
 mod python;
 mod redis;
 mod single_flight;
+mod stale;
 mod support;
 mod waiting;
