@@ -27,6 +27,7 @@ mod owed;
 mod python;
 mod redis;
 mod single_flight;
+mod stale;
 mod support;
 mod tags;
 mod waiting;
