@@ -526,7 +526,7 @@ fn tag(memo: &Memo, check: Check, tag: &Tag) -> TokenStream {
             };
             // Not by what is written, which may come from another macro than the parameter.
             let params =
-                names.iter().flat_map(|name| memo.key_params().find(|param| param.name.unraw() == name));
+                names.iter().filter_map(|name| memo.key_params().find(|param| param.name.unraw() == name));
             let texts = params.map(|param| {
                 let mut name = param.name.clone();
                 name.set_span(name.span().located_at(span));

@@ -66,7 +66,7 @@ use crate::memo::Memo;
 /// | `refresh_ahead` | compute the next value in the background before the end, by chance and in the last part of the lifetime: a fifth of it, or what is written | off |
 /// | `jitter` | by which part lifetimes are shortened at the most, the same for one key on every machine | 0.1 in a shared store, 0 in memory |
 /// | `timeout` | how long the function may take; then there is the old value, or an error: the function returns a `Result` whose error is `From<cached_runtime::Error>` | none |
-/// | `tags` | groups of values that `invalidate_tag` ends together: templates of the arguments that make the key, or expressions | none |
+/// | `tags` | groups of values that `invalidate_tag` ends together: templates of the arguments that make the key, or expressions that are a text | none |
 /// | `tags_from` | a function of the value that returns more tags, as a `Vec<String>` | none |
 /// | `single_flight` | how many computations of one key may run: `"fleet"`: one in all processes that share the store; `"process"`: one in each; `"off"`: any number | one in memory's process, or in the store's fleet |
 /// | `detached` | the computation is a task of its own and survives its caller | the first caller computes |

@@ -5,6 +5,8 @@ use renamed::async_cached;
 #[allow(unused_imports, reason = "they are in the way")]
 use crate::shadows::crates::{alloc, cached_runtime, core, std};
 #[allow(unused_imports, reason = "they are in the way")]
+use crate::shadows::macros::{format, vec};
+#[allow(unused_imports, reason = "they are in the way")]
 use crate::shadows::types::*;
 #[allow(unused_imports, reason = "they are in the way")]
 use crate::shadows::values::*;
@@ -60,6 +62,54 @@ pub async fn options(name: &str, id: u64) -> ::core::result::Result<User, u8> {
 #[async_cached(ttl = "1h", crate = ::renamed, backend = "redis", codec = "json", cache_none = "5s")]
 pub async fn shared(id: u64, name: &str) -> ::core::option::Option<User> {
     (!name.is_empty()).then_some(User(id))
+}
+
+/// What went wrong.
+#[derive(Debug, ::core::clone::Clone)]
+pub struct Failed;
+
+impl From<renamed::Error> for Failed {
+    fn from(_: renamed::Error) -> Self {
+        Self
+    }
+}
+
+/// Every option that keeps a value, and every one that ends it.
+///
+/// # Errors
+///
+/// When it takes too long.
+#[async_cached(
+    ttl = 60,
+    crate = ::renamed,
+    stale_while_revalidate = "30s",
+    stale_if_error = "1h",
+    refresh_ahead,
+    jitter = 0.1,
+    timeout = "2s",
+    tags("user:{id}", "type:{type}", name),
+    tags_from = |user: &User| ::std::vec![::std::format!("user:{}", user.0)]
+)]
+pub async fn kept(id: u64, r#type: u8, name: ::std::string::String) -> ::core::result::Result<User, Failed> {
+    ::core::result::Result::Ok(User(id + u64::from(r#type) + name.len() as u64))
+}
+
+/// The same in a shared store.
+///
+/// # Errors
+///
+/// When it takes too long.
+#[async_cached(
+    ttl = 60,
+    crate = ::renamed,
+    backend = "redis",
+    stale_if_error = "1h",
+    refresh_ahead = 0.5,
+    timeout = "2s",
+    tags("user:{_id}")
+)]
+pub async fn kept_by_many(_id: u64, more: u64) -> ::core::result::Result<User, Failed> {
+    ::core::result::Result::Ok(User(more))
 }
 
 /// Nothing in, nothing out.

@@ -16,6 +16,12 @@ pub async fn names(value: u64, verb: u64, key: u64, looked: u64, miss: u64, this
     value + verb + key + looked + miss + this + never
 }
 
+/// What tags call their own.
+#[async_cached(ttl = 60, crate = ::renamed, tags("{tags}:{text}:{format}", value))]
+pub async fn tag_names(tags: u64, text: u8, format: &str, vec: u64, value: ::std::string::String) -> u64 {
+    tags + u64::from(text) + format.len() as u64 + vec + value.len() as u64
+}
+
 /// A repository.
 #[derive(Debug)]
 pub struct Repo<T>(T);
@@ -34,6 +40,31 @@ where
     /// Without.
     #[async_cached(ttl = 60, crate = ::renamed, skip(self))]
     pub(crate) async fn count(&self, id: u64) -> u64 {
+        id
+    }
+
+    /// With everything that keeps a value.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    #[async_cached(
+        ttl = 60,
+        crate = ::renamed,
+        key = (self.0, id),
+        stale_if_error = "1h",
+        jitter = 0.2,
+        tags("user:{id}", ::std::any::type_name::<T>()),
+        tags_from = |_| ::std::vec![]
+    )]
+    pub async fn keep(&self, id: u64) -> ::core::result::Result<T, u8> {
+        let _ = id;
+        ::core::result::Result::Ok(self.0.clone())
+    }
+
+    /// In the background as well.
+    #[async_cached(ttl = 60, crate = ::renamed, skip(self), stale_while_revalidate = "30s", tags("user:{id}"))]
+    pub async fn renew(self: ::std::sync::Arc<Self>, id: u64) -> u64 {
         id
     }
 
@@ -68,7 +99,7 @@ static FIND: Handle = Handle::new();
 pub static HANDLE: &Handle = &FIND;
 
 impl<T> Find for Repo<T> {
-    #[async_cached(ttl = 60, crate = ::renamed, skip(self), handle = FIND)]
+    #[async_cached(ttl = 60, crate = ::renamed, skip(self), handle = FIND, stale_if_error = "5s", tags("user:{id}"))]
     async fn find_one(&self, id: u64) -> ::core::result::Result<u64, u8> {
         if id == 0 {
             return ::core::result::Result::Err(1);

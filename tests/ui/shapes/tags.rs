@@ -26,7 +26,7 @@ async fn plain(_db: &str, id: u64, lang: &str) -> u64 {
 
 count!(PATTERNS);
 
-#[async_cached(ttl = 60, tags("tags: {a} {_b} {type}", format!("tags: fn {}", r#fn)))]
+#[async_cached(ttl = 60, tags("tags: {a} {_b} {type}", format!("tags: fn {fn}")))]
 async fn patterns(mut a: u64, _b: u64, r#type: u64, ref r: String, (c, _): (u64, u64), r#fn: u64) -> u64 {
     count!(+ PATTERNS);
     a += 1;

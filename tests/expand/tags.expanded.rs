@@ -1,0 +1,74 @@
+pub async fn user(id: u64, r#type: Kind, lang: String) -> Result<User, Error> {
+    use ::cached_runtime::__private;
+    let __looked = user::__at(
+        __private::Look,
+        __private::tagged(
+            (
+                __private::Arg::new(&id).part(),
+                __private::Arg::new(&r#type).part(),
+                __private::Arg::new(&lang).part(),
+            ),
+            || {
+                __private::vec![
+                    __private::format!("user:{}", __private::Spelled::new(& id).text()),
+                    __private::format!("type:{}:{{}}", __private::Spelled::new(& r#type)
+                    .text()), __private::Spelled::new(& format!("lang:{lang}")).tag(),
+                    __private::Spelled::new(& USERS).tag()
+                ]
+            },
+        ),
+    );
+    __private::or_detached(__looked, move || user::uncached(id, r#type, lang)).await
+}
+///What has been remembered of [`user()`](user()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+#[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
+pub struct user {}
+#[allow(
+    dead_code,
+    missing_docs,
+    clippy::fn_params_excessive_bools,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::missing_safety_doc,
+    clippy::too_many_arguments,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::type_complexity
+)]
+impl user {
+    pub async fn uncached(id: u64, r#type: Kind, lang: String) -> Result<User, Error> {
+        find(id, r#type, lang).await
+    }
+}
+#[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
+impl user {
+    ::cached_runtime::__private::companions! {
+        (id : u64, r#type : Kind, lang : String,) [Self::__at] =>
+        __private::tagged((__private::Arg::new(& id).part_again(), __private::Arg::new(&
+        r#type).part_again(), __private::Arg::new(& lang).part_again(),), ||
+        __private::vec![__private::format!("user:{}", __private::Spelled::new(& id)
+        .text_again()), __private::format!("type:{}:{{}}", __private::Spelled::new(&
+        r#type).text_again()), __private::Spelled::new(& format!("lang:{lang}"))
+        .tag_again(), __private::Spelled::new(& USERS).tag_again()]); pub, [] [] (id :
+        u64, r#type : Kind, lang : String) -> Result < User, Error >, [] __looked =>
+        __private::or_detached(__looked, move || Self::uncached(id, r#type, lang)). await
+    }
+    fn __at<
+        __Verb: ::cached_runtime::__private::Verb<Result<User, Error>>,
+        __Key: ::cached_runtime::__private::Parts,
+    >(__verb: __Verb, __key: __Key) -> __Verb::Out {
+        use ::cached_runtime::__private;
+        static __SITE: __private::Site = __private::Site::new(|| {
+            __private::Policy::new()
+                .ttl(__private::Duration::new(600u64, 0u32))
+                .stale_while_revalidate(__private::Duration::new(60u64, 0u32))
+                .tagged()
+        });
+        __private::At::new(
+                __SITE.instance(&Self::clear),
+                __key,
+                __private::Shape::<Result<User, Error>>::new().kind(),
+                __private::Shape::<Result<User, Error>>::new().absent(),
+            )
+            .memory(__verb)
+    }
+}
