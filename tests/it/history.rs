@@ -3,6 +3,9 @@
 //!
 //! Each run does many things at once, takes down when each began and ended, and lets a checker judge the whole. A
 //! failure prints the seed, which `CACHED_TEST_SEED` takes.
+//!
+//! Each run has a process of its own: `invalidate_tag` reaches every store of its process, also one whose server some
+//! other test has killed.
 
 mod flawed;
 mod fleet;
@@ -12,6 +15,7 @@ mod random;
 mod runner;
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -22,7 +26,7 @@ use cached_tests::server::{MemcachedServer, RedisServer};
 use self::flawed::{Flaw, Flawed};
 use self::model::{Event, Verb, Violation, check};
 use self::origin::{Dir, Origin};
-use self::runner::{Function, World, functions};
+use self::runner::{Function, Value, World, functions};
 
 /// More than any run may take.
 const BOUND: Duration = Duration::from_secs(300);
@@ -33,10 +37,12 @@ functions! { memory {
     plain(ttl = 60),
     brief(ttl = "5ms"),
     narrow(ttl = 60, capacity = 1),
-    detached(ttl = 60, detached),
-    errors(ttl = 60, cache_err = "60s"),
+    detached[tags](ttl = 60, detached),
+    errors[tags](ttl = 60, cache_err = "60s"),
     partial(ttl = 60, cache_if = |value| value.version % 2 == 0),
-    off(ttl = 60, single_flight = "off"),
+    off[tags](ttl = 60, single_flight = "off"),
+    tagged[tags](ttl = 60),
+    told(ttl = 60, tags_from = Value::tags),
 } }
 
 /// The functions of a shared store, each with the store that its test has set.
@@ -48,40 +54,43 @@ macro_rules! shared {
             plain(ttl = 60, backend = Arc::clone($store.get().unwrap())),
             brief(ttl = "20ms", backend = Arc::clone($store.get().unwrap())),
             detached(ttl = 60, detached, backend = Arc::clone($store.get().unwrap())),
-            errors(ttl = 60, cache_err = "60s", backend = Arc::clone($store.get().unwrap())),
+            errors[tags](ttl = 60, cache_err = "60s", backend = Arc::clone($store.get().unwrap())),
             partial(
                 ttl = 60,
                 cache_if = |value| value.version % 2 == 0,
                 backend = Arc::clone($store.get().unwrap())
             ),
             off(ttl = 60, single_flight = "off", backend = Arc::clone($store.get().unwrap())),
+            tagged[tags](ttl = 60, backend = Arc::clone($store.get().unwrap())),
+            told(ttl = 60, tags_from = Value::tags, backend = Arc::clone($store.get().unwrap())),
             process(ttl = 60, single_flight = "process", backend = Arc::clone($store.get().unwrap())),
         } }
     };
 }
 shared!(redis, REDIS);
 shared!(memcached, MEMCACHED);
-shared!(restarted_redis, RESTARTED_REDIS);
-shared!(restarted_memcached, RESTARTED_MEMCACHED);
 
-/// One function for each flaw.
-static NO_FLAW: OnceLock<Arc<dyn Store>> = OnceLock::new();
-static IN_FILL: OnceLock<Arc<dyn Store>> = OnceLock::new();
-static IN_REMOVE: OnceLock<Arc<dyn Store>> = OnceLock::new();
-functions! { no_flaw { plain(ttl = 60, backend = Arc::clone(NO_FLAW.get().unwrap())), } }
-functions! { in_fill { plain(ttl = 60, backend = Arc::clone(IN_FILL.get().unwrap())), } }
-functions! { in_remove { plain(ttl = 60, backend = Arc::clone(IN_REMOVE.get().unwrap())), } }
+static FLAWED: OnceLock<Arc<dyn Store>> = OnceLock::new();
+functions! { flawed_store {
+    plain(ttl = 60, backend = Arc::clone(FLAWED.get().unwrap())),
+    tagged[tags](ttl = 60, backend = Arc::clone(FLAWED.get().unwrap())),
+    told(ttl = 60, tags_from = Value::tags, backend = Arc::clone(FLAWED.get().unwrap())),
+} }
+/// Their places in the list.
+const PLAIN: usize = 0;
+const TAGGED: usize = 1;
+const TOLD: usize = 2;
 
 #[test]
 fn in_redis_among_processes() {
     let server = RedisServer::start();
-    fleet::holds("redis", &server.url(), among_processes(redis::ALL), 21_000);
+    fleet::holds("redis", &server.url(), among_processes(redis::ALL), 24_000);
 }
 
 #[test]
 fn in_memcached_among_processes() {
     let server = MemcachedServer::start();
-    fleet::holds("memcached", &server.addr(), among_processes(memcached::ALL), 21_000);
+    fleet::holds("memcached", &server.addr(), among_processes(memcached::ALL), 24_000);
 }
 
 /// One of the processes that the tests above start.
@@ -97,39 +106,47 @@ async fn member_of_a_fleet() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_memory() {
-    holds(memory::ALL, 100_000, async |_| {}).await;
+#[test]
+fn in_memory() {
+    alone("in_memory", holds(memory::ALL, 100_000, async |_| {}));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_redis() {
-    let server = RedisServer::start();
-    set(&REDIS, redis_store(&server.url()));
-    holds(redis::ALL, 100_000, async |_| {}).await;
+#[test]
+fn in_redis() {
+    alone("in_redis", async {
+        let server = RedisServer::start();
+        set(&REDIS, redis_store(&server.url()));
+        holds(redis::ALL, 80_000, async |_| {}).await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_memcached() {
-    let server = MemcachedServer::start();
-    set(&MEMCACHED, memcached_store(&server.addr()));
-    holds(memcached::ALL, 100_000, async |_| {}).await;
+#[test]
+fn in_memcached() {
+    alone("in_memcached", async {
+        let server = MemcachedServer::start();
+        set(&MEMCACHED, memcached_store(&server.addr()));
+        holds(memcached::ALL, 80_000, async |_| {}).await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_a_redis_that_is_killed_and_started_again() {
-    let mut server = RedisServer::start();
-    set(&RESTARTED_REDIS, redis_store(&server.url()));
-    let beside = async |world| restart_after(world, move || server.restart()).await;
-    holds(restarted_redis::ALL, 20_000, beside).await;
+#[test]
+fn in_a_redis_that_is_killed_and_started_again() {
+    alone("in_a_redis_that_is_killed_and_started_again", async {
+        let mut server = RedisServer::start();
+        set(&REDIS, redis_store(&server.url()));
+        let beside = async |world| restart_after(world, move || server.restart()).await;
+        holds(redis::ALL, 20_000, beside).await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_a_memcached_that_is_killed_and_started_again() {
-    let mut server = MemcachedServer::start();
-    set(&RESTARTED_MEMCACHED, memcached_store(&server.addr()));
-    let beside = async |world| restart_after(world, move || server.restart()).await;
-    holds(restarted_memcached::ALL, 20_000, beside).await;
+#[test]
+fn in_a_memcached_that_is_killed_and_started_again() {
+    alone("in_a_memcached_that_is_killed_and_started_again", async {
+        let mut server = MemcachedServer::start();
+        set(&MEMCACHED, memcached_store(&server.addr()));
+        let beside = async |world| restart_after(world, move || server.restart()).await;
+        holds(memcached::ALL, 20_000, beside).await;
+    });
 }
 
 /// Kills a server and starts it again, now and then.
@@ -151,24 +168,78 @@ async fn restart_after(world: Arc<World>, mut restart: impl FnMut() + Send + 'st
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_a_store_that_takes_its_time() {
-    set(&NO_FLAW, Flawed::new(Flaw::None, random::seed()));
-    holds(no_flaw::ALL, 10_000, async |_| {}).await;
+#[test]
+fn in_a_store_that_takes_its_time() {
+    alone("in_a_store_that_takes_its_time", async {
+        set(&FLAWED, Flawed::new(Flaw::None, random::seed()));
+        holds(flawed_store::ALL, 10_000, async |_| {}).await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_fills_without_a_lease_is_found_out() {
-    set(&IN_FILL, Flawed::new(Flaw::FillsWithoutLease, random::seed()));
-    let history = history(in_fill::ALL, 5_000, async |_| {}).await;
-    assert!(!check(&history).is_empty());
+#[test]
+fn a_store_that_fills_without_a_lease_is_found_out() {
+    is_found_out("a_store_that_fills_without_a_lease_is_found_out", Flaw::FillsWithoutLease, PLAIN);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_removes_only_the_value_is_found_out() {
-    set(&IN_REMOVE, Flawed::new(Flaw::RemovesOnlyTheValue, random::seed()));
-    let history = history(in_remove::ALL, 5_000, async |_| {}).await;
-    assert!(!check(&history).is_empty());
+#[test]
+fn a_store_that_removes_only_the_value_is_found_out() {
+    is_found_out("a_store_that_removes_only_the_value_is_found_out", Flaw::RemovesOnlyTheValue, PLAIN);
+}
+
+#[test]
+fn a_store_that_keeps_the_stamps_of_tags_is_found_out() {
+    is_found_out("a_store_that_keeps_the_stamps_of_tags_is_found_out", Flaw::KeepsTags, TAGGED);
+}
+
+#[test]
+fn a_store_that_keeps_the_mark_of_all_tags_is_found_out() {
+    is_found_out("a_store_that_keeps_the_mark_of_all_tags_is_found_out", Flaw::KeepsMark, TOLD);
+}
+
+#[test]
+fn a_store_that_reads_old_stamps_is_found_out() {
+    is_found_out("a_store_that_reads_old_stamps_is_found_out", Flaw::ReadsOldStamps, TAGGED);
+}
+
+/// Goes on with the function that suffers from a flaw until that shows.
+fn is_found_out(test: &str, flaw: Flaw, function: usize) {
+    const ROUNDS: u64 = 100;
+    // The fewer invalidations there are at once, the more computations come to their end.
+    const FEW: u64 = 8;
+    alone(test, async {
+        let (dir, seed) = (Dir::new(), random::seed());
+        println!("CACHED_TEST_SEED={seed}");
+        set(&FLAWED, Flawed::new(flaw, seed));
+        let functions = &flawed_store::ALL[function..=function];
+        let world = World::new(0, functions, KEYS, Origin::open(&dir.0, functions.len(), KEYS));
+        for round in 1..=ROUNDS {
+            let run = world.run(seed + round, FEW, round * 1_000);
+            tokio::time::timeout(BOUND, run).await.expect("the run should end");
+            let history = world.history.lock().unwrap();
+            let violations = check(&history);
+            if !violations.is_empty() {
+                return println!(
+                    "{flaw:?}: found after {} operations",
+                    operations_before(&history, &violations)
+                );
+            }
+        }
+        panic!("{flaw:?} was not found out");
+    });
+}
+
+/// Runs one of the tests above, in a process that has nothing else to do.
+fn alone(test: &str, run: impl Future<Output = ()>) {
+    const ALONE: &str = "CACHED_TEST_HISTORY_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        return runtime.worker_threads(2).enable_all().build().unwrap().block_on(run);
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("history::{test}"), "--nocapture"]).env(ALONE, "").stdin(Stdio::null());
+    let output = command.output().unwrap();
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The functions for which invalidation is final also among processes: all but the last, whose callers wait for a
@@ -220,10 +291,14 @@ fn judge(functions: &[Function], history: &[Event]) {
     }
     for (sort, violations) in &sorts {
         let shortest = violations.iter().min_by_key(|violation| violation.length()).unwrap();
-        let first = violations.iter().map(|violation| violation.read.begin).min();
-        let before =
-            history.iter().filter(|event| !event.verb.is_computation() && Some(event.end) < first).count();
+        let before = operations_before(history, violations);
         println!("{} times {sort}, first after {before} operations, as here:\n{shortest}", violations.len());
     }
     assert!(sorts.is_empty(), "values from before a change that had returned: {:#?}", sorts.keys());
+}
+
+/// How many operations had ended before the first violation.
+fn operations_before(history: &[Event], violations: &[Violation]) -> usize {
+    let first = violations.iter().map(|violation| violation.read.begin).min();
+    history.iter().filter(|event| !event.verb.is_computation() && Some(event.end) < first).count()
 }

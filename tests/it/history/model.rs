@@ -32,6 +32,10 @@ pub(super) enum Verb {
     /// The same for a refresh.
     Recompute,
     Invalidate,
+    /// Of a function that keeps nothing past its lifetime.
+    Expire,
+    /// Of one of the tags that the key has.
+    InvalidateTag,
     Put,
     Clear,
 }
@@ -126,13 +130,15 @@ fn context(events: &[Event], start: u64, until: u64) -> Vec<Event> {
 }
 
 impl Verb {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Call,
         Self::Refresh,
         Self::Peek,
         Self::Compute,
         Self::Recompute,
         Self::Invalidate,
+        Self::Expire,
+        Self::InvalidateTag,
         Self::Put,
         Self::Clear,
     ];
@@ -146,7 +152,7 @@ impl Verb {
     }
 
     fn is_change(self) -> bool {
-        matches!(self, Self::Invalidate | Self::Put | Self::Clear)
+        matches!(self, Self::Invalidate | Self::Expire | Self::InvalidateTag | Self::Put | Self::Clear)
     }
 
     fn is_maker(self) -> bool {
@@ -231,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_value_from_before_a_change_that_has_ended_is_found() {
-        for change in [Verb::Invalidate, Verb::Put, Verb::Clear] {
+        for change in Verb::ALL.into_iter().filter(|verb| verb.is_change()) {
             for read in [Verb::Call, Verb::Refresh, Verb::Peek] {
                 let computed = event(Verb::Compute, 0, 10, 1, 1);
                 let history = [computed, event(change, 20, 30, 2, 2), event(read, 31, 40, 1, 1)];
@@ -315,7 +321,7 @@ mod tests {
             }
         }
         assert_eq!(Event::from_line("1 2"), None);
-        assert_eq!(Event::from_line("1 2 3 8 4 5 6 7 0"), None);
+        assert_eq!(Event::from_line(&format!("1 2 3 {} 4 5 6 7 0", Verb::ALL.len())), None);
     }
 
     #[test]

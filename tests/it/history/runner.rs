@@ -21,6 +21,13 @@ pub(super) struct Value {
     maker: u64,
 }
 
+impl Value {
+    /// What the value of a key is tagged with.
+    pub(super) fn tags(&self) -> Vec<String> {
+        vec![Tag::Key(self.key).name(), Tag::All.name()]
+    }
+}
+
 /// An error with what the function saw, since errors can be remembered too.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Fault(Value);
@@ -31,34 +38,67 @@ pub(super) type Answer = std::result::Result<Value, Fault>;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Function {
     pub(super) name: &'static str,
+    pub(super) options: &'static str,
     pub(super) call: fn(u64, Plan) -> BoxFuture<'static, Answer>,
     pub(super) refresh: fn(u64, Plan) -> BoxFuture<'static, Answer>,
     pub(super) peek: fn(u64) -> BoxFuture<'static, Option<Answer>>,
     pub(super) invalidate: fn(u64) -> BoxFuture<'static, Result<()>>,
+    pub(super) expire: fn(u64) -> BoxFuture<'static, Result<()>>,
     pub(super) put: fn(u64, Value) -> BoxFuture<'static, Result<()>>,
     pub(super) clear: fn() -> BoxFuture<'static, Result<()>>,
 }
 
-/// Cached functions, one for each list of options, in a module.
+impl Function {
+    /// Whether its values have both tags of their key.
+    fn is_tagged(&self) -> bool {
+        self.options.contains("tags")
+    }
+}
+
+/// A tag of all functions that have tags.
+#[derive(Debug, Clone, Copy)]
+enum Tag {
+    /// `"key:{key}"`
+    Key(u64),
+    /// `"all"`
+    All,
+}
+
+impl Tag {
+    fn name(self) -> String {
+        match self {
+            Self::Key(key) => format!("key:{key}"),
+            Self::All => "all".to_owned(),
+        }
+    }
+}
+
+/// Cached functions, one for each list of options, in a module; with `[tags]`, those of the key.
 macro_rules! functions {
-    ($module:ident { $($name:ident($($options:tt)*),)* }) => {
+    ($module:ident { $($name:ident $([$tags:ident])? ($($options:tt)*),)* }) => {
         mod $module {
             $(mod $name {
                 #[allow(unused_imports, reason = "for what the options name")]
                 use super::super::*;
                 use crate::history::runner::{Answer, Function, Plan};
 
-                #[cached_runtime::async_cached($($options)*, skip(plan))]
+                #[cached_runtime::async_cached(
+                    $($options)*,
+                    $($tags("key:{key}", "all"),)?
+                    skip(plan)
+                )]
                 async fn value(key: u64, plan: Plan) -> Answer {
                     plan.compute(key).await
                 }
 
                 pub(super) const FUNCTION: Function = Function {
                     name: stringify!($name),
+                    options: stringify!($($tags)? $($options)*),
                     call: |key, plan| Box::pin(value(key, plan)),
                     refresh: |key, plan| Box::pin(value::refresh(key, plan)),
                     peek: |key| Box::pin(value::peek(key)),
                     invalidate: |key| Box::pin(value::invalidate(key)),
+                    expire: |key| Box::pin(value::expire(key)),
                     put: |key, new| Box::pin(value::put(key, new)),
                     clear: || Box::pin(value::clear()),
                 };
@@ -197,12 +237,15 @@ impl Worker {
         let function = usize::try_from(self.random.below(self.world.functions.len() as u64)).unwrap();
         let key = self.random.below(self.world.keys);
         match self.random.below(100) {
-            0..58 => self.read(Verb::Call, function, key).await,
-            58..64 => self.read(Verb::Refresh, function, key).await,
-            64..70 => self.read(Verb::Peek, function, key).await,
-            70..90 => self.change(Verb::Invalidate, function, key).await,
-            90..98 => self.change(Verb::Put, function, key).await,
-            _ => self.change(Verb::Clear, function, key).await,
+            0..57 => self.read(Verb::Call, function, key).await,
+            57..63 => self.read(Verb::Refresh, function, key).await,
+            63..69 => self.read(Verb::Peek, function, key).await,
+            69..80 => self.change(Verb::Invalidate, function, key).await,
+            80..86 => self.change(Verb::Expire, function, key).await,
+            86..93 => self.change(Verb::Put, function, key).await,
+            93..95 => self.change(Verb::Clear, function, key).await,
+            95..99 => self.end(Tag::Key(key)).await,
+            _ => self.end(Tag::All).await,
         }
     }
 
@@ -238,25 +281,65 @@ impl Worker {
         }
         let maker = world.next_maker();
         let keys = if verb == Verb::Clear { 0..world.keys } else { key..key + 1 };
-        let versions: Vec<_> = keys.map(|key| (key, world.origin.version(function, key))).collect();
+        let changed: Vec<_> = keys.map(|key| (function, key, world.origin.version(function, key))).collect();
         let begin = now();
         let change = match verb {
             Verb::Put => {
-                let version = versions[0].1;
+                let version = changed[0].2;
                 (ops.put)(key, Value { function: function as u64, key, version, maker })
             }
             Verb::Clear => (ops.clear)(),
+            Verb::Expire => (ops.expire)(key),
             _ => (ops.invalidate)(key),
         };
+        self.finish(verb, begin, maker, change, &changed).await;
+    }
+
+    /// Invalidates a tag, which changes every key that has it.
+    async fn end(&mut self, tag: Tag) {
+        let world = Arc::clone(&self.world);
+        let tagged = (0..world.functions.len()).filter(|function| world.functions[*function].is_tagged());
+        let keys = match tag {
+            Tag::Key(key) => key..key + 1,
+            Tag::All => 0..world.keys,
+        };
+        let all: Vec<_> = tagged.flat_map(|function| keys.clone().map(move |key| (function, key))).collect();
+        for (function, key) in &all {
+            if self.random.below(8) > 0 {
+                world.origin.bump(*function, *key);
+            }
+        }
+        let version = |(function, key)| (function, key, world.origin.version(function, key));
+        let mut changed: Vec<_> = all.into_iter().map(version).collect();
+        if changed.is_empty() {
+            return;
+        }
+        // Another one is read after it each time.
+        let first = usize::try_from(self.random.below(changed.len() as u64)).unwrap();
+        changed.rotate_left(first);
+        let begin = now();
+        let change: BoxFuture<'static, Result<()>> = Box::pin(cached_runtime::invalidate_tag(tag.name()));
+        self.finish(Verb::InvalidateTag, begin, world.next_maker(), change, &changed).await;
+    }
+
+    /// Lets a change happen, and takes it down for each function and key with the version that it had before.
+    async fn finish(
+        &mut self,
+        verb: Verb,
+        begin: u64,
+        maker: u64,
+        change: BoxFuture<'static, Result<()>>,
+        changed: &[(usize, u64, u64)],
+    ) {
         let is_done = matches!(self.maybe_drop(change).await, Some(Ok(())));
         let end = if is_done { now() } else { NEVER };
-        for (key, version) in versions {
-            let (process, function) = (world.process, function as u64);
-            let kind = Kind::Value;
-            world.record(Event { process, function, key, verb, begin, end, version, maker, kind });
+        for (function, key, version) in changed.iter().copied() {
+            let (process, function, kind) = (self.world.process, function as u64, Kind::Value);
+            self.world.record(Event { process, function, key, verb, begin, end, version, maker, kind });
         }
         // Nothing starts sooner after the change than this.
         if self.random.below(2) == 0 {
+            let (function, key, _) = changed[0];
             self.read(Verb::Call, function, key).await;
         }
     }
