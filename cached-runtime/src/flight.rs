@@ -7,13 +7,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::DefaultHashBuilder;
-use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, thread_local, watch};
 
 /// The flights of one function, by key. `S` is what those who wait get, `B` what an abandoned flight leaves to the
 /// next one.
@@ -99,10 +99,15 @@ pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
     pub(crate) fn new() -> Self {
+        Self::in_shards(SHARDS)
+    }
+
+    /// The table in so many parts, each with a lock of its own.
+    pub(crate) fn in_shards(shards: usize) -> Self {
         let hasher = DefaultHashBuilder::default();
         let shard =
             || Mutex::new(Shard { flying: HashMap::with_hasher(DefaultHashBuilder::default()), voided: 0 });
-        Self { shards: (0..SHARDS).map(|_| shard()).collect(), hasher }
+        Self { shards: (0..shards).map(|_| shard()).collect(), hasher }
     }
 
     /// Joins the flight of a key or begins one. `settled` looks once more whether that is still necessary.
@@ -195,8 +200,8 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
 
     fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, S, B>> {
         // The upper bits: the map inside the shard uses the lower ones.
-        let index = (self.hasher.hash_one(key) >> 32) % SHARDS as u64;
-        #[allow(clippy::cast_possible_truncation, reason = "less than SHARDS")]
+        let index = (self.hasher.hash_one(key) >> 32) % self.shards.len() as u64;
+        #[allow(clippy::cast_possible_truncation, reason = "less than the number of shards")]
         lock(&self.shards[index as usize])
     }
 }
@@ -267,7 +272,7 @@ impl<S, B> Flight<S, B> {
     /// Makes this flight known as the one that the current thread is computing, until the guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
         let address = Arc::as_ptr(self).addr();
-        ENTERED.with_borrow_mut(|entered| entered.push(address));
+        ENTERED.with(|entered| entered.borrow_mut().push(address));
         Entered(address)
     }
 
@@ -333,7 +338,7 @@ impl Drop for Entered {
 }
 
 fn is_entered<S, B>(flight: &Arc<Flight<S, B>>) -> bool {
-    ENTERED.with_borrow(|entered| entered.contains(&Arc::as_ptr(flight).addr()))
+    ENTERED.with(|entered| entered.borrow().contains(&Arc::as_ptr(flight).addr()))
 }
 
 /// A panic while it was held leaves nothing half done: every change under these locks is one call.

@@ -343,6 +343,7 @@ mod site;
 mod stats;
 #[cfg(feature = "store")]
 mod store;
+mod sync;
 #[cfg_attr(not(feature = "store"), path = "no_tier.rs")]
 mod tier;
 mod verbs;

@@ -8,7 +8,7 @@ use crate::{files, read, top};
 /// The rooms on each floor, from the bottom; a room is a file, or a directory with all that is in it.
 /// `ARCHITECTURE.md` says the same.
 const RUNTIME: [&[&str]; 11] = [
-    &["error", "future", "clock", "stats", "parts", "options"],
+    &["error", "future", "sync", "clock", "stats", "parts", "options"],
     &["key", "entry", "outcome", "flight", "handle"],
     &["store", "envelope", "owed", "looks"],
     &["policy", "redis", "memcached", "contract"],
