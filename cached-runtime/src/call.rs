@@ -490,8 +490,9 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
 
     fn enter(&self) -> Option<Entered> {
         match &self.part {
-            Part::Leads(flight) => Some(flight.enter()),
-            Part::None | Part::Alone { .. } | Part::Inside => None,
+            // Either may hold the lease of the key.
+            Part::Leads(_) | Part::Alone { .. } => Some(self.cache.flights.enter(&self.key)),
+            Part::None | Part::Inside => None,
         }
     }
 
