@@ -14,11 +14,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, async_cached, contract};
+use cached_runtime::{
+    Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store, Watch, async_cached, contract,
+};
+use tokio::sync::Notify;
 
 static MAP: LazyLock<MapStore> = LazyLock::new(MapStore::default);
 
@@ -50,7 +53,10 @@ async fn show(what: &str) {
 
 /// Bytes in a map.
 #[derive(Debug, Default)]
-struct MapStore(Mutex<HashMap<Key, Item>>);
+struct MapStore {
+    items: Mutex<HashMap<Key, Item>>,
+    changed: Arc<Notify>,
+}
 
 /// What is under one key.
 #[derive(Debug, Default)]
@@ -62,7 +68,14 @@ struct Item {
 
 impl MapStore {
     fn items(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Item>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something to an item, and tells everybody who watches one.
+    fn change<T>(&self, key: &Key, change: impl FnOnce(&mut Item) -> T) -> T {
+        let result = self.with(key, change);
+        self.changed.notify_waiters();
+        result
     }
 
     /// Does something to an item as one step. All that makes this store keep the contract is here: what is over is
@@ -104,11 +117,18 @@ impl Store for MapStore {
         at_once(|| {
             self.with(key, |item| {
                 let is_wanted = item.value.is_none() || over == Over::Value;
-                let lease = (is_wanted && item.lease.is_none()).then(new_lease);
-                if let Some(lease) = lease {
-                    item.lease = Some((lease, Instant::now() + term));
+                let value = item.value.clone();
+                match item.lease {
+                    _ if !is_wanted => Acquired { value, lease: None, holder: None },
+                    Some((held, _)) => {
+                        Acquired { value, lease: None, holder: Some(Holder::new(held.token())) }
+                    }
+                    None => {
+                        let lease = new_lease();
+                        item.lease = Some((lease, Instant::now() + term));
+                        Acquired { value, lease: Some(lease), holder: None }
+                    }
                 }
-                Acquired { value: item.value.clone(), lease }
             })
         })
     }
@@ -133,7 +153,7 @@ impl Store for MapStore {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
         at_once(|| {
-            self.with(key, |item| {
+            self.change(key, |item| {
                 let held = item.is_leased_to(lease);
                 if held {
                     item.set(value, Some(ttl));
@@ -145,7 +165,7 @@ impl Store for MapStore {
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
         at_once(|| {
-            self.with(key, |item| {
+            self.change(key, |item| {
                 if item.is_leased_to(lease) {
                     item.lease = None;
                 }
@@ -154,15 +174,28 @@ impl Store for MapStore {
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
-        at_once(|| self.with(key, |item| item.set(value, ttl)))
+        at_once(|| self.change(key, |item| item.set(value, ttl)))
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        at_once(|| self.with(key, |item| item.value.get_or_insert(value).clone()))
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        at_once(|| {
+            self.with(key, |item| match &item.value {
+                Some(there) => there.clone(),
+                None => {
+                    item.set(value.clone(), ttl);
+                    value
+                }
+            })
+        })
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
-        at_once(|| self.with(key, |item| *item = Item::default()))
+        at_once(|| self.change(key, |item| *item = Item::default()))
+    }
+
+    /// A store that can not tell returns `None`; then whoever waits for another to compute asks again and again.
+    fn watch<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        at_once(|| Some(Watch::new(Arc::clone(&self.changed).notified_owned())))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod amount;
 mod nearest;
+mod tag;
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -10,11 +11,12 @@ use std::time::Duration;
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
-use syn::parse::{ParseStream, Parser as _};
+use syn::parse::{Parse as _, ParseStream, Parser as _};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Lit, Path, Result, Token, UnOp, parenthesized, token};
 
 pub(crate) use self::nearest::nearest;
+pub(crate) use self::tag::{Tag, Template};
 
 /// The options that were written and understood, and what could not be understood.
 #[derive(Default)]
@@ -32,6 +34,13 @@ pub(crate) struct Args {
     pub(crate) cache_if: Option<Opt<Expr>>,
     pub(crate) cache_err: Option<Opt<Amount<Duration>>>,
     pub(crate) cache_none: Option<Opt<Amount<Duration>>>,
+    pub(crate) stale_while_revalidate: Option<Opt<Amount<Duration>>>,
+    pub(crate) stale_if_error: Option<Opt<Amount<Duration>>>,
+    pub(crate) refresh_ahead: Option<Opt<f32>>,
+    pub(crate) jitter: Option<Opt<f32>>,
+    pub(crate) timeout: Option<Opt<Amount<Duration>>>,
+    pub(crate) tags: Option<Opt<Vec<Tag>>>,
+    pub(crate) tags_from: Option<Opt<Expr>>,
     pub(crate) single_flight: Option<Opt<SingleFlight>>,
     pub(crate) detached: Option<Opt<()>>,
     pub(crate) codec: Option<Opt<Codec>>,
@@ -86,7 +95,7 @@ pub(crate) enum Codec {
 }
 
 /// Every option there is, with an example of it.
-const OPTIONS: [(&str, &str); 19] = [
+const OPTIONS: [(&str, &str); 26] = [
     ("ttl", "ttl = 60"),
     ("ttl_from", "ttl_from = |value: &Token| value.lifetime()"),
     ("backend", "backend = \"redis\""),
@@ -100,6 +109,13 @@ const OPTIONS: [(&str, &str); 19] = [
     ("cache_if", "cache_if = |value: &User| value.active"),
     ("cache_err", "cache_err = \"5s\""),
     ("cache_none", "cache_none = \"30s\""),
+    ("stale_while_revalidate", "stale_while_revalidate = \"30s\""),
+    ("stale_if_error", "stale_if_error = \"1h\""),
+    ("refresh_ahead", "refresh_ahead = 0.2"),
+    ("jitter", "jitter = 0.1"),
+    ("timeout", "timeout = \"2s\""),
+    ("tags", "tags(\"user:{id}\", \"users\")"),
+    ("tags_from", "tags_from = |value: &User| vec![format!(\"team:{}\", value.team)]"),
     ("single_flight", "single_flight = \"off\""),
     ("detached", "detached"),
     ("codec", "codec = \"json\""),
@@ -109,19 +125,16 @@ const OPTIONS: [(&str, &str); 19] = [
 ];
 
 /// Options that are agreed on but do nothing yet.
-const LATER: [&str; 11] = [
-    "near",
-    "stale_while_revalidate",
-    "stale_if_error",
-    "refresh_ahead",
-    "jitter",
-    "tags",
-    "timeout",
-    "on_backend_error",
-    "compress",
-    "encrypt",
-    "batch",
-];
+const LATER: [&str; 5] = ["near", "on_backend_error", "compress", "encrypt", "batch"];
+
+/// In which part of a lifetime a value is refreshed ahead, if none is written.
+const LAST_FIFTH: f32 = 0.2;
+
+/// What is said of no time at all.
+const NEVER_FRESH: &str = "a value that is fresh for no time is never found again; write at least `\"1ms\"`";
+const NEVER_STALE: &str =
+    "no time is what there is without this option; leave it out, or write at least `\"1ms\"`";
+const NEVER_DONE: &str = "nothing is done in no time; write at least `\"1ms\"`, or leave this option out";
 
 /// A string that stands for a value.
 type Word<T> = (&'static str, T);
@@ -208,7 +221,7 @@ impl Args {
         let understood = name.clone();
         let written = Written { name, example, input };
         match word.as_str() {
-            "ttl" => self.ttl = Some(written.amount(seconds, amount::time)?),
+            "ttl" => self.ttl = Some(written.time(NEVER_FRESH)?),
             "ttl_from" => self.ttl_from = Some(written.function()?),
             "backend" => self.backend = Some(written.backend()?),
             "capacity" => self.capacity = Some(written.amount(entries, no_entries)?),
@@ -219,8 +232,17 @@ impl Args {
             "name" => self.name = Some(written.namespace()?),
             "version" => self.version = Some(written.version()?),
             "cache_if" => self.cache_if = Some(written.function()?),
-            "cache_err" => self.cache_err = Some(written.amount(seconds, amount::time)?),
-            "cache_none" => self.cache_none = Some(written.amount(seconds, amount::time)?),
+            "cache_err" => self.cache_err = Some(written.time(NEVER_FRESH)?),
+            "cache_none" => self.cache_none = Some(written.time(NEVER_FRESH)?),
+            "stale_while_revalidate" => {
+                self.stale_while_revalidate = Some(written.time(NEVER_STALE)?);
+            }
+            "stale_if_error" => self.stale_if_error = Some(written.time(NEVER_STALE)?),
+            "refresh_ahead" => self.refresh_ahead = Some(written.fraction_or(LAST_FIFTH)?),
+            "jitter" => self.jitter = Some(written.fraction()?),
+            "timeout" => self.timeout = Some(written.time(NEVER_DONE)?),
+            "tags" => self.tags = Some(written.tags()?),
+            "tags_from" => self.tags_from = Some(written.function()?),
             "single_flight" => self.single_flight = Some(written.single_flight()?),
             "detached" => self.detached = Some(written.bare()?),
             "codec" => self.codec = Some(written.codec()?),
@@ -266,6 +288,15 @@ impl Written<'_> {
         match known {
             Ok(known) => Ok(self.is(expr.span(), Amount::Known(known))),
             Err(message) => mistake(expr, message),
+        }
+    }
+
+    /// A length of time; `none` is what to say of none at all.
+    fn time(self, none: &str) -> Result<Opt<Amount<Duration>>> {
+        let time = self.amount(seconds, amount::time)?;
+        match time.value {
+            Amount::Known(Duration::ZERO) => Err(Error::new(time.span, none)),
+            _ => Ok(time),
         }
     }
 
@@ -353,6 +384,72 @@ impl Written<'_> {
         match wrong {
             Some(wrong) => Err(wrong),
             None => Ok(self.is(span, names)),
+        }
+    }
+
+    fn tags(self) -> Result<Opt<Vec<Tag>>> {
+        let input = self.input;
+        if !input.peek(token::Paren) {
+            let message = format!("list the tags in parentheses: `{}`", self.example);
+            return if ended(input) { mistake(&self.name, message) } else { Err(input.error(message)) };
+        }
+        let span = input.span();
+        let content;
+        parenthesized!(content in input);
+        if content.is_empty() {
+            return mistake(&self.name, format!("`tags()` names no tag; write `{}`", self.example));
+        }
+        let exprs = content.parse_terminated(Expr::parse, Token![,]).map_err(|e| self.explain(&e))?;
+        let (mut tags, mut wrong) = (Vec::new(), None::<Error>);
+        for tag in exprs.into_iter().map(|expr| self.tag(expr)) {
+            match (tag, &mut wrong) {
+                (Ok(tag), _) => tags.push(tag),
+                (Err(mistake), Some(wrong)) => wrong.combine(mistake),
+                (Err(mistake), None) => wrong = Some(mistake),
+            }
+        }
+        match wrong {
+            Some(wrong) => Err(wrong),
+            None => Ok(self.is(span, tags)),
+        }
+    }
+
+    fn tag(&self, expr: Expr) -> Result<Tag> {
+        match literal(&expr) {
+            Some(Lit::Str(text)) => {
+                Template::new(text.clone()).map(Tag::Template).or_else(|message| mistake(text, message))
+            }
+            Some(other) => mistake(other, format!("a tag is a text; write `{}`", self.example)),
+            None => Ok(Tag::Expr(expr)),
+        }
+    }
+
+    /// A part of a whole, or the usual one if none is written.
+    fn fraction_or(self, usual: f32) -> Result<Opt<f32>> {
+        if ended(self.input) || at_option(self.input) {
+            let span = self.name.span();
+            return Ok(self.is(span, usual));
+        }
+        let fraction = self.fraction()?;
+        if fraction.value == 0.0 {
+            return Err(Error::new(fraction.span, format!("leave `{}` out to switch it off", fraction.name)));
+        }
+        Ok(fraction)
+    }
+
+    fn fraction(self) -> Result<Opt<f32>> {
+        let expr = self.expr()?;
+        let fraction = match literal(&expr) {
+            Some(Lit::Float(float)) => float.base10_parse::<f32>().ok(),
+            Some(Lit::Int(int)) if is_plain_integer(int.suffix()) => int.base10_parse::<f32>().ok(),
+            _ => None,
+        };
+        match fraction.filter(|fraction| (0.0..=1.0).contains(fraction)) {
+            Some(fraction) => Ok(self.is(expr.span(), fraction)),
+            None => {
+                let example = self.example;
+                mistake(expr, format!("write a part of the lifetime, from 0 to 1, as a number: `{example}`"))
+            }
         }
     }
 
@@ -502,8 +599,7 @@ fn unknown<'a>(
 
 fn seconds(number: u64) -> std::result::Result<Duration, String> {
     match number {
-        0 => Err(amount::too_short()),
-        1..=18_446_744_073 => Ok(Duration::from_secs(number)),
+        0..=18_446_744_073 => Ok(Duration::from_secs(number)),
         _ => Err(amount::too_long()),
     }
 }

@@ -6,10 +6,11 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Expr, GenericParam, Generics, Lifetime, Meta, ReceiverKind, Type, TypeReference, parse_quote,
+    Attribute, Expr, GenericParam, Generics, Lifetime, LitStr, Meta, ReceiverKind, Type, TypeReference,
+    parse_quote,
 };
 
-use crate::args::{Amount, Backend, Codec, Opt, SingleFlight};
+use crate::args::{Amount, Backend, Codec, Opt, SingleFlight, Tag, Template};
 use crate::item::{Body, Param};
 use crate::memo::{Bound, Companions, Life, Memo, Part};
 
@@ -29,6 +30,7 @@ pub(crate) fn expand(memo: &Memo) -> TokenStream {
 // Output:
 //
 //     async fn user(db: &Db, id: u64) -> User {
+//         use cached_runtime::__private;
 //         let looked = user::__at(Look, (Arg::new(&id).part(),));
 //         looked.or(move || user::uncached(db, id)).await
 //     }
@@ -37,40 +39,34 @@ pub(crate) fn expand(memo: &Memo) -> TokenStream {
 //         async fn uncached(db: &Db, id: u64) -> User { body }
 //     }
 //     impl user {
-//         async fn refresh(db: &Db, id: u64) -> User {
-//             let looked = Self::__at(Refresh, (Arg::new(&id).part_again(),));
-//             looked.or(move || Self::uncached(db, id)).await
+//         companions! {
+//             [Self::__at] (id: u64,) => (Arg::new(&id).part_again(),);
+//             (db: &Db, id: u64) -> User, looked => looked.or(move || Self::uncached(db, id)).await
 //         }
-//         fn invalidate(id: u64) -> BoxFuture<'static, Result<()>> { Self::__at(Invalidate, (Arg::new(&id).part(),)) }
-//         ... put, peek, clear, stats: the same with other verbs
 //         fn __at<V: Verb<User>, K: Parts>(verb: V, key: K) -> V::Out {
+//             use cached_runtime::__private;
 //             static SITE: Site = Site::new(|| Policy::new().ttl(Duration::new(60, 0)));
-//             SITE.instance(&Self::clear)
-//                 .at(key, Shape::<User>::new().kind(), Shape::<User>::new().absent())
+//             At::new(SITE.instance(&Self::clear), key, Shape::<User>::new().kind(), Shape::<User>::new().absent())
 //                 .memory(verb)
 //         }
 //     }
+//
+// What is not a name of the user's comes from `__private`; each body brings it into its scope.
 fn beside_a_function(memo: &Memo) -> TokenStream {
     let name = &memo.item.sig.ident;
-    let (vis, output, krate, p) = (&memo.item.vis, &memo.item.output, &memo.krate, private(memo));
+    let (vis, krate) = (&memo.item.vis, &memo.krate);
     let (cfgs, uncached_attrs, companion_attrs) = (cfgs(memo), uncached_attrs(), companion_attrs());
-    let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
-    let (key, key_params) = (key(memo, Check::Elsewhere), key_params(memo));
-    let value = ours("__value");
+    let key_params = key_params(memo);
 
     let wrapper = wrapper(memo, &quote!(#name::__at #at_turbofish), &quote!(#name::uncached #turbofish));
     let uncached = uncached(memo, &format_ident!("uncached"));
-    let refresh = refresh(
-        memo,
-        &format_ident!("refresh"),
-        &quote!(Self::__at #at_turbofish),
-        &quote!(Self::uncached #turbofish),
-    );
+    let own_at = quote!(Self::__at #at_turbofish);
+    let computing = computing(memo, &own_at, &quote!(Self::uncached #turbofish));
     let at = at(memo, &format_ident!("__at"), &quote!(Self::clear #turbofish));
     let doc = format!(
-        "What has been remembered of [`{name}()`]({name}()): `invalidate`, `put` and `peek` take what makes the key, \
-         `refresh` and `uncached` every argument, `clear` and `stats` nothing."
+        "What has been remembered of [`{name}()`]({name}()): `invalidate`, `expire`, `put` and `peek` take what makes \
+         the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing."
     );
 
     quote! {
@@ -90,35 +86,14 @@ fn beside_a_function(memo: &Memo) -> TokenStream {
         #(#cfgs)*
         #companion_attrs
         impl #name {
-            #refresh
-
-            #vis fn invalidate #generics (#(#key_params),*) -> #krate::BoxFuture<'static, #krate::Result<()>> #where_clause {
-                Self::__at #at_turbofish (#p::Invalidate, #key)
-            }
-
-            #vis fn put #generics (#(#key_params,)* #value: impl #p::Stands<#output>) -> #krate::BoxFuture<'static, #krate::Result<()>> #where_clause {
-                Self::__at #at_turbofish (#p::Put(#p::Stands::output(#value)), #key)
-            }
-
-            #vis fn peek #generics (#(#key_params),*) -> #krate::BoxFuture<'static, #p::Option<#output>> #where_clause {
-                Self::__at #at_turbofish (#p::Peek, #key)
-            }
-
-            #vis fn clear #generics () -> #krate::BoxFuture<'static, #krate::Result<()>> #where_clause {
-                Self::__at #at_turbofish (#p::Clear, ())
-            }
-
-            #vis fn stats #generics () -> #krate::Stats #where_clause {
-                Self::__at #at_turbofish (#p::Count, ())
-            }
-
+            #krate::__private::companions! { (#(#key_params,)*) #computing }
             #at
         }
     }
 }
 
-// Beside a method `find` no type can stand. So there are `find_uncached`, `find_refresh` and `find_cache`, which
-// returns the other verbs:
+// Beside a method `find` no type can stand. So there are `find_uncached`, `find_refresh`, `find_lookup` and `find_cache`,
+// which returns the other verbs:
 //
 //     fn find_cache<'key>() -> MethodCache<(u64, &'key str), User> {
 //         MethodCache::new(
@@ -133,23 +108,20 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
         format_ident!("{prefix}{name}{suffix}", span = memo.item.sig.ident.span())
     };
     let (at_name, any_name) = (beside("__", "_at"), beside("__", "_any"));
-    let (uncached_name, refresh_name, cache_name) =
-        (beside("", "_uncached"), beside("", "_refresh"), beside("", "_cache"));
-    let (vis, output, krate, p) = (&memo.item.vis, &memo.item.output, &memo.krate, private(memo));
+    let (uncached_name, refresh_name) = (beside("", "_uncached"), beside("", "_refresh"));
+    let (lookup_name, cache_name) = (beside("", "_lookup"), beside("", "_cache"));
+    let (vis, output, krate) = (&memo.item.vis, &memo.item.output, &memo.krate);
+    let (scope, p) = (scope(memo), private());
     let (cfgs, uncached_attrs, companion_attrs) = (cfgs(memo), uncached_attrs(), companion_attrs());
     let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
     let (key, key_params) = (key(memo, Check::Elsewhere), key_params(memo));
 
-    let wrapper =
-        wrapper(memo, &quote!(Self::#at_name #at_turbofish), &quote!(Self::#uncached_name #turbofish));
+    let own_at = quote!(Self::#at_name #at_turbofish);
+    let own_uncached = quote!(Self::#uncached_name #turbofish);
+    let wrapper = wrapper(memo, &own_at, &own_uncached);
     let uncached = uncached(memo, &uncached_name);
-    let refresh = refresh(
-        memo,
-        &refresh_name,
-        &quote!(Self::#at_name #at_turbofish),
-        &quote!(Self::#uncached_name #turbofish),
-    );
+    let computing = computing(memo, &own_at, &own_uncached);
     let at = at(memo, &at_name, &quote!(Self::#cache_name #turbofish));
 
     let lifetime = Lifetime::new("'__key", Span::mixed_site());
@@ -177,13 +149,13 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
         #uncached
 
         #(#cfgs)*
-        #companion_attrs
-        #refresh
+        #krate::__private::computing! { #refresh_name #lookup_name #computing }
 
         #(#cfgs)*
         #[doc = #doc]
         #companion_attrs
         #vis fn #cache_name #cache_generics () -> #krate::MethodCache<#key_type, #output> #where_clause {
+            #scope
             #krate::MethodCache::new(
                 |#verb, #pattern| Self::#any_name #turbofish (#(#this,)* #verb, #(#arguments),*),
                 || Self::#at_name #at_turbofish (#p::Clear, ()),
@@ -193,7 +165,8 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
 
         #(#cfgs)*
         #companion_attrs
-        fn #any_name #generics (#(#receiver,)* #verb: #p::Any<#output>, #(#key_params),*) -> #krate::BoxFuture<'static, #p::Done<#output>> #where_clause {
+        fn #any_name #generics (#(#receiver,)* #verb: #krate::__private::Any<#output>, #(#key_params),*) -> #krate::BoxFuture<'static, #krate::__private::Done<#output>> #where_clause {
+            #scope
             Self::#at_name #at_turbofish (#verb, #key)
         }
 
@@ -211,7 +184,7 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
 //         looked.or(move || async move { body }).await
 //     }
 fn alone(memo: &Memo) -> TokenStream {
-    let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private(memo));
+    let (attrs, vis, scope, p) = (&memo.item.attrs, &memo.item.vis, scope(memo), private());
     let lints = underscore_lint(memo);
     let looked = ours("__looked");
     let look = chain(memo, &quote!(&|| ()), &key(memo, Check::Here), &quote!(#p::Look));
@@ -225,6 +198,7 @@ fn alone(memo: &Memo) -> TokenStream {
                 #(#attrs)*
                 #lints
                 #vis #sig {
+                    #scope
                     let #looked = { #look };
                     #or
                 }
@@ -239,6 +213,7 @@ fn alone(memo: &Memo) -> TokenStream {
                 #vis #sig {
                     #before
                     #pin(async move {
+                        #scope
                         let #looked = { #look };
                         #or
                     })
@@ -250,10 +225,21 @@ fn alone(memo: &Memo) -> TokenStream {
 
 /// The function under its own name.
 fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
-    let (attrs, vis, p) = (memo.item.attrs.iter().map(allowed), &memo.item.vis, private(memo));
-    let (sig, lints) = (outer_sig(memo), underscore_lint(memo));
-    let key = key(memo, Check::Here);
-    let body = answer(memo, &quote!(#at(#p::Look, #key)), uncached);
+    let (attrs, vis) = (memo.item.attrs.iter().map(allowed), &memo.item.vis);
+    let (scope, p) = (scope(memo), private());
+    let (sig, lints, key) = (outer_sig(memo), underscore_lint(memo), key(memo, Check::Here));
+    let looked = ours("__looked");
+    let or = or(memo, &looked, &run(memo, uncached));
+    // Two statements: what the first one borrows is not to be kept while the second one waits.
+    let answer = quote! {
+        #scope
+        let #looked = #at(#p::Look, #key);
+        #or
+    };
+    let body = match &memo.body {
+        Body::Async(_) => quote!({ #answer }),
+        Body::Boxed { pin, .. } => quote!({ #pin(async move { #answer }) }),
+    };
     quote! {
         #(#attrs)*
         #lints
@@ -261,28 +247,17 @@ fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream
     }
 }
 
-/// The same, but whatever is there is replaced.
-fn refresh(memo: &Memo, name: &Ident, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
-    let (vis, p) = (&memo.item.vis, private(memo));
-    let mut sig = outer_sig(memo);
-    sig.ident = name.clone();
-    let key = key(memo, Check::Elsewhere);
-    let body = answer(memo, &quote!(#at(#p::Refresh, #key)), uncached);
-    quote!(#vis #sig #body)
-}
-
-fn answer(memo: &Memo, look: &TokenStream, uncached: &TokenStream) -> TokenStream {
-    let (arguments, looked) = (arguments(memo), ours("__looked"));
-    let body = call_unsafe(memo, quote!(#uncached(#arguments)));
-    // Two statements: what the first one borrows is not to be kept while the second one waits.
-    let or = or(memo, &looked, &body);
-    let answer = quote! {
-        let #looked = #look;
-        #or
-    };
-    match &memo.body {
-        Body::Async(_) => quote!({ #answer }),
-        Body::Boxed { pin, .. } => quote!({ #pin(async move { #answer }) }),
+/// What the macros of the runtime have to know to write the companions that run the function.
+fn computing(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
+    let (vis, output) = (&memo.item.vis, &memo.item.output);
+    let safety = if is_unsafe(memo) { quote!(unsafe) } else { TokenStream::new() };
+    let (sig, looked) = (outer_sig(memo), ours("__looked"));
+    let (generics, _, where_clause) = sig.generics.split_for_impl();
+    let (params, key) = (&sig.inputs, key(memo, Check::Elsewhere));
+    let answer = or(memo, &looked, &run(memo, uncached));
+    quote! {
+        [#at] => #key;
+        #vis, [#safety] [#generics] (#params) -> #output, [#where_clause] #looked => #answer
     }
 }
 
@@ -301,18 +276,19 @@ fn uncached(memo: &Memo, name: &Ident) -> TokenStream {
 
 /// The one place where the types of the key and the value, the policy and the static come together.
 fn at(memo: &Memo, name: &Ident, marker: &TokenStream) -> TokenStream {
-    let (output, p) = (&memo.item.output, private(memo));
+    let (output, krate, scope) = (&memo.item.output, &memo.krate, scope(memo));
     let (verb_type, key_type) = (ours("__Verb"), ours("__Key"));
     let parts = if is_memory(memo) { quote!(Parts) } else { quote!(SharedParts) };
     let generics = with_params(
         &memo.item.sig.generics,
-        &[quote!(#verb_type: #p::Verb<#output>), quote!(#key_type: #p::#parts)],
+        &[quote!(#verb_type: #krate::__private::Verb<#output>), quote!(#key_type: #krate::__private::#parts)],
     );
     let (generics, _, where_clause) = generics.split_for_impl();
     let (verb, key) = (ours("__verb"), ours("__key"));
     let chain = chain(memo, &quote!(&#marker), &quote!(#key), &quote!(#verb));
     quote! {
         fn #name #generics (#verb: #verb_type, #key: #key_type) -> #verb_type::Out #where_clause {
+            #scope
             #chain
         }
     }
@@ -321,22 +297,32 @@ fn at(memo: &Memo, name: &Ident, marker: &TokenStream) -> TokenStream {
 /// From the static to the verb. All of it stands where the output does, whose type has to suit.
 fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStream) -> TokenStream {
     let (start, end) = across(&memo.item.output);
-    let (p, at_output) = (private(memo), private_at(memo, start));
+    let (p, at_output) = (private(), private_at(start));
     let (site, policy) = (ours("__SITE"), policy(memo));
     let (kind, absent) = (kind(memo), absent(memo));
-    let cache_if = memo.cache_if.as_ref().map(|option| ("cache_if", option));
     let ttl_from = match &memo.life {
-        Life::FromValue(option) => Some(("ttl_from", option)),
+        Life::FromValue(option) => Some(option),
         Life::Ttl(_) => None,
     };
+    let functions = [
+        ("cache_if", memo.cache_if.as_ref()),
+        ("ttl_from", ttl_from),
+        ("tags_from", memo.tags_from.as_ref()),
+    ];
 
     let arguments = quote_spanned!(end=> (#site.instance(#marker), #key, #kind, #absent));
     let new = Ident::new("new", end);
     let mut at = quote_spanned!(start=> #at_output::At::#new #arguments);
-    for (name, option) in cache_if.into_iter().chain(ttl_from) {
+    for (name, option) in functions.into_iter().filter_map(|(name, option)| Some((name, option?))) {
         let (name, expr) = (Ident::new(name, option.name.span()), &option.value);
         let expr = quote_spanned!(end=> (#expr));
         at = quote_spanned!(start=> #at.#name #expr);
+    }
+    if let Some(timeout) = &memo.timeout {
+        let (output, span) = (&memo.item.output, timeout.name.span());
+        let p = private_at(span);
+        let timed_out = quote_spanned!(span=> #p::timed_out::<#output>);
+        at = quote_spanned!(start=> #at.timed_out(#timed_out));
     }
     let tier = if is_memory(memo) { quote_spanned!(end=> memory) } else { quote_spanned!(end=> shared) };
     let verb = quote_spanned!(end=> (#verb));
@@ -351,26 +337,31 @@ fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStrea
         Backend::Memcached => Ident::new("memcached", span),
         Backend::Store(_) => Ident::new("store", span),
     };
-    if_on(memo, &feature, &quote!({ #code }))
+    if_on(&feature, &quote!({ #code }))
 }
 
 /// Code that is there if a feature of the runtime is on; if not, there is one error, where it was asked for.
-fn if_on(memo: &Memo, feature: &Ident, code: &TokenStream) -> TokenStream {
-    let p = private_at(memo, feature.span());
+fn if_on(feature: &Ident, code: &TokenStream) -> TokenStream {
+    let p = private_at(feature.span());
     quote_spanned!(feature.span()=> #p::#feature! { #code })
 }
 
 /// The options that need no type, each a call.
 fn policy(memo: &Memo) -> TokenStream {
-    let p = private(memo);
+    let p = private();
     let mut policy = quote!(#p::Policy::new());
     let ttl = match &memo.life {
         Life::Ttl(ttl) => Some(ttl),
         Life::FromValue(_) => None,
     };
-    for (setter, option) in
-        [("ttl", ttl), ("ttl_of_errors", memo.cache_err.as_ref()), ("ttl_of_none", memo.cache_none.as_ref())]
-    {
+    for (setter, option) in [
+        ("ttl", ttl),
+        ("ttl_of_errors", memo.cache_err.as_ref()),
+        ("ttl_of_none", memo.cache_none.as_ref()),
+        ("stale_while_revalidate", memo.stale_while_revalidate.as_ref()),
+        ("stale_if_error", memo.stale_if_error.as_ref()),
+        ("timeout", memo.timeout.as_ref()),
+    ] {
         let Some(option) = option else { continue };
         let setter = Ident::new(setter, option.name.span());
         policy.extend(match &option.value {
@@ -380,6 +371,15 @@ fn policy(memo: &Memo) -> TokenStream {
             }
             Amount::Expr(expr) => quote!(.#setter(#expr)),
         });
+    }
+    if let Some(Opt { value: fraction, .. }) = &memo.refresh_ahead {
+        policy.extend(quote!(.refresh_ahead(#fraction)));
+    }
+    if let Some(Opt { value: fraction, .. }) = &memo.jitter {
+        policy.extend(quote!(.jitter_of(#fraction)));
+    }
+    if memo.tags.is_some() {
+        policy.extend(quote!(.tagged()));
     }
     match &memo.bound {
         Bound::Default => {}
@@ -422,39 +422,30 @@ fn policy(memo: &Memo) -> TokenStream {
         Backend::Memcached => policy.extend(quote!(.memcached())),
         Backend::Store(store) => {
             let (start, end) = across(store);
-            let p = private_at(memo, start);
+            let p = private_at(start);
             let named = quote_spanned!(start=> #p::Named::new(&#store));
             policy.extend(quote_spanned!(end=> .store(#named.to_arc())));
         }
     }
     match memo.codec.as_ref().map(|codec| (codec.value, codec.span)) {
-        Some((Codec::Json, span)) => if_on(memo, &Ident::new("json", span), &quote!(#policy.json())),
+        Some((Codec::Json, span)) => if_on(&Ident::new("json", span), &quote!(#policy.json())),
         Some((Codec::Msgpack, _)) | None => policy,
     }
 }
 
 /// What the function returns, by its type.
 fn kind(memo: &Memo) -> TokenStream {
-    let (start, end) = match &memo.cache_err {
-        Some(cache_err) => (cache_err.name.span(), cache_err.name.span()),
-        None => across(&memo.item.output),
+    let of_errors = memo.cache_err.as_ref().map(|option| (&option.name, "kept"));
+    let of_errors =
+        of_errors.or_else(|| memo.stale_if_error.as_ref().map(|option| (&option.name, "failing")));
+    let Some((option, function)) = of_errors else {
+        let (start, end) = across(&memo.item.output);
+        let shape = shape(memo, start, end);
+        return quote_spanned!(end=> #shape.kind());
     };
-    let shape = shape(memo, start, end);
-    let kind = quote_spanned!(end=> #shape.kind());
-    match &memo.cache_err {
-        Some(_) => {
-            let p = private_at(memo, start);
-            quote_spanned!(start=> #p::kept(#kind))
-        }
-        None => kind,
-    }
-}
-
-/// The type that the function returns.
-fn shape(memo: &Memo, start: Span, end: Span) -> TokenStream {
-    let (output, p) = (&memo.item.output, private_at(memo, start));
-    let call = quote_spanned!(end=> ());
-    quote_spanned!(start=> #p::Shape::<#output>::new #call)
+    let span = option.span();
+    let (p, shape, function) = (private_at(span), shape(memo, span, span), Ident::new(function, span));
+    quote_spanned!(span=> #p::#function(#shape.kind()))
 }
 
 /// When what the function returns is absent, by its type.
@@ -465,8 +456,15 @@ fn absent(memo: &Memo) -> TokenStream {
         return quote_spanned!(end=> #shape.absent());
     };
     let span = cache_none.name.span();
-    let (p, shape) = (private_at(memo, span), shape(memo, span, span));
+    let (p, shape) = (private_at(span), shape(memo, span, span));
     quote_spanned!(span=> #p::none(#shape.absent()))
+}
+
+/// The type that the function returns, on its way to its kind.
+fn shape(memo: &Memo, start: Span, end: Span) -> TokenStream {
+    let (output, p) = (&memo.item.output, private_at(start));
+    let call = quote_spanned!(end=> ());
+    quote_spanned!(start=> #p::Shape::<#output>::new #call)
 }
 
 /// Where what can be no part of a key is reported: once for each function.
@@ -478,7 +476,7 @@ enum Check {
 
 /// The tuple of the parts of the key, each looked up as it was passed.
 fn key(memo: &Memo, check: Check) -> TokenStream {
-    let p = private(memo);
+    let p = private();
     let parts = memo.key.parts.iter().map(|part| match part {
         Part::Param(index) => {
             let param = &memo.item.params[*index];
@@ -500,6 +498,13 @@ fn key(memo: &Memo, check: Check) -> TokenStream {
         Part::Expr(expr) => key_part(memo, check, across(expr), &operand(expr)),
     });
     let key = quote!((#(#parts,)*));
+    let key = match &memo.tags {
+        Some(tags) => {
+            let tags = tags.value.iter().map(|tag| self::tag(memo, check, tag));
+            quote!(#p::tagged(#key, || #p::vec![#(#tags),*]))
+        }
+        None => key,
+    };
     match &memo.bound {
         Bound::Bytes { weigh, .. } => {
             let (kind, name, weigh) = (kind(memo), Ident::new("weighed", weigh.name.span()), &weigh.value);
@@ -507,6 +512,44 @@ fn key(memo: &Memo, check: Check) -> TokenStream {
         }
         Bound::Default | Bound::Entries(_) => key,
     }
+}
+
+/// The text of a tag, by what the arguments are now.
+fn tag(memo: &Memo, check: Check, tag: &Tag) -> TokenStream {
+    match tag {
+        Tag::Template(Template { text, format, names }) => {
+            let span = text.span();
+            let (p, format) = (private_at(span), LitStr::new(format, span));
+            let function = match check {
+                Check::Here => "text",
+                Check::Elsewhere => "text_again",
+            };
+            // Not by what is written, which may come from another macro than the parameter.
+            let params =
+                names.iter().flat_map(|name| memo.key_params().find(|param| param.name.unraw() == name));
+            let texts = params.map(|param| {
+                let mut name = param.name.clone();
+                name.set_span(name.span().located_at(span));
+                spelled((span, span), &name.to_token_stream(), function)
+            });
+            quote_spanned!(span=> #p::format!(#format, #(#texts),*))
+        }
+        Tag::Expr(expr) => {
+            let function = match check {
+                Check::Here => "tag",
+                Check::Elsewhere => "tag_again",
+            };
+            spelled(across(expr), &operand(expr), function)
+        }
+    }
+}
+
+/// The text of a place, by one of the functions for it.
+fn spelled((start, end): (Span, Span), place: &TokenStream, function: &str) -> TokenStream {
+    let (p, function) = (private_at(start), Ident::new(function, end));
+    let place = quote_spanned!(end=> (&#place));
+    let call = quote_spanned!(end=> ());
+    quote_spanned!(start=> #p::Spelled::new #place.#function #call)
 }
 
 /// An expression as it can stand behind `&`.
@@ -529,7 +572,7 @@ fn operand(expr: &Expr) -> TokenStream {
 
 /// One part of the key, with the place of what it is made of.
 fn key_part(memo: &Memo, check: Check, (start, end): (Span, Span), place: &TokenStream) -> TokenStream {
-    let p = private_at(memo, start);
+    let p = private_at(start);
     let place = quote_spanned!(end=> (&#place));
     let part = match (is_memory(memo), check) {
         (true, Check::Here) => "part",
@@ -620,8 +663,9 @@ fn rebound(memo: &Memo) -> TokenStream {
 fn typed(memo: &Memo) -> TokenStream {
     let output = &memo.item.output;
     let (start, _) = across(output);
-    let (p, never) = (private_at(memo, start), Ident::new("__never", Span::mixed_site().located_at(start)));
+    let (p, never) = (private_at(start), Ident::new("__never", Span::mixed_site().located_at(start)));
     quote_spanned! {start=>
+        #[allow(unused_qualifications)]
         if let #p::Option::Some(#never) = #p::Option::None::<#output> {
             return #never;
         }
@@ -631,12 +675,18 @@ fn typed(memo: &Memo) -> TokenStream {
 /// The second statement of an answer. What a detached body has to be is reported where `detached` was written.
 fn or(memo: &Memo, looked: &Ident, body: &TokenStream) -> TokenStream {
     let Some(Opt { span, .. }) = memo.detached else { return quote!(#looked.or(move || #body).await) };
-    let looked = Ident::new(&looked.to_string(), looked.span().located_at(span));
-    quote_spanned!(span=> #looked.or_detached(move || #body).await)
+    let (p, looked) = (private_at(span), Ident::new(&looked.to_string(), looked.span().located_at(span)));
+    quote_spanned!(span=> #p::or_detached(#looked, move || #body).await)
 }
 
-fn call_unsafe(memo: &Memo, call: TokenStream) -> TokenStream {
-    if matches!(memo.item.sig.safety, syn::Safety::Unsafe(_)) { quote!(unsafe { #call }) } else { call }
+/// The function as the user wrote it, with everything that it takes.
+fn run(memo: &Memo, uncached: &TokenStream) -> TokenStream {
+    let arguments = arguments(memo);
+    if is_unsafe(memo) { quote!(unsafe { #uncached(#arguments) }) } else { quote!(#uncached(#arguments)) }
+}
+
+fn is_unsafe(memo: &Memo) -> bool {
+    matches!(memo.item.sig.safety, syn::Safety::Unsafe(_))
 }
 
 /// The type and const parameters of the function, as they are passed on.
@@ -729,22 +779,20 @@ fn is_memory(memo: &Memo) -> bool {
     matches!(memo.backend.value, Backend::Memory)
 }
 
-/// Where the runtime keeps what only our code may call.
-fn private(memo: &Memo) -> TokenStream {
+/// Brings into the scope of a body what only our code may call.
+fn scope(memo: &Memo) -> TokenStream {
     let krate = &memo.krate;
-    quote!(#krate::__private)
+    quote!(use #krate::__private;)
+}
+
+/// What only our code may call, in a body that has it in its scope.
+fn private() -> TokenStream {
+    private_at(Span::call_site())
 }
 
 /// The same, as if it was written at a place of the user's: there the compiler reports what is wrong with it.
-fn private_at(memo: &Memo, span: Span) -> TokenStream {
-    let at = |mut token: TokenTree| {
-        // Only with its own span does `$crate` lead to a crate.
-        if token.to_string() != "$crate" {
-            token.set_span(span);
-        }
-        token
-    };
-    private(memo).into_iter().map(at).collect()
+fn private_at(span: Span) -> TokenStream {
+    Ident::new("__private", span).into_token_stream()
 }
 
 /// Where something starts and where it ends; an expression between these is reported as the whole of it.

@@ -13,12 +13,29 @@ use crate::memo::Memo;
 
 /// Makes an `async fn` remember its results.
 ///
-/// ```ignore
-/// #[async_cached(ttl = 60, skip(db))]
-/// async fn user(db: &Db, id: u64) -> Result<User, DbError> { .. }
+/// ```
+/// use cached_runtime::async_cached;
+/// # struct Db;
+/// # impl Db {
+/// #     async fn find(&self, id: u64) -> Result<String, std::io::Error> {
+/// #         Ok(format!("user {id}"))
+/// #     }
+/// # }
 ///
-/// user(&db, 42).await?;        // as before
+/// #[async_cached(ttl = 60, skip(db))]
+/// async fn user(db: &Db, id: u64) -> Result<String, std::io::Error> {
+///     db.find(id).await
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = Db;
+/// user(&db, 42).await?; // as before
+/// user(&db, 42).await?; // remembered
 /// user::invalidate(42).await?; // and what a cache needs, beside it
+/// assert_eq!(user::stats().computed, 1);
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// It stands on free functions, functions inside of functions, methods, associated functions and methods of an
@@ -44,6 +61,13 @@ use crate::memo::Memo;
 /// | `cache_if` | a function of the value that says whether to remember it | always |
 /// | `cache_err` | also remember an `Err`, for so long; the error must be `Clone` | it is not remembered |
 /// | `cache_none` | also remember a `None`, for so long | it is not remembered |
+/// | `stale_while_revalidate` | for so long after `ttl` a call gets the old value at once, while the next one is computed in the background | off |
+/// | `stale_if_error` | for so long after `ttl` a call gets the old value if the function fails | off |
+/// | `refresh_ahead` | compute the next value in the background before the end, by chance and in the last part of the lifetime: a fifth of it, or what is written | off |
+/// | `jitter` | by which part lifetimes are shortened at the most, the same for one key on every machine | 0.1 in a shared store, 0 in memory |
+/// | `timeout` | how long the function may take; then there is the old value, or an error: the function returns a `Result` whose error is `From<cached_runtime::Error>` | none |
+/// | `tags` | groups of values that `invalidate_tag` ends together: templates of the arguments that make the key, or expressions | none |
+/// | `tags_from` | a function of the value that returns more tags, as a `Vec<String>` | none |
 /// | `single_flight` | how many computations of one key may run: `"fleet"`: one in all processes that share the store; `"process"`: one in each; `"off"`: any number | one in memory's process, or in the store's fleet |
 /// | `detached` | the computation is a task of its own and survives its caller | the first caller computes |
 /// | `codec` | how values look in shared stores: `"msgpack"`, `"json"` | `"msgpack"` |
@@ -53,7 +77,7 @@ use crate::memo::Memo;
 ///
 /// And how each is written:
 ///
-/// ```ignore
+/// ```text
 /// ttl = 60    ttl = "1h30m"    ttl = config::MINUTE
 /// ttl_from = |token: &Token| token.valid_for
 /// backend = "redis"    backend = my_store()
@@ -66,6 +90,12 @@ use crate::memo::Memo;
 /// cache_if = |user: &User| user.active
 /// cache_err = "5s"
 /// cache_none = "30s"
+/// stale_while_revalidate = "30s", stale_if_error = "1h"
+/// refresh_ahead    refresh_ahead = 0.2
+/// jitter = 0.1
+/// timeout = "2s"
+/// tags("user:{id}", "users", format!("{kind:?}"))
+/// tags_from = |user: &User| vec![format!("team:{}", user.team)]
 /// single_flight = "off"
 /// detached
 /// codec = "json"
@@ -74,14 +104,51 @@ use crate::memo::Memo;
 /// crate = ::my_crate::cached_runtime
 /// ```
 ///
+/// Some of them together:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cached_runtime::async_cached;
+///
+/// #[derive(Clone)]
+/// struct Token {
+///     text: String,
+///     valid_for: Duration,
+/// }
+///
+/// #[async_cached(
+///     ttl_from = |token: &Token| token.valid_for,
+///     capacity = 100,
+///     key = (user.trim(),),
+///     cache_if = |token: &Token| !token.text.is_empty(),
+///     cache_err = "5s",
+///     detached,
+/// )]
+/// async fn token(user: String) -> Result<Token, String> {
+///     match user.trim() {
+///         "eve" => Err("nobody trusts her".to_owned()),
+///         name => Ok(Token { text: format!("token of {name}"), valid_for: Duration::from_secs(300) }),
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// for user in ["ada", " ada ", "eve", "eve"] {
+///     let _ = token(user.to_owned()).await;
+/// }
+/// assert_eq!((token::stats().computed, token::stats().hits), (2, 2));
+/// # }
+/// ```
+///
 /// A duration in words is made of `w`, `d`, `h`, `m`, `s` and `ms`, as in `"1h 30m"`; a size has the unit `B`, `kB`, `MB`,
 /// `GB`, `KiB`, `MiB` or `GiB`.
 ///
 /// # What is written beside the function
 ///
-/// - Beside a free function `user`: a type `user` with `invalidate`, `put`, `peek`, `refresh`, `uncached`, `clear` and
-///   `stats`.
-/// - Beside a method `find` that has a visibility: `find_cache`, `find_refresh` and `find_uncached`.
+/// - Beside a free function `user`: a type `user` with `invalidate`, `expire`, `put`, `peek`, `lookup`, `refresh`,
+///   `uncached`, `clear` and `stats`.
+/// - Beside a method `find` that has a visibility: `find_cache`, `find_lookup`, `find_refresh` and `find_uncached`.
 /// - In the impl of a trait: nothing.
 #[proc_macro_attribute]
 pub fn async_cached(args: TokenStream, input: TokenStream) -> TokenStream {

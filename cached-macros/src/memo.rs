@@ -1,6 +1,7 @@
 //! A function with its options, known to make sense.
 
 mod key;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +12,7 @@ use proc_macro2::{Ident, Span};
 use syn::{Error, Expr, Path, Result, Type, Visibility, parse_quote};
 
 pub(crate) use self::key::{Key, Part};
-use crate::args::{Amount, Args, Backend, Codec, Opt, SingleFlight};
+use crate::args::{Amount, Args, Backend, Codec, Opt, SingleFlight, Tag};
 use crate::errors::Errors;
 use crate::item::{Body, FnItem, Param, SelfKind, SelfParam, scan};
 
@@ -30,8 +31,17 @@ pub(crate) struct Memo {
     pub(crate) cache_if: Option<Opt<Expr>>,
     pub(crate) cache_err: Option<Opt<Amount<Duration>>>,
     pub(crate) cache_none: Option<Opt<Amount<Duration>>>,
+    pub(crate) stale_while_revalidate: Option<Opt<Amount<Duration>>>,
+    pub(crate) stale_if_error: Option<Opt<Amount<Duration>>>,
+    pub(crate) refresh_ahead: Option<Opt<f32>>,
+    pub(crate) jitter: Option<Opt<f32>>,
+    pub(crate) timeout: Option<Opt<Amount<Duration>>>,
+    /// They name parameters of the key only.
+    pub(crate) tags: Option<Opt<Vec<Tag>>>,
+    pub(crate) tags_from: Option<Opt<Expr>>,
     pub(crate) single_flight: Option<Opt<SingleFlight>>,
-    /// There only if nothing that the function takes is borrowed, as far as can be seen.
+    /// There only if nothing that the function takes is borrowed, as far as can be seen. Also where a value is refreshed
+    /// in the background, with the option that asks for that.
     pub(crate) detached: Option<Opt<()>>,
     /// There only with a shared backend.
     pub(crate) codec: Option<Opt<Codec>>,
@@ -81,9 +91,11 @@ impl Memo {
         let life = life(&mut args, &mut errors);
         check_options(&args, &mut errors);
         check_function(&item, &mut errors);
+        args.detached = detached(&mut args);
         check_detached(&item, &args, &mut errors);
         let companions = companions(&item, &args);
         let key = key::key(&mut args, &item, &mut errors);
+        tags::check(&args, &item, &key, &mut errors);
 
         // Without one of them there is a mistake that says so.
         let (Some(life), Some(body)) = (life, item.body.take()) else { return Err(errors) };
@@ -107,6 +119,13 @@ impl Memo {
             cache_if: args.cache_if,
             cache_err: args.cache_err,
             cache_none: args.cache_none,
+            stale_while_revalidate: args.stale_while_revalidate,
+            stale_if_error: args.stale_if_error,
+            refresh_ahead: args.refresh_ahead,
+            jitter: args.jitter,
+            timeout: args.timeout,
+            tags: args.tags,
+            tags_from: args.tags_from,
             single_flight: args.single_flight,
             detached: args.detached,
             codec: args.codec,
@@ -235,15 +254,30 @@ fn check_function(item: &FnItem, errors: &mut Errors) {
     }
 }
 
+/// A refresh in the background is a task of its own, and so is the computation of a function that has one.
+fn detached(args: &mut Args) -> Option<Opt<()>> {
+    let of = |name: &Ident| Opt { name: name.clone(), value: (), span: name.span() };
+    args.detached
+        .take()
+        .or_else(|| args.stale_while_revalidate.as_ref().map(|option| of(&option.name)))
+        .or_else(|| args.refresh_ahead.as_ref().map(|option| of(&option.name)))
+}
+
 fn check_detached(item: &FnItem, args: &Args, errors: &mut Errors) {
-    if args.detached.is_none() {
-        return;
-    }
-    let message = "a detached computation outlives its caller; take this by value, or in an `Arc`";
+    let Some(detached) = &args.detached else { return };
+    let message = if detached.name == "detached" {
+        "a detached computation outlives its caller; take this by value, or in an `Arc`".to_owned()
+    } else {
+        format!(
+            "`{}` computes in the background, after the caller has gone; take this by value, or in an `Arc`",
+            detached.name
+        )
+    };
+    let message = message.as_str();
     if let Some(receiver) = item.receiver.as_ref().filter(|receiver| receiver.kind == SelfKind::Ref)
         && let Some(and) = receiver.reference()
     {
-        errors.push(and, "a detached computation outlives its caller; take `self: Arc<Self>`");
+        errors.push(and, message.replace("take this by value, or in an `Arc`", "take `self: Arc<Self>`"));
     }
     for scan in item.params.iter().map(|param| &param.scan).filter(|scan| scan.ref_mut.is_none()) {
         match (&scan.reference, &scan.lifetime) {

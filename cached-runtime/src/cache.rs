@@ -2,25 +2,31 @@
 
 use std::any::Any;
 use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::entry::Entry;
+use crate::clock::Moment;
+use crate::entry::{Entry, Kept, State};
 use crate::flight::Flights;
+use crate::lookup::{Origin, Source};
 use crate::memory::{Evicted, Memory, Weigh};
 use crate::outcome::Outcome;
 use crate::parts::{KeyType, Parts, Probe};
 use crate::policy::Policy;
+use crate::random;
 use crate::stats::Counters;
+use crate::tags::Tagged;
 use crate::tier::{Held, Tier};
 use crate::{BoxFuture, Result};
 
 /// The tiers of one instance, and the flights before them.
 pub(crate) struct Cache<K: KeyType, O: Outcome> {
+    name: String,
     pub(crate) policy: &'static Policy,
     pub(crate) counters: &'static Counters,
     pub(crate) rules: Rules<K, O>,
-    pub(crate) flights: Flights<K, O::Shared, Held>,
+    pub(crate) flights: Flights<K, (O::Shared, Origin), Held>,
     pub(crate) tiers: Tiers<K, O::Value>,
 }
 
@@ -36,11 +42,17 @@ pub(crate) struct Rules<K, O: Outcome> {
     pub(crate) ttl_from: Option<fn(&O::Success) -> Duration>,
     pub(crate) absent: Option<fn(&O::Output) -> bool>,
     pub(crate) weigh: Option<fn(&K, &O::Success) -> u64>,
+    pub(crate) tags_from: Option<TagsFrom<O::Success>>,
+    pub(crate) timed_out: Option<fn() -> O::Output>,
     pub(crate) tier: Option<NewTier<K, O::Value>>,
 }
 
+/// The tags that a value tells.
+pub(crate) type TagsFrom<S> = fn(&S) -> Vec<String>;
+
 /// How the shared tier of an instance is made, when it has one.
-pub(crate) type NewTier<K, V> = fn(&'static Policy, &str, &'static Counters) -> Tier<K, V>;
+pub(crate) type NewTier<K, V> =
+    fn(&'static Policy, &str, &'static Counters, is_err: fn(&V) -> bool, has_tags_from: bool) -> Tier<K, V>;
 
 impl<K: KeyType, O: Outcome> Cache<K, O> {
     pub(crate) fn new(
@@ -50,29 +62,59 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
         rules: Rules<K, O>,
     ) -> Self {
         let tiers = match rules.tier {
-            Some(tier) => Tiers::Shared(Box::new(tier(policy, name, counters))),
-            None => Tiers::Memory(Memory::new(policy.bound, rules.weigher(), counters)),
+            Some(tier) => {
+                let has_tags_from = rules.tags_from.is_some();
+                Tiers::Shared(Box::new(tier(policy, name, counters, O::is_stored_err, has_tags_from)))
+            }
+            None => Tiers::Memory(Memory::new(policy.bound, policy.retention(), rules.weigher(), counters)),
         };
-        Self { policy, counters, rules, flights: Flights::new(), tiers }
+        Self { name: name.to_owned(), policy, counters, rules, flights: Flights::new(), tiers }
     }
 
-    /// The value in memory under a key that is still borrowed.
+    /// The value in memory under a key that is still borrowed, if nothing else is to be done.
     #[inline]
     pub(crate) fn hit(&self, parts: &impl Parts<Owned = K>) -> Option<O::Output> {
         let Tiers::Memory(memory) = &self.tiers else { return None };
-        let value = memory.get(&Probe(parts))?;
+        let entry = memory.get(&Probe(parts))?;
+        if !entry.is_settled(self.policy.refresh_ahead) {
+            return None;
+        }
         self.counters.hits.add_one();
-        Some(O::from_value(value))
+        Some(O::from_value(entry.value))
     }
 
-    /// The same under a key that is owned already.
-    pub(crate) fn settled(&self, key: &K) -> Option<O::Output> {
+    /// What memory has under a key, for a closer look, and until when it is fresh.
+    pub(crate) fn kept(&self, key: &K) -> Option<(Kept<O::Value>, Moment)> {
         let Tiers::Memory(memory) = &self.tiers else { return None };
-        memory.get(key).map(O::from_value)
+        let entry = memory.get(key).filter(Entry::is_current)?;
+        let (age, until) = (entry.age(), entry.until());
+        let retention = if O::is_stored_err(&entry.value) { Duration::ZERO } else { self.policy.retention() };
+        let state = age.state(retention, self.policy.refresh_ahead);
+        (state != State::Expired).then_some((Kept { value: entry.value, age, state }, until))
+    }
+
+    /// A fresh value in memory, if one is there by now.
+    pub(crate) fn settled(&self, key: &K) -> Option<(O::Output, Origin)> {
+        let (kept, _) = self.kept(key)?;
+        let origin = Origin { source: Source::Memory, age: kept.age.since };
+        matches!(kept.state, State::Fresh | State::Due).then(|| (O::from_value(kept.value), origin))
+    }
+
+    /// Until when the value in memory is fresh.
+    pub(crate) fn until(&self, key: &K) -> Option<Moment> {
+        let Tiers::Memory(memory) = &self.tiers else { return None };
+        memory.get(key).filter(Entry::is_current).map(|entry| entry.until())
     }
 
     /// How long an output is to be remembered, if at all.
-    pub(crate) fn lifetime(&self, output: &O::Output) -> Option<Duration> {
+    pub(crate) fn lifetime(&self, key: &K, output: &O::Output) -> Option<Duration> {
+        let ttl = self.whole_lifetime(output)?;
+        let jitter = f64::from(self.policy.jitter());
+        // Always the same part for one key, on whatever machine.
+        Some(if jitter > 0.0 { ttl.mul_f64(1.0 - jitter * random::part(stable_hash(key))) } else { ttl })
+    }
+
+    fn whole_lifetime(&self, output: &O::Output) -> Option<Duration> {
         let Some(success) = O::success(output) else {
             return if O::is_err(output) { self.policy.ttl_of_errors } else { self.policy.ttl_of_none };
         };
@@ -85,16 +127,31 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
         self.rules.ttl_from.map(|ttl_from| ttl_from(success)).or(self.policy.ttl)
     }
 
+    /// The tags that only the value tells, if there are any.
+    pub(crate) fn tags_of(&self, output: &O::Output) -> Option<Vec<String>> {
+        self.rules.tags_from.zip(O::success(output)).map(|(tags_from, success)| tags_from(success))
+    }
+
+    /// The name of the function and a digest of the key.
+    pub(crate) fn key_for_people(&self, key: &K) -> String {
+        match &self.tiers {
+            Tiers::Memory(_) => format!("{}:{:016x}", self.name, stable_hash(key)),
+            Tiers::Shared(tier) => tier.name(key),
+        }
+    }
+
     /// Stores an output in memory, if that is where values live; returns what gave way to it.
     pub(crate) fn remember(
         &'static self,
         key: K,
         output: &O::Output,
         ttl: Option<Duration>,
+        cost: Duration,
+        tags: Option<Arc<Tagged>>,
     ) -> Option<Evicted<K, O::Value>> {
         let (Tiers::Memory(memory), Some(ttl)) = (&self.tiers, ttl) else { return None };
         let value = O::as_value(output)?.clone();
-        Some(memory.insert(key, Entry::new(value, ttl)))
+        Some(memory.insert(key, Entry::new(value, ttl, cost, tags)))
     }
 
     pub(crate) async fn invalidate(&'static self, key: K) -> Result<()> {
@@ -114,25 +171,50 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
         }
     }
 
+    /// Makes a value stale, and voids the computation of it that is under way.
+    pub(crate) async fn expire(&'static self, key: K, tags: Vec<String>) -> Result<()> {
+        match &self.tiers {
+            Tiers::Memory(memory) => {
+                let evicted = self.flights.void(&key, || memory.expire(&key));
+                drop(evicted);
+                Ok(())
+            }
+            Tiers::Shared(tier) => {
+                self.flights.void(&key, || ());
+                let expired = tier.expire(&key, &tags).await;
+                self.flights.void(&key, || ());
+                expired
+            }
+        }
+    }
+
     /// Stores an output. In memory it is there at once; the future is for the shared store.
-    pub(crate) fn put(&'static self, key: K, output: &O::Output) -> BoxFuture<'static, Result<()>> {
-        let (Some(ttl), Some(value)) = (self.lifetime(output), O::as_value(output)) else {
+    pub(crate) fn put(
+        &'static self,
+        key: K,
+        mut tags: Vec<String>,
+        output: &O::Output,
+    ) -> BoxFuture<'static, Result<()>> {
+        let (Some(ttl), Some(value)) = (self.lifetime(&key, output), O::as_value(output)) else {
             // What would not be remembered must not leave an older value behind.
             return Box::pin(self.invalidate(key));
         };
+        let own_tags = self.tags_of(output).unwrap_or_default();
         match &self.tiers {
             Tiers::Memory(memory) => {
-                let entry = Entry::new(value.clone(), ttl);
+                tags.extend(own_tags);
+                let tagged = (!tags.is_empty()).then(|| Arc::new(Tagged::new(&tags)));
+                let entry = Entry::new(value.clone(), ttl, Duration::ZERO, tagged);
                 let evicted = self.flights.void(&key, || memory.insert(key.clone(), entry));
                 drop(evicted);
                 Box::pin(std::future::ready(Ok(())))
             }
             Tiers::Shared(tier) => {
-                let payload = tier.encode(value, ttl);
+                let payload = tier.encode(value, ttl, &own_tags);
                 Box::pin(async move {
                     let payload = payload?;
                     self.flights.void(&key, || ());
-                    let put = tier.put(&key, payload).await;
+                    let put = tier.put(&key, &tags, payload).await;
                     self.flights.void(&key, || ());
                     put
                 })
@@ -140,10 +222,16 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
         }
     }
 
-    pub(crate) async fn peek(&'static self, key: K) -> Option<O::Output> {
-        match &self.tiers {
-            Tiers::Memory(memory) => memory.get(&key).map(O::from_value),
-            Tiers::Shared(tier) => tier.peek(&key).await.map(O::from_value),
+    /// What a call would find.
+    pub(crate) async fn peek(&'static self, key: K, tags: Vec<String>) -> Option<O::Output> {
+        let kept = match &self.tiers {
+            Tiers::Memory(_) => self.kept(&key)?.0,
+            Tiers::Shared(tier) => tier.peek(&key, &tags).await?,
+        };
+        match kept.state {
+            State::Stale(past) if past >= self.policy.stale_while_revalidate => None,
+            State::Fresh | State::Due | State::Stale(_) => Some(O::from_value(kept.value)),
+            State::Expired => None,
         }
     }
 
@@ -170,8 +258,15 @@ impl<K: KeyType, O: Outcome> fmt::Debug for Cache<K, O> {
 }
 
 impl<K, O: Outcome> Rules<K, O> {
-    pub(crate) const NONE: Self =
-        Self { cache_if: None, ttl_from: None, absent: None, weigh: None, tier: None };
+    pub(crate) const NONE: Self = Self {
+        cache_if: None,
+        ttl_from: None,
+        absent: None,
+        weigh: None,
+        tags_from: None,
+        timed_out: None,
+        tier: None,
+    };
 
     /// The user weighs successes; anything else that is stored weighs its own size.
     fn weigher(self) -> Option<Weigh<K, O::Value>>
@@ -198,6 +293,11 @@ impl<K, O: Outcome> fmt::Debug for Rules<K, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rules").finish_non_exhaustive()
     }
+}
+
+/// The same in every process.
+fn stable_hash(key: &impl Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::new().hash_one(key)
 }
 
 /// A cache without its types.

@@ -1,69 +1,193 @@
-//! One call that missed in memory, on its way to a result.
+//! A call on its way to its result, without the types of its key and value.
 //!
-//! Ask the shared store, if there is one. Join the flight of the key; if it is another's, wait for that one. Else ask
-//! for the lease; compute; fill the store; let those who wait go on. Dropping the call at any point hands what it
-//! had to whoever waits: the place in the flight, and the lease.
-//!
-//! A call in a shared store looks for itself before it joins, and takes what another has computed only if the store
-//! has accepted it: then no invalidation, by whatever process, has come between.
+//! What is in memory is answered at once. For the rest: ask the shared store, if there is one. Join the flight of the
+//! key; if it is another's, wait for that one. Else ask for the lease; compute; fill the store; let those who wait go on.
+//! Dropping the call at any point hands what it had to whoever waits: the place in the flight, and the lease.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 
 use crate::BoxFuture;
-use crate::cache::{Cache, Tiers};
-use crate::flight::{Entered, Flight, Follower, Joined, LONGEST_WAIT, PULSE, Waited};
-use crate::outcome::Outcome;
-use crate::parts::KeyType;
-use crate::policy::SingleFlight;
-use crate::tier::{Acquiring, Fill, Held, Seen, Tier, Vacant};
+use crate::background::Place;
+use crate::flight::Entered;
+use crate::lookup::{Lookup, Origin, Provenance};
+use crate::tier::{Acquiring, Fill};
 
-/// A call that found nothing in memory.
+/// What a call found in memory.
+#[derive(Debug)]
+pub enum Looked<R> {
+    /// The value.
+    Hit(R),
+    /// A value that is the answer though it is time for the next one, which the miss computes.
+    Early(R, Miss<R>),
+    /// Nothing; the miss knows what to do.
+    Miss(Miss<R>),
+}
+
+impl<R> Looked<R> {
+    /// The value, or else what comes of the miss; `body` is made only then, and runs in the caller's task.
+    #[inline]
+    pub fn or<F: Future<Output = R>>(self, body: impl FnOnce() -> F) -> Answer<R, Computing<R, F>> {
+        match self {
+            Self::Hit(output) | Self::Early(output, _) => Answer::Hit { output: Some(output) },
+            Self::Miss(miss) => Answer::Miss { miss: miss.compute(body()) },
+        }
+    }
+}
+
+/// What a call found, or else what comes of the miss; `body` is made only then, and runs in a task of its own.
+///
+/// The box has no bounds to repeat: what `F` has to be is asked here and nowhere else, so that it is told once.
+#[inline]
+pub fn or_detached<L, R, F>(
+    looked: L,
+    body: impl FnOnce() -> F,
+) -> Answer<L::Told, BoxFuture<'static, L::Told>>
+where
+    L: Detach<R>,
+    R: Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    looked.detach(body)
+}
+
+/// What a call found that may go on in a task of its own.
+pub trait Detach<R> {
+    /// What the caller is told.
+    type Told;
+    /// As [`or_detached`].
+    fn detach<F>(self, body: impl FnOnce() -> F) -> Answer<Self::Told, BoxFuture<'static, Self::Told>>
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static;
+}
+
+impl<R> Detach<R> for Looked<R> {
+    type Told = R;
+
+    #[inline]
+    fn detach<F>(self, body: impl FnOnce() -> F) -> Answer<R, BoxFuture<'static, R>>
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        match self {
+            Self::Hit(output) => Answer::Hit { output: Some(output) },
+            Self::Early(output, miss) => {
+                miss.renew(body);
+                Answer::Hit { output: Some(output) }
+            }
+            Self::Miss(miss) => {
+                let detached = miss.detach(body());
+                Answer::Miss { miss: Box::pin(async { detached.await.0 }) }
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The answer to a call; ready at once if it was a hit.
+    #[project = AnswerProjection]
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub enum Answer<R, F> {
+        /// What was in memory.
+        Hit { output: Option<R> },
+        /// What will be.
+        Miss { #[pin] miss: F },
+    }
+}
+
+impl<R, F: Future<Output = R>> Future for Answer<R, F> {
+    type Output = R;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        match self.project() {
+            AnswerProjection::Hit { output } => output.take().map_or(Poll::Pending, Poll::Ready),
+            AnswerProjection::Miss { miss } => miss.poll(cx),
+        }
+    }
+}
+
+/// The same for those who want to know where the value came from.
+#[derive(Debug)]
+pub enum Traced<R> {
+    /// As [`Looked::Hit`].
+    Hit(Lookup<R>),
+    /// As [`Looked::Early`].
+    Early(Lookup<R>, Miss<R>),
+    /// As [`Looked::Miss`].
+    Miss(Miss<R>),
+}
+
+impl<R> Traced<R> {
+    /// As [`Looked::or`].
+    pub fn or<F: Future<Output = R>, B: FnOnce() -> F>(
+        self,
+        body: B,
+    ) -> Answer<Lookup<R>, impl Future<Output = Lookup<R>> + use<R, F, B>> {
+        match self {
+            Self::Hit(found) | Self::Early(found, _) => Answer::Hit { output: Some(found) },
+            Self::Miss(miss) => {
+                // Boxed, so that the body is not moved about once more.
+                let mut computing = Box::pin(miss.compute(body()));
+                Answer::Miss {
+                    miss: async move {
+                        let output = computing.as_mut().await;
+                        computing.as_ref().project_ref().call.provenance().of(output)
+                    },
+                }
+            }
+        }
+    }
+}
+
+impl<R> Detach<R> for Traced<R> {
+    type Told = Lookup<R>;
+
+    fn detach<F>(self, body: impl FnOnce() -> F) -> Answer<Lookup<R>, BoxFuture<'static, Lookup<R>>>
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        match self {
+            Self::Hit(found) => Answer::Hit { output: Some(found) },
+            Self::Early(found, miss) => {
+                miss.renew(body);
+                Answer::Hit { output: Some(found) }
+            }
+            Self::Miss(miss) => {
+                let detached = miss.detach(body());
+                Answer::Miss {
+                    miss: Box::pin(async {
+                        let (output, provenance) = detached.await;
+                        provenance.of(output)
+                    }),
+                }
+            }
+        }
+    }
+}
+
+/// A call that found no answer in memory.
 ///
 /// Behind it are the types of the key and the value; a function's own code knows only what it returns.
 pub struct Miss<R>(Box<dyn Call<R>>);
 
-/// Why a call computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// There was no value.
-    Answer,
-    /// Whatever there is is to be replaced.
-    Refresh,
-}
-
 impl<R> Miss<R> {
-    pub(crate) fn new<K, O>(cache: &'static Cache<K, O>, key: K, purpose: Purpose) -> Self
-    where
-        K: KeyType,
-        O: Outcome<Output = R>,
-    {
-        Self(Box::new(Attempt {
-            cache,
-            key,
-            purpose,
-            begun: Instant::now(),
-            part: Part::None,
-            disappointments: 0,
-            followed: None,
-            vacant: None,
-            held: None,
-            outrun: false,
-        }))
+    pub(crate) fn new(call: impl Call<R> + 'static) -> Self {
+        Self(Box::new(call))
     }
 
     /// The result: another's, the store's, or that of `body`, which runs in the caller's task.
     #[inline]
     pub fn compute<F: Future<Output = R>>(self, body: F) -> Computing<R, F> {
-        Computing { call: self.0, stage: Stage::Look, body }
+        Computing { call: self.0, stage: Stage::Look, body: Some(body) }
     }
 
     /// The result: another's, the store's, or that of `body`, which runs in a task of its own until the last call
@@ -74,26 +198,35 @@ impl<R> Miss<R> {
     /// # Panics
     ///
     /// With the panic of `body`, if it panics.
-    pub async fn detach<F>(mut self, body: F) -> R
+    async fn detach<F>(mut self, body: F) -> (R, Provenance)
     where
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
         let mut stage = Stage::Look;
-        if let Some(output) = poll_fn(|cx| poll_others(&mut *self.0, &mut stage, cx)).await {
-            return output;
+        match poll_fn(|cx| poll_others(&mut *self.0, &mut stage, cx)).await {
+            Others::Answer(output) => return (output, self.0.provenance()),
+            Others::Early(output) => {
+                let provenance = self.0.provenance();
+                self.renew(|| body);
+                return (output, provenance);
+            }
+            Others::Nothing => {}
         }
+        let computing = Computing { call: self.0, stage: Stage::Claim, body: Some(body) };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return Computing { call: self.0, stage: Stage::Claim, body }.await;
+            let mut computing = Box::pin(computing);
+            let output = computing.as_mut().await;
+            return (output, computing.as_ref().project_ref().call.provenance());
         };
-        let interest = self.0.interest();
+        let interest = computing.call.interest();
         let alone = interest.is_none();
         let task = runtime.spawn(async move {
-            let deserted = self.0.deserted();
-            let computing = Computing { call: self.0, stage: Stage::Claim, body };
+            let deserted = computing.call.deserted();
+            let mut computing = Box::pin(computing);
             tokio::select! {
                 biased;
-                output = computing => Some(output),
+                output = computing.as_mut() => Some((output, computing.as_ref().project_ref().call.provenance())),
                 () = deserted => None,
             }
         });
@@ -101,11 +234,32 @@ impl<R> Miss<R> {
         let ended = task.await;
         drop(interest);
         match ended {
-            Ok(Some(output)) => output,
+            Ok(Some(answer)) => answer,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             // The runtime of this very task is shutting down: nobody will poll it again.
             Ok(None) | Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Computes the next value in the background, unless somebody is at it.
+    fn renew<F>(mut self, body: impl FnOnce() -> F)
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        let Some(place) = Place::take() else { return };
+        if !self.0.renews() {
+            return;
+        }
+        let body = body();
+        place.run(async move {
+            if let Some(claim) = self.0.claim()
+                && !self.0.claimed(claim.await)
+            {
+                return;
+            }
+            Computing { call: self.0, stage: Stage::Compute(None), body: Some(body) }.await;
+        });
     }
 }
 
@@ -116,13 +270,13 @@ impl<R> fmt::Debug for Miss<R> {
 }
 
 /// The steps of a call, without the types of its key and value.
-trait Call<R>: Send {
+pub(crate) trait Call<R>: Send {
     /// Looks into the shared store, if there is one and its answer matters.
-    fn look(&self) -> Option<BoxFuture<'static, Found<R>>>;
-    /// Takes note of what was found there; `None`: go on.
-    fn found(&mut self, found: Found<R>) -> Option<R>;
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<Others<R>>;
     /// Takes part in the flight of the key.
     fn join(&mut self) -> Join<R>;
+    /// Becomes the call that computes the next value, though there is one; whether it is the only one.
+    fn renews(&mut self) -> bool;
     /// Takes note of how waiting ended.
     fn waited(&mut self, waited: Waiting<R>) -> Next<R>;
     /// Asks the shared store, if there is one, for the right to fill the key.
@@ -131,33 +285,40 @@ trait Call<R>: Send {
     fn claimed(&mut self, claimed: Acquiring) -> bool;
     /// Marks the time during which the body is polled.
     fn enter(&self) -> Option<Entered>;
-    /// What goes on beside the body; never ends.
-    fn upkeep(&self) -> Option<BoxFuture<'static, ()>>;
-    /// Takes note of the output; `None`: nothing is left to do.
-    fn computed(&mut self, output: &R) -> Option<BoxFuture<'static, Fill>>;
+    /// What goes on beside the body; ends when the body has taken too long.
+    fn upkeep(&self) -> Option<BoxFuture<'static, TooLate<R>>>;
+    /// Takes the output, or that there was none in time; returns what the caller gets, and what is left to do first.
+    fn computed(&mut self, output: Result<R, TooLate<R>>) -> (R, Option<BoxFuture<'static, Fill>>);
     /// Takes note of what the shared store said to the output.
     fn filled(&mut self, fill: Fill, output: &R);
+    /// Where the answer came from.
+    fn provenance(&self) -> Provenance;
     /// A caller that waits for this call.
     fn interest(&self) -> Option<Box<dyn fmt::Debug + Send>>;
     /// Returns when no caller waits for this call any more.
     fn deserted(&self) -> BoxFuture<'static, ()>;
 }
 
-/// What was found in the shared store.
-struct Found<R> {
-    output: Option<R>,
-    vacant: Option<Vacant>,
+/// What makes the output of a body that has taken too long.
+pub(crate) type TooLate<R> = fn() -> R;
+
+/// What a call gets from others.
+pub(crate) enum Others<R> {
+    Answer(R),
+    /// An answer, though it is time to compute the next one.
+    Early(R),
+    Nothing,
 }
 
-enum Join<R> {
+pub(crate) enum Join<R> {
     Settled(R),
     Wait(BoxFuture<'static, Waiting<R>>),
     Compute,
 }
 
 /// How waiting ended, for a caller.
-enum Waiting<R> {
-    Output(R),
+pub(crate) enum Waiting<R> {
+    Output(R, Origin),
     Failed,
     Outdated,
     Late,
@@ -165,7 +326,7 @@ enum Waiting<R> {
     TooLong,
 }
 
-enum Next<R> {
+pub(crate) enum Next<R> {
     Return(R),
     Look,
     Join,
@@ -178,18 +339,17 @@ pin_project! {
         call: Box<dyn Call<R>>,
         stage: Stage<R>,
         #[pin]
-        body: F,
+        body: Option<F>,
     }
 }
 
 enum Stage<R> {
     Look,
-    Looking(BoxFuture<'static, Found<R>>),
     Join,
     Waiting(BoxFuture<'static, Waiting<R>>),
     Claim,
     Claiming(BoxFuture<'static, Acquiring>),
-    Compute(Option<BoxFuture<'static, ()>>),
+    Compute(Option<BoxFuture<'static, TooLate<R>>>),
     Filling(BoxFuture<'static, Fill>, Option<R>),
     Done,
 }
@@ -202,12 +362,13 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
         let (call, stage, mut body) = (&mut **this.call, this.stage, this.body);
         loop {
             *stage = match stage {
-                Stage::Look | Stage::Looking(_) | Stage::Join | Stage::Waiting(_) => {
-                    match ready!(poll_others(call, stage, cx)) {
-                        Some(output) => return Poll::Ready(output),
-                        None => Stage::Claim,
+                Stage::Look | Stage::Join | Stage::Waiting(_) => match ready!(poll_others(call, stage, cx)) {
+                    Others::Answer(output) | Others::Early(output) => {
+                        *stage = Stage::Done;
+                        return Poll::Ready(output);
                     }
-                }
+                    Others::Nothing => Stage::Claim,
+                },
                 Stage::Claim => match call.claim() {
                     Some(claim) => Stage::Claiming(claim),
                     None => Stage::Compute(None),
@@ -217,21 +378,28 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
                     if call.claimed(claimed) { Stage::Compute(None) } else { Stage::Look }
                 }
                 Stage::Compute(upkeep) => {
+                    let Some(running) = body.as_mut().as_pin_mut() else { return Poll::Pending };
                     let polled = {
                         let _entered = call.enter();
-                        body.as_mut().poll(cx)
+                        running.poll(cx)
                     };
-                    let Poll::Ready(output) = polled else {
-                        // Only a body that takes its time needs looking after.
-                        if upkeep.is_none() {
-                            *upkeep = call.upkeep();
+                    let output = match polled {
+                        Poll::Ready(output) => Ok(output),
+                        Poll::Pending => {
+                            // Only a body that takes its time needs looking after.
+                            if upkeep.is_none() {
+                                *upkeep = call.upkeep();
+                            }
+                            match upkeep {
+                                Some(upkeep) => Err(ready!(upkeep.as_mut().poll(cx))),
+                                None => return Poll::Pending,
+                            }
                         }
-                        if let Some(upkeep) = upkeep {
-                            let _ = upkeep.as_mut().poll(cx); // It never ends.
-                        }
-                        return Poll::Pending;
                     };
-                    match call.computed(&output) {
+                    // What it holds is given back before the store is waited for.
+                    body.set(None);
+                    let (output, fill) = call.computed(output);
+                    match fill {
                         Some(fill) => Stage::Filling(fill, Some(output)),
                         None => {
                             *stage = Stage::Done;
@@ -253,36 +421,29 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
     }
 }
 
-/// The part of a call in which others may have the answer; `None`: this call has to compute.
-fn poll_others<R>(call: &mut dyn Call<R>, stage: &mut Stage<R>, cx: &mut Context<'_>) -> Poll<Option<R>> {
+/// The part of a call in which others may have the answer; if they have not, this call has to compute.
+fn poll_others<R>(call: &mut dyn Call<R>, stage: &mut Stage<R>, cx: &mut Context<'_>) -> Poll<Others<R>> {
     loop {
         *stage = match stage {
-            Stage::Look => match call.look() {
-                Some(look) => Stage::Looking(look),
-                None => Stage::Join,
+            Stage::Look => match ready!(call.look(cx)) {
+                Others::Nothing => Stage::Join,
+                answer => return Poll::Ready(answer),
             },
-            Stage::Looking(look) => {
-                let found = ready!(look.as_mut().poll(cx));
-                match call.found(found) {
-                    Some(output) => return Poll::Ready(Some(output)),
-                    None => Stage::Join,
-                }
-            }
             Stage::Join => match call.join() {
-                Join::Settled(output) => return Poll::Ready(Some(output)),
+                Join::Settled(output) => return Poll::Ready(Others::Answer(output)),
                 Join::Wait(wait) => Stage::Waiting(wait),
-                Join::Compute => return Poll::Ready(None),
+                Join::Compute => return Poll::Ready(Others::Nothing),
             },
             Stage::Waiting(wait) => {
                 let waited = ready!(wait.as_mut().poll(cx));
                 match call.waited(waited) {
-                    Next::Return(output) => return Poll::Ready(Some(output)),
+                    Next::Return(output) => return Poll::Ready(Others::Answer(output)),
                     Next::Look => Stage::Look,
                     Next::Join => Stage::Join,
                 }
             }
             Stage::Claim | Stage::Claiming(_) | Stage::Compute(_) | Stage::Filling(..) | Stage::Done => {
-                return Poll::Ready(None);
+                return Poll::Ready(Others::Nothing);
             }
         };
     }
@@ -294,354 +455,11 @@ impl<R, F> fmt::Debug for Computing<R, F> {
     }
 }
 
-/// One call of one instance.
-struct Attempt<K: KeyType, O: Outcome> {
-    cache: &'static Cache<K, O>,
-    key: K,
-    purpose: Purpose,
-    begun: Instant,
-    part: Part<O::Shared>,
-    /// How often it waited for another's computation in vain: it failed, or was out of date.
-    disappointments: u8,
-    /// The flight that it waits for, or waited for last.
-    followed: Option<Arc<Flight<O::Shared, Held>>>,
-    /// What it saw in the shared store, if that was nothing.
-    vacant: Option<Vacant>,
-    held: Option<Held>,
-    /// Whether another process took the lease before this one could.
-    outrun: bool,
-}
-
-/// Its part in the flight.
-enum Part<S> {
-    None,
-    Leads(Arc<Flight<S, Held>>),
-    /// It computes for itself, and may store the result unless something was voided since.
-    Alone {
-        voided: u64,
-    },
-    /// It was called by the computation of its own key, which will store the result.
-    Inside,
-}
-
-/// After waiting so often in vain, a call computes in its own right.
-const PATIENCE: u8 = 2;
-
-impl<K: KeyType, O: Outcome> Attempt<K, O> {
-    fn tier(&self) -> Option<&'static Tier<K, O::Value>> {
-        match &self.cache.tiers {
-            Tiers::Shared(tier) => Some(tier),
-            Tiers::Memory(_) => None,
-        }
-    }
-
-    fn lead(&mut self, flight: Arc<Flight<O::Shared, Held>>) {
-        if let Some(followed) = self.followed.take() {
-            self.held = followed.take_baggage();
-        }
-        self.part = Part::Leads(flight);
-    }
-
-    fn wait(follower: Follower<O::Shared, Held>) -> BoxFuture<'static, Waiting<O::Output>> {
-        Box::pin(async {
-            match follower.wait().await {
-                Waited::Landed(shared) => {
-                    let shared = Arc::try_unwrap(shared).unwrap_or_else(|shared| (*shared).clone());
-                    Waiting::Output(O::from_shared(shared))
-                }
-                Waited::Failed => Waiting::Failed,
-                Waited::Outdated => Waiting::Outdated,
-                Waited::Late => Waiting::Late,
-                Waited::Abandoned => Waiting::Abandoned,
-                Waited::TooLong => Waiting::TooLong,
-            }
-        })
-    }
-
-    /// Ends its flight and remembers the output in memory, if that is where values live.
-    ///
-    /// What was computed may be stored, in memory or elsewhere, only if this says so: else it was voided.
-    fn land(&self, output: &O::Output, ttl: Option<Duration>) -> bool {
-        let (cache, flights) = (self.cache, &self.cache.flights);
-        // What gives way to it is dropped after the lock of the flights is given back.
-        let evicted = match &self.part {
-            Part::Leads(flight) => flights.land(&self.key, flight, |key| cache.remember(key, output, ttl)),
-            Part::Alone { voided } => {
-                flights.unless_voided(&self.key, *voided, || cache.remember(self.key.clone(), output, ttl))
-            }
-            Part::Inside | Part::None => None,
-        };
-        if evicted.is_none() && ttl.is_some() {
-            cache.counters.refused.add(1);
-        }
-        evicted.is_some()
-    }
-}
-
-impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
-    fn look(&self) -> Option<BoxFuture<'static, Found<O::Output>>> {
-        let tier = self.tier().filter(|_| self.purpose == Purpose::Answer)?;
-        let key = self.key.clone();
-        Some(Box::pin(async move {
-            match tier.look(&key).await {
-                Seen::Value(value) => Found { output: Some(O::from_value(value)), vacant: None },
-                Seen::Vacant(vacant) => Found { output: None, vacant: Some(vacant) },
-                Seen::Unknown => Found { output: None, vacant: None },
-            }
-        }))
-    }
-
-    fn found(&mut self, found: Found<O::Output>) -> Option<O::Output> {
-        self.vacant = found.vacant;
-        let output = found.output?;
-        self.cache.counters.shared_hits.add(1);
-        Some(output)
-    }
-
-    fn join(&mut self) -> Join<O::Output> {
-        let flights = &self.cache.flights;
-        if self.disappointments >= PATIENCE || self.cache.policy.flight() == SingleFlight::Off {
-            self.part = Part::Alone { voided: flights.voided(&self.key) };
-            return Join::Compute;
-        }
-        if self.purpose == Purpose::Refresh {
-            let flight = flights.supersede(&self.key);
-            self.lead(flight);
-            return Join::Compute;
-        }
-        match flights.join(&self.key, || self.cache.settled(&self.key)) {
-            Joined::Settled(output) => {
-                self.cache.counters.joined.add(1);
-                Join::Settled(output)
-            }
-            Joined::Leads(flight) => {
-                self.lead(flight);
-                Join::Compute
-            }
-            Joined::Follows(follower) => {
-                self.followed = Some(Arc::clone(&follower.flight));
-                Join::Wait(Self::wait(follower))
-            }
-            Joined::Recurses => {
-                self.part = Part::Inside;
-                Join::Compute
-            }
-        }
-    }
-
-    fn waited(&mut self, waited: Waiting<O::Output>) -> Next<O::Output> {
-        match waited {
-            Waiting::Output(output) => {
-                self.cache.counters.joined.add(1);
-                return Next::Return(output);
-            }
-            Waiting::Failed => self.disappointments += 1,
-            Waiting::Outdated => {
-                self.disappointments += 1;
-                return Next::Look;
-            }
-            Waiting::Late => return Next::Look,
-            Waiting::Abandoned => {}
-            Waiting::TooLong => {
-                if let Some(flight) = &self.followed {
-                    self.cache.flights.withdraw(&self.key, flight);
-                }
-            }
-        }
-        Next::Join
-    }
-
-    fn claim(&mut self) -> Option<BoxFuture<'static, Acquiring>> {
-        let tier = self.tier()?;
-        if self.held.is_some() || matches!(self.part, Part::Inside) {
-            return None;
-        }
-        let vacant = match self.purpose {
-            Purpose::Answer => self.vacant.take()?,
-            Purpose::Refresh => tier.occupied(&self.key)?,
-        };
-        Some(match (&self.part, self.cache.policy.flight(), self.purpose) {
-            (Part::Leads(flight), SingleFlight::Fleet, Purpose::Answer) => {
-                let (flight, begun) = (Arc::clone(flight), self.begun);
-                Box::pin(async move { acquire_patiently(tier, vacant, &flight, begun).await })
-            }
-            _ => Box::pin(tier.acquire(vacant)),
-        })
-    }
-
-    fn claimed(&mut self, claimed: Acquiring) -> bool {
-        match claimed {
-            Acquiring::Held(held) => self.held = Some(held),
-            Acquiring::Busy(_) => self.outrun = true,
-            Acquiring::Unknown => {}
-            // Those who wait may have come after whoever filled it was invalidated.
-            Acquiring::Filled => {
-                if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {
-                    self.cache.flights.withdraw(&self.key, &flight);
-                    flight.disclaim();
-                }
-                // Whoever finds a key filled and then empty again and again computes in the end.
-                self.disappointments += 1;
-                return false;
-            }
-        }
-        true
-    }
-
-    fn enter(&self) -> Option<Entered> {
-        match &self.part {
-            // Either may hold the lease of the key.
-            Part::Leads(_) | Part::Alone { .. } => Some(self.cache.flights.enter(&self.key)),
-            Part::None | Part::Inside => None,
-        }
-    }
-
-    fn upkeep(&self) -> Option<BoxFuture<'static, ()>> {
-        // Without a runtime there are no timers, and nothing to keep alive either.
-        tokio::runtime::Handle::try_current().ok()?;
-        let flight = match &self.part {
-            Part::Leads(flight) => Some(Arc::clone(flight)),
-            Part::None | Part::Alone { .. } | Part::Inside => None,
-        };
-        let pulse = async move {
-            while let Some(flight) = &flight {
-                tokio::time::sleep(PULSE).await;
-                flight.beat();
-            }
-        };
-        match self.held.as_ref().map(Held::keeper) {
-            Some(keeper) => Some(Box::pin(async {
-                tokio::join!(pulse, keeper);
-            })),
-            None if matches!(self.part, Part::Leads(_)) => Some(Box::pin(pulse)),
-            None => None,
-        }
-    }
-
-    fn computed(&mut self, output: &O::Output) -> Option<BoxFuture<'static, Fill>> {
-        let cache = self.cache;
-        if O::is_err(output) {
-            cache.counters.errors.add(1);
-        }
-        if matches!(self.part, Part::Inside | Part::None) {
-            cache.counters.bypassed.add(1);
-            return None;
-        }
-        cache.counters.computed.add(1);
-        let ttl = cache.lifetime(output);
-        if let Some(tier) = self.tier() {
-            let waiting = match &self.part {
-                Part::Leads(flight) => cache.flights.seal(&self.key, flight),
-                Part::Alone { .. } | Part::Inside | Part::None => false,
-            };
-            if let Some(held) = self.held.take() {
-                let payload =
-                    O::as_value(output).zip(ttl).and_then(|(value, ttl)| tier.encode(value, ttl).ok());
-                return Some(Box::pin(held.settle(payload, waiting)));
-            }
-            // Whoever holds the lease will fill the key. A refresh that goes on without it can not know what was
-            // invalidated meanwhile, so its result is for its own caller only.
-            let alone = self.outrun && self.purpose == Purpose::Refresh;
-            self.filled(if alone { Fill::Refused } else { Fill::Unknown }, output);
-            return None;
-        }
-        self.land(output, ttl);
-        if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {
-            flight.publish(|| O::to_shared(output));
-        }
-        None
-    }
-
-    fn filled(&mut self, fill: Fill, output: &O::Output) {
-        let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) else { return };
-        // Not before the store has it: until then the next call in this process waits here and not there.
-        self.cache.flights.withdraw(&self.key, &flight);
-        match fill {
-            Fill::Stored | Fill::Unknown => flight.publish(|| O::to_shared(output)),
-            Fill::Refused => {
-                self.cache.counters.refused.add(1);
-                flight.disclaim();
-            }
-        }
-    }
-
-    fn interest(&self) -> Option<Box<dyn fmt::Debug + Send>> {
-        match &self.part {
-            Part::Leads(flight) => Some(Box::new(Interest(flight.follow()))),
-            Part::None | Part::Alone { .. } | Part::Inside => None,
-        }
-    }
-
-    fn deserted(&self) -> BoxFuture<'static, ()> {
-        match &self.part {
-            Part::Leads(flight) => {
-                let flight = Arc::clone(flight);
-                Box::pin(async move { flight.deserted().await })
-            }
-            // It has one caller, who stops it.
-            Part::None | Part::Alone { .. } | Part::Inside => Box::pin(std::future::pending()),
-        }
-    }
-}
-
 /// Stops a task that nobody else waits for.
 struct AbortOnDrop(tokio::task::AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// A caller of a detached computation.
-struct Interest<S, B>(#[allow(dead_code, reason = "it counts as long as it lives")] Follower<S, B>);
-
-impl<S, B> fmt::Debug for Interest<S, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Interest")
-    }
-}
-
-/// Asks for the lease until it is given, or the key is filled, or a call that has `begun` then waits too long.
-///
-/// The pauses grow, and no two processes make the same ones.
-async fn acquire_patiently<K, V, S>(
-    tier: &'static Tier<K, V>,
-    mut vacant: Vacant,
-    flight: &Flight<S, Held>,
-    begun: Instant,
-) -> Acquiring {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        vacant = match tier.acquire(vacant).await {
-            Acquiring::Busy(vacant) if begun.elapsed() < LONGEST_WAIT => vacant,
-            acquired => return acquired,
-        };
-        tokio::time::sleep(jittered(pause)).await;
-        flight.beat();
-        let longest = if begun.elapsed() < SOON { LONGEST_PAUSE_SOON } else { LONGEST_PAUSE_LATER };
-        pause = (pause * 3 / 2).min(longest);
-    }
-}
-
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-/// While most computations end, an answer is noticed within this.
-const LONGEST_PAUSE_SOON: Duration = Duration::from_millis(15);
-const SOON: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE_LATER: Duration = Duration::from_millis(100);
-
-/// Between three and five quarters of a pause.
-fn jittered(pause: Duration) -> Duration {
-    let random = u32::try_from(RandomState::new().hash_one(0_u8) % 512).unwrap_or_default();
-    pause * 3 / 4 + pause * random / 1_024
-}
-
-impl<K: KeyType, O: Outcome> Drop for Attempt<K, O> {
-    /// A leader that goes without a result lets the next one in.
-    fn drop(&mut self) {
-        if let Part::Leads(flight) = &self.part {
-            self.cache.flights.withdraw(&self.key, flight);
-            flight.abandon(self.held.take());
-        }
     }
 }

@@ -36,6 +36,10 @@ impl Moment {
         Self(self.0.saturating_add(nanos(duration)))
     }
 
+    pub(crate) fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(duration)))
+    }
+
     /// How long it is from an `earlier` moment to this one; zero if it is not earlier.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

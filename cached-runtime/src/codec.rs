@@ -1,13 +1,11 @@
 //! Values as bytes.
 
-use std::any::type_name;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest as _, Sha256};
 
 use crate::options::Options;
 use crate::policy::Encoding;
+use crate::schema;
 use crate::{Error, ErrorKind, Result};
 
 /// What can be kept in a shared store.
@@ -29,25 +27,29 @@ pub(crate) struct Codec<V> {
     pub(crate) decode: fn(&[u8]) -> Result<V>,
     /// The number of the encoding in an envelope.
     pub(crate) id: u8,
-    /// Tells values of this type from those of others.
+    /// Tells values of this type from those of others, and from those of what it was before.
     pub(crate) fingerprint: u64,
 }
 
 impl<V: Storable> Codec<V> {
     pub(crate) fn new(encoding: Encoding) -> Self {
-        let fingerprint = fingerprint(type_name::<V>());
+        // For people and for programs many types write themselves in different ways.
         match encoding {
-            Encoding::Msgpack => Self { encode: to_msgpack, decode: from_msgpack, id: 1, fingerprint },
+            Encoding::Msgpack => Self {
+                encode: to_msgpack,
+                decode: from_msgpack,
+                id: 1,
+                fingerprint: schema::fingerprint::<V>(false),
+            },
             #[cfg(feature = "json")]
-            Encoding::Json => Self { encode: to_json, decode: from_json, id: 2, fingerprint },
+            Encoding::Json => Self {
+                encode: to_json,
+                decode: from_json,
+                id: 2,
+                fingerprint: schema::fingerprint::<V>(true),
+            },
         }
     }
-}
-
-/// The first 8 bytes of the SHA-256 of the name of a type.
-fn fingerprint(type_name: &str) -> u64 {
-    let digest = Sha256::digest(type_name);
-    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Refuses what would be read back as something else.
@@ -143,7 +145,6 @@ mod tests {
 
         assert_eq!(to_msgpack(&(1.5_f64, true, "e")).unwrap(), b"\x93\xcb\x3f\xf8\0\0\0\0\0\0\xc3\xa1e");
         assert_eq!(to_msgpack(&()).unwrap(), b"\xc0");
-        assert_eq!(fingerprint("u64"), 0x1506_e6f4_4c1d_6291);
     }
 
     /// Nothing is set aside for what is only announced.

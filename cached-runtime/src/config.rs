@@ -15,7 +15,7 @@ use crate::{Redis, RedisConfig};
 /// `redis://127.0.0.1:6379`; and `backend = "memcached"` the one in `CACHED_MEMCACHED_SERVERS`, else
 /// `127.0.0.1:11211`.
 ///
-/// ```no_run
+/// ```
 /// # #[cfg(feature = "redis")] {
 /// use std::time::Duration;
 /// use cached_runtime::{RedisConfig, configure};
@@ -31,6 +31,14 @@ pub fn configure() -> Config {
 }
 
 /// The servers that the names of backends stand for. Made by [`configure`].
+///
+/// ```
+/// use cached_runtime::{Config, configure};
+///
+/// let config: Config = configure();
+/// config.install()?; // What is not named is where the environment says.
+/// # Ok::<(), cached_runtime::Error>(())
+/// ```
 #[derive(Debug, Default, Clone)]
 #[must_use = "nothing holds before `install()`"]
 pub struct Config {
@@ -42,6 +50,13 @@ pub struct Config {
 
 impl Config {
     /// The server behind `backend = "redis"`.
+    ///
+    /// ```
+    /// use cached_runtime::{RedisConfig, configure};
+    ///
+    /// configure().redis(RedisConfig::new("redis://cache.internal")).install()?;
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
     #[cfg(feature = "redis")]
     pub fn redis(mut self, config: RedisConfig) -> Self {
         self.redis = Some(config);
@@ -49,6 +64,13 @@ impl Config {
     }
 
     /// The server behind `backend = "memcached"`.
+    ///
+    /// ```
+    /// use cached_runtime::{MemcachedConfig, configure};
+    ///
+    /// configure().memcached(MemcachedConfig::new("cache.internal:11211")).install()?;
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
     #[cfg(feature = "memcached")]
     pub fn memcached(mut self, config: MemcachedConfig) -> Self {
         self.memcached = Some(config);
@@ -61,6 +83,14 @@ impl Config {
     ///
     /// [`ErrorKind::Config`] if something was installed before, or a shared store was used already, or a setting is
     /// wrong.
+    ///
+    /// ```
+    /// use cached_runtime::{ErrorKind, configure};
+    ///
+    /// configure().install()?;
+    /// assert_eq!(configure().install().unwrap_err().kind(), ErrorKind::Config); // Once is enough.
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
     pub fn install(self) -> Result<()> {
         let stores = Stores::new(&self);
         stores.check()?;
@@ -81,11 +111,14 @@ struct Stores {
     redis: Result<Arc<dyn Store>>,
     #[cfg(feature = "memcached")]
     memcached: Result<Arc<dyn Store>>,
+    /// Those that somebody has chosen, in the code or in the environment.
+    chosen: Vec<Result<Arc<dyn Store>>>,
 }
 
 impl Stores {
     fn new(config: &Config) -> Self {
-        Self {
+        let mut stores = Self {
+            chosen: Vec::new(),
             #[cfg(feature = "redis")]
             redis: Redis::new(config.redis.clone().unwrap_or_else(|| {
                 RedisConfig::new(
@@ -100,7 +133,16 @@ impl Stores {
                 )
             }))
             .map(|store| Arc::new(store) as Arc<dyn Store>),
+        };
+        #[cfg(feature = "redis")]
+        if config.redis.is_some() || setting("CACHED_REDIS_URL").is_some() {
+            stores.chosen.push(stores.redis.clone());
         }
+        #[cfg(feature = "memcached")]
+        if config.memcached.is_some() || setting("CACHED_MEMCACHED_SERVERS").is_some() {
+            stores.chosen.push(stores.memcached.clone());
+        }
+        stores
     }
 
     fn check(&self) -> Result<()> {
@@ -124,6 +166,11 @@ pub(crate) fn redis() -> Result<Arc<dyn Store>> {
 #[cfg(feature = "memcached")]
 pub(crate) fn memcached() -> Result<Arc<dyn Store>> {
     STORES.get_or_init(|| Stores::new(&configure())).memcached.clone()
+}
+
+/// The stores that somebody has chosen, in the code or in the environment.
+pub(crate) fn chosen() -> &'static [Result<Arc<dyn Store>>] {
+    &STORES.get_or_init(|| Stores::new(&configure())).chosen
 }
 
 /// An environment variable that says something.

@@ -5,6 +5,18 @@ use std::fmt;
 use std::sync::Arc;
 
 /// `Result` with this crate's [`Error`].
+///
+/// ```
+/// use cached_runtime::{Error, ErrorKind, Result};
+///
+/// fn port(text: &str) -> Result<u16> {
+///     text.parse().map_err(|e| Error::new(ErrorKind::Config, "the port is no number").because(e))
+/// }
+///
+/// assert_eq!(port("11211")?, 11211);
+/// assert_eq!(port("memcached").unwrap_err().kind(), ErrorKind::Config);
+/// # Ok::<(), Error>(())
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why the cache could not do what it was asked for.
@@ -12,6 +24,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A call of a cached function never fails with it: there a store that fails is a miss. It is what the
 /// companions (`invalidate`, `put`, `clear`), `configure` and a `Store` return.
 /// No message contains a password, an argument or a value.
+///
+/// ```
+/// use cached_runtime::{ErrorKind, Handle};
+///
+/// static FIND: Handle = Handle::new();
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let error = FIND.clear().await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Config);
+/// assert_eq!(error.to_string(), "the cached function of this handle was not called yet");
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -20,6 +45,20 @@ pub struct Error {
 }
 
 /// What a caller can act on.
+///
+/// ```
+/// use cached_runtime::{Error, ErrorKind};
+///
+/// fn advice(error: &Error) -> &'static str {
+///     match error.kind() {
+///         ErrorKind::Unreachable | ErrorKind::Timeout => "try again",
+///         ErrorKind::Config => "mend the settings",
+///         _ => "look at the server",
+///     }
+/// }
+///
+/// assert_eq!(advice(&Error::new(ErrorKind::Unreachable, "nobody listens there")), "try again");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -55,6 +94,15 @@ impl Error {
     }
 
     /// The same error with what caused it.
+    ///
+    /// ```
+    /// use std::error::Error as _;
+    ///
+    /// use cached_runtime::{Error, ErrorKind};
+    ///
+    /// let error = Error::new(ErrorKind::Refused, "the store is read-only").because("the disk is full");
+    /// assert_eq!(error.source().unwrap().to_string(), "the disk is full");
+    /// ```
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(Arc::from(source.into()));
@@ -62,24 +110,48 @@ impl Error {
     }
 
     /// What a caller can act on.
+    ///
+    /// ```
+    /// use cached_runtime::{Error, ErrorKind};
+    ///
+    /// assert_eq!(Error::new(ErrorKind::Refused, "the store is read-only").kind(), ErrorKind::Refused);
+    /// ```
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
     /// Whether the store could not be reached.
+    ///
+    /// ```
+    /// use cached_runtime::{Error, ErrorKind};
+    ///
+    /// assert!(Error::new(ErrorKind::Unreachable, "nobody listens there").is_unreachable());
+    /// ```
     #[must_use]
     pub const fn is_unreachable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unreachable)
     }
 
     /// Whether the store did not answer in time, so that what was asked may or may not have happened.
+    ///
+    /// ```
+    /// use cached_runtime::{Error, ErrorKind};
+    ///
+    /// assert!(Error::new(ErrorKind::Timeout, "the store did not answer in time").is_timeout());
+    /// ```
     #[must_use]
     pub const fn is_timeout(&self) -> bool {
         matches!(self.kind, ErrorKind::Timeout)
     }
 
     /// Whether the value was larger than the store takes.
+    ///
+    /// ```
+    /// use cached_runtime::{Error, ErrorKind};
+    ///
+    /// assert!(Error::new(ErrorKind::TooLarge, "the value is larger than 1 MiB").is_too_large());
+    /// ```
     #[must_use]
     pub const fn is_too_large(&self) -> bool {
         matches!(self.kind, ErrorKind::TooLarge)
@@ -100,6 +172,22 @@ impl fmt::Debug for Error {
             out.field("source", source);
         }
         out.finish()
+    }
+}
+
+/// For functions that return an [`io::Error`](std::io::Error) and have a `timeout`.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind {
+            ErrorKind::Timeout => std::io::ErrorKind::TimedOut,
+            ErrorKind::Unreachable => std::io::ErrorKind::NotConnected,
+            ErrorKind::Refused
+            | ErrorKind::Protocol
+            | ErrorKind::TooLarge
+            | ErrorKind::Codec
+            | ErrorKind::Config => std::io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }
 

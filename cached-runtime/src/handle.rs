@@ -56,6 +56,13 @@ pub struct Handle(OnceLock<&'static dyn Function>);
 
 impl Handle {
     /// A handle of no function yet.
+    ///
+    /// ```
+    /// use cached_runtime::{Handle, Stats};
+    ///
+    /// static FIND: Handle = Handle::new();
+    /// assert_eq!(FIND.stats(), Stats::default());
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self(OnceLock::new())
@@ -70,6 +77,29 @@ impl Handle {
     ///
     /// [`ErrorKind::Config`] if the function was not called yet in this process, or has no keys of this type;
     /// otherwise what the shared store said.
+    ///
+    /// ```
+    /// # use cached_runtime::{Handle, async_cached};
+    /// # trait Find {
+    /// #     async fn find(&self, id: u64) -> String;
+    /// # }
+    /// # struct Users;
+    /// # static FIND: Handle = Handle::new();
+    /// # impl Find for Users {
+    /// #     #[async_cached(ttl = 60, skip(self), handle = FIND)]
+    /// #     async fn find(&self, id: u64) -> String {
+    /// #         format!("user {id}")
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> cached_runtime::Result<()> {
+    /// Users.find(42).await;
+    /// FIND.invalidate((&42_u64,)).await?;
+    /// Users.find(42).await;
+    /// assert_eq!(FIND.stats().computed, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn invalidate(&self, key: impl Parts) -> Result<()> {
         let key = key.own();
         match self.function()?.invalidate(&key).await? {
@@ -84,11 +114,55 @@ impl Handle {
     ///
     /// [`ErrorKind::Config`] if the function was not called yet in this process; otherwise what the shared store
     /// said.
+    ///
+    /// ```
+    /// # use cached_runtime::{Handle, async_cached};
+    /// # trait Find {
+    /// #     async fn find(&self, id: u64) -> String;
+    /// # }
+    /// # struct Users;
+    /// # static FIND: Handle = Handle::new();
+    /// # impl Find for Users {
+    /// #     #[async_cached(ttl = 60, skip(self), handle = FIND)]
+    /// #     async fn find(&self, id: u64) -> String {
+    /// #         format!("user {id}")
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> cached_runtime::Result<()> {
+    /// Users.find(42).await;
+    /// FIND.clear().await?;
+    /// assert_eq!(FIND.stats().entries, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn clear(&self) -> Result<()> {
         self.function()?.clear().await
     }
 
     /// What the function has done so far; all zero if it was not called yet.
+    ///
+    /// ```
+    /// # use cached_runtime::{Handle, async_cached};
+    /// # trait Find {
+    /// #     async fn find(&self, id: u64) -> String;
+    /// # }
+    /// # struct Users;
+    /// # static FIND: Handle = Handle::new();
+    /// # impl Find for Users {
+    /// #     #[async_cached(ttl = 60, skip(self), handle = FIND)]
+    /// #     async fn find(&self, id: u64) -> String {
+    /// #         format!("user {id}")
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> cached_runtime::Result<()> {
+    /// Users.find(42).await;
+    /// Users.find(42).await;
+    /// assert_eq!((FIND.stats().computed, FIND.stats().hits), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.get().map_or_else(Stats::default, |function| function.stats())

@@ -14,12 +14,31 @@ use crate::{Error, ErrorKind, Result};
 /// It consists of ASCII letters, digits and `_ - . : < > , &` only and is at most [`Key::MAX_LEN`] bytes long,
 /// so that it can be sent as it is in every protocol. What a store puts around it (a prefix, braces, a suffix
 /// for the lease) is the store's own.
+///
+/// ```
+/// use cached_runtime::Key;
+///
+/// let key = Key::new("shop::user.v1", &(42_u64, "en"))?;
+/// assert_eq!(key.to_string(), "shop::user.v1:1ec40bc8d31639374342c19e38802fbb");
+/// # Ok::<(), cached_runtime::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key(Arc<str>);
 
 impl Key {
     /// The greatest length of a key in bytes.
-    pub const MAX_LEN: usize = MAX_NAMESPACE + 1 + 2 * DIGEST;
+    ///
+    /// ```
+    /// use cached_runtime::Key;
+    ///
+    /// let key = Key::new(&"long".repeat(1000), &42)?;
+    /// assert_eq!(key.as_str().len(), Key::MAX_LEN);
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
+    pub const MAX_LEN: usize = MAX_NAMESPACE + 1 + 2 * Self::DIGEST;
+
+    /// The length of the digest in bytes.
+    pub(crate) const DIGEST: usize = 16;
 
     /// The key of these arguments in this namespace.
     ///
@@ -44,7 +63,27 @@ impl Key {
         Ok(Self::from_parts(namespace, &bytes, &Options::of(arguments).marks))
     }
 
+    /// Where the stamp of a tag is that is known by its digest.
+    pub(crate) fn of_tag(digest: [u8; Self::DIGEST]) -> Self {
+        Self::compose("tags", &digest)
+    }
+
+    /// The digest in it.
+    pub(crate) fn digest(&self) -> [u8; Self::DIGEST] {
+        let hex = self.0.as_bytes().last_chunk::<{ 2 * Self::DIGEST }>();
+        let digit = |byte: u8| char::from(byte).to_digit(16).map_or(0, |digit| digit.to_le_bytes()[0]);
+        std::array::from_fn(|at| hex.map_or(0, |hex| digit(hex[2 * at]) << 4 | digit(hex[2 * at + 1])))
+    }
+
     /// The key as it is sent.
+    ///
+    /// ```
+    /// use cached_runtime::Key;
+    ///
+    /// let key = Key::new("my users", &42)?;
+    /// assert!(key.as_str().starts_with("my_users:"));
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -61,13 +100,15 @@ impl Key {
         hash.update((arguments.len() as u64).to_be_bytes());
         hash.update(arguments);
         hash.update(options);
-        let digest = hash.finalize();
+        Self::compose(namespace, &hash.finalize()[..Self::DIGEST])
+    }
 
+    fn compose(namespace: &str, digest: &[u8]) -> Self {
         let mut text = String::with_capacity(Self::MAX_LEN);
         // Only for people: the whole namespace is in the digest.
         text.extend(namespace.chars().map(|c| if is_plain(c) { c } else { '_' }).take(MAX_NAMESPACE));
         text.push(':');
-        for byte in &digest[..DIGEST] {
+        for byte in digest {
             let _ = write!(text, "{byte:02x}"); // Writing into a `String` does not fail.
         }
         Self(text.into())
@@ -87,8 +128,6 @@ impl fmt::Display for Key {
 }
 
 const MAX_NAMESPACE: usize = 120;
-const DIGEST: usize = 16;
-
 fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_-.:<>,&".contains(c)
 }
@@ -128,9 +167,16 @@ mod tests {
                 Ok(Key::from_bytes("shop::user.v1.stamp", &[])),
                 "shop::user.v1.stamp:24c1ed71e6c7d41d8cc2b156573c38bf",
             ),
+            (Ok(Key::from_bytes("tags", b"user:42")), "tags:b05eecc3094250d63ad48fae9f236acc"),
         ] {
             assert_eq!(key.unwrap().as_str(), text);
         }
+    }
+
+    #[test]
+    fn a_key_tells_its_digest() {
+        let key = Key::from_bytes("tags", b"user:42");
+        assert_eq!(Key::of_tag(key.digest()), key);
     }
 
     #[test]

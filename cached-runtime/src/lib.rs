@@ -24,7 +24,8 @@
 //! The signature, the callers and the error type of the function stay as they are. All options are listed at
 //! [`async_cached`](macro@async_cached).
 //!
-//! - [Functions](#functions) · [Keys](#keys) · [Results](#results) · [Lifetimes](#lifetimes) · [Bounds](#bounds)
+//! - [Functions](#functions) · [Keys](#keys) · [Results](#results) · [Lifetimes](#lifetimes)
+//! - [Stale values](#stale-values) · [Tags](#tags) · [Bounds](#bounds)
 //! - [Calls at the same time](#calls-at-the-same-time) · [Companions](#companions) · [Methods](#methods)
 //! - [Shared stores](#shared-stores) · [Configuration](#configuration) · [Errors](#errors)
 //! - [What it needs from the runtime](#what-it-needs-from-the-runtime) · [Features](#features)
@@ -140,8 +141,64 @@
 //! # }
 //! ```
 //!
-//! A value that has outlived its `ttl` is never returned. Its memory is given back by a task that runs as long as there
-//! are values.
+//! A value that has outlived its `ttl` is never returned, unless the function asks for it. Its memory is given back by a
+//! task that runs as long as there are values.
+//!
+//! # Stale values
+//!
+//! After its `ttl` a value may still be worth something. With `stale_while_revalidate` a call gets it at once while the next
+//! one is computed in the background, once. With `stale_if_error` it is there for when the function fails. `timeout` ends a
+//! function that takes too long: then there is the stale value, or an error. `refresh_ahead` computes the next value
+//! before the end, so that a key that is asked for often never goes cold:
+//!
+//! ```
+//! use cached_runtime::{Source, async_cached};
+//!
+//! #[async_cached(ttl = 60, stale_while_revalidate = "30s", stale_if_error = "1h", timeout = "2s")]
+//! async fn rate(currency: String) -> Result<u64, std::io::Error> {
+//!     Ok(currency.len() as u64)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! rate("EUR".to_owned()).await?;
+//! rate::expire("EUR".to_owned()).await?; // as if its time was over
+//! let found = rate::lookup("EUR".to_owned()).await;
+//! assert_eq!((found.value?, found.source), (3, Source::Stale)); // and the next one is being computed
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is computed in the background outlives its caller: such a function takes nothing that is borrowed. In a shared
+//! store one process computes for all. Lifetimes there are shortened by up to a tenth, by another part for each key, so
+//! that what was stored together does not end together; `jitter` says by how much.
+//!
+//! # Tags
+//!
+//! Values that belong together have a tag in common, across functions, and [`invalidate_tag`] ends them all, however many
+//! there are. A tag is a template of the arguments that make the key, or any expression of them; what only the value knows
+//! is told by `tags_from`:
+//!
+//! ```
+//! use cached_runtime::{async_cached, invalidate_tag};
+//!
+//! #[derive(Clone)]
+//! struct User { name: String, team: u64 }
+//!
+//! #[async_cached(ttl = 60, tags("user:{id}", "users"), tags_from = |user: &User| vec![format!("team:{}", user.team)])]
+//! async fn user(id: u64) -> User {
+//!     User { name: format!("user {id}"), team: id % 10 }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> cached_runtime::Result<()> {
+//! user(42).await;
+//! invalidate_tag("team:2").await?;
+//! user(42).await;
+//! assert_eq!(user::stats().computed, 2);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Bounds
 //!
@@ -181,15 +238,17 @@
 //! | call | does |
 //! |---|---|
 //! | `user::invalidate(42).await?` | removes the value, and voids a computation of it that is under way |
+//! | `user::expire(42).await?` | the value is stale from now on |
 //! | `user::put(42, value).await?` | stores a value that you have already; `Ok` and `Some` may be left out |
 //! | `user::peek(42).await` | what a call would find, as `Some(..)` of what the function returns; computes nothing |
+//! | `user::lookup(&db, 42).await` | what a call returns, and where it came from: [`Lookup`] |
 //! | `user::refresh(&db, 42).await` | computes now and replaces what is there |
 //! | `user::uncached(&db, 42).await` | the function as you wrote it |
 //! | `user::clear().await?` | removes every value |
 //! | `user::stats()` | what the function has done so far: [`Stats`] |
 //!
-//! The first three take what makes the key, in order and as the function takes it; `refresh` and `uncached` take every
-//! argument. Once `invalidate`, `put` or `clear` has returned `Ok`, no later call returns a value that was computed from
+//! The first four take what makes the key, in order and as the function takes it; `lookup`, `refresh` and `uncached` take
+//! every argument. Once `invalidate`, `expire`, `put`, `clear` or [`invalidate_tag`] has returned `Ok`, no later call returns a value that was computed from
 //! before it, whatever was under way.
 //!
 //! [`caches`] lists all cached functions that are in use, with their counters.
@@ -198,7 +257,7 @@
 //!
 //! A method must say what `self` means: `skip(self)` if all instances share their values, or else what tells them apart,
 //! as in `key = (self.id, product)`. A method with a visibility (`pub(self)` counts) has companions beside it:
-//! `find_cache()`, which returns a [`MethodCache`], `find_refresh` and `find_uncached`. In the impl of a trait nothing
+//! `find_cache()`, which returns a [`MethodCache`], `find_lookup`, `find_refresh` and `find_uncached`. In the impl of a trait nothing
 //! can stand beside it; there a static [`Handle`] leads to its values.
 //!
 //! ```
@@ -228,7 +287,7 @@
 //! With a shared backend the processes of a fleet share their values. Value and key must be `Serialize`, the value
 //! `DeserializeOwned` too.
 //!
-#![cfg_attr(feature = "redis", doc = "```no_run")]
+#![cfg_attr(feature = "redis", doc = "```")]
 #![cfg_attr(not(feature = "redis"), doc = "```ignore")]
 //! use cached_runtime::async_cached;
 //!
@@ -238,7 +297,10 @@
 //! }
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! user(42).await?;
+//! # // Nobody listens there: a test of this example needs no server, and writes into none.
+//! # let nowhere = cached_runtime::RedisConfig::new("redis://127.0.0.1:1");
+//! # cached_runtime::configure().redis(nowhere).install()?;
+//! assert_eq!(user(42).await?, "user 42"); // also if the server is down
 //! # Ok(())
 //! # }
 //! ```
@@ -249,13 +311,19 @@
 //!   its `version`, or the `name` that you give. Give a name if the function may move to another module.
 //! - **Which bytes.** `msgpack`, or `codec = "json"`, in an envelope with a checksum that holds for one key. What lies
 //!   there and was not written for this key and this type is a miss.
+//! - **When a type changes.** Its old values are misses: the names and types of all fields and variants count, while their
+//!   order and the module do not. Not seen is what serde buffers (`flatten`, `untagged`, `tag`) or is not told (that a bare
+//!   `f64` now counts feet): then raise the `version`. To find out, the type's `Deserialize` is run once with made-up
+//!   values; one that is written by hand must refuse them by an error, and not by a panic.
 //! - **For how long.** For `ttl` by the clocks of the machines: let them agree. Memcached counts whole seconds.
 //! - **If it fails.** A store that is down, hung or full is a miss: the function runs, its value is returned, and
 //!   [`Stats::store_errors`] counts. A call is held up by the deadline of the store at the most, 50 ms unless you
 //!   configure another.
-//! - **Who computes.** The one that holds the lease of the key. The others ask again, at most every 15 ms in the first
-//!   two seconds, until the key is filled or the lease is free. A lease lasts 10 seconds and is extended while its
-//!   holder computes: so long a process that was killed can hold up a key.
+//! - **Who computes.** The one that holds the lease of the key. The others wait until the key is filled or the lease is
+//!   free. Redis tells them; Memcached, a cluster, and a user that may not use `CLIENT TRACKING` are asked again and
+//!   again, after pauses of 2 to 100 ms that are a hundredth of the time waited so far. Who sees that another process has
+//!   failed waits for no second one: the process computes, and does not store the result. A lease lasts 10 seconds and
+//!   is extended while its holder computes: so long a process that was killed can hold up a key.
 //!
 //! # Configuration
 //!
@@ -263,7 +331,7 @@
 //! one in `CACHED_MEMCACHED_SERVERS` or else `127.0.0.1:11211`. Nothing is connected before it is used, and a server
 //! that is not there does not stop the program. In code it is said once, before the first use:
 //!
-#![cfg_attr(all(feature = "redis", feature = "memcached"), doc = "```no_run")]
+#![cfg_attr(all(feature = "redis", feature = "memcached"), doc = "```")]
 #![cfg_attr(not(all(feature = "redis", feature = "memcached")), doc = "```ignore")]
 //! use std::time::Duration;
 //! use cached_runtime::{MemcachedConfig, RedisConfig, configure};
@@ -305,11 +373,14 @@
 //!
 //! [`Arc`]: std::sync::Arc
 
+mod attempt;
+mod background;
 mod cache;
 mod call;
 mod clock;
 #[cfg(feature = "store")]
 mod codec;
+mod companions;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod config;
 #[cfg(feature = "contract")]
@@ -320,11 +391,13 @@ mod envelope;
 mod error;
 mod flight;
 mod future;
+mod groups;
 mod handle;
 #[cfg(feature = "store")]
 mod key;
 #[cfg(feature = "store")]
 mod looks;
+mod lookup;
 #[cfg(feature = "memcached")]
 mod memcached;
 mod memory;
@@ -335,15 +408,23 @@ mod outcome;
 #[cfg(feature = "store")]
 mod owed;
 mod parts;
+mod patience;
 mod policy;
+mod random;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
+#[cfg(feature = "store")]
+mod remote;
+#[cfg(feature = "store")]
+mod schema;
 mod site;
+mod spelling;
 mod stats;
 #[cfg(feature = "store")]
 mod store;
 mod sync;
+mod tags;
 #[cfg_attr(not(feature = "store"), path = "no_tier.rs")]
 mod tier;
 mod verbs;
@@ -359,9 +440,11 @@ pub use cached_macros::async_cached;
 pub use crate::config::{Config, configure};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::future::BoxFuture;
+pub use crate::groups::invalidate_tag;
 pub use crate::handle::Handle;
 #[cfg(feature = "store")]
 pub use crate::key::Key;
+pub use crate::lookup::{Lookup, Source};
 #[cfg(feature = "memcached")]
 pub use crate::memcached::{Memcached, MemcachedConfig};
 pub use crate::method::MethodCache;
@@ -370,4 +453,4 @@ pub use crate::redis::{Redis, RedisConfig};
 pub use crate::registry::{CacheInfo, caches};
 pub use crate::stats::Stats;
 #[cfg(feature = "store")]
-pub use crate::store::{Acquired, Lease, Over, Store};
+pub use crate::store::{Acquired, Holder, Lease, Over, Store, Watch};

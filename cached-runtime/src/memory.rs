@@ -23,6 +23,8 @@ pub(crate) type Weigh<K, V> = Arc<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 /// Entries by key: bounded, and swept of what has expired while it holds any.
 pub(crate) struct Memory<K, V> {
     entries: Cache<K, Entry<V>, Weight<K, V>, DefaultHashBuilder, Evictions>,
+    /// How long a value is kept after it was fresh.
+    retention: Duration,
     sweeper: Sweeper,
 }
 
@@ -34,7 +36,12 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(crate) fn new(bound: Bound, weigh: Option<Weigh<K, V>>, counters: &'static Counters) -> Self {
+    pub(crate) fn new(
+        bound: Bound,
+        retention: Duration,
+        weigh: Option<Weigh<K, V>>,
+        counters: &'static Counters,
+    ) -> Self {
         let (shards, items, weight) = match bound {
             Bound::Entries(entries) => (shards_for(entries), entries, entries as u64),
             Bound::Bytes(bytes) => (
@@ -51,19 +58,19 @@ where
             .expect("both capacities are set");
         let entries =
             Cache::with_options(options, Weight(weigh), DefaultHashBuilder::default(), Evictions(counters));
-        Self { entries, sweeper: Sweeper::default() }
+        Self { entries, retention, sweeper: Sweeper::default() }
     }
 
-    /// A copy of the fresh value under a key.
+    /// A copy of what is under a key, be it fresh or not.
     #[inline]
-    pub(crate) fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<V> {
-        self.entries.get(key)?.fresh()
+    pub(crate) fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<Entry<V>> {
+        self.entries.get(key)
     }
 
     /// Stores an entry; returns what gave way to it.
     pub(crate) fn insert(&'static self, key: K, entry: Entry<V>) -> Evicted<K, V> {
         let mut evicted = Leaving::default();
-        let expires = entry.expires();
+        let expires = self.end(&entry);
         self.entries.insert_with_lifecycle(key, entry, &mut evicted);
         self.see_to_sweeping(expires);
         evicted
@@ -72,6 +79,12 @@ where
     /// Removes an entry, and returns it for the same reason.
     pub(crate) fn remove(&self, key: &K) -> Option<(K, Entry<V>)> {
         self.entries.remove(key)
+    }
+
+    /// Makes what is under a key stale, if it is kept then; returns what gave way.
+    pub(crate) fn expire(&'static self, key: &K) -> Option<Evicted<K, V>> {
+        let (key, entry) = self.entries.remove(key)?;
+        (!self.retention.is_zero()).then(|| self.insert(key, entry.expired()))
     }
 
     pub(crate) fn clear(&self) {
@@ -124,7 +137,7 @@ where
             let (expired, next) = self.expired(now);
             let more = expired.len() == SWEPT_AT_ONCE;
             for key in expired {
-                drop(self.entries.remove_if(&key, |entry| entry.expires() <= now));
+                drop(self.entries.remove_if(&key, |entry| self.end(entry) <= now));
             }
             if !more {
                 return next;
@@ -133,12 +146,17 @@ where
         }
     }
 
+    /// When an entry is of no use any more.
+    fn end(&self, entry: &Entry<V>) -> Moment {
+        entry.until().after(self.retention)
+    }
+
     /// Some of the keys that have expired by now, and the first moment at which another will.
     fn expired(&self, now: Moment) -> (Vec<K>, Option<Moment>) {
         let expired = RefCell::new(Vec::new());
         let next = Cell::new(None::<Moment>);
         self.entries.retain(|key, entry| {
-            let moment = entry.expires();
+            let moment = self.end(entry);
             if moment > now {
                 next.set(Some(next.get().map_or(moment, |next| next.min(moment))));
             } else {

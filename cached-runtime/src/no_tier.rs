@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use crate::entry::Kept;
 use crate::policy::Policy;
 use crate::stats::Counters;
 use crate::{BoxFuture, Result};
@@ -21,13 +22,12 @@ pub(crate) struct Tier<K, V> {
 }
 
 #[derive(Debug)]
-pub(crate) enum Seen<V> {
-    Value(V),
-    Vacant(Vacant),
-    Unknown,
+pub(crate) struct Look<V> {
+    pub(crate) kept: Option<Kept<V>>,
+    pub(crate) vacant: Option<Vacant>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Vacant(Infallible);
 
 #[derive(Debug)]
@@ -35,6 +35,7 @@ pub(crate) enum Acquiring {
     Held(Held),
     Filled,
     Busy(Vacant),
+    TakenOver,
     Unknown,
 }
 
@@ -52,11 +53,11 @@ pub(crate) struct Held(Infallible);
 pub(crate) struct Payload(Infallible);
 
 impl<K, V> Tier<K, V> {
-    pub(crate) async fn look(&self, _: &K) -> Seen<V> {
+    pub(crate) async fn look(&self, _: &K, _: &[String]) -> Look<V> {
         match self.never {}
     }
 
-    pub(crate) fn occupied(&self, _: &K) -> Option<Vacant> {
+    pub(crate) fn occupied(&self, _: &K, _: &[String]) -> Option<Vacant> {
         match self.never {}
     }
 
@@ -64,15 +65,19 @@ impl<K, V> Tier<K, V> {
         match self.never {}
     }
 
-    pub(crate) async fn peek(&self, _: &K) -> Option<V> {
+    pub(crate) async fn watch(&self, _: &Vacant) -> Option<std::future::Pending<()>> {
         match self.never {}
     }
 
-    pub(crate) fn encode(&self, _: &V, _: Duration) -> Result<Payload> {
+    pub(crate) async fn peek(&self, _: &K, _: &[String]) -> Option<Kept<V>> {
         match self.never {}
     }
 
-    pub(crate) async fn put(&self, _: &K, _: Payload) -> Result<()> {
+    pub(crate) fn encode(&self, _: &V, _: Duration, _: &[String]) -> Result<Payload> {
+        match self.never {}
+    }
+
+    pub(crate) async fn put(&self, _: &K, _: &[String], _: Payload) -> Result<()> {
         match self.never {}
     }
 
@@ -80,7 +85,15 @@ impl<K, V> Tier<K, V> {
         match self.never {}
     }
 
+    pub(crate) async fn expire(&self, _: &K, _: &[String]) -> Result<()> {
+        match self.never {}
+    }
+
     pub(crate) async fn clear(&self) -> Result<()> {
+        match self.never {}
+    }
+
+    pub(crate) fn name(&self, _: &K) -> String {
         match self.never {}
     }
 }

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use crate::parts::{Cache, Parts, Weigh, Weighed};
+use crate::{Error, ErrorKind};
 
 /// What can be remembered.
 pub trait Memorable: Clone + Send + Sync + 'static {}
@@ -45,6 +46,10 @@ pub trait Outcome: Copy + Send + Sync + 'static {
     fn stored_success(value: &Self::Value) -> Option<&Self::Success>;
     /// Whether the function failed.
     fn is_err(output: &Self::Output) -> bool;
+    /// Whether a stored value says that the function failed.
+    fn is_stored_err(_: &Self::Value) -> bool {
+        false
+    }
     /// What of an output is stored, if it can be.
     fn as_value(output: &Self::Output) -> Option<&Self::Value>;
     /// What a stored value is to a caller.
@@ -526,6 +531,10 @@ impl<T: Memorable, E: Clone + Send + Sync + 'static> Outcome for Keeping<T, E> {
         output.is_err()
     }
 
+    fn is_stored_err(value: &Result<T, E>) -> bool {
+        value.is_err()
+    }
+
     fn as_value(output: &Result<T, E>) -> Option<&Result<T, E>> {
         Some(output)
     }
@@ -541,6 +550,67 @@ impl<T: Memorable, E: Clone + Send + Sync + 'static> Outcome for Keeping<T, E> {
     fn from_shared(shared: Result<T, E>) -> Result<T, E> {
         shared
     }
+}
+
+/// What can fail.
+#[diagnostic::on_unimplemented(
+    message = "`stale_if_error` has no error to stand in for here",
+    label = "the function must return a `Result`",
+    note = "leave `stale_if_error` out, or write `stale_while_revalidate`"
+)]
+pub trait Fails {}
+
+#[diagnostic::do_not_recommend]
+impl<R, T> Fails for Nothing<R, T> {}
+
+#[diagnostic::do_not_recommend]
+impl<T, E> Fails for Fallible<T, E> {}
+
+#[diagnostic::do_not_recommend]
+impl<T, E> Fails for Sharing<T, E> {}
+
+/// The kind of a function with `stale_if_error`.
+pub fn failing<K: Fails>(kind: K) -> K {
+    kind
+}
+
+/// What has an error for a function that took too long.
+#[diagnostic::on_unimplemented(
+    message = "`timeout` has no error to return here",
+    label = "the function must return a `Result` whose error is `From<cached_runtime::Error>`",
+    note = "implement `From<cached_runtime::Error>` for the error, or leave `timeout` out"
+)]
+pub trait TimesOut<R> {
+    /// The output of a function that took too long.
+    fn timed_out() -> R;
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: FromTimeout> TimesOut<R> for Cache {
+    fn timed_out() -> R {
+        R::from_timeout(Error::new(ErrorKind::Timeout, "the cached function took longer than its `timeout`"))
+    }
+}
+
+/// What can be made of an error of ours.
+pub trait FromTimeout {
+    /// The output.
+    fn from_timeout(error: Error) -> Self;
+}
+
+impl<T, E: From<Error>> FromTimeout for Result<T, E> {
+    fn from_timeout(error: Error) -> Self {
+        Err(error.into())
+    }
+}
+
+/// The output of a function with `timeout` that took too long.
+#[must_use]
+pub fn timed_out<R>() -> R
+where
+    Cache: TimesOut<R>,
+{
+    <Cache as TimesOut<R>>::timed_out()
 }
 
 /// The kind of a function with `cache_err`.

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::ffi::{CStr, CString, OsStr, OsString};
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -151,10 +152,59 @@ pub trait Parts {
     fn are(&self, owned: &Self::Owned) -> bool;
     /// A copy to store.
     fn own(&self) -> Self::Owned;
+    /// The tags that the arguments tell.
+    fn tags(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// How much an entry weighs whose value is an `S`, if the user says so.
     #[inline]
     fn weigh<S: 'static>(&self) -> Option<Weigh<Self::Owned, S>> {
         None
+    }
+}
+
+/// A key that comes with `tags("user:{id}")`.
+pub struct Grouped<P, F> {
+    parts: P,
+    tags: F,
+}
+
+/// A key with its tags, which are made only when they are needed.
+#[inline]
+pub fn tagged<P: Parts, F: Fn() -> Vec<String>>(parts: P, tags: F) -> Grouped<P, F> {
+    Grouped { parts, tags }
+}
+
+impl<P: Parts, F: Fn() -> Vec<String>> Parts for Grouped<P, F> {
+    type Owned = P::Owned;
+
+    #[inline]
+    fn hash_parts<H: Hasher>(&self, state: &mut H) {
+        self.parts.hash_parts(state);
+    }
+
+    #[inline]
+    fn are(&self, owned: &P::Owned) -> bool {
+        self.parts.are(owned)
+    }
+
+    fn own(&self) -> P::Owned {
+        self.parts.own()
+    }
+
+    fn tags(&self) -> Vec<String> {
+        (self.tags)()
+    }
+
+    #[inline]
+    fn weigh<S: 'static>(&self) -> Option<Weigh<P::Owned, S>> {
+        self.parts.weigh()
+    }
+}
+
+impl<P: fmt::Debug, F> fmt::Debug for Grouped<P, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grouped").field("parts", &self.parts).finish_non_exhaustive()
     }
 }
 
@@ -183,6 +233,10 @@ impl<P: Parts, S: 'static> Parts for Weighed<P, S> {
 
     fn own(&self) -> P::Owned {
         self.parts.own()
+    }
+
+    fn tags(&self) -> Vec<String> {
+        self.parts.tags()
     }
 
     #[inline]

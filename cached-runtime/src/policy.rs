@@ -16,6 +16,13 @@ pub struct Policy {
     pub(crate) ttl: Option<Duration>,
     pub(crate) ttl_of_errors: Option<Duration>,
     pub(crate) ttl_of_none: Option<Duration>,
+    pub(crate) stale_while_revalidate: Duration,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) refresh_ahead: Option<f32>,
+    jitter: Option<f32>,
+    pub(crate) timeout: Option<Duration>,
+    #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "memory knows the tags of its values"))]
+    pub(crate) has_tags: bool,
     pub(crate) bound: Bound,
     flight: Option<SingleFlight>,
     pub(crate) backend: Backend,
@@ -75,6 +82,12 @@ impl Policy {
             ttl: None,
             ttl_of_errors: None,
             ttl_of_none: None,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            refresh_ahead: None,
+            jitter: None,
+            timeout: None,
+            has_tags: false,
             bound: Bound::Entries(10_000),
             flight: None,
             backend: Backend::Memory,
@@ -133,6 +146,70 @@ impl Policy {
     #[must_use]
     pub const fn ttl_of_none(mut self, ttl: Duration) -> Self {
         self.ttl_of_none = Some(ttl);
+        self
+    }
+
+    /// Whether values live in a store that others share.
+    #[cfg(feature = "store")]
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(self.backend, Backend::Memory)
+    }
+
+    /// `tags("users")`
+    #[must_use]
+    pub const fn tagged(mut self) -> Self {
+        self.has_tags = true;
+        self
+    }
+
+    /// How long a value is kept after it has ceased to be fresh.
+    pub(crate) fn retention(&self) -> Duration {
+        self.stale_while_revalidate.max(self.stale_if_error)
+    }
+
+    /// By which part of it a lifetime is shortened at the most: in a shared store, where many values begin at once when
+    /// a fleet starts, a tenth, unless the user says otherwise.
+    pub(crate) fn jitter(&self) -> f32 {
+        match (self.jitter, &self.backend) {
+            (Some(jitter), _) => jitter,
+            (None, Backend::Memory) => 0.0,
+            #[cfg(feature = "store")]
+            (None, _) => 0.1,
+        }
+    }
+
+    /// `stale_while_revalidate = "30s"`
+    #[must_use]
+    pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale_while_revalidate = window;
+        self
+    }
+
+    /// `stale_if_error = "1h"`
+    #[must_use]
+    pub const fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale_if_error = window;
+        self
+    }
+
+    /// `refresh_ahead = 0.2`
+    #[must_use]
+    pub const fn refresh_ahead(mut self, fraction: f32) -> Self {
+        self.refresh_ahead = Some(fraction.clamp(0.0, 1.0));
+        self
+    }
+
+    /// `jitter = 0.1`
+    #[must_use]
+    pub const fn jitter_of(mut self, fraction: f32) -> Self {
+        self.jitter = Some(fraction.clamp(0.0, 1.0));
+        self
+    }
+
+    /// `timeout = "2s"`
+    #[must_use]
+    pub const fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
         self
     }
 
@@ -210,6 +287,11 @@ impl fmt::Debug for Policy {
             .field("ttl", &self.ttl)
             .field("cache_err", &self.ttl_of_errors)
             .field("cache_none", &self.ttl_of_none)
+            .field("stale_while_revalidate", &self.stale_while_revalidate)
+            .field("stale_if_error", &self.stale_if_error)
+            .field("refresh_ahead", &self.refresh_ahead)
+            .field("jitter", &self.jitter())
+            .field("timeout", &self.timeout)
             .field("bound", &self.bound)
             .field("backend", &self.backend)
             .field("single_flight", &self.flight())

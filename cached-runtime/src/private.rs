@@ -3,14 +3,21 @@
 pub use core::future::Future;
 pub use core::option::Option;
 pub use core::time::Duration;
+pub use std::{format, vec};
 
-pub use crate::outcome::{Remembers, Shape, Stands, kept, none, weighed};
-pub use crate::parts::{Arg, Cache, KeyedBy, Parts, SharedKeyedBy, SharedParts};
+pub use crate::call::or_detached;
+pub use crate::outcome::{Remembers, Shape, Stands, failing, kept, none, timed_out, weighed};
+pub use crate::parts::{Arg, Cache, KeyedBy, Parts, SharedKeyedBy, SharedParts, tagged};
 pub use crate::policy::Policy;
 pub use crate::site::Site;
+pub use crate::spelling::Spelled;
 #[cfg(feature = "store")]
 pub use crate::store::Named;
-pub use crate::verbs::{Any, At, Clear, Count, Done, Invalidate, Look, Peek, Put, Refresh, Verb};
+pub use crate::verbs::{
+    Any, At, Clear, Count, Done, Expire, Invalidate, Look, Peek, Put, Refresh, Trace, Verb,
+};
+
+pub use crate::{__companions as companions, __computing as computing};
 
 // `backend = "redis"` becomes `redis! { ... }`: code that is left as it is, or one error if the feature is off.
 #[cfg(feature = "json")]

@@ -5,7 +5,25 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// Counters of one cached function in this process, since the program began.
 ///
-/// Every call is counted once, in one of the first five: their sum is the number of calls answered so far.
+/// Every call is counted once, in one of the first six: their sum is the number of calls answered so far.
+///
+/// ```
+/// use cached_runtime::{Stats, async_cached};
+///
+/// #[async_cached(ttl = 60)]
+/// async fn double(n: u64) -> u64 {
+///     2 * n
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// for n in [1, 2, 1, 1] {
+///     double(n).await;
+/// }
+/// let Stats { hits, computed, entries, .. } = double::stats();
+/// assert_eq!((hits, computed, entries), (2, 2, 2));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -13,17 +31,23 @@ pub struct Stats {
     pub hits: u64,
     /// Calls answered from the shared store.
     pub shared_hits: u64,
-    /// Calls that ran the function.
+    /// Calls answered at once by a value that was no longer fresh, while the next one was computed in the background.
+    pub stale: u64,
+    /// Calls that ran the function, also if it failed and an older value was returned.
     pub computed: u64,
     /// Calls that were answered by a computation, or a read, that another call had begun.
     pub joined: u64,
     /// Calls that ran the function past the cache: `uncached`, or a function calling itself with the same key.
     pub bypassed: u64,
-    /// Computations that ended in an `Err`.
+    /// Computations in the background, which no call waited for.
+    pub renewed: u64,
+    /// Computations that ended in an `Err`, or not in time.
     pub errors: u64,
+    /// Computations that ended in a panic.
+    pub panicked: u64,
     /// Operations that the shared store failed or did not answer in time; their calls went on without it.
     pub store_errors: u64,
-    /// Values in the shared store that could not be used: truncated, foreign, of another type.
+    /// Values in the shared store that could not be used: truncated, foreign, of a type that nobody uses any more.
     pub undecodable: u64,
     /// Results that were not stored, because the key was invalidated or leased to another meanwhile.
     pub refused: u64,
@@ -38,10 +62,13 @@ pub struct Stats {
 pub(crate) struct Counters {
     pub(crate) hits: Striped,
     pub(crate) shared_hits: Counter,
+    pub(crate) stale: Counter,
     pub(crate) computed: Counter,
     pub(crate) joined: Counter,
     pub(crate) bypassed: Counter,
+    pub(crate) renewed: Counter,
     pub(crate) errors: Counter,
+    pub(crate) panicked: Counter,
     pub(crate) store_errors: Counter,
     pub(crate) undecodable: Counter,
     pub(crate) refused: Counter,
@@ -53,10 +80,13 @@ impl Counters {
         Self {
             hits: Striped::new(),
             shared_hits: Counter::new(),
+            stale: Counter::new(),
             computed: Counter::new(),
             joined: Counter::new(),
             bypassed: Counter::new(),
+            renewed: Counter::new(),
             errors: Counter::new(),
+            panicked: Counter::new(),
             store_errors: Counter::new(),
             undecodable: Counter::new(),
             refused: Counter::new(),
@@ -68,10 +98,13 @@ impl Counters {
         Stats {
             hits: self.hits.get(),
             shared_hits: self.shared_hits.get(),
+            stale: self.stale.get(),
             computed: self.computed.get(),
             joined: self.joined.get(),
             bypassed: self.bypassed.get(),
+            renewed: self.renewed.get(),
             errors: self.errors.get(),
+            panicked: self.panicked.get(),
             store_errors: self.store_errors.get(),
             undecodable: self.undecodable.get(),
             refused: self.refused.get(),

@@ -1,15 +1,11 @@
 //! What can be done at a key of a cached function.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use pin_project_lite::pin_project;
-
+use crate::attempt::{Attempt, Purpose};
 use crate::cache::{Cache, Rules};
-use crate::call::{Computing, Miss, Purpose};
+use crate::call::{Looked, Miss, Traced};
 use crate::outcome::{Absent, Outcome};
 use crate::parts::Parts;
 use crate::site::Instance;
@@ -63,6 +59,27 @@ impl<P: Parts, O: Outcome> At<P, O> {
         verb.act(self)
     }
 
+    /// `tags_from = |value| ...`
+    #[inline]
+    #[must_use]
+    pub fn tags_from(mut self, tags_from: fn(&O::Success) -> Vec<String>) -> Self {
+        self.rules.tags_from = Some(tags_from);
+        self
+    }
+
+    /// `timeout = "2s"`
+    #[inline]
+    #[must_use]
+    pub fn timed_out(mut self, timed_out: fn() -> O::Output) -> Self {
+        self.rules.timed_out = Some(timed_out);
+        self
+    }
+
+    /// A call at this key that is no plain hit.
+    fn attempt(&self, purpose: Purpose) -> Attempt<P::Owned, O> {
+        Attempt::new(self.cache(), self.parts.own(), self.parts.tags(), purpose)
+    }
+
     #[inline]
     fn cache(&self) -> &'static Cache<P::Owned, O> {
         self.instance.cache(self.rules)
@@ -87,76 +104,27 @@ pub trait Verb<R> {
 #[derive(Debug)]
 pub struct Look;
 
-/// What a call found in memory.
-#[derive(Debug)]
-pub enum Looked<R> {
-    /// The value.
-    Hit(R),
-    /// Nothing; the miss knows what to do.
-    Miss(Miss<R>),
-}
-
 impl<R> Verb<R> for Look {
     type Out = Looked<R>;
 
     #[inline]
     fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
-        let cache = at.cache();
-        match cache.hit(&at.parts) {
+        match at.cache().hit(&at.parts) {
             Some(output) => Looked::Hit(output),
-            None => Looked::Miss(Miss::new(cache, at.parts.own(), Purpose::Answer)),
+            None => at.attempt(Purpose::Answer).looked(),
         }
     }
 }
 
-impl<R> Looked<R> {
-    /// The value, or else what comes of the miss; `body` is made only then, and runs in the caller's task.
-    #[inline]
-    pub fn or<F: Future<Output = R>>(self, body: impl FnOnce() -> F) -> Answer<R, Computing<R, F>> {
-        match self {
-            Self::Hit(output) => Answer::Hit { output: Some(output) },
-            Self::Miss(miss) => Answer::Miss { miss: miss.compute(body()) },
-        }
-    }
+/// A call that wants to know where the value comes from.
+#[derive(Debug)]
+pub struct Trace;
 
-    /// The value, or else what comes of the miss; `body` is made only then, and runs in a task of its own.
-    ///
-    /// The box has no bounds to repeat: what `F` has to be is asked here and nowhere else.
-    #[inline]
-    pub fn or_detached<F>(self, body: impl FnOnce() -> F) -> Answer<R, BoxFuture<'static, R>>
-    where
-        R: Send + 'static,
-        F: Future<Output = R> + Send + 'static,
-    {
-        match self {
-            Self::Hit(output) => Answer::Hit { output: Some(output) },
-            Self::Miss(miss) => Answer::Miss { miss: Box::pin(miss.detach(body())) },
-        }
-    }
-}
+impl<R> Verb<R> for Trace {
+    type Out = Traced<R>;
 
-pin_project! {
-    /// The answer to a call; ready at once if it was a hit.
-    #[project = AnswerProjection]
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub enum Answer<R, F> {
-        /// What was in memory.
-        Hit { output: Option<R> },
-        /// What will be.
-        Miss { #[pin] miss: F },
-    }
-}
-
-impl<R, F: Future<Output = R>> Future for Answer<R, F> {
-    type Output = R;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
-        match self.project() {
-            AnswerProjection::Hit { output } => output.take().map_or(Poll::Pending, Poll::Ready),
-            AnswerProjection::Miss { miss } => miss.poll(cx),
-        }
+    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+        at.attempt(Purpose::Answer).traced()
     }
 }
 
@@ -168,7 +136,7 @@ impl<R> Verb<R> for Refresh {
     type Out = Looked<R>;
 
     fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
-        Looked::Miss(Miss::new(at.cache(), at.parts.own(), Purpose::Refresh))
+        Looked::Miss(Miss::new(at.attempt(Purpose::Refresh)))
     }
 }
 
@@ -184,6 +152,18 @@ impl<R> Verb<R> for Invalidate {
     }
 }
 
+/// The end of a value as a fresh one.
+#[derive(Debug)]
+pub struct Expire;
+
+impl<R> Verb<R> for Expire {
+    type Out = BoxFuture<'static, Result<()>>;
+
+    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+        Box::pin(at.cache().expire(at.parts.own(), at.parts.tags()))
+    }
+}
+
 /// A value that the application already has.
 #[derive(Debug)]
 pub struct Put<R>(pub R);
@@ -192,7 +172,7 @@ impl<R> Verb<R> for Put<R> {
     type Out = BoxFuture<'static, Result<()>>;
 
     fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
-        at.cache().put(at.parts.own(), &self.0)
+        at.cache().put(at.parts.own(), at.parts.tags(), &self.0)
     }
 }
 
@@ -204,7 +184,7 @@ impl<R> Verb<R> for Peek {
     type Out = BoxFuture<'static, Option<R>>;
 
     fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
-        Box::pin(at.cache().peek(at.parts.own()))
+        Box::pin(at.cache().peek(at.parts.own(), at.parts.tags()))
     }
 }
 
@@ -237,6 +217,8 @@ impl<R> Verb<R> for Count {
 pub enum Any<R> {
     /// [`Invalidate`]
     Invalidate,
+    /// [`Expire`]
+    Expire,
     /// [`Put`]
     Put(R),
     /// [`Peek`]
@@ -246,7 +228,7 @@ pub enum Any<R> {
 /// What [`Any`] comes to.
 #[derive(Debug)]
 pub enum Done<R> {
-    /// Of `Invalidate` and `Put`.
+    /// Of `Invalidate`, `Expire` and `Put`.
     Changed(Result<()>),
     /// Of `Peek`.
     Peeked(Option<R>),
@@ -258,6 +240,7 @@ impl<R: 'static> Verb<R> for Any<R> {
     fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
         match self {
             Self::Invalidate => changed(Invalidate.act(at)),
+            Self::Expire => changed(Expire.act(at)),
             Self::Put(output) => changed(Put(output).act(at)),
             Self::Peek => {
                 let peeked = Peek.act(at);

@@ -1,11 +1,9 @@
 impl Users {
     pub async fn find(&self, id: u64, lang: &str) -> Result<User, Error> {
+        use ::cached_runtime::__private;
         let __looked = Self::__find_at(
-            ::cached_runtime::__private::Look,
-            (
-                ::cached_runtime::__private::Arg::new(&id).part(),
-                ::cached_runtime::__private::Arg::new(&lang).part(),
-            ),
+            __private::Look,
+            (__private::Arg::new(&id).part(), __private::Arg::new(&lang).part()),
         );
         __looked.or(move || Self::find_uncached(self, id, lang)).await
     }
@@ -23,22 +21,11 @@ impl Users {
     pub async fn find_uncached(&self, id: u64, lang: &str) -> Result<User, Error> {
         self.db.load(id, lang).await
     }
-    #[allow(
-        dead_code,
-        missing_docs,
-        non_camel_case_types,
-        clippy::all,
-        clippy::pedantic
-    )]
-    pub async fn find_refresh(&self, id: u64, lang: &str) -> Result<User, Error> {
-        let __looked = Self::__find_at(
-            ::cached_runtime::__private::Refresh,
-            (
-                ::cached_runtime::__private::Arg::new(&id).part_again(),
-                ::cached_runtime::__private::Arg::new(&lang).part_again(),
-            ),
-        );
-        __looked.or(move || Self::find_uncached(self, id, lang)).await
+    ::cached_runtime::__private::computing! {
+        find_refresh find_lookup[Self::__find_at] => (__private::Arg::new(& id)
+        .part_again(), __private::Arg::new(& lang).part_again(),); pub, [] [] (& self, id
+        : u64, lang : & str) -> Result < User, Error >, [] __looked => __looked.or(move
+        || Self::find_uncached(self, id, lang)). await
     }
     ///What has been remembered of [`find`](Self::find()).
     #[allow(
@@ -52,10 +39,11 @@ impl Users {
         (u64, &'__key str),
         Result<User, Error>,
     > {
+        use ::cached_runtime::__private;
         ::cached_runtime::MethodCache::new(
             |__verb, (id, lang)| Self::__find_any(__verb, id, lang),
-            || Self::__find_at(::cached_runtime::__private::Clear, ()),
-            || Self::__find_at(::cached_runtime::__private::Count, ()),
+            || Self::__find_at(__private::Clear, ()),
+            || Self::__find_at(__private::Count, ()),
         )
     }
     #[allow(
@@ -73,11 +61,12 @@ impl Users {
         'static,
         ::cached_runtime::__private::Done<Result<User, Error>>,
     > {
+        use ::cached_runtime::__private;
         Self::__find_at(
             __verb,
             (
-                ::cached_runtime::__private::Arg::new(&id).part_again(),
-                ::cached_runtime::__private::Arg::new(&lang).part_again(),
+                __private::Arg::new(&id).part_again(),
+                __private::Arg::new(&lang).part_again(),
             ),
         )
     }
@@ -92,17 +81,17 @@ impl Users {
         __Verb: ::cached_runtime::__private::Verb<Result<User, Error>>,
         __Key: ::cached_runtime::__private::Parts,
     >(__verb: __Verb, __key: __Key) -> __Verb::Out {
-        static __SITE: ::cached_runtime::__private::Site = ::cached_runtime::__private::Site::new(||
-        {
-            ::cached_runtime::__private::Policy::new()
-                .ttl(::cached_runtime::__private::Duration::new(300u64, 0u32))
+        use ::cached_runtime::__private;
+        static __SITE: __private::Site = __private::Site::new(|| {
+            __private::Policy::new()
+                .ttl(__private::Duration::new(300u64, 0u32))
                 .name("users")
         });
-        ::cached_runtime::__private::At::new(
+        __private::At::new(
                 __SITE.instance(&Self::find_cache),
                 __key,
-                ::cached_runtime::__private::Shape::<Result<User, Error>>::new().kind(),
-                ::cached_runtime::__private::Shape::<Result<User, Error>>::new().absent(),
+                __private::Shape::<Result<User, Error>>::new().kind(),
+                __private::Shape::<Result<User, Error>>::new().absent(),
             )
             .memory(__verb)
     }

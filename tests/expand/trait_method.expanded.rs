@@ -1,25 +1,24 @@
 impl Find for Users {
     async fn find(&self, id: u64) -> Result<User, Error> {
+        use ::cached_runtime::__private;
         let __looked = {
-            static __SITE: ::cached_runtime::__private::Site = ::cached_runtime::__private::Site::new(||
-            {
-                ::cached_runtime::__private::Policy::new()
-                    .ttl(::cached_runtime::__private::Duration::new(60u64, 0u32))
+            static __SITE: __private::Site = __private::Site::new(|| {
+                __private::Policy::new()
+                    .ttl(__private::Duration::new(60u64, 0u32))
                     .handle(&FIND)
             });
-            ::cached_runtime::__private::At::new(
+            __private::At::new(
                     __SITE.instance(&|| ()),
-                    (::cached_runtime::__private::Arg::new(&id).part(),),
-                    ::cached_runtime::__private::Shape::<Result<User, Error>>::new()
-                        .kind(),
-                    ::cached_runtime::__private::Shape::<Result<User, Error>>::new()
-                        .absent(),
+                    (__private::Arg::new(&id).part(),),
+                    __private::Shape::<Result<User, Error>>::new().kind(),
+                    __private::Shape::<Result<User, Error>>::new().absent(),
                 )
-                .memory(::cached_runtime::__private::Look)
+                .memory(__private::Look)
         };
         __looked
             .or(move || async move {
-                if let ::cached_runtime::__private::Option::Some(__never) = ::cached_runtime::__private::Option::None::<
+                #[allow(unused_qualifications)]
+                if let __private::Option::Some(__never) = __private::Option::None::<
                     Result<User, Error>,
                 > {
                     return __never;

@@ -1,6 +1,5 @@
 //! What the two servers have in common, so that a test is written once and run against each.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,7 +125,7 @@ impl Server for MemcachedServer {
 }
 
 /// Waits for what is not announced.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     let until = Instant::now() + Duration::from_secs(15);
     while !holds().await {
         assert!(Instant::now() < until, "not in time: {what}");

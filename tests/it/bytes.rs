@@ -9,7 +9,7 @@ use cached_runtime::{BoxFuture, Key, MemcachedConfig, Stats, Store, async_cached
 use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::task::yield_now;
 
-use crate::both::Server;
+use crate::both::{Server, eventually};
 
 /// One test of each case for each kind of server, with a store of its own.
 ///
@@ -139,7 +139,10 @@ async fn a_foreign_stamp(server: &impl Server, subject: &Subject<'_>) {
     for foreign in ["hello", "12345678", "\0"] {
         let before = subject.number.call(1).await;
         assert_eq!(subject.number.call(1).await, before);
-        let stamp = server.keys().into_iter().find(|key| key.contains(".stamp:")).expect("there is a stamp");
+        let stamp = || server.keys().into_iter().find(|key| key.contains(".stamp:"));
+        // Memcached lists what it has only after a while.
+        eventually("there is a stamp", async || stamp().is_some()).await;
+        let stamp = stamp().expect("it was there");
         server.write(&stamp, foreign);
 
         let after = subject.number.call(1).await;
@@ -149,11 +152,11 @@ async fn a_foreign_stamp(server: &impl Server, subject: &Subject<'_>) {
 }
 
 async fn a_value_of_another_type(_: &impl Server, subject: &Subject<'_>) {
-    subject.is_taken_over_by(&subject.text).await;
+    subject.is_not_mixed_up_with(&subject.text).await;
 }
 
 async fn a_value_of_another_codec(_: &impl Server, subject: &Subject<'_>) {
-    subject.is_taken_over_by(&subject.json).await;
+    subject.is_not_mixed_up_with(&subject.json).await;
 }
 
 async fn a_value_of_another_version(_: &impl Server, subject: &Subject<'_>) {
@@ -204,8 +207,8 @@ async fn a_value_that_is_too_large_for_memcached() {
 
     let server = MemcachedServer::start();
     STORE.get_or_init(|| MemcachedServer::store_at(&server.addr(), std::time::Duration::from_secs(10)));
-    // The envelope has 52 bytes, and bytes in msgpack a header of 5.
-    let largest = (1 << 20) - (1 << 10) - 52 - 5;
+    // The envelope has 56 bytes, and bytes in msgpack a header of 5.
+    let largest = (1 << 20) - (1 << 10) - 56 - 5;
     for length in [largest, largest] {
         assert_eq!(zeros(length).await.len(), length);
     }
@@ -300,14 +303,13 @@ impl Subject<'_> {
     }
 
     /// The value of one function under the key of another.
-    async fn is_taken_over_by(&self, other: &Function) {
+    async fn is_not_mixed_up_with(&self, other: &Function) {
         let first = self.number.call(1).await;
         let second = other.call(1).await;
         assert_ne!(second, first, "it is computed");
-        assert_eq!(other.call(1).await, second, "and replaced");
-        assert_eq!((other.stats().undecodable, other.stats().shared_hits), (1, 1));
-        let third = self.number.call(1).await;
-        assert_ne!(third, second, "nor the other way round");
-        assert_eq!((self.number.stats().undecodable, self.number.stats().store_errors), (1, 0));
+        assert_eq!(other.call(1).await, second, "and stored");
+        assert_eq!(self.number.call(1).await, first, "beside the first");
+        assert_eq!((other.stats().computed, other.stats().shared_hits), (1, 1));
+        assert_eq!((self.number.stats().computed, self.number.stats().store_errors), (1, 0));
     }
 }

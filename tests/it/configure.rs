@@ -139,12 +139,12 @@ fn variable(name: &str) -> String {
 
 async fn both_hit() {
     // The deadlines are short by default, and the machine may be busy.
-    eventually("redis answers", || async {
+    eventually("redis answers", async || {
         assert_eq!(through_redis(1).await, 1);
         through_redis::stats().shared_hits > 0
     })
     .await;
-    eventually("memcached answers", || async {
+    eventually("memcached answers", async || {
         assert_eq!(through_memcached(1).await, 1);
         through_memcached::stats().shared_hits > 0
     })

@@ -1,11 +1,13 @@
 //! The contract of the stores accepts one that keeps it, and names the clause that another one breaks.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store, contract};
+use cached_runtime::{
+    Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store, Watch, contract,
+};
 use cached_tests::map_store::{Entry, MapStore};
 use tokio::task::yield_now;
 use tokio::time::Instant;
@@ -75,6 +77,16 @@ breaks! {
     acquire_hides_the_value: acquiring, "`acquire` has to return the value that is there";
     acquire_hides_the_value_when_busy: acquiring, "also when it gives no lease";
     acquire_removes_the_value: acquiring, "a value has to stay readable while it is leased";
+    acquire_names_no_holder: naming, "`acquire` has to name the holder of the lease";
+    acquire_names_one_holder_for_all: naming, "the next holder has to be another than the one before";
+    acquire_names_the_one_who_asks: naming, "a holder has to be the same as long as it holds the lease";
+    acquire_names_the_holder_to_itself: naming, "`acquire` has to name no holder when it gives the lease";
+    acquire_names_a_holder_of_nothing: naming, "when a value is the reason for no lease";
+    fill_tells_nobody: watching, "every watch of a key has to end with the next `fill`";
+    release_tells_nobody: watching, "every watch of a key has to end with the next `release`";
+    put_tells_nobody: watching, "every watch of a key has to end with the next `put`";
+    remove_tells_nobody: watching, "every watch of a key has to end with the next `remove`";
+    one_of_many_is_told: watching, "every watch of a key has to end with the next `release`";
     leases_never_end: dying, "a lease has to end when its term is over";
     leases_end_early: dying, "a lease has to be held until its term is over";
     fill_ignores_the_lease: filling, "`fill` has to be refused";
@@ -98,7 +110,8 @@ breaks! {
     add_returns_its_own: adding, "`add` has to return the value that is there";
     add_is_not_atomic: adding, "`add` has to return the same value to all who come at once";
     add_is_blocked_by_a_lease: adding, "a lease is no value";
-    added_values_expire: adding, "what was added has to stay";
+    added_values_expire: adding, "what was added without a ttl has to stay";
+    added_values_ignore_their_ttl: adding, "what was added with a ttl has to go";
     keys_ignore_the_case: separating, "has to give the lease that nobody holds";
     keys_are_cut: separating, "has to give the lease that nobody holds";
     a_dropped_call_blocks_the_store: dropping, "has to come to an end";
@@ -111,6 +124,8 @@ struct Broken {
     flaw: Flaw,
     /// For those flaws that get stuck.
     stuck: AtomicBool,
+    /// For those that count.
+    asked: AtomicU64,
 }
 
 impl fmt::Debug for Broken {
@@ -121,11 +136,17 @@ impl fmt::Debug for Broken {
 
 impl Broken {
     fn new(flaw: Flaw) -> Self {
-        Self { right: MapStore::default(), flaw, stuck: AtomicBool::new(false) }
+        Self { right: MapStore::default(), flaw, stuck: AtomicBool::new(false), asked: AtomicU64::new(0) }
     }
 
     fn with<T>(&self, key: &Key, change: impl FnOnce(&mut Entry) -> T) -> T {
         self.right.with(&self.key(key), change)
+    }
+
+    fn tell_unless(&self, flaw: Flaw, key: &Key) {
+        if self.flaw != flaw {
+            self.right.tell(&self.key(key));
+        }
     }
 
     fn key(&self, key: &Key) -> Key {
@@ -215,6 +236,20 @@ impl Store for Broken {
             let mut acquired = self.right.acquire(&self.key(key), term, over).await?;
             match self.flaw {
                 Flaw::acquire_hides_the_value => acquired.value = None,
+                Flaw::acquire_names_no_holder => acquired.holder = None,
+                Flaw::acquire_names_one_holder_for_all => {
+                    acquired.holder = acquired.holder.map(|_| Holder::new(0));
+                }
+                Flaw::acquire_names_the_one_who_asks => {
+                    let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+                    acquired.holder = acquired.holder.map(|_| Holder::new(asked.into()));
+                }
+                Flaw::acquire_names_the_holder_to_itself if acquired.lease.is_some() => {
+                    acquired.holder = Some(Holder::new(0));
+                }
+                Flaw::acquire_names_a_holder_of_nothing if acquired.lease.is_none() => {
+                    acquired.holder = acquired.holder.or(Some(Holder::new(0)));
+                }
                 Flaw::acquire_hides_the_value_when_busy
                     if acquired.lease.is_none() && before.lease.is_some() =>
                 {
@@ -283,6 +318,7 @@ impl Store for Broken {
                 _ if held => entry.set(value, Some(ttl)),
                 _ => {}
             });
+            self.tell_unless(Flaw::fill_tells_nobody, key);
             Ok(held)
         })
     }
@@ -297,6 +333,10 @@ impl Store for Broken {
                 }
                 Flaw::release_removes_the_value if self.with(key, |entry| entry.holds(lease)) => {
                     self.with(key, |entry| entry.value = None);
+                }
+                Flaw::release_tells_nobody => {
+                    self.with(key, |entry| entry.lease = entry.lease.filter(|(held, _)| *held != lease));
+                    return Ok(());
                 }
                 _ => {}
             }
@@ -326,23 +366,27 @@ impl Store for Broken {
                     _ => {}
                 }
             });
+            self.tell_unless(Flaw::put_tells_nobody, key);
             Ok(())
         })
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(async move {
             let before = self.with(key, |entry| entry.clone());
             match self.flaw {
-                Flaw::add_replaces => self.with(key, |entry| entry.set(value.clone(), None)),
+                Flaw::add_replaces => self.with(key, |entry| entry.set(value.clone(), ttl)),
                 Flaw::add_is_not_atomic if before.value.is_none() => {
                     yield_now().await;
-                    self.with(key, |entry| entry.set(value.clone(), None));
+                    self.with(key, |entry| entry.set(value.clone(), ttl));
                 }
                 Flaw::add_is_blocked_by_a_lease if before.lease.is_some() => return Ok(Bytes::new()),
                 _ => {}
             }
-            let there = self.right.add(&self.key(key), value.clone()).await?;
+            let there = self.right.add(&self.key(key), value.clone(), ttl).await?;
+            if self.flaw == Flaw::added_values_ignore_their_ttl {
+                self.with(key, |entry| entry.expires = None);
+            }
             if self.flaw == Flaw::added_values_expire {
                 self.with(key, |entry| entry.expires = Some(Instant::now() + Duration::from_secs(1)));
             }
@@ -356,6 +400,10 @@ impl Store for Broken {
             if self.flaw == Flaw::remove_of_nothing_is_an_error && before.value.is_none() {
                 return Err(Error::new(ErrorKind::Refused, "there is nothing to remove"));
             }
+            if self.flaw == Flaw::remove_tells_nobody {
+                self.with(key, |entry| *entry = Entry::default());
+                return Ok(());
+            }
             self.right.remove(&self.key(key)).await?;
             self.with(key, |entry| match self.flaw {
                 Flaw::remove_keeps_the_value => entry.value = before.value,
@@ -363,6 +411,16 @@ impl Store for Broken {
                 _ => {}
             });
             Ok(())
+        })
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        Box::pin(async move {
+            let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.flaw == Flaw::one_of_many_is_told && !asked.is_multiple_of(3) {
+                return Ok(Some(Watch::new(std::future::pending())));
+            }
+            self.right.watch(&self.key(key)).await
         })
     }
 }
@@ -408,11 +466,15 @@ impl Store for Seconds {
         self.0.put(key, value, ttl.map(seconds))
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        self.0.add(key, value)
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        self.0.add(key, value, ttl.map(seconds))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
         self.0.remove(key)
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        self.0.watch(key)
     }
 }

@@ -5,12 +5,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, async_cached};
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, Watch, async_cached};
 use cached_tests::map_store::MapStore;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::support::{Body, SOON, on_each_backend, settle, until};
+use crate::support::{Body, REDIS, SOON, on_each_backend, settle, until};
 
 /// What is cached: a source that changes.
 #[derive(Debug)]
@@ -150,6 +150,31 @@ macro_rules! tests {
             }
         }
 
+        /// Only its values tell their tags, its errors do not.
+        #[async_cached(ttl = 600, backend = $($backend)+, skip(source), tags_from = |_: &usize| vec![TAG.to_owned()])]
+        async fn failing(source: Arc<Source>, key: u8) -> std::result::Result<usize, usize> {
+            assert_eq!(key, 0);
+            let version = source.read().await;
+            if version < 3 { Err(version) } else { Ok(version) }
+        }
+
+        const TAG: &str = concat!(module_path!(), " a tag");
+
+        #[tokio::test]
+        async fn nobody_gets_an_error_from_before_the_end_of_a_tag() {
+            let source = Source::new(Body::held());
+            let first = tokio::spawn(failing(Arc::clone(&source), 0));
+            source.body.has_begun(1).await;
+            source.change();
+            cached_runtime::invalidate_tag(TAG).await.unwrap();
+            let later = tokio::spawn(failing(Arc::clone(&source), 0));
+            // The later one may wait for the first or compute.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            source.body.let_all_through();
+            assert_eq!(timeout(SOON, first).await.unwrap().unwrap(), Err(1));
+            assert_eq!(timeout(SOON, later).await.unwrap().unwrap(), Err(2));
+        }
+
         mod clear {
             use super::*;
 
@@ -210,6 +235,33 @@ macro_rules! tests {
 }
 
 on_each_backend!(tests);
+
+#[async_cached(
+    ttl = 600,
+    backend = crate::support::redis(),
+    skip(source),
+    tags_from = |_: &usize| vec!["a tag of two processes".to_owned()]
+)]
+async fn failing_in_redis(source: Arc<Source>, key: u8) -> std::result::Result<usize, usize> {
+    assert_eq!(key, 0);
+    Err(source.read().await)
+}
+
+#[tokio::test]
+async fn nobody_gets_an_error_from_before_the_end_of_a_tag_by_another_process() {
+    let source = Source::new(Body::held());
+    let first = tokio::spawn(failing_in_redis(Arc::clone(&source), 0));
+    source.body.has_begun(1).await;
+    source.change();
+    // As another process would.
+    let mark = REDIS.command(&["KEYS", "*tags.mark:*"]);
+    assert_eq!(REDIS.command(&["SET", &mark, "8 bytes!"]), "OK");
+    let later = tokio::spawn(failing_in_redis(Arc::clone(&source), 0));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    source.body.let_all_through();
+    assert_eq!(timeout(SOON, first).await.unwrap().unwrap(), Err(1));
+    assert_eq!(timeout(SOON, later).await.unwrap().unwrap(), Err(2));
+}
 
 /// Two functions with one name are to the store what one function in two processes is.
 macro_rules! two_processes {
@@ -345,12 +397,16 @@ impl Store for SlowReads {
         self.map.put(key, value, ttl)
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        self.map.add(key, value)
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        self.map.add(key, value, ttl)
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
         self.map.remove(key)
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        self.map.watch(key)
     }
 }
 

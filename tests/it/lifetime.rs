@@ -358,7 +358,7 @@ macro_rules! failures {
 static MAP: LazyLock<MapStore> = LazyLock::new(MapStore::default);
 
 failures!(in_memory);
-failures!(in_a_store, backend = &*MAP);
+failures!(in_a_store, backend = &*MAP, jitter = 0);
 
 mod memory_given_back {
     use super::*;

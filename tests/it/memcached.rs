@@ -248,7 +248,7 @@ async fn whoever_comes_after_a_change_has_the_lease_at_once() {
             "remove" => store.remove(&key).await.unwrap(),
             _ => store.release(&key, lease).await.unwrap(),
         }
-        store.add(&key, "value".into()).await.unwrap();
+        store.add(&key, "value".into(), None).await.unwrap();
         let next = store.acquire(&key, TERM, Over::Value).await.unwrap().lease;
         assert!(next.is_some(), "{change}");
         assert!(!store.fill(&key, lease, "late".into(), TTL).await.unwrap(), "{change}");
@@ -307,7 +307,7 @@ async fn an_empty_value_is_refused() {
     let lease = store.acquire(&key, TERM, Over::Nothing).await.unwrap().lease.unwrap();
     for error in [
         store.put(&key, "".into(), None).await.unwrap_err(),
-        store.add(&key, "".into()).await.unwrap_err(),
+        store.add(&key, "".into(), None).await.unwrap_err(),
         store.fill(&key, lease, "".into(), TTL).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Codec);
@@ -696,7 +696,7 @@ async fn added_values_are_shared_by_all_who_add() {
         let tasks: Vec<_> = (0..32)
             .map(|n| {
                 let (store, key) = (Arc::clone(&store), key.clone());
-                tokio::spawn(async move { store.add(&key, format!("{n}").into()).await.unwrap() })
+                tokio::spawn(async move { store.add(&key, format!("{n}").into(), None).await.unwrap() })
             })
             .collect();
         let there = get(&store, &key).await.unwrap();

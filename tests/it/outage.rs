@@ -288,12 +288,12 @@ async fn nothing_is_changed_in_silence<S: Server>(function: Function) {
     assert!(begun.elapsed() < BOUND, "it took {:?}", begun.elapsed());
 
     server.restart();
-    eventually("a value is put", || async { (function.put)(1, (1, 99)).await.is_ok() }).await;
+    eventually("a value is put", async || (function.put)(1, (1, 99)).await.is_ok()).await;
     assert_eq!(function.call(1).await, 99);
-    eventually("it is invalidated", || async { (function.invalidate)(1).await.is_ok() }).await;
+    eventually("it is invalidated", async || (function.invalidate)(1).await.is_ok()).await;
     assert_ne!(function.call(1).await, 99);
-    eventually("a value is put", || async { (function.put)(1, (1, 99)).await.is_ok() }).await;
-    eventually("all are cleared", || async { (function.clear)().await.is_ok() }).await;
+    eventually("a value is put", async || (function.put)(1, (1, 99)).await.is_ok()).await;
+    eventually("all are cleared", async || (function.clear)().await.is_ok()).await;
     assert_ne!(function.call(1).await, 99);
 }
 
@@ -350,7 +350,7 @@ impl Function {
     async fn hits_again(&self) {
         // Not a key that was called before: a lease of which the store could not be told any more may still be there.
         static NEXT: AtomicU64 = AtomicU64::new(1_000_000);
-        eventually("the store is used", || async {
+        eventually("the store is used", async || {
             let id = NEXT.fetch_add(1, Relaxed);
             let computation = self.call(id).await;
             let hits = self.stats().shared_hits;
@@ -367,7 +367,7 @@ impl Function {
             let call = (self.call)(id, millis);
             calls.spawn(async move { assert_eq!(call.await.0, id, "an answer belongs to its question") });
         }
-        eventually("the functions run", || async { self.computations.load(Relaxed) == target }).await;
+        eventually("the functions run", async || self.computations.load(Relaxed) == target).await;
         Calls(calls)
     }
 }

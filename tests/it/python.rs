@@ -46,6 +46,15 @@ struct Query {
     after: Option<i64>,
 }
 
+/// The schemas of the values, as `docs/WIRE.md` says.
+const ORDER: &str = r#"Order
+"Order"
+"Order"{"customer":"Customer","id":u64,"image":[u8],"labels":[str:i64],"lines":["Line"],"note":?str,"status":"Status","total":f64}
+"Customer"{"email":?str,"name":str}
+"Line"(str,i32)
+"Status"<"Open","Sent"{"on":u32}>"#;
+const COUNT: &str = "u64\nu64";
+
 fn make_order(id: u64) -> Order {
     Order {
         id,
@@ -92,8 +101,8 @@ macro_rules! python_reads {
                 let port = server.port().to_string();
                 // `after` is the only option in the arguments of `order`, and it is `Some`.
                 let read = |namespace: &str, arguments: &str| {
-                    let options = if arguments == "[]" { "" } else { "01" };
-                    read_value(&[stringify!($kind), &port, namespace, arguments, options])
+                    let (options, schema) = if arguments == "[]" { ("", COUNT) } else { ("01", ORDER) };
+                    read_value(&[stringify!($kind), &port, namespace, arguments, options, schema])
                 };
                 let query = Query { region: "Köln {1}".into(), after: Some(-1_700_000_000_000) };
                 for id in [0, 42, u64::MAX] {

@@ -1,8 +1,9 @@
 """Reads a value that a cached function of a Rust program has stored, as docs/WIRE.md describes it.
 
-    read_value.py redis|memcached PORT NAMESPACE ARGUMENTS
+    read_value.py redis|memcached PORT NAMESPACE ARGUMENTS OPTIONS SCHEMA
 
-ARGUMENTS are those of the key as a JSON array. Prints the value as JSON, or null if there is none that can be used.
+ARGUMENTS are those of the key as a JSON array, OPTIONS tells in hexadecimal digits which of their options are there, and
+SCHEMA is the text of the type of the value. Prints the value as JSON, or null if there is none that can be used.
 """
 
 import hashlib
@@ -14,11 +15,11 @@ import time
 
 import msgpack
 
-HEADER = struct.Struct(">BBBBQQQIIQ")
+HEADER = struct.Struct(">BBBBQQQIIBBxxQ")
 CHECK = 8
 
 
-def main(kind, port, namespace, arguments, options):
+def main(kind, port, namespace, arguments, options, schema):
     fetch = {"redis": from_redis, "memcached": from_memcached}[kind]
     connection = socket.create_connection(("127.0.0.1", int(port)), timeout=10)
     with connection, connection.makefile("rwb") as stream:
@@ -26,7 +27,7 @@ def main(kind, port, namespace, arguments, options):
         key = key_of(namespace, msgpack.packb(json.loads(arguments) or None), bytes.fromhex(options))
         value = fetch(stream, key)
         stamp = fetch(stream, key_of(namespace + ".stamp", b""))
-    opened = open_envelope(key, value, stamp)
+    opened = open_envelope(key, value, stamp, fingerprint_of(schema))
     json.dump(opened, sys.stdout, default=list)  # Bytes as a list of numbers.
 
 
@@ -40,23 +41,30 @@ def key_of(namespace, arguments, options=b""):
     return plain[:120] + ":" + digest.hexdigest()[:32]
 
 
-def open_envelope(key, sealed, stamp):
+def fingerprint_of(schema):
+    return int.from_bytes(hashlib.sha256(schema.encode()).digest()[:8], "big")
+
+
+def open_envelope(key, sealed, stamp, own_fingerprint):
     if sealed is None or stamp is None or len(sealed) < HEADER.size + CHECK:
         return None
     head, check = sealed[:-CHECK], sealed[-CHECK:]
     if hashlib.sha256(key.encode() + b"\0" + head).digest()[:CHECK] != check:
         return None
-    magic, form, codec, stamps, fingerprint, computed_at, fresh_until, compute_time, length, own_stamp = HEADER.unpack_from(head)
+    (magic, form, codec, flags, fingerprint, computed_at, fresh_until, compute_time, length, stamps, tags, own_stamp) = (
+        HEADER.unpack_from(head)
+    )
     payload = head[HEADER.size :]
-    if (magic, form, stamps) != (0xC1, 1, 1) or len(payload) != length:
+    if (magic, form, flags, stamps, tags) != (0xC1, 1, 0, 1, 0) or len(payload) != length:
         return None
+    if fingerprint != own_fingerprint:
+        return None  # Of another type, or of what it was in another version of the program.
     if struct.pack(">Q", own_stamp) != stamp or fresh_until <= time.time() * 1000:
         return None  # Cleared, or expired.
     decode = {1: lambda: msgpack.unpackb(payload, strict_map_key=False), 2: lambda: json.loads(payload)}
     return {
         "value": decode[codec](),
         "lifetime": fresh_until - computed_at,
-        "fingerprint": fingerprint,
         "compute_time": compute_time,
     }
 

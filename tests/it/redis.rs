@@ -161,7 +161,7 @@ mod commands {
                 assert!(store.fill(&key, lease, "value".into(), MINUTE).await.unwrap());
                 let lease = store.acquire(&key, MINUTE, Over::Value).await.unwrap().lease.unwrap();
                 store.release(&key, lease).await.unwrap();
-                assert_eq!(store.add(&key, "other".into()).await.unwrap(), "value");
+                assert_eq!(store.add(&key, "other".into(), None).await.unwrap(), "value");
                 put(&store, &key, "third").await.unwrap();
             }
             assert_eq!(server.calls("eval"), 6 * round);
@@ -190,7 +190,7 @@ mod commands {
         assert_eq!(remaining(&value), -1);
         store.remove(&key).await.unwrap();
         assert_eq!(server.command(&["DBSIZE"]), "0");
-        assert_eq!(store.add(&key, "a".into()).await.unwrap(), "a");
+        assert_eq!(store.add(&key, "a".into(), None).await.unwrap(), "a");
         assert_eq!(remaining(&value), -1);
     }
 
@@ -221,7 +221,7 @@ mod commands {
         for (key, value) in keys.iter().zip(values) {
             store.put(key, Bytes::copy_from_slice(value), Some(MINUTE)).await.unwrap();
             assert_eq!(get(&store, key).await.unwrap().unwrap(), value);
-            assert_eq!(store.add(key, "x".into()).await.unwrap(), value);
+            assert_eq!(store.add(key, "x".into(), None).await.unwrap(), value);
             let acquired = store.acquire(key, MINUTE, Over::Value).await.unwrap();
             assert_eq!(acquired.value.unwrap(), value);
             assert!(acquired.lease.is_some());
@@ -253,7 +253,7 @@ mod commands {
         }
 
         let key = foreign("b");
-        assert_eq!(store.add(&key, "ours".into()).await.unwrap(), "ours");
+        assert_eq!(store.add(&key, "ours".into(), None).await.unwrap(), "ours");
         assert_eq!(get(&store, &key).await.unwrap(), Some("ours".into()));
 
         let key = foreign("c");
@@ -287,7 +287,7 @@ mod commands {
         let value = Bytes::from(vec![0; (512 << 20) + 1]);
         let error = store.put(&key(1), value.clone(), None).await.unwrap_err();
         assert!(error.is_too_large());
-        assert!(store.add(&key(1), value).await.unwrap_err().is_too_large());
+        assert!(store.add(&key(1), value, None).await.unwrap_err().is_too_large());
         assert_eq!(get(&store, &key(1)).await.unwrap(), None);
     }
 
@@ -620,7 +620,7 @@ mod refusals {
         let store = || patient(replica.url());
         refused(store().put(&key(1), "v".into(), None).await);
         refused(store().acquire(&key(1), MINUTE, Over::Nothing).await.map(drop));
-        refused(store().add(&key(1), "v".into()).await.map(drop));
+        refused(store().add(&key(1), "v".into(), None).await.map(drop));
         refused(store().remove(&key(1)).await);
         assert_eq!(get(&store(), &key(1)).await.unwrap(), None);
     }
@@ -649,7 +649,7 @@ mod refusals {
         let refused = |error: Error| assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
         refused(store.fill(&key(1), lease, "v".into(), MINUTE).await.unwrap_err());
         refused(store.put(&key(2), "v".into(), None).await.unwrap_err());
-        refused(store.add(&key(2), "v".into()).await.unwrap_err());
+        refused(store.add(&key(2), "v".into(), None).await.unwrap_err());
         refused(store.acquire(&key(2), MINUTE, Over::Nothing).await.unwrap_err());
         store.remove(&key(1)).await.unwrap();
         assert_eq!(get(&store, &key(1)).await.unwrap(), None);

@@ -13,9 +13,9 @@ use shuttle::future::{block_on, yield_now};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
-use crate::BoxFuture;
+use crate::attempt::{Attempt, Purpose};
 use crate::cache::{AnyCache, Cache, Rules, Tiers};
-use crate::call::{Miss, Purpose};
+use crate::call::{Looked, Miss, or_detached};
 use crate::explore::explore;
 use crate::flight::Flights;
 use crate::memory::Memory;
@@ -23,9 +23,13 @@ use crate::outcome::Fallible;
 use crate::policy::{Bound, Policy};
 use crate::stats::Counters;
 use crate::sync::{AtomicU64, Ordering};
-use crate::tier::{Store, Tier};
+use crate::tier::{Store, Tier, Waiting};
+use crate::{BoxFuture, tags};
 
-use Act::{Call, Clear, ClearElsewhere, GiveUp, Invalidate, InvalidateElsewhere, Put, Recurse, Refresh};
+use Act::{
+    Call, Clear, ClearElsewhere, EndLateTag, EndTag, Expire, GiveUp, Invalidate, InvalidateElsewhere, Put,
+    Recurse, Refresh,
+};
 
 /// What one thread does, one after another.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +41,13 @@ enum Act {
     Recurse,
     Refresh,
     Invalidate,
+    Expire,
     Put,
     Clear,
+    /// A tag of the key is invalidated.
+    EndTag,
+    /// The same for one that only the value tells.
+    EndLateTag,
     /// Another process tells the store.
     InvalidateElsewhere,
     ClearElsewhere,
@@ -155,6 +164,12 @@ fn another_process_is_heard_while_this_one_changes_too() {
     });
 }
 
+/// Explores a model with values in memory, in a store, and in a store whose processes do not wait for each other.
+fn explore_all(policy: &'static Policy, model: fn(&Arc<World>)) {
+    explore_both(policy, model);
+    explore_in(hasty_store, policy, model);
+}
+
 /// Explores a model with values in memory, and with values in a store.
 fn explore_both(policy: &'static Policy, model: fn(&Arc<World>)) {
     explore_in(memory, policy, model);
@@ -166,8 +181,9 @@ fn explore_in(tiers: NewTiers, policy: &'static Policy, model: fn(&Arc<World>)) 
 }
 
 const KEY: u8 = 7;
-static POLICY: Policy = Policy::new().ttl(Duration::from_secs(3_600));
-static EVERY_CALL_COMPUTES: Policy = Policy::new().ttl(Duration::from_secs(3_600)).every_call_computes();
+const HOUR: Duration = Duration::from_secs(3_600);
+static POLICY: Policy = Policy::new().ttl(HOUR);
+static EVERY_CALL_COMPUTES: Policy = Policy::new().ttl(HOUR).every_call_computes();
 static COUNTERS: Counters = Counters::new();
 
 /// The version of the source, or a failure that those who wait can not be told.
@@ -177,9 +193,11 @@ type Kind = Fallible<u64, Broken>;
 struct Broken;
 
 struct World {
-    cache: &'static Cache<u8, Kind>,
+    cache: &'static Cache<(u8,), Kind>,
     /// The store, as other processes have it.
     store: Arc<Store>,
+    /// Tags are the same in the whole process, so each world has one of its own.
+    tag: String,
     /// The version of what is computed from.
     source: AtomicU64,
     /// The last version whose making has returned.
@@ -189,28 +207,49 @@ struct World {
     failures: AtomicU64,
 }
 
-type NewTiers = fn(&Arc<Store>) -> Tiers<u8, u64>;
+type NewTiers = fn(&'static Policy, &Arc<Store>) -> Tiers<(u8,), u64>;
 
-fn memory(_: &Arc<Store>) -> Tiers<u8, u64> {
-    Tiers::Memory(Memory::new(Bound::Entries(8), None, &COUNTERS))
+fn memory(policy: &'static Policy, _: &Arc<Store>) -> Tiers<(u8,), u64> {
+    Tiers::Memory(Memory::new(Bound::Entries(8), policy.retention(), None, &COUNTERS))
 }
 
-fn store(store: &Arc<Store>) -> Tiers<u8, u64> {
-    Tiers::Shared(Box::new(Tier::new(Arc::clone(store), |value| *value, |value| value)))
+fn store(policy: &'static Policy, store: &Arc<Store>) -> Tiers<(u8,), u64> {
+    shared(policy, store, Waiting::UntilFree)
+}
+
+fn hasty_store(policy: &'static Policy, store: &Arc<Store>) -> Tiers<(u8,), u64> {
+    shared(policy, store, Waiting::No)
+}
+
+fn shared(policy: &'static Policy, store: &Arc<Store>, waiting: Waiting) -> Tiers<(u8,), u64> {
+    let keeps_stale = !policy.retention().is_zero();
+    Tiers::Shared(Box::new(Tier::new(Arc::clone(store), waiting, keeps_stale, |value| *value, |value| value)))
+}
+
+/// The tag that a version tells: that of its world, which is in the upper half.
+fn late_tag(version: u64) -> String {
+    format!("late tag of world {}", version >> 32)
 }
 
 impl World {
     fn new(policy: &'static Policy, tiers: NewTiers) -> Arc<Self> {
+        // Not Shuttle's: it counts the worlds of all tests.
+        static WORLDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let world = WORLDS.fetch_add(1, Ordering::Relaxed);
+        let first = world << 32;
         let store = Arc::<Store>::default();
+        let rules = Rules { tags_from: Some(|version| vec![late_tag(*version)]), ..Rules::NONE };
+        let mut cache = Cache::new(policy, "", &COUNTERS, rules);
         // One shard, because which one a key is in is drawn anew each time.
-        let flights = Flights::in_shards(1);
-        let cache = Cache { policy, counters: &COUNTERS, rules: Rules::NONE, flights, tiers: tiers(&store) };
+        cache.flights = Flights::in_shards(1);
+        cache.tiers = tiers(policy, &store);
         Arc::new(Self {
             // Functions keep theirs in a static, so calls expect one that lives for ever.
             cache: Box::leak(Box::new(cache)),
             store,
-            source: AtomicU64::new(0),
-            settled: AtomicU64::new(0),
+            tag: format!("tag of world {world}"),
+            source: AtomicU64::new(first),
+            settled: AtomicU64::new(first),
             begun: AtomicU64::new(0),
             overlaps: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -236,7 +275,10 @@ impl World {
         }
         self.fail(0);
         block_on(self.act(Call));
-        assert!(!self.store.is_leased(), "a lease was lost");
+        // Somebody may still compute in the background; who waits for a lease that was lost waits for ever.
+        while self.store.is_leased() {
+            thread::yield_now();
+        }
     }
 
     async fn act(self: &Arc<Self>, act: Act) {
@@ -248,16 +290,27 @@ impl World {
             }
             Recurse => {
                 let world = Arc::clone(self);
-                let body = async move {
-                    Box::pin(world.act(Call)).await;
+                let body = Box::pin(async move {
+                    world.call(Purpose::Answer, world.compute()).await;
                     world.compute().await
-                };
+                });
                 self.call(Purpose::Answer, body).await;
             }
             Refresh => self.call(Purpose::Refresh, self.compute()).await,
-            Invalidate => self.change(|_| self.cache.invalidate(KEY)).await,
-            Put => self.change(|version| self.cache.put(KEY, &Ok(version))).await,
+            Invalidate => self.change(|_| self.cache.invalidate((KEY,))).await,
+            Expire => {
+                let expire = self.cache.expire((KEY,), self.tags());
+                if self.cache.policy.retention().is_zero() {
+                    self.change(|_| expire).await;
+                } else {
+                    // The value may still be returned.
+                    expire.await.unwrap();
+                }
+            }
+            Put => self.change(|version| self.cache.put((KEY,), self.tags(), &Ok(version))).await,
             Clear => self.change(|_| AnyCache::clear(self.cache)).await,
+            EndTag => self.change(|_| self.end(self.tag.clone())).await,
+            EndLateTag => self.change(|version| self.end(late_tag(version))).await,
             InvalidateElsewhere => {
                 let invalidate = async {
                     self.store.remove();
@@ -275,16 +328,36 @@ impl World {
         }
     }
 
-    /// What the expansion of a function does.
-    async fn call(&self, purpose: Purpose, body: impl Future<Output = Result<u64, Broken>>) {
+    /// What `invalidate_tag` does.
+    async fn end(&self, tag: String) -> crate::Result<()> {
+        tags::invalidate(&tag);
+        yield_now().await;
+        self.store.clear();
+        Ok(())
+    }
+
+    fn tags(&self) -> Vec<String> {
+        vec![self.tag.clone()]
+    }
+
+    /// What the expansion of a function does, in the caller's task or in one of its own.
+    async fn call(&self, purpose: Purpose, body: BoxFuture<'static, Result<u64, Broken>>) {
         let settled = self.settled.load(Ordering::SeqCst);
-        let hit = if purpose == Purpose::Answer { self.cache.settled(&KEY) } else { None };
-        let output = match hit {
-            Some(output) => output,
-            None => Miss::new(self.cache, KEY, purpose).compute(body).await,
+        let attempt = || Attempt::new(self.cache, (KEY,), self.tags(), purpose);
+        let looked = match purpose {
+            Purpose::Refresh => Looked::Miss(Miss::new(attempt())),
+            Purpose::Answer | Purpose::Renewal => match self.cache.hit(&(&KEY,)) {
+                Some(output) => Looked::Hit(output),
+                None => attempt().looked(),
+            },
+        };
+        let output = if thread_rng().gen_bool(0.5) {
+            looked.or(|| body).await
+        } else {
+            or_detached(looked, || body).await
         };
         if let Ok(version) = output {
-            assert!(version >= settled, "version {version} after version {settled} was settled");
+            assert!(version >= settled, "version {version:x} after version {settled:x} was settled");
             if purpose == Purpose::Refresh {
                 self.settled.fetch_max(version, Ordering::SeqCst);
             }
@@ -321,6 +394,15 @@ impl World {
         let version = self.source.fetch_add(1, Ordering::SeqCst) + 1;
         change(version).await.unwrap();
         self.settled.fetch_max(version, Ordering::SeqCst);
+    }
+}
+
+impl Drop for World {
+    /// The cache is never dropped, but its values are: their tags take up room in the whole process.
+    fn drop(&mut self) {
+        if let Tiers::Memory(memory) = &self.cache.tiers {
+            memory.clear();
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use shuttle::{Config, MaxSteps, Runner};
 /// `SHUTTLE_RANDOM_SEED` replaces it.
 const SEED: u64 = 0x5eed;
 /// How many orders of each kind; `SHUTTLE_ROUNDS=100` tries a hundred times as many.
-const ORDERS: usize = 2_000;
+const ORDERS: usize = 1_000;
 /// How often a thread loses its turn, in the orders that are drawn by PCT: most mistakes need no more.
 const DEPTH: usize = 3;
 /// No order takes so many steps, unless it goes round in circles.

@@ -3,12 +3,14 @@
 //!
 //! The rooms are those of `cached-runtime`, compiled with another `sync`, whose locks and atomics are Shuttle's, and
 //! with a shared store that is a lock. So nothing of Shuttle is in the crate that users depend on, and no flag has to
-//! be set. What is not Shuttle's is done at once: quick_cache between two steps, tokio's `watch` with a step before
-//! all that it does. There is no runtime and there are no timers: who is not woken waits for ever, and that is what
-//! Shuttle calls a deadlock.
+//! be set. What is not Shuttle's is done at once: quick_cache and the tags between two steps, tokio's `watch` with a step
+//! before all that it does. There is no runtime and there are no timers: who is not woken waits for ever, and that is
+//! what Shuttle calls a deadlock.
 
 #![allow(dead_code, reason = "what is not explored is compiled all the same")]
 
+#[path = "../../cached-runtime/src/attempt.rs"]
+mod attempt;
 #[path = "../../cached-runtime/src/cache.rs"]
 mod cache;
 #[path = "../../cached-runtime/src/call.rs"]
@@ -25,17 +27,26 @@ mod flight;
 mod future;
 #[path = "../../cached-runtime/src/handle.rs"]
 mod handle;
+#[path = "../../cached-runtime/src/lookup.rs"]
+mod lookup;
 #[path = "../../cached-runtime/src/memory.rs"]
 mod memory;
 #[path = "../../cached-runtime/src/outcome.rs"]
 mod outcome;
 #[path = "../../cached-runtime/src/parts.rs"]
 mod parts;
+#[path = "../../cached-runtime/src/patience.rs"]
+mod patience;
 #[path = "../../cached-runtime/src/policy.rs"]
 mod policy;
+#[path = "../../cached-runtime/src/random.rs"]
+mod random;
 #[path = "../../cached-runtime/src/stats.rs"]
 mod stats;
+#[path = "../../cached-runtime/src/tags.rs"]
+mod tags;
 
+mod background;
 mod calls;
 mod explore;
 mod flights;

@@ -17,14 +17,28 @@ use std::time::Duration;
 use shuttle::future::yield_now;
 
 use crate::Result;
+use crate::entry::{self, Age, Left, State};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What this process has of the store.
 pub(crate) struct Tier<K, V> {
     store: Arc<Store>,
+    waiting: Waiting,
+    /// Whether a value that expired is kept as a stale one.
+    keeps_stale: bool,
     encode: fn(&V) -> u64,
     decode: fn(u64) -> V,
     key: PhantomData<fn(K)>,
+}
+
+/// What is done about a lease that another call has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// Who asks for a vacant key is answered when nobody else has the lease: that is how calls wait for another process,
+    /// but with timers.
+    UntilFree,
+    /// The call is told at once, and computes without a lease.
+    No,
 }
 
 /// The store itself, which other processes have too.
@@ -33,26 +47,39 @@ pub(crate) struct Store(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// The value, and the stamp it was stored with.
-    value: Option<(u64, u64)>,
+    value: Option<Value>,
     lease: Option<u64>,
     /// How many leases there have been.
     leases: u64,
     stamp: u64,
 }
 
-#[derive(Debug)]
-pub(crate) enum Seen<V> {
-    Value(V),
-    Vacant(Vacant),
-    Unknown,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Value {
+    version: u64,
+    /// The stamp it was stored with.
+    stamp: u64,
+    is_stale: bool,
 }
 
 #[derive(Debug)]
+pub(crate) struct Look<V> {
+    pub(crate) kept: Option<entry::Kept<V>>,
+    pub(crate) vacant: Option<Vacant>,
+}
+
+#[derive(Debug, Clone)]
 pub(crate) struct Vacant {
-    stamp: u64,
-    /// Whether there may be a value, which is to be replaced.
-    is_occupied: bool,
+    stamp: Option<u64>,
+    occupant: Occupant,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Occupant {
+    /// Nothing, or what is of no use; anything else is news.
+    Useless(Option<Value>),
+    /// Whatever it is, it is to be replaced.
+    Any,
 }
 
 #[derive(Debug)]
@@ -60,6 +87,7 @@ pub(crate) enum Acquiring {
     Held(Held),
     Filled,
     Busy(Vacant),
+    TakenOver,
     Unknown,
 }
 
@@ -73,7 +101,8 @@ pub(crate) enum Fill {
 #[derive(Debug)]
 pub(crate) struct Held {
     store: Arc<Store>,
-    stamp: u64,
+    /// That of the value; read with the lease, if not before.
+    stamp: Option<u64>,
     lease: Option<u64>,
 }
 
@@ -81,52 +110,68 @@ pub(crate) struct Held {
 pub(crate) struct Payload(u64);
 
 impl<K, V> Tier<K, V> {
-    pub(crate) fn new(store: Arc<Store>, encode: fn(&V) -> u64, decode: fn(u64) -> V) -> Self {
-        Self { store, encode, decode, key: PhantomData }
+    pub(crate) fn new(
+        store: Arc<Store>,
+        waiting: Waiting,
+        keeps_stale: bool,
+        encode: fn(&V) -> u64,
+        decode: fn(u64) -> V,
+    ) -> Self {
+        Self { store, waiting, keeps_stale, encode, decode, key: PhantomData }
     }
 
-    pub(crate) async fn look(&self, _: &K) -> Seen<V> {
-        let kept = self.store.lock();
-        match kept.current() {
-            Some(value) => Seen::Value((self.decode)(value)),
-            None => Seen::Vacant(Vacant { stamp: kept.stamp, is_occupied: false }),
-        }
+    pub(crate) async fn look(&self, _: &K, _: &[String]) -> Look<V> {
+        let (value, stamp) = {
+            let kept = self.store.lock();
+            (kept.value, kept.stamp)
+        };
+        let kept = self.usable(value, stamp);
+        let is_fresh = kept.as_ref().is_some_and(|kept| kept.state == State::Fresh);
+        let vacant = Vacant { stamp: Some(stamp), occupant: Occupant::Useless(value) };
+        Look { kept, vacant: (!is_fresh).then_some(vacant) }
     }
 
-    pub(crate) fn occupied(&self, _: &K) -> Option<Vacant> {
-        Some(Vacant { stamp: self.store.lock().stamp, is_occupied: true })
+    pub(crate) fn occupied(&self, _: &K, _: &[String]) -> Option<Vacant> {
+        Some(Vacant { stamp: None, occupant: Occupant::Any })
     }
 
-    /// Who asks for a vacant key is answered when nobody else has the lease: that is how calls wait for another process,
-    /// but with timers.
-    pub(crate) async fn acquire(&self, vacant: Vacant) -> Acquiring {
-        if vacant.is_occupied {
-            if self.store.lock().lease.is_some() {
-                self.store.remove();
-            }
-            return self.store.acquire(vacant);
-        }
-        let mut vacant = vacant;
+    pub(crate) async fn acquire(&self, mut vacant: Vacant) -> Acquiring {
         loop {
-            vacant = match self.store.acquire(vacant) {
-                Acquiring::Busy(vacant) => vacant,
-                acquired => return acquired,
-            };
+            let acquired = self.store.acquire(&vacant);
+            // Anything may come before a held lease is followed by its stamp, or a busy one is asked for again.
             yield_now().await;
+            vacant = match (acquired, self.waiting) {
+                (Acquiring::Held(mut held), _) => {
+                    held.stamp.get_or_insert_with(|| self.store.lock().stamp);
+                    return Acquiring::Held(held);
+                }
+                (Acquiring::Busy(Vacant { occupant: Occupant::Any, .. }), _) => {
+                    self.store.remove();
+                    Vacant { stamp: None, occupant: Occupant::Any }
+                }
+                (Acquiring::Busy(vacant), Waiting::UntilFree) => vacant,
+                (acquired, _) => return acquired,
+            };
         }
     }
 
-    pub(crate) async fn peek(&self, _: &K) -> Option<V> {
-        self.store.lock().current().map(self.decode)
+    pub(crate) async fn watch(&self, _: &Vacant) -> Option<Pending<()>> {
+        None
     }
 
-    pub(crate) fn encode(&self, value: &V, _: Duration) -> Result<Payload> {
+    pub(crate) async fn peek(&self, _: &K, _: &[String]) -> Option<entry::Kept<V>> {
+        let kept = self.store.lock();
+        self.usable(kept.value, kept.stamp)
+    }
+
+    pub(crate) fn encode(&self, value: &V, _: Duration, _: &[String]) -> Result<Payload> {
         Ok(Payload((self.encode)(value)))
     }
 
-    pub(crate) async fn put(&self, _: &K, payload: Payload) -> Result<()> {
+    pub(crate) async fn put(&self, _: &K, _: &[String], payload: Payload) -> Result<()> {
+        let stamp = self.store.lock().stamp;
         let mut kept = self.store.lock();
-        kept.value = Some((payload.0, kept.stamp));
+        kept.value = Some(Value { version: payload.0, stamp, is_stale: false });
         kept.lease = None;
         Ok(())
     }
@@ -136,11 +181,33 @@ impl<K, V> Tier<K, V> {
         Ok(())
     }
 
+    pub(crate) async fn expire(&self, _: &K, _: &[String]) -> Result<()> {
+        let mut kept = self.store.lock();
+        kept.lease = None;
+        kept.value = kept.value.filter(|_| self.keeps_stale).map(|value| Value { is_stale: true, ..value });
+        Ok(())
+    }
+
     pub(crate) async fn clear(&self) -> Result<()> {
         self.store.clear();
         Ok(())
     }
+
+    pub(crate) fn name(&self, _: &K) -> String {
+        String::new()
+    }
+
+    /// The value, if it was not cleared.
+    fn usable(&self, value: Option<Value>, stamp: u64) -> Option<entry::Kept<V>> {
+        let value = value.filter(|value| value.stamp == stamp)?;
+        let left = if value.is_stale { Left::Stale(Duration::ZERO) } else { Left::Fresh(HOUR) };
+        let age = Age { since: Duration::ZERO, left, life: HOUR, cost: Duration::ZERO };
+        let state = if value.is_stale { State::Stale(Duration::ZERO) } else { State::Fresh };
+        Some(entry::Kept { value: (self.decode)(value.version), age, state })
+    }
 }
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 impl Store {
     /// Removes the value and ends the lease, as any process may.
@@ -150,7 +217,7 @@ impl Store {
         kept.lease = None;
     }
 
-    /// Makes what was stored until now useless, as any process may; leases go on.
+    /// Makes what was stored until now useless, as any process may; leases go on. The end of a tag of the key does the same.
     pub(crate) fn clear(&self) {
         self.lock().stamp += 1;
     }
@@ -160,13 +227,18 @@ impl Store {
         self.lock().lease.is_some()
     }
 
-    fn acquire(self: &Arc<Self>, vacant: Vacant) -> Acquiring {
+    fn acquire(self: &Arc<Self>, vacant: &Vacant) -> Acquiring {
         let mut kept = self.lock();
-        if !vacant.is_occupied && kept.current().is_some() {
-            return Acquiring::Filled;
-        }
         if kept.lease.is_some() {
-            return Acquiring::Busy(vacant);
+            return match vacant.occupant {
+                // A lease that was given over a value leaves that where it is.
+                Occupant::Useless(seen) if kept.value.is_some() && kept.value != seen => Acquiring::Filled,
+                // By the time the lease is free the stamp will be out of date.
+                occupant => Acquiring::Busy(Vacant { stamp: None, occupant }),
+            };
+        }
+        if matches!(vacant.occupant, Occupant::Useless(None)) && kept.value.is_some() {
+            return Acquiring::Filled;
         }
         kept.leases += 1;
         kept.lease = Some(kept.leases);
@@ -178,16 +250,11 @@ impl Store {
     }
 }
 
-impl Kept {
-    fn current(&self) -> Option<u64> {
-        self.value.filter(|(_, stamp)| *stamp == self.stamp).map(|(value, _)| value)
-    }
-}
-
 impl Held {
     pub(crate) async fn settle(mut self, payload: Option<Payload>, waiting: bool) -> Fill {
         let lease = self.lease.take();
         let store = Arc::clone(&self.store);
+        let stamp = self.stamp.expect("it was read with the lease");
         {
             let mut kept = store.lock();
             if kept.lease != lease {
@@ -195,11 +262,11 @@ impl Held {
             }
             kept.lease = None;
             if let Some(payload) = payload {
-                kept.value = Some((payload.0, self.stamp));
+                kept.value = Some(Value { version: payload.0, stamp, is_stale: false });
             }
         }
-        // A clear does not end leases.
-        if waiting && store.lock().stamp != self.stamp { Fill::Refused } else { Fill::Stored }
+        // Neither a clear nor the end of a tag ends leases.
+        if waiting && store.lock().stamp != stamp { Fill::Refused } else { Fill::Stored }
     }
 
     pub(crate) fn keeper(&self) -> Pending<()> {

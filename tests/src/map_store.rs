@@ -3,16 +3,21 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store};
+use cached_runtime::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store, Watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// The store.
 #[derive(Debug, Default)]
-pub struct MapStore(Mutex<HashMap<Key, Entry>>);
+pub struct MapStore {
+    entries: Mutex<HashMap<Key, Entry>>,
+    /// The keys that are watched.
+    watched: Mutex<HashMap<Key, Arc<Notify>>>,
+}
 
 /// What is known about one key.
 #[derive(Debug, Clone, Default)]
@@ -53,7 +58,7 @@ impl Entry {
 impl MapStore {
     /// Looks at one key and changes it, while nobody else can.
     pub fn with<T>(&self, key: &Key, change: impl FnOnce(&mut Entry) -> T) -> T {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock(&self.entries);
         let entry = entries.entry(key.clone()).or_default();
         entry.drop_what_is_over();
         let result = change(entry);
@@ -61,6 +66,13 @@ impl MapStore {
             entries.remove(key);
         }
         result
+    }
+
+    /// Ends every watch of a key.
+    pub fn tell(&self, key: &Key) {
+        if let Some(watched) = lock(&self.watched).remove(key) {
+            watched.notify_waiters();
+        }
     }
 }
 
@@ -76,10 +88,12 @@ impl Store for MapStore {
             let value = entry.value.clone();
             let wanted = value.is_none() || over == Over::Value;
             let lease = (wanted && entry.lease.is_none()).then(new_lease);
+            let busy = entry.lease.filter(|_| wanted && lease.is_none());
+            let holder = busy.map(|(held, _)| Holder::new(held.token()));
             if let Some(lease) = lease {
                 entry.lease = Some((lease, Instant::now() + term));
             }
-            Acquired { value, lease }
+            Acquired { value, lease, holder }
         };
         Box::pin(async move { Ok(self.with(key, acquire)) })
     }
@@ -109,7 +123,11 @@ impl Store for MapStore {
             }
             held
         };
-        Box::pin(async move { Ok(self.with(key, fill)) })
+        Box::pin(async move {
+            let filled = self.with(key, fill);
+            self.tell(key);
+            Ok(filled)
+        })
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
@@ -120,6 +138,7 @@ impl Store for MapStore {
         };
         Box::pin(async move {
             self.with(key, release);
+            self.tell(key);
             Ok(())
         })
     }
@@ -127,19 +146,34 @@ impl Store for MapStore {
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.with(key, |entry| entry.set(value, ttl));
+            self.tell(key);
             Ok(())
         })
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        let add = move |entry: &mut Entry| entry.value.get_or_insert(value).clone();
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        let add = move |entry: &mut Entry| match &entry.value {
+            Some(there) => there.clone(),
+            None => {
+                entry.set(value.clone(), ttl);
+                value
+            }
+        };
         Box::pin(async move { Ok(self.with(key, add)) })
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.with(key, |entry| *entry = Entry::default());
+            self.tell(key);
             Ok(())
+        })
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        Box::pin(async move {
+            let watched = lock(&self.watched).entry(key.clone()).or_default().clone();
+            Ok(Some(Watch::new(watched.notified_owned())))
         })
     }
 }
@@ -149,4 +183,8 @@ fn new_lease() -> Lease {
     // Every `RandomState` has other keys.
     let half = |n: u8| u128::from(RandomState::new().hash_one(n));
     Lease::new(half(0) << 64 | half(1))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

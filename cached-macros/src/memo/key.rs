@@ -1,5 +1,7 @@
 //! Which arguments make the key.
 
+use std::fmt::Display;
+
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::Expr;
@@ -15,6 +17,13 @@ pub(crate) struct Key {
     pub(crate) params: Vec<usize>,
     /// Whether the parts mention `self`.
     pub(crate) uses_self: bool,
+}
+
+impl Key {
+    /// The parameters that the parts mention and that have a name.
+    pub(super) fn named_params<'a>(&'a self, item: &'a FnItem) -> impl Iterator<Item = &'a Param> {
+        self.params.iter().map(|&index| &item.params[index]).filter(|param| param.named)
+    }
 }
 
 /// One part of a key.
@@ -252,12 +261,12 @@ fn whole_param<'a>(expr: &Expr, item: &'a FnItem) -> Option<&'a Param> {
     item.params.iter().find(|param| param.named && path.path.is_ident(&param.name))
 }
 
-fn part_of_pattern(name: &Ident) -> String {
+pub(super) fn part_of_pattern(name: impl Display) -> String {
     format!("`{name}` is a part of a parameter; give the parameter a name and take it apart in the body")
 }
 
 /// The names that are used as values in an expression, as far as tokens tell.
-fn mentions(tokens: TokenStream, in_macro: bool, found: &mut Vec<Ident>) {
+pub(super) fn mentions(tokens: TokenStream, in_macro: bool, found: &mut Vec<Ident>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let punct = |index: Option<usize>, wanted: char| matches!(index.and_then(|index| tokens.get(index)), Some(TokenTree::Punct(p)) if p.as_char() == wanted);
     for (index, token) in tokens.iter().enumerate() {
@@ -285,8 +294,14 @@ fn mentions(tokens: TokenStream, in_macro: bool, found: &mut Vec<Ident>) {
                 let inline = text.split('{').skip(1).filter_map(|rest| rest.split(['}', ':']).next());
                 found.extend(
                     inline
-                        .filter_map(|name| syn::parse_str::<Ident>(name).ok())
-                        .map(|name| Ident::new(&name.to_string(), literal.span())),
+                        // `{type}` is `r#type` there.
+                        .filter_map(|name| {
+                            syn::parse_str(name).or_else(|_| syn::parse_str(&format!("r#{name}"))).ok()
+                        })
+                        .map(|mut name: Ident| {
+                            name.set_span(literal.span());
+                            name
+                        }),
                 );
             }
             _ => {}

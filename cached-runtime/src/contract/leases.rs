@@ -3,13 +3,22 @@
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::probe::{CROWD, LATE, LONG, Patience, Probe, SHORT, boxed, together};
-use crate::{Acquired, Key, Lease, Over, Store};
+use crate::{Key, Lease, Over, Store};
 
 /// A lease is given to one caller at a time, and over a value only to those who ask for that.
 ///
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::acquiring(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn acquiring(store: &dyn Store) {
     let probe = Probe::new(store, "acquiring");
     let key = probe.key("key");
@@ -18,9 +27,9 @@ pub async fn acquiring(store: &dyn Store) {
     let lease = first.lease.expect("`acquire` has to give the lease on a key without a value");
     assert_eq!(probe.get(&key).await, None, "a key that is only leased has to have no value");
     for over in [Over::Nothing, Over::Value] {
-        let busy = Acquired { value: None, lease: None };
         let second = probe.acquire(&key, LONG, over).await;
-        assert_eq!(second, busy, "`acquire` has to give no lease while another holds it");
+        let found = (second.value, second.lease);
+        assert_eq!(found, (None, None), "`acquire` has to give no lease while another holds it");
     }
 
     assert!(probe.fill(&key, lease, b"value", LONG).await, "`fill` has to be taken from the holder");
@@ -65,11 +74,74 @@ pub async fn acquiring(store: &dyn Store) {
     }
 }
 
+/// Who does not get a lease learns who holds it: the same as long as it is held, and another for the next one.
+///
+/// # Panics
+///
+/// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::naming(&MapStore::default()).await;
+/// # }
+/// ```
+pub async fn naming(store: &dyn Store) {
+    let probe = Probe::new(store, "naming");
+    for there in [None, Some(b"old")] {
+        let key = probe.key(&format!("over {there:?}"));
+        let mut before = Vec::new();
+        for end in ["release", "remove", "put", "fill"] {
+            if let Some(value) = there {
+                probe.put(&key, value, LONG).await;
+            }
+            let acquired = probe.acquire(&key, LONG, Over::Value).await;
+            assert_eq!(acquired.holder, None, "`acquire` has to name no holder when it gives the lease");
+            let lease = acquired.lease.expect("`acquire` has to give the lease that nobody holds");
+
+            let holder = probe.holder(&key).await.expect("`acquire` has to name the holder of the lease");
+            assert!(!before.contains(&holder), "the next holder has to be another than the one before");
+            assert!(probe.extend(&key, lease, LONG).await, "`extend` has to be true while the lease is held");
+            let later = probe.holder(&key).await;
+            assert_eq!(later, Some(holder), "a holder has to be the same as long as it holds the lease");
+            before.push(holder);
+
+            match end {
+                "release" => probe.release(&key, lease).await,
+                "remove" => probe.remove(&key).await,
+                "put" => probe.put(&key, b"put", LONG).await,
+                _ => {
+                    let filled = probe.fill(&key, lease, b"value", LONG).await;
+                    assert!(filled, "`fill` has to be taken from the holder");
+                }
+            }
+            if there.is_none() {
+                probe.remove(&key).await;
+            }
+        }
+    }
+    let key = probe.key("only a value");
+    probe.put(&key, b"value", LONG).await;
+    let found = probe.acquire(&key, LONG, Over::Nothing).await;
+    assert_eq!(found.holder, None, "`acquire` has to name no holder when a value is the reason for no lease");
+}
+
 /// Only the holder of a live lease fills, and whatever changes the key ends the lease.
 ///
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::filling(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn filling(store: &dyn Store) {
     let probe = Probe::new(store, "filling");
     let key = probe.key("filled");
@@ -157,6 +229,15 @@ async fn racing(probe: &Probe<'_>) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::extending(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn extending(store: &dyn Store) {
     let probe = Probe::new(store, "extending");
     let [key, over_value] = ["extended", "extended over a value"].map(|name| probe.key(name));
@@ -204,6 +285,15 @@ pub async fn extending(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::releasing(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn releasing(store: &dyn Store) {
     let probe = Probe::new(store, "releasing");
     let key = probe.key("released");
@@ -232,6 +322,15 @@ pub async fn releasing(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::dying(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn dying(store: &dyn Store) {
     let probe = Probe::new(store, "dying");
     let names = ["late", "late over a value", "replaced", "late to extend"];

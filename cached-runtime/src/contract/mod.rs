@@ -1,9 +1,13 @@
 //! The contract that every [`Store`] keeps, as a test that can be called.
 //!
-//! A store of your own passes it in a test like this one:
+//! A store of your own passes it in a test like this one, here that of the example at [`Store`]:
 //!
 //! ```
-//! # async fn example(my_store: impl cached_runtime::Store) {
+//! # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+//! # use map::MapStore;
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let my_store = MapStore::default();
 //! cached_runtime::contract::check(&my_store).await;
 //! # }
 //! ```
@@ -21,10 +25,12 @@
 mod leases;
 mod probe;
 mod values;
+mod watches;
 
-pub use self::leases::{acquiring, dying, extending, filling, releasing};
+pub use self::leases::{acquiring, dying, extending, filling, naming, releasing};
 pub use self::probe::{ANSWER, LATE};
 pub use self::values::{adding, dropping, expiring, separating, storing};
+pub use self::watches::watching;
 
 use crate::Store;
 
@@ -33,6 +39,15 @@ use crate::Store;
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::check(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn check(store: &dyn Store) {
     tokio::join!(
         storing(store),
@@ -41,9 +56,11 @@ pub async fn check(store: &dyn Store) {
         separating(store),
         dropping(store),
         acquiring(store),
+        naming(store),
         filling(store),
         extending(store),
         releasing(store),
         dying(store),
+        watching(store),
     );
 }

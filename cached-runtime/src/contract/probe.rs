@@ -9,12 +9,31 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Acquired, BoxFuture, Key, Lease, Over, Result, Store};
+use crate::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store, Watch};
 
 /// How much later than asked for a value or a lease may end.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cached_runtime::contract::LATE;
+///
+/// // A server that counts whole seconds rounds up, and the next of them may have almost begun.
+/// let (ttl, at_most) = (Duration::from_millis(1100), Duration::from_secs(3));
+/// assert!(at_most <= ttl + LATE);
+/// ```
 pub const LATE: Duration = Duration::from_secs(2);
 
 /// How long a store may take to answer before it counts as one that does not.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cached_runtime::contract::ANSWER;
+///
+/// // A store that gives up by itself before that does not count as one that hangs.
+/// assert!(Duration::from_millis(50) < ANSWER);
+/// ```
 pub const ANSWER: Duration = Duration::from_secs(30);
 
 /// Longer than any test.
@@ -61,6 +80,11 @@ impl<'a> Probe<'a> {
         acquired.lease.expect("`acquire` over any value has to give the lease that nobody holds")
     }
 
+    /// Who holds the lease on a key that is leased.
+    pub(super) async fn holder(&self, key: &Key) -> Option<Holder> {
+        self.acquire(key, LONG, Over::Value).await.holder
+    }
+
     /// Whether somebody holds the lease on a key; it is left as it was.
     pub(super) async fn leased(&self, key: &Key) -> bool {
         match self.acquire(key, LONG, Over::Value).await.lease {
@@ -88,12 +112,16 @@ impl<'a> Probe<'a> {
         answer("put", self.store.put(key, Bytes::copy_from_slice(value), ttl.into())).await;
     }
 
-    pub(super) async fn add(&self, key: &Key, value: &[u8]) -> Bytes {
-        answer("add", self.store.add(key, Bytes::copy_from_slice(value))).await
+    pub(super) async fn add(&self, key: &Key, value: &[u8], ttl: impl Into<Option<Duration>>) -> Bytes {
+        answer("add", self.store.add(key, Bytes::copy_from_slice(value), ttl.into())).await
     }
 
     pub(super) async fn remove(&self, key: &Key) {
         answer("remove", self.store.remove(key)).await;
+    }
+
+    pub(super) async fn watch(&self, key: &Key) -> Option<Watch> {
+        answer("watch", self.store.watch(key)).await
     }
 }
 

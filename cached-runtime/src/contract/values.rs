@@ -13,6 +13,15 @@ use crate::{Key, Over, Store};
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::storing(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn storing(store: &dyn Store) {
     let probe = Probe::new(store, "storing");
     let key = probe.key("key");
@@ -72,6 +81,15 @@ pub async fn storing(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::expiring(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn expiring(store: &dyn Store) {
     let probe = Probe::new(store, "expiring");
     let [put, filled, kept, again] = ["put", "filled", "kept", "put again"].map(|name| probe.key(name));
@@ -133,21 +151,38 @@ pub async fn expiring(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::adding(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn adding(store: &dyn Store) {
     let probe = Probe::new(store, "adding");
     let key = probe.key("key");
-    assert_eq!(probe.add(&key, b"first").await, "first", "`add` has to return the value that it stored");
-    assert_eq!(probe.add(&key, b"second").await, "first", "`add` has to return the value that is there");
+    assert_eq!(
+        probe.add(&key, b"first", None).await,
+        "first",
+        "`add` has to return the value that it stored"
+    );
+    assert_eq!(
+        probe.add(&key, b"second", None).await,
+        "first",
+        "`add` has to return the value that is there"
+    );
     assert_eq!(probe.get(&key).await.as_deref(), Some(&b"first"[..]), "`add` has to leave a value as it is");
 
     let put = probe.key("put");
     probe.put(&put, b"put", LONG).await;
-    assert_eq!(probe.add(&put, b"added").await, "put", "`add` has to leave what was `put`");
+    assert_eq!(probe.add(&put, b"added", None).await, "put", "`add` has to leave what was `put`");
 
     let leased = probe.key("leased");
     probe.lease(&leased, LONG).await;
     assert_eq!(
-        probe.add(&leased, b"added").await,
+        probe.add(&leased, b"added", None).await,
         "added",
         "a lease is no value: `add` has to store over it"
     );
@@ -155,7 +190,7 @@ pub async fn adding(store: &dyn Store) {
 
     let crowded = probe.key("crowded");
     let values: Vec<String> = (0..CROWD).map(|n| n.to_string()).collect();
-    let calls = values.iter().map(|value| boxed(probe.add(&crowded, value.as_bytes()))).collect();
+    let calls = values.iter().map(|value| boxed(probe.add(&crowded, value.as_bytes(), None))).collect();
     let added = together(calls).await;
     let stored =
         probe.get(&crowded).await.expect("`add` has to store the value of one of those who come at once");
@@ -164,8 +199,20 @@ pub async fn adding(store: &dyn Store) {
         "`add` has to return the same value to all who come at once"
     );
 
+    let brief = probe.key("brief");
+    assert_eq!(
+        probe.add(&brief, b"brief", SHORT).await,
+        "brief",
+        "`add` has to return the value that it stored"
+    );
+    assert_eq!(
+        probe.get(&brief).await.as_deref(),
+        Some(&b"brief"[..]),
+        "`add` has to store a value with a ttl"
+    );
     sleep(SHORT + LATE).await;
-    assert!(probe.get(&key).await.is_some(), "what was added has to stay");
+    assert!(probe.get(&key).await.is_some(), "what was added without a ttl has to stay");
+    assert_eq!(probe.get(&brief).await, None, "what was added with a ttl has to go when it is over");
     for key in [key, put, leased, crowded] {
         probe.remove(&key).await;
     }
@@ -176,6 +223,15 @@ pub async fn adding(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::separating(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn separating(store: &dyn Store) {
     let probe = Probe::new(store, "separating");
     let name = probe.key("key").to_string();
@@ -214,6 +270,15 @@ pub async fn separating(store: &dyn Store) {
 /// # Panics
 ///
 /// If the store breaks a clause; the message says which.
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::dropping(&MapStore::default()).await;
+/// # }
+/// ```
 pub async fn dropping(store: &dyn Store) {
     let probe = Probe::new(store, "dropping");
     let value = Bytes::from(vec![b'd'; 20_000]);
@@ -230,8 +295,9 @@ pub async fn dropping(store: &dyn Store) {
         drop_after(polls, store.acquire(&dropped, SHORT, Over::Value)).await;
         drop_after(polls, store.release(&dropped, lease)).await;
         drop_after(polls, store.put(&dropped, value.clone(), Some(LONG))).await;
+        drop_after(polls, store.watch(&dropped)).await;
         drop_after(polls, store.remove(&dropped)).await;
-        drop_after(polls, store.add(&dropped, value.clone())).await;
+        drop_after(polls, store.add(&dropped, value.clone(), None)).await;
         drop_after(polls, store.get(std::slice::from_ref(&dropped))).await;
         assert_eq!(
             probe.get(&used).await,

@@ -38,6 +38,14 @@ impl MemcachedConfig {
     /// The port is 11211 if none is given; a name is resolved anew on every dial. An IPv6 address with a port
     /// stands in brackets. A user and a password do not belong here, but into
     /// [`credentials`](MemcachedConfig::credentials).
+    ///
+    /// ```
+    /// use cached_runtime::{Memcached, MemcachedConfig};
+    ///
+    /// for server in ["localhost", "[::1]:11211", "memcached://cache.internal:11211", "unix:///run/memcached.sock"] {
+    ///     assert!(Memcached::new(MemcachedConfig::new(server)).is_ok());
+    /// }
+    /// ```
     #[must_use]
     pub fn new(server: impl Into<String>) -> Self {
         Self {
@@ -54,6 +62,14 @@ impl MemcachedConfig {
     ///
     /// Printable ASCII without spaces, and at most 95 bytes, so that no key exceeds the 250 bytes that
     /// Memcached takes. [`Memcached::new`](super::Memcached::new) refuses anything else.
+    ///
+    /// ```
+    /// use cached_runtime::{Memcached, MemcachedConfig};
+    ///
+    /// let config = || MemcachedConfig::new("localhost");
+    /// assert!(Memcached::new(config().prefix("shop:")).is_ok());
+    /// assert!(Memcached::new(config().prefix("two words")).is_err());
+    /// ```
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
@@ -64,6 +80,16 @@ impl MemcachedConfig {
     /// default.
     ///
     /// A connection on which a command was not answered within twice this time is given up.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use cached_runtime::{Memcached, MemcachedConfig};
+    ///
+    /// let config = || MemcachedConfig::new("localhost");
+    /// assert!(Memcached::new(config().deadline(Duration::from_millis(20))).is_ok());
+    /// assert!(Memcached::new(config().deadline(Duration::ZERO)).is_err());
+    /// ```
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -74,6 +100,15 @@ impl MemcachedConfig {
     /// default.
     ///
     /// Nobody waits for it longer than the [`deadline`](MemcachedConfig::deadline).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use cached_runtime::{Memcached, MemcachedConfig};
+    ///
+    /// let far = MemcachedConfig::new("far.away").connect_timeout(Duration::from_secs(1));
+    /// assert!(Memcached::new(far).is_ok());
+    /// ```
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -86,6 +121,14 @@ impl MemcachedConfig {
     /// limit is 1 MiB unless it was started with `-I`. A set beyond that limit costs the transfer, and the old
     /// value as well, so that it is better not sent. The server does not reveal the limit in its replies: if it
     /// was started with `-I`, say so here.
+    ///
+    /// ```
+    /// use cached_runtime::{Memcached, MemcachedConfig};
+    ///
+    /// // The server was started with `-I 8m`.
+    /// let large = MemcachedConfig::new("localhost").max_value_bytes(8 * 1024 * 1024 - 1024);
+    /// assert!(Memcached::new(large).is_ok());
+    /// ```
     #[must_use]
     pub const fn max_value_bytes(mut self, bytes: usize) -> Self {
         self.max_value_bytes = bytes;
@@ -95,6 +138,13 @@ impl MemcachedConfig {
     /// The user and the password for a server that asks for them (`memcached -Y`).
     ///
     /// They cross the network as they are.
+    ///
+    /// ```
+    /// use cached_runtime::MemcachedConfig;
+    ///
+    /// let config = MemcachedConfig::new("localhost").credentials("shop", "correct-horse");
+    /// assert!(!format!("{config:?}").contains("horse"));
+    /// ```
     #[must_use]
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.credentials = Some(Credentials { user: user.into(), password: password.into() });

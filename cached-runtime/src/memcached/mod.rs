@@ -19,7 +19,7 @@
 //! gives the value a new version, by appending nothing to it on the condition that it is still the one just
 //! read. The lease is that new version together with the version of the lock. What may happen meanwhile:
 //!
-//! - *Two callers*: one adds the lock, the other is told that somebody is busy.
+//! - *Two callers*: one adds the lock, the other is told that somebody is busy, and by the version of the lock who.
 //! - *The value is replaced or removed between the read and the append*: the append fails; the lock is given
 //!   back, and the caller is told what lies there now, without a lease.
 //! - *The value is replaced, removed, evicted or expires later*: its version is gone, and `fill` stores nothing.
@@ -49,7 +49,7 @@ use self::config::LOCK_SUFFIX;
 pub use self::config::MemcachedConfig;
 use self::connection::{Answer, Server, Settings};
 use self::protocol::{Epoch, Name, Reply, Script, When, seconds};
-use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store};
+use crate::{Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store, Watch};
 
 /// A store in a Memcached server, version 1.6 or newer.
 ///
@@ -86,15 +86,34 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Sto
 ///
 /// The calls need the timer and the input and output of the runtime (`enable_all`), as everything here does.
 ///
+/// # Examples
+///
+/// With a server:
+///
 /// ```no_run
 /// use std::time::Duration;
-/// use cached_runtime::{Key, Memcached, MemcachedConfig, Store};
+/// use cached_runtime::{Key, Memcached, MemcachedConfig, Store as _};
 ///
-/// # async fn example() -> cached_runtime::Result<()> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> cached_runtime::Result<()> {
 /// let store = Memcached::new(MemcachedConfig::new("cache.internal"))?;
 /// let key = Key::new("shop::user@1", &42)?;
 /// store.put(&key, "Ada".into(), Some(Duration::from_secs(60))).await?;
 /// assert_eq!(store.get(&[key]).await?, [Some("Ada".into())]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// And without one:
+///
+/// ```
+/// use cached_runtime::{Key, Memcached, MemcachedConfig, Store as _};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> cached_runtime::Result<()> {
+/// let store = Memcached::new(MemcachedConfig::new("127.0.0.1:1"))?; // Nobody listens there.
+/// let error = store.get(&[Key::new("shop::user@1", &42)?]).await.unwrap_err();
+/// assert!(error.is_unreachable());
 /// # Ok(())
 /// # }
 /// ```
@@ -145,16 +164,21 @@ impl Memcached {
         let epoch = answer.epoch;
         let [reply] = array(answer.replies)?;
         let (value, version, won) = item_of(reply)?;
-        let lease = if won && value.is_none() { Held { epoch, version, lock: None }.lease() } else { None };
-        Ok(Acquired { value, lease })
+        Ok(match value {
+            Some(value) => Acquired { value: Some(value), lease: None, holder: None },
+            None => reserved(epoch, version, won),
+        })
     }
 
     async fn lock(&self, key: &Key, term: Duration) -> Result<Acquired> {
         let (name, lock) = (self.name(key), self.lock_name(key));
         let seconds = from_now(term);
-        let script = Script::new().store(lock, LOCKED, seconds, When::Vacant).read_or_reserve(name, seconds);
+        let script = Script::new()
+            .store(lock, LOCKED, seconds, When::Vacant)
+            .read_version(lock)
+            .read_or_reserve(name, seconds);
         let Answer { epoch, replies } = self.run(script).await?;
-        let [locked, reply] = array(replies)?;
+        let [locked, lock, reply] = array(replies)?;
         let locked = match locked {
             Reply::Done { version } => Some(version),
             Reply::NotStored => None,
@@ -163,14 +187,20 @@ impl Memcached {
         let (value, version, won) = item_of(reply)?;
 
         match (value, locked) {
-            (Some(value), None) => Ok(Acquired { value: Some(value), lease: None }),
+            (Some(value), None) => {
+                let holder = match lock {
+                    Reply::Done { version } => Some(holder(epoch, version)),
+                    Reply::Miss => None, // It went in this very moment.
+                    other => return Err(refused(&other)),
+                };
+                Ok(Acquired { value: Some(value), lease: None, holder })
+            }
             (Some(value), Some(lock)) => self.renew(key, epoch, value, version, lock).await,
             (None, locked) => {
                 if let Some(lock) = locked {
                     self.unlock(key, epoch, lock).await?;
                 }
-                let lease = if won { Held { epoch, version, lock: None }.lease() } else { None };
-                Ok(Acquired { value: None, lease })
+                Ok(reserved(epoch, version, won))
             }
         }
     }
@@ -186,12 +216,12 @@ impl Memcached {
     ) -> Result<Acquired> {
         let script = Script::new().renew_version(self.name(key), version);
         let Some([reply]) = self.run_in(epoch, script).await? else {
-            return Ok(Acquired { value: None, lease: None });
+            return Ok(Acquired { value: None, lease: None, holder: None });
         };
         match reply {
             Reply::Done { version } => {
                 let lease = Held { epoch, version, lock: Some(lock) }.lease();
-                Ok(Acquired { value: Some(value), lease })
+                Ok(Acquired { value: Some(value), lease, holder: None })
             }
             Reply::Exists | Reply::Absent | Reply::NotStored => {
                 let script = Script::new().delete_version(self.lock_name(key), lock).read(self.name(key));
@@ -199,7 +229,7 @@ impl Memcached {
                     Some([_, reply]) => value_of(reply)?,
                     None => None,
                 };
-                Ok(Acquired { value, lease: None })
+                Ok(Acquired { value, lease: None, holder: None })
             }
             other => Err(refused(&other)),
         }
@@ -292,11 +322,12 @@ impl Memcached {
         }
     }
 
-    async fn store_vacant(&self, key: &Key, value: Bytes) -> Result<Bytes> {
+    async fn store_vacant(&self, key: &Key, value: Bytes, ttl: Option<Duration>) -> Result<Bytes> {
         self.check(&value)?;
+        let seconds = ttl.map_or(0, from_now);
         let name = self.name(key);
         for _ in 0..ADD_TRIES {
-            let script = Script::new().store(name, &value, 0, When::Vacant).read_with_version(name);
+            let script = Script::new().store(name, &value, seconds, When::Vacant).read_with_version(name);
             let Answer { epoch, replies } = self.run(script).await?;
             let [stored, reply] = array(replies)?;
             match (stored, reply) {
@@ -306,7 +337,7 @@ impl Memcached {
                 }
                 // A reservation counts as nothing, and is replaced; its lease is void then.
                 (Reply::NotStored, Reply::Item { version, .. }) => {
-                    let script = Script::new().store(name, &value, 0, When::Version(version));
+                    let script = Script::new().store(name, &value, seconds, When::Version(version));
                     if let Some([Reply::Done { .. }]) = self.run_in(epoch, script).await? {
                         return Ok(value);
                     }
@@ -401,12 +432,17 @@ impl Store for Memcached {
         Box::pin(self.within(async move { self.store_always(key, &value, ttl).await }))
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        Box::pin(self.within(self.store_vacant(key, value)))
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(self.within(self.store_vacant(key, value, ttl)))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.within(self.delete(key)))
+    }
+
+    /// Memcached says nothing unasked.
+    fn watch<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 }
 
@@ -447,6 +483,21 @@ impl Held {
 }
 
 const VERSION_BITS: u32 = 48;
+
+/// What a reservation means to one who asked for the lease.
+fn reserved(epoch: Epoch, version: u64, won: bool) -> Acquired {
+    let (lease, holder) = if won {
+        (Held { epoch, version, lock: None }.lease(), None)
+    } else {
+        (None, Some(holder(epoch, version)))
+    };
+    Acquired { value: None, lease, holder }
+}
+
+/// Whoever made a reservation or a lock of this version.
+fn holder(epoch: Epoch, version: u64) -> Holder {
+    Holder::new(u128::from(epoch.0) << 64 | u128::from(version))
+}
 
 /// What lies under a lock; only that it is there counts.
 const LOCKED: &[u8] = b"1";

@@ -50,6 +50,19 @@ impl RedisConfig {
     ///
     /// `valkey` may stand for `redis`, and `rediss` or `valkeys` mean TLS, which is the feature `redis-tls`. User
     /// and password are percent-encoded.
+    ///
+    /// ```
+    /// use cached_runtime::{Redis, RedisConfig};
+    ///
+    /// for url in [
+    ///     "redis://localhost",
+    ///     "redis-cluster://a:7000?node=b:7000&node=c:7000",
+    ///     "redis-sentinel://a:26379?node=b:26379&sentinelServiceName=cache",
+    ///     "valkey+unix:///run/valkey.sock",
+    /// ] {
+    ///     assert!(Redis::new(RedisConfig::new(url)).is_ok());
+    /// }
+    /// ```
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -62,12 +75,27 @@ impl RedisConfig {
     }
 
     /// The user and the password, in place of those in the URL. An empty `user` is the server's default user.
+    ///
+    /// ```
+    /// use cached_runtime::RedisConfig;
+    ///
+    /// let config = RedisConfig::new("redis://cache.internal").credentials("", "correct horse");
+    /// assert!(!format!("{config:?}").contains("horse"));
+    /// ```
     pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
         self.credentials = Some((user.into(), password.into()));
         self
     }
 
     /// What every key on the server begins with; `cached:` if not set. It may not contain braces.
+    ///
+    /// ```
+    /// use cached_runtime::{Redis, RedisConfig};
+    ///
+    /// let config = || RedisConfig::new("redis://cache.internal");
+    /// assert!(Redis::new(config().prefix("shop:")).is_ok());
+    /// assert!(Redis::new(config().prefix("{shop}:")).is_err());
+    /// ```
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -77,6 +105,16 @@ impl RedisConfig {
     ///
     /// From one millisecond to one hour. When it was missed, and the server says nothing for twice as long again,
     /// the connection is replaced: choose a deadline that a healthy server keeps.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use cached_runtime::{Redis, RedisConfig};
+    ///
+    /// let config = || RedisConfig::new("redis://cache.internal");
+    /// assert!(Redis::new(config().deadline(Duration::from_millis(20))).is_ok());
+    /// assert!(Redis::new(config().deadline(Duration::ZERO)).is_err());
+    /// ```
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -86,6 +124,15 @@ impl RedisConfig {
     ///
     /// From one millisecond to one hour. It happens in the background and does not extend the
     /// [`deadline`](Self::deadline) of an operation.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use cached_runtime::{Redis, RedisConfig};
+    ///
+    /// let far = RedisConfig::new("redis://far.away").connect_timeout(Duration::from_secs(1));
+    /// assert!(Redis::new(far).is_ok());
+    /// ```
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -94,6 +141,14 @@ impl RedisConfig {
     /// How many operations of one tokio runtime may be under way at once; 4096 if not set.
     ///
     /// Further ones wait for their turn within their own deadline.
+    ///
+    /// ```
+    /// use cached_runtime::{Redis, RedisConfig};
+    ///
+    /// let config = || RedisConfig::new("redis://cache.internal");
+    /// assert!(Redis::new(config().max_in_flight(100)).is_ok());
+    /// assert!(Redis::new(config().max_in_flight(0)).is_err());
+    /// ```
     pub fn max_in_flight(mut self, operations: usize) -> Self {
         self.max_in_flight = operations;
         self

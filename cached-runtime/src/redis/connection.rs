@@ -14,19 +14,20 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::error::{Error as ClientError, ErrorKind as Cause};
-use fred::interfaces::{ClientLike as _, EventInterface as _};
+use fred::interfaces::{ClientLike as _, EventInterface as _, TrackingInterface as _};
 use fred::types::config::Options;
-use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Resp3Frame as Frame, Value};
+use fred::types::{ClusterHash, ConnectHandle, CustomCommand, FromValue, Resp3Frame as Frame, Value};
 use fred::util::redis_keyslot;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::config::{Settings, Topology};
 use super::protocol::{self, Script};
+use super::watchers::Watchers;
 use crate::{Error, ErrorKind, Key, Result};
 
 /// The way to the server, from whatever runtime.
@@ -131,26 +132,64 @@ impl Session<'_> {
 
     /// Reads keys that may lie on different servers, each with a command of its own, all sent at once.
     pub(super) async fn read_apart(&self, keys: Vec<Value>) -> Result<Vec<Result<Option<bytes::Bytes>>>> {
-        let count = keys.len();
+        let commands = keys.into_iter().map(|key| ("GET", vec![key])).collect();
+        let value = |answer: Result<_, ClientError>| match answer {
+            Err(e) if protocol::code(e.details()) == "WRONGTYPE" => Ok(None),
+            answer => answer.map_err(|e| protocol::failure(&e)),
+        };
+        Ok(self.at_once(commands).await?.into_iter().map(value).collect())
+    }
+
+    /// Has the server say when a value or its lease changes; `None` if it will not do that.
+    ///
+    /// Tracking is turned on each time: so it does not matter which connection this is, and what became of the one
+    /// before. It is forgotten with the first change, and costs the server nothing until someone waits.
+    pub(super) async fn watch(&self, keys: [Value; 2]) -> Result<Option<oneshot::Receiver<()>>> {
+        let name = keys[0].as_bytes().unwrap_or_default();
+        // Before the server is asked, so that nobody misses what it says.
+        let Some(told) = self.shared.watchers.add(name) else { return Ok(None) };
+        let words = |words: &[&'static str]| words.iter().map(|word| Value::from_static_str(word)).collect();
+        let commands = vec![
+            ("CLIENT", words(&["TRACKING", "ON", "OPTIN"])),
+            // Holds for the next command, which reads neither key but makes the server remember both.
+            ("CLIENT", words(&["CACHING", "YES"])),
+            ("EXISTS", keys.into()),
+        ];
+        for answer in self.at_once::<Value>(commands).await? {
+            if let Err(error) = answer {
+                let error = protocol::failure(&error);
+                if error.kind() != ErrorKind::Refused {
+                    return Err(error);
+                }
+                debug!(servers = self.settings.servers, ?error, "redis does not tell when keys change");
+                self.shared.watchers.refused();
+                return Ok(None);
+            }
+        }
+        Ok(Some(told))
+    }
+
+    /// Sends commands in one piece, and returns the answer to each.
+    async fn at_once<T: FromValue>(
+        &self,
+        commands: Vec<(&'static str, Vec<Value>)>,
+    ) -> Result<Vec<Result<T, ClientError>>> {
+        let count = commands.len();
         // The options must come after the pipeline, they are lost before it.
         let pipeline = self.client.pipeline().with_options(&self.options()?);
-        for key in keys {
-            let get = CustomCommand::new_static("GET", ClusterHash::FirstKey, false);
-            pipeline.custom::<(), _>(get, vec![key]).await.map_err(|e| protocol::failure(&e))?;
+        for (name, arguments) in commands {
+            let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
+            pipeline.custom::<(), _>(command, arguments).await.map_err(|e| protocol::failure(&e))?;
         }
         let unanswered = Unanswered(Some(self.shared), self.regions);
-        let answers = pipeline.try_all::<Option<bytes::Bytes>>().await;
+        let answers = pipeline.try_all().await;
         let first_error = answers.iter().find_map(|answer| answer.as_ref().err());
         if answers.len() != count || first_error.is_some_and(|e| *e.kind() == Cause::Timeout) {
             let error = first_error.cloned().unwrap_or_else(|| ClientError::new(Cause::Protocol, "too few"));
             return Err(self.fail(unanswered, &error));
         }
         unanswered.answered();
-        let value = |answer: Result<_, ClientError>| match answer {
-            Err(e) if protocol::code(e.details()) == "WRONGTYPE" => Ok(None),
-            answer => answer.map_err(|e| protocol::failure(&e)),
-        };
-        Ok(answers.into_iter().map(value).collect())
+        Ok(answers)
     }
 
     async fn send(&self, command: CustomCommand, arguments: Vec<Value>) -> Result<Frame> {
@@ -204,6 +243,7 @@ impl Link {
             silent: [const { AtomicU32::new(0) }; Regions::COUNT],
             demoted: AtomicBool::new(false),
             attention: Notify::new(),
+            watchers: Watchers::default(),
         });
         let supervisor = runtime.spawn(supervise(Arc::clone(settings), Arc::clone(&shared))).abort_handle();
         let turns = Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS));
@@ -253,6 +293,7 @@ struct Shared {
     /// A server said that it is a replica now.
     demoted: AtomicBool,
     attention: Notify,
+    watchers: Watchers,
 }
 
 struct State {
@@ -414,6 +455,7 @@ async fn supervise(settings: Arc<Settings>, shared: Arc<Shared>) {
             sleep(PAUSE).await;
         }
         shared.answered(Regions::ALL);
+        shared.watchers.wake_all();
     }
 }
 
@@ -421,6 +463,7 @@ async fn supervise(settings: Arc<Settings>, shared: Arc<Shared>) {
 async fn watch_over(client: &Client, settings: &Settings, shared: &Shared) {
     let mut errors = client.error_rx();
     let mut reconnected = client.reconnect_rx();
+    let mut changes = client.invalidation_rx();
     let mut connected = pin!(client.wait_for_connect());
     // The first poll subscribes; a connection that is made before would not be seen.
     let mut is_up = poll_fn(|cx| Poll::Ready(connected.as_mut().poll(cx).is_ready())).await;
@@ -436,6 +479,7 @@ async fn watch_over(client: &Client, settings: &Settings, shared: &Shared) {
                 shared.settle(None);
             }
             server = reconnected.recv() => {
+                shared.watchers.wake_all();
                 if let Ok(server) = server {
                     info!(%server, "connected to redis");
                     if is_up {
@@ -446,6 +490,11 @@ async fn watch_over(client: &Client, settings: &Settings, shared: &Shared) {
             error = errors.recv() => match error {
                 Ok((error, _)) => report(settings, shared, &error),
                 Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return sleep(PAUSE).await,
+            },
+            change = changes.recv() => match change {
+                Ok(change) => change.keys.iter().for_each(|key| shared.watchers.wake(key.as_bytes())),
+                Err(RecvError::Lagged(_)) => shared.watchers.wake_all(),
                 Err(RecvError::Closed) => return sleep(PAUSE).await,
             },
             ended = &mut task.0 => {

@@ -3,9 +3,8 @@
 mod config;
 mod connection;
 mod protocol;
+mod watchers;
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,13 +13,16 @@ use fred::types::Value;
 pub use self::config::RedisConfig;
 use self::config::Topology;
 use self::connection::Connection;
-use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store};
+use self::watchers::LEASE_SUFFIX;
+use crate::random::random;
+use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store, Watch};
 
 /// Values in Redis 6.2 and later, or in Valkey.
 ///
 /// A value lies at `prefix{key}` and its lease at `prefix{key}:l`, which a cluster keeps together. A read is one
 /// `GET` or one `MGET`; in a cluster several keys are one `GET` each, sent at once. Everything else is a script
-/// that the server knows by its digest.
+/// that the server knows by its digest. Who waits for a key that another process computes is told by the server when
+/// it has changed (`CLIENT TRACKING`); in a cluster, and where the user may not have that, he asks again and again.
 ///
 /// There is one connection for each tokio runtime that uses the store, made when first used there; the runtime
 /// needs its time and IO drivers. It is watched by a task that reconnects, without limit and at least every
@@ -45,14 +47,33 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Sto
 ///
 /// An operation whose future is dropped may or may not take effect; no later operation is given its answer.
 ///
-/// ```
-/// use cached_runtime::{Key, Redis, RedisConfig, Result, Store as _};
+/// # Examples
 ///
-/// # async fn example() -> Result<()> {
+/// With a server:
+///
+/// ```no_run
+/// use cached_runtime::{Key, Redis, RedisConfig, Store as _};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> cached_runtime::Result<()> {
 /// let store = Redis::new(RedisConfig::new("redis://localhost"))?;
 /// let key = Key::new("greetings", "en")?;
 /// store.put(&key, "hello".into(), None).await?;
 /// assert_eq!(store.get(&[key]).await?, [Some("hello".into())]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// And without one:
+///
+/// ```
+/// use cached_runtime::{Key, Redis, RedisConfig, Store as _};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> cached_runtime::Result<()> {
+/// let store = Redis::new(RedisConfig::new("redis://127.0.0.1:1"))?; // Nobody listens there.
+/// let error = store.get(&[Key::new("greetings", "en")?]).await.unwrap_err();
+/// assert!(error.is_unreachable());
 /// # Ok(())
 /// # }
 /// ```
@@ -86,7 +107,7 @@ impl Redis {
     }
 
     fn keys(&self, key: &Key) -> [Value; 2] {
-        let lease = format!("{}{{{key}}}:l", self.connection.settings().prefix);
+        let lease = format!("{}{{{key}}}{LEASE_SUFFIX}", self.connection.settings().prefix);
         [self.value_key(key), Value::from(lease)]
     }
 }
@@ -158,9 +179,11 @@ impl Store for Redis {
         })
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(async move {
-            let answer = self.run(&protocol::ADD, key, &[sendable(value.clone())?]).await?;
+            let mut arguments = vec![sendable(value.clone())?];
+            arguments.extend(ttl.map(protocol::millis));
+            let answer = self.run(&protocol::ADD, key, &arguments).await?;
             Ok(protocol::value(answer)?.unwrap_or(value))
         })
     }
@@ -173,6 +196,24 @@ impl Store for Redis {
                 .session(std::slice::from_ref(key), async |session| session.command("UNLINK", keys).await)
                 .await?;
             protocol::done(&answer)
+        })
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        Box::pin(async move {
+            if self.connection.settings().topology == Topology::Cluster {
+                return Ok(None);
+            }
+            let keys = self.keys(key);
+            let watched = self
+                .connection
+                .session(std::slice::from_ref(key), async |session| session.watch(keys).await)
+                .await?;
+            Ok(watched.map(|told| {
+                Watch::new(async {
+                    let _ = told.await; // An error tells as much: the connection is gone.
+                })
+            }))
         })
     }
 }
@@ -191,9 +232,9 @@ impl Redis {
     }
 }
 
-/// A number that no other lease has: 128 bits of the random keys that the standard library seeds its maps with.
+/// A number that no other lease has.
 fn new_lease() -> Lease {
-    let half = || u128::from(RandomState::new().hash_one(0_u64));
+    let half = || u128::from(random());
     Lease::new(half() << 64 | half())
 }
 

@@ -1,6 +1,7 @@
 //! What is said to the server, and how its answers read.
 
 use std::fmt::{self, Write as _};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use fred::error::{Error as ClientError, ErrorKind as Cause};
 use fred::types::{Resp3Frame as Frame, Value};
 use sha1::{Digest as _, Sha1};
 
-use crate::{Acquired, Error, ErrorKind, Lease, Result};
+use crate::{Acquired, Error, ErrorKind, Holder, Lease, Result};
 
 /// A Lua script, of which usually only the digest is sent.
 pub(super) struct Script {
@@ -40,16 +41,18 @@ impl Script {
 
 // KEYS: the value, its lease. A value that is not a string is somebody else's: a miss, and free to be replaced.
 
-/// ARGV: token, term, "1" to lease a key that has a value. Answers the value, and whether the lease was won.
+/// ARGV: token, term, "1" to lease a key that has a value. Answers the value, whether the lease was won, and else the
+/// token of whoever holds it.
 pub(super) static ACQUIRE: Script = Script::new(
     r"local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'table' then
   if not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
   value = false
 end
-if value and ARGV[3] ~= '1' then return {value, 0} end
-local won = redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])
-return {value, won and 1 or 0}",
+if value and ARGV[3] ~= '1' then return {value, 0, false} end
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {value, 1, false} end
+local holder = redis.pcall('GET', KEYS[2])
+return {value, 0, type(holder) == 'string' and holder}",
 );
 
 /// ARGV: token, term. Answers whether the lease was still ours.
@@ -85,12 +88,16 @@ redis.call('DEL', KEYS[2])
 return stored",
 );
 
-/// ARGV: value. Answers what was there before, or nothing if the value was stored.
+/// ARGV: value, and the ttl if there is one. Answers what was there before, or nothing if the value was stored.
 pub(super) static ADD: Script = Script::new(
     r"local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'string' then return value end
 if type(value) == 'table' and not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
-redis.call('SET', KEYS[1], ARGV[1])
+if ARGV[2] then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+else
+  redis.call('SET', KEYS[1], ARGV[1])
+end
 return false",
 );
 
@@ -130,8 +137,12 @@ pub(super) fn values(answer: Frame, count: usize) -> Result<Vec<Option<Bytes>>> 
 /// What `ACQUIRE` found.
 pub(super) fn acquired(answer: Frame, lease: Lease) -> Result<Acquired> {
     let Frame::Array { data, .. } = answer else { return Err(unexpected(&answer)) };
-    let Ok([found, won]) = <[Frame; 2]>::try_from(data) else { return Err(garbled()) };
-    Ok(Acquired { value: value(found)?, lease: flag(&won)?.then_some(lease) })
+    let Ok([found, won, holder]) = <[Frame; 3]>::try_from(data) else { return Err(garbled()) };
+    let lease = flag(&won)?.then_some(lease);
+    // Whatever it is that lies there.
+    let number = |token: &Bytes| u128::from(BuildHasherDefault::<DefaultHasher>::default().hash_one(token));
+    let holder = value(holder)?.map(|token| Holder::new(number(&token)));
+    Ok(Acquired { value: value(found)?, lease, holder })
 }
 
 /// Whether the server did it.

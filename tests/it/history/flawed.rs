@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store};
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, Watch};
 use cached_tests::map_store::MapStore;
 
 use super::random::Random;
@@ -85,8 +85,8 @@ impl Store for Flawed {
         self.slowly(self.inside.put(key, value, ttl))
     }
 
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
-        self.slowly(self.inside.add(key, value))
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        self.slowly(self.inside.add(key, value, ttl))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
@@ -97,5 +97,9 @@ impl Store for Flawed {
             }));
         }
         self.slowly(self.inside.remove(key))
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        self.slowly(self.inside.watch(key))
     }
 }

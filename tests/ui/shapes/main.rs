@@ -24,8 +24,10 @@ mod generics;
 mod methods;
 mod places;
 mod returns;
+mod staleness;
 #[cfg(feature = "store")]
 mod stores;
+mod tags;
 mod traits;
 
 /// How often something was computed.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store};
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, Watch};
 
 /// A store of one's own.
 pub static STORE: Nowhere = Nowhere;
@@ -22,7 +22,7 @@ impl Store for Nowhere {
     }
 
     fn acquire<'a>(&'a self, _: &'a Key, _: Duration, _: Over) -> BoxFuture<'a, Result<Acquired>> {
-        ready(Acquired { value: None, lease: Some(Lease::new(1)) })
+        ready(Acquired { value: None, lease: Some(Lease::new(1)), holder: None })
     }
 
     fn extend<'a>(&'a self, _: &'a Key, _: &'a Lease, _: Duration) -> BoxFuture<'a, Result<bool>> {
@@ -41,11 +41,15 @@ impl Store for Nowhere {
         ready(())
     }
 
-    fn add<'a>(&'a self, _: &'a Key, value: Bytes) -> BoxFuture<'a, Result<Bytes>> {
+    fn add<'a>(&'a self, _: &'a Key, value: Bytes, _: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
         ready(value)
     }
 
     fn remove<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<()>> {
         ready(())
+    }
+
+    fn watch<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        ready(None)
     }
 }

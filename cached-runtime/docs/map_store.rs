@@ -1,0 +1,123 @@
+use std::collections::HashMap;
+use std::future::ready;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cached_runtime::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store, Watch};
+use tokio::time::Instant;
+
+/// Bytes in a map of this process: the least that can be shared.
+#[derive(Debug, Default)]
+pub struct MapStore(Mutex<HashMap<Key, Item>>);
+
+/// What is under one key.
+#[derive(Debug, Default)]
+struct Item {
+    value: Option<Bytes>,
+    expires: Option<Instant>,
+    lease: Option<(Lease, Instant)>,
+}
+
+impl MapStore {
+    /// Does something to an item in one atomic step, once what is over is gone.
+    fn with<T>(&self, key: &Key, act: impl FnOnce(&mut Item) -> T) -> T {
+        let mut items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let item = items.entry(key.clone()).or_default();
+        let now = Instant::now();
+        if item.expires.is_some_and(|expires| expires <= now) {
+            (item.value, item.expires) = (None, None);
+        }
+        item.lease = item.lease.filter(|(_, ends)| *ends > now);
+        let result = act(item);
+        if item.value.is_none() && item.lease.is_none() {
+            items.remove(key);
+        }
+        result
+    }
+
+    /// The same, if the lease on the key is still held.
+    fn with_lease(&self, key: &Key, lease: Lease, act: impl FnOnce(&mut Item)) -> bool {
+        self.with(key, |item| {
+            let held = item.lease.is_some_and(|(held, _)| held == lease);
+            if held {
+                act(item);
+            }
+            held
+        })
+    }
+}
+
+impl Item {
+    /// A value in place of whatever there was, the lease included.
+    fn new(value: Bytes, ttl: Option<Duration>) -> Self {
+        let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
+        Self { value: Some(value), expires, lease: None }
+    }
+}
+
+impl Store for MapStore {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        done(keys.iter().map(|key| self.with(key, |item| item.value.clone())).collect())
+    }
+
+    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        done(self.with(key, |item| {
+            let wanted = item.value.is_none() || over == Over::Value;
+            let holder = item.lease.filter(|_| wanted).map(|(held, _)| Holder::new(held.token()));
+            let vacant = wanted && item.lease.is_none();
+            let lease = vacant.then(|| Lease::new(NEXT.fetch_add(1, Ordering::Relaxed).into()));
+            item.lease = item.lease.or(lease.map(|lease| (lease, Instant::now() + term)));
+            Acquired { value: item.value.clone(), lease, holder }
+        }))
+    }
+
+    fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
+        done(self.with_lease(key, *lease, |item| item.lease = Some((*lease, Instant::now() + term))))
+    }
+
+    fn fill<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        done(self.with_lease(key, lease, |item| *item = Item::new(value, Some(ttl))))
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+        self.with_lease(key, lease, |item| item.lease = None);
+        done(())
+    }
+
+    fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+        done(self.with(key, |item| *item = Item::new(value, ttl)))
+    }
+
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        done(self.with(key, |item| match &item.value {
+            Some(there) => there.clone(),
+            None => {
+                *item = Item::new(value.clone(), ttl);
+                value
+            }
+        }))
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
+        done(self.with(key, |item| *item = Item::default()))
+    }
+
+    /// It can not tell; who waits asks again.
+    fn watch<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        done(None)
+    }
+}
+
+/// What needs no waiting.
+fn done<T: Send + 'static>(result: T) -> BoxFuture<'static, Result<T>> {
+    Box::pin(ready(Ok(result)))
+}
