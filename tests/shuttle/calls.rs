@@ -164,6 +164,51 @@ fn another_process_is_heard_while_this_one_changes_too() {
     });
 }
 
+#[test]
+fn the_end_of_a_tag_is_final() {
+    explore_all(&POLICY, |world| world.play(&[&[Call, Call], &[Call], &[EndTag, Call]]));
+}
+
+#[test]
+fn the_end_of_a_tag_that_only_the_value_tells_is_final() {
+    explore_all(&POLICY, |world| world.play(&[&[Call, Call], &[Call], &[EndLateTag, Call]]));
+}
+
+#[test]
+fn the_end_of_a_tag_is_final_when_leaders_go_and_fail() {
+    explore_all(&POLICY, |world| {
+        world.fail(2);
+        world.play(&[&[GiveUp, Call], &[Recurse, Call], &[EndTag, Call, EndLateTag]]);
+    });
+}
+
+#[test]
+fn the_end_of_a_tag_is_final_beside_other_changes() {
+    explore_all(&POLICY, |world| world.play(&[&[Call, Refresh, Call], &[Invalidate, Call], &[EndTag, Call]]));
+}
+
+#[test]
+fn what_was_computed_before_a_tag_ended_does_not_replace_what_came_after() {
+    explore_in(memory, &EVERY_CALL_COMPUTES, |world| {
+        world.play(&[&[Call], &[EndTag, Call]]);
+        assert!(world.computed() <= 2, "the last call has found nothing");
+    });
+}
+
+#[test]
+fn changes_are_final_when_values_are_renewed() {
+    explore_all(&RENEWED, |world| {
+        world.play(&[&[Call, Expire, Call], &[Expire, Call], &[Invalidate, Call]]);
+    });
+}
+
+#[test]
+fn the_end_of_a_tag_is_final_when_values_are_renewed() {
+    explore_all(&RENEWED, |world| {
+        world.play(&[&[Call, Expire, Call], &[Expire, Call], &[EndTag, Call]]);
+    });
+}
+
 /// Explores a model with values in memory, in a store, and in a store whose processes do not wait for each other.
 fn explore_all(policy: &'static Policy, model: fn(&Arc<World>)) {
     explore_both(policy, model);
@@ -184,6 +229,7 @@ const KEY: u8 = 7;
 const HOUR: Duration = Duration::from_secs(3_600);
 static POLICY: Policy = Policy::new().ttl(HOUR);
 static EVERY_CALL_COMPUTES: Policy = Policy::new().ttl(HOUR).every_call_computes();
+static RENEWED: Policy = Policy::new().ttl(HOUR).stale_while_revalidate(HOUR);
 static COUNTERS: Counters = Counters::new();
 
 /// The version of the source, or a failure that those who wait can not be told.
