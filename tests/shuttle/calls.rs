@@ -209,6 +209,26 @@ fn the_end_of_a_tag_is_final_when_values_are_renewed() {
     });
 }
 
+#[test]
+fn changes_are_final_when_old_values_stand_in_for_failures() {
+    explore_all(&RESCUED, |world| {
+        block_on(world.act(Call));
+        block_on(world.act(Expire));
+        world.fail(2);
+        world.play(&[&[Call], &[Call], &[Invalidate, Call]]);
+    });
+}
+
+#[test]
+fn the_end_of_a_tag_is_final_when_old_values_stand_in_for_failures() {
+    explore_all(&RESCUED, |world| {
+        block_on(world.act(Call));
+        block_on(world.act(Expire));
+        world.fail(2);
+        world.play(&[&[Call], &[Call], &[EndTag, Call]]);
+    });
+}
+
 /// Explores a model with values in memory, in a store, and in a store whose processes do not wait for each other.
 fn explore_all(policy: &'static Policy, model: fn(&Arc<World>)) {
     explore_both(policy, model);
@@ -230,6 +250,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 static POLICY: Policy = Policy::new().ttl(HOUR);
 static EVERY_CALL_COMPUTES: Policy = Policy::new().ttl(HOUR).every_call_computes();
 static RENEWED: Policy = Policy::new().ttl(HOUR).stale_while_revalidate(HOUR);
+static RESCUED: Policy = Policy::new().ttl(HOUR).stale_if_error(HOUR);
 static COUNTERS: Counters = Counters::new();
 
 /// The version of the source, or a failure that those who wait can not be told.
