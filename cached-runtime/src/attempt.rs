@@ -234,15 +234,19 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             Err(too_late) => (self.cache.policy.retention(), Err(too_late)),
         };
         self.cache.counters.errors.add(1);
-        let usable = |kept: &Kept<O::Value>| matches!(kept.state, State::Stale(past) if past < window);
-        match (self.fallback.take().filter(usable), otherwise) {
-            (Some(kept), _) => {
-                self.origin = Origin { source: Source::Stale, age: kept.age.since };
-                (O::from_value(kept.value), false)
-            }
+        match (self.fall_back(window), otherwise) {
+            (Some(fallback), _) => (fallback, false),
             (None, Ok(failure)) => (failure, true),
             (None, Err(too_late)) => (too_late(), false),
         }
+    }
+
+    /// The value that this call has found, if it has not been stale for longer than that.
+    fn fall_back(&mut self, window: Duration) -> Option<O::Output> {
+        let usable = |kept: &Kept<O::Value>| matches!(kept.state, State::Stale(past) if past < window);
+        let kept = self.fallback.take().filter(usable)?;
+        self.origin = Origin { source: Source::Stale, age: kept.age.since };
+        Some(O::from_value(kept.value))
     }
 }
 
@@ -316,6 +320,10 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                 return Next::Return(output);
             }
             Waiting::Failed => {
+                if let Some(fallback) = self.fall_back(self.cache.policy.stale_if_error) {
+                    self.cache.counters.joined.add(1);
+                    return Next::Return(fallback);
+                }
                 self.disappointments += 1;
                 self.failed = true;
             }
@@ -386,8 +394,9 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
 
     fn enter(&self) -> Option<Entered> {
         match &self.part {
-            Part::Leads(flight) => Some(flight.enter()),
-            Part::None | Part::Alone { .. } | Part::Inside => None,
+            // Either may hold the lease of the key.
+            Part::Leads(_) | Part::Alone { .. } => Some(self.cache.flights.enter(&self.key)),
+            Part::None | Part::Inside => None,
         }
     }
 
@@ -527,7 +536,12 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
     /// then some of them may have come after that.
     fn publish(&self, flight: &Flight<Landed<O>, Held>, output: &O::Output) {
         if self.is_current() {
-            flight.publish(|| O::to_shared(output).map(|shared| (shared, self.origin)));
+            flight.publish(|| {
+                // An old value that stands in for a failure is for whoever found it: some of those who wait may have
+                // come when it was invalidated.
+                let is_new = self.origin.source != Source::Stale;
+                O::to_shared(output).filter(|_| is_new).map(|shared| (shared, self.origin))
+            });
         } else {
             flight.disclaim();
         }

@@ -7,13 +7,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::DefaultHashBuilder;
-use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, thread_local, watch};
 
 /// The flights of one function, by key. `S` is what those who wait get, `B` what an abandoned flight leaves to the
 /// next one.
@@ -99,19 +99,26 @@ pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
     pub(crate) fn new() -> Self {
+        Self::in_shards(SHARDS)
+    }
+
+    /// The table in so many parts, each with a lock of its own.
+    pub(crate) fn in_shards(shards: usize) -> Self {
         let hasher = DefaultHashBuilder::default();
         let shard =
             || Mutex::new(Shard { flying: HashMap::with_hasher(DefaultHashBuilder::default()), voided: 0 });
-        Self { shards: (0..SHARDS).map(|_| shard()).collect(), hasher }
+        Self { shards: (0..shards).map(|_| shard()).collect(), hasher }
     }
 
     /// Joins the flight of a key or begins one. `settled` looks once more whether that is still necessary.
     pub(crate) fn join<T>(&self, key: &K, settled: impl FnOnce() -> Option<T>) -> Joined<T, S, B> {
+        // Also if the computation that made this call was voided meanwhile: it may hold the lease that whoever
+        // leads now waits for.
+        if is_entered(self.place(key)) {
+            return Joined::Recurses;
+        }
         let mut shard = self.shard(key);
         if let Some(flight) = shard.flying.get(key) {
-            if is_entered(flight) {
-                return Joined::Recurses;
-            }
             return Joined::Follows(flight.follow());
         }
         if let Some(settled) = settled() {
@@ -193,10 +200,22 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
         (shard.voided == since).then(store)
     }
 
+    /// Makes known that the current thread is computing what is under a key, until the guard is dropped.
+    pub(crate) fn enter(&self, key: &K) -> Entered {
+        let place = self.place(key);
+        ENTERED.with(|entered| entered.borrow_mut().push(place));
+        Entered(place)
+    }
+
+    /// A key of this table, among all keys of all tables: each table hashes in its own way.
+    fn place(&self, key: &K) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
     fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, S, B>> {
         // The upper bits: the map inside the shard uses the lower ones.
-        let index = (self.hasher.hash_one(key) >> 32) % SHARDS as u64;
-        #[allow(clippy::cast_possible_truncation, reason = "less than SHARDS")]
+        let index = (self.place(key) >> 32) % self.shards.len() as u64;
+        #[allow(clippy::cast_possible_truncation, reason = "less than the number of shards")]
         lock(&self.shards[index as usize])
     }
 }
@@ -264,13 +283,6 @@ impl<S, B> Flight<S, B> {
         Follower { progress: self.progress.subscribe(), is_late, flight: Arc::clone(self) }
     }
 
-    /// Makes this flight known as the one that the current thread is computing, until the guard is dropped.
-    pub(crate) fn enter(self: &Arc<Self>) -> Entered {
-        let address = Arc::as_ptr(self).addr();
-        ENTERED.with_borrow_mut(|entered| entered.push(address));
-        Entered(address)
-    }
-
     fn last_pulse(&self) -> Instant {
         self.started + Duration::from_millis(self.pulse.load(Ordering::Relaxed))
     }
@@ -312,28 +324,29 @@ impl<S, B> Follower<S, B> {
 }
 
 thread_local! {
-    /// The addresses of the flights whose leaders are being polled by this thread, innermost last.
-    static ENTERED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// The places whose computations are being polled by this thread, innermost last. Two with one number would only
+    /// mean that one does not wait for the other.
+    static ENTERED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The time during which a leader is being polled.
+/// The time during which a computation is being polled.
 #[derive(Debug)]
-pub(crate) struct Entered(usize);
+pub(crate) struct Entered(u64);
 
 impl Drop for Entered {
     fn drop(&mut self) {
         // Not `with`: at the end of a thread the list may be gone before a future that it drops.
         let _ = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
-            if let Some(last) = entered.iter().rposition(|address| *address == self.0) {
+            if let Some(last) = entered.iter().rposition(|place| *place == self.0) {
                 entered.remove(last);
             }
         });
     }
 }
 
-fn is_entered<S, B>(flight: &Arc<Flight<S, B>>) -> bool {
-    ENTERED.with_borrow(|entered| entered.contains(&Arc::as_ptr(flight).addr()))
+fn is_entered(place: u64) -> bool {
+    ENTERED.with(|entered| entered.borrow().contains(&place))
 }
 
 /// A panic while it was held leaves nothing half done: every change under these locks is one call.

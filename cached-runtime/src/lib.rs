@@ -423,6 +423,7 @@ mod spelling;
 mod stats;
 #[cfg(feature = "store")]
 mod store;
+mod sync;
 mod tags;
 #[cfg_attr(not(feature = "store"), path = "no_tier.rs")]
 mod tier;

@@ -1,4 +1,5 @@
 //! Where an answer came from, how old it is, and under which key.
+#![allow(dead_code, reason = "not every backend has the test that calls a function")]
 
 use std::sync::Arc;
 use std::time::Duration;

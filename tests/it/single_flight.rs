@@ -423,6 +423,22 @@ macro_rules! recursion {
             assert_eq!(itself(&left, "a").await, "a!!", "the outermost result is the one that is remembered");
         }
 
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(left))]
+        async fn clearing(left: &AtomicUsize, key: &str) -> String {
+            if left.fetch_sub(1, SeqCst) == 1 {
+                return key.to_owned();
+            }
+            clearing::clear().await.unwrap();
+            Box::pin(clearing(left, key)).await + "!"
+        }
+
+        #[tokio::test]
+        async fn a_function_that_clears_and_then_calls_itself_computes() {
+            let left = AtomicUsize::new(3);
+            let call = timeout(SOON / 2, clearing(&left, "a"));
+            assert_eq!(call.await.expect("it should not wait for itself"), "a!!");
+        }
+
         #[tokio::test]
         async fn two_functions_that_call_each_other_compute() {
             let left = AtomicUsize::new(3);

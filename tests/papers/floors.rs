@@ -8,7 +8,19 @@ use crate::{files, read, top};
 /// The rooms on each floor, from the bottom; a room is a file, or a directory with all that is in it.
 /// `ARCHITECTURE.md` says the same.
 const RUNTIME: [&[&str]; 13] = [
-    &["error", "future", "clock", "random", "stats", "parts", "options", "schema", "lookup", "background"],
+    &[
+        "error",
+        "future",
+        "sync",
+        "clock",
+        "random",
+        "stats",
+        "parts",
+        "options",
+        "schema",
+        "lookup",
+        "background",
+    ],
     &["key", "tags", "spelling", "outcome", "flight", "handle"],
     &["store", "envelope", "owed", "looks", "entry"],
     &["policy", "redis", "memcached", "contract"],
