@@ -159,8 +159,8 @@ struct State {
     listening: bool,
     end: bool,
     accepted: u64,
-    /// Whether the bytes that passed last were for the server.
-    asking: bool,
+    /// Where the bytes went that passed last.
+    last: Option<Direction>,
     round_trips: u64,
     connections: HashMap<u64, Connection>,
 }
@@ -175,7 +175,7 @@ impl Default for State {
             listening: true,
             end: false,
             accepted: 0,
-            asking: false,
+            last: None,
             round_trips: 0,
             connections: HashMap::new(),
         }
@@ -316,9 +316,8 @@ impl Shared {
             }
             let bytes = &mut buffer[..length];
             let mut state = self.hold(number)?;
-            let asking = direction == Direction::ToServer;
-            state.round_trips += u64::from(asking && !state.asking);
-            state.asking = asking;
+            let before = state.last.replace(direction);
+            state.round_trips += u64::from(direction == Direction::ToServer && before != Some(direction));
             let replies = if direction == Direction::ToClient { state.replies } else { Replies::Pass };
             if since != state.since {
                 (since, passed) = (state.since, 0);
