@@ -10,6 +10,7 @@
 
 mod both;
 mod bytes;
+mod commands;
 mod companions;
 mod configure;
 mod contract;

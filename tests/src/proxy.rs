@@ -115,6 +115,13 @@ impl Proxy {
         self.shared.state().accepted
     }
 
+    /// How often a client has sent something, the first time or after an answer: of one client that does one thing at a
+    /// time these are its round trips.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.shared.state().round_trips
+    }
+
     /// Lets the acceptor look at the state again.
     fn wake(&self) {
         // An error means that it does not wait for a connection just now.
@@ -152,6 +159,9 @@ struct State {
     listening: bool,
     end: bool,
     accepted: u64,
+    /// Where the bytes went that passed last.
+    last: Option<Direction>,
+    round_trips: u64,
     connections: HashMap<u64, Connection>,
 }
 
@@ -165,6 +175,8 @@ impl Default for State {
             listening: true,
             end: false,
             accepted: 0,
+            last: None,
+            round_trips: 0,
             connections: HashMap::new(),
         }
     }
@@ -303,7 +315,9 @@ impl Shared {
                 return Ok(());
             }
             let bytes = &mut buffer[..length];
-            let state = self.hold(number)?;
+            let mut state = self.hold(number)?;
+            let before = state.last.replace(direction);
+            state.round_trips += u64::from(direction == Direction::ToServer && before != Some(direction));
             let replies = if direction == Direction::ToClient { state.replies } else { Replies::Pass };
             if since != state.since {
                 (since, passed) = (state.since, 0);

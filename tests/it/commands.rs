@@ -1,0 +1,227 @@
+//! What a call costs a shared store: how many commands, by the server's own count, and how many round trips.
+//!
+//! The table in the README is what this prints.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use cached_runtime::{Result, Store, async_cached, invalidate_tag};
+use cached_tests::proxy::Proxy;
+use cached_tests::server::{MemcachedServer, RedisServer};
+
+use crate::support::{SOON, memcached_at, redis_at};
+
+/// What is done to the store.
+const DEEDS: [&str; 10] = [
+    "a hit",
+    "a hit, of a function with two tags",
+    "a miss: the lease, and the value",
+    "the same, of a function with two tags that are in use",
+    "`invalidate`",
+    "`invalidate_tag`",
+    "`expire`",
+    "`expire`, of a function with a `stale_…` option",
+    "`put`",
+    "`clear`",
+];
+
+/// Each is done so often, to a key of its own; what counts is the least, because something else may reach the server
+/// meanwhile, such as a look whether it is still there.
+const TIMES: u64 = 7;
+
+/// What one of them costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cost {
+    commands: u64,
+    round_trips: u64,
+}
+
+/// A server that tells how many commands it was sent; what a script of its does is none.
+trait Server {
+    /// Since it was asked last.
+    fn commands(&mut self) -> u64;
+}
+
+#[tokio::test]
+async fn the_table_in_the_readme_is_right() {
+    let (mut redis, mut memcached) =
+        (Monitored::new(RedisServer::start()), Counted::new(MemcachedServer::start()));
+    let proxies = [Proxy::start(&redis.server.addr()), Proxy::start(&memcached.server.addr())];
+    let store = redis_at(&format!("redis://{}", proxies[0].addr()), SOON);
+    let in_redis = in_redis::costs(store, &mut redis, &proxies[0]).await;
+    let store = memcached_at(&proxies[1].addr(), SOON);
+    let in_memcached = in_memcached::costs(store, &mut memcached, &proxies[1]).await;
+
+    let mut table = "| | Redis: commands | round trips | Memcached: commands | round trips |\n".to_owned();
+    table += "|---|---|---|---|---|\n";
+    for (deed, (redis, memcached)) in DEEDS.iter().zip(in_redis.iter().zip(&in_memcached)) {
+        let _ = writeln!(
+            table,
+            "| {deed} | {} | {} | {} | {} |",
+            redis.commands, redis.round_trips, memcached.commands, memcached.round_trips
+        );
+    }
+    println!("{table}");
+    let once = |commands| Cost { commands, round_trips: 1 };
+    assert_eq!(in_redis[..2], [once(1); 2], "a hit is one command to Redis");
+    assert_eq!(
+        in_memcached.map(|cost| cost.round_trips)[..2],
+        [1, 1],
+        "a hit is one round trip to Memcached"
+    );
+    assert!(in_redis[2].commands <= 3 && in_memcached[2].round_trips <= 3, "a miss is no more than three");
+    assert!(include_str!("../../README.md").contains(&table), "the README says something else");
+}
+
+macro_rules! functions {
+    ($backend:ident) => {
+        mod $backend {
+            use super::*;
+
+            static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+            #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+            async fn plain(key: u64) -> u64 {
+                key
+            }
+
+            #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()), tags("odd:{is_odd}", TAG))]
+            async fn tagged(is_odd: bool, key: u64) -> u64 {
+                key + u64::from(is_odd)
+            }
+
+            #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()), stale_if_error = "1m")]
+            async fn stale(key: u64) -> std::result::Result<u64, ()> {
+                Ok(key)
+            }
+
+            const TAG: &str = concat!(module_path!(), " a tag");
+
+            pub(super) async fn costs(
+                store: impl Store,
+                server: &mut dyn Server,
+                proxy: &Proxy,
+            ) -> [Cost; DEEDS.len()] {
+                assert!(STORE.set(Arc::new(store)).is_ok(), "one test, one store");
+                // All that has to be there once: scripts, and stamps.
+                for key in 0..TIMES {
+                    plain(key).await;
+                    tagged(false, key).await;
+                    stale(key).await.unwrap();
+                }
+                plain::put(TIMES, 0).await.unwrap();
+                stale::expire(TIMES).await.unwrap();
+                let new = |key| key + 1_000;
+                [
+                    cost(server, proxy, async |key| {
+                        let _ = plain(key).await;
+                    })
+                    .await,
+                    cost(server, proxy, async |key| {
+                        let _ = tagged(false, key).await;
+                    })
+                    .await,
+                    cost(server, proxy, async |key| {
+                        let _ = plain(new(key)).await;
+                    })
+                    .await,
+                    cost(server, proxy, async |key| {
+                        let _ = tagged(false, new(key)).await;
+                    })
+                    .await,
+                    cost(server, proxy, async |key| done(plain::invalidate(key)).await).await,
+                    cost(server, proxy, async |_| done(invalidate_tag(TAG)).await).await,
+                    cost(server, proxy, async |key| done(plain::expire(new(key))).await).await,
+                    cost(server, proxy, async |key| done(stale::expire(key)).await).await,
+                    cost(server, proxy, async |key| done(plain::put(key, key)).await).await,
+                    cost(server, proxy, async |_| done(plain::clear()).await).await,
+                ]
+            }
+        }
+    };
+}
+functions!(in_redis);
+functions!(in_memcached);
+
+async fn done(change: impl Future<Output = Result<()>>) {
+    change.await.unwrap();
+}
+
+/// What something costs that is done to one key after the other.
+async fn cost(server: &mut dyn Server, proxy: &Proxy, deed: impl AsyncFn(u64)) -> Cost {
+    let mut costs = Vec::new();
+    for key in 0..TIMES {
+        server.commands();
+        let before = proxy.round_trips();
+        deed(key).await;
+        // What a call leaves to a task has its time too.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        costs.push((server.commands(), proxy.round_trips() - before));
+    }
+    let least = |of: fn(&(u64, u64)) -> u64| costs.iter().map(of).min().unwrap();
+    Cost { commands: least(|cost| cost.0), round_trips: least(|cost| cost.1) }
+}
+
+/// A Redis that shows every command when it executes it.
+struct Monitored {
+    server: RedisServer,
+    shown: BufReader<TcpStream>,
+    questions: u64,
+}
+
+impl Monitored {
+    fn new(server: RedisServer) -> Self {
+        let mut connection = TcpStream::connect(server.addr()).unwrap();
+        connection.set_read_timeout(Some(SOON)).unwrap();
+        connection.write_all(b"MONITOR\r\n").unwrap();
+        let mut shown = BufReader::new(connection);
+        let mut line = String::new();
+        shown.read_line(&mut line).unwrap();
+        assert_eq!(line, "+OK\r\n");
+        Self { server, shown, questions: 0 }
+    }
+}
+
+impl Server for Monitored {
+    fn commands(&mut self) -> u64 {
+        self.questions += 1;
+        let question = format!("question {}", self.questions);
+        assert_eq!(self.server.command(&["ECHO", &question]), question);
+        let mut commands = 0;
+        loop {
+            let mut line = String::new();
+            self.shown.read_line(&mut line).unwrap();
+            if line.contains(&question) {
+                return commands;
+            }
+            // What a script calls is shown like this: `+1700000000.123456 [0 lua] "GET" "key"`.
+            commands += u64::from(!line.contains("lua] "));
+        }
+    }
+}
+
+/// A Memcached, which counts what it executes.
+struct Counted {
+    server: MemcachedServer,
+    before: u64,
+}
+
+impl Counted {
+    fn new(server: MemcachedServer) -> Self {
+        Self { server, before: 0 }
+    }
+}
+
+impl Server for Counted {
+    fn commands(&mut self) -> u64 {
+        // `mg` is a get or a touch, `ms` is a set, `md` is a delete.
+        const COUNTERS: [&str; 5] = ["cmd_get", "cmd_touch", "cmd_set", "delete_hits", "delete_misses"];
+        let stats = self.server.stats();
+        let now = COUNTERS.map(|counter| stats[counter].parse::<u64>().unwrap()).iter().sum();
+        now - std::mem::replace(&mut self.before, now)
+    }
+}
