@@ -12,7 +12,7 @@ use crate::tags;
 use crate::{Result, Store};
 
 /// Invalidates every value that has this tag, of whatever function: in the memory of this process, and in every shared
-/// store that a function with tags uses here or that is [configured](crate::configure). The time it takes does not
+/// store that a function with tags uses here or that is configured. The time it takes does not
 /// depend on how many values that are.
 ///
 /// Once it has returned `Ok`, no later call returns a value with the tag that was computed from before it: in memory no
