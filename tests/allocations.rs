@@ -62,6 +62,11 @@ async fn weighed(name: &str) -> u64 {
     name.len() as u64
 }
 
+#[async_cached(ttl = 60, tags("price:{id}", "prices"), stale_while_revalidate = 60, refresh_ahead)]
+async fn tagged(id: u64) -> u64 {
+    id
+}
+
 struct Repo(u64);
 
 impl Repo {
@@ -93,6 +98,8 @@ async fn a_hit_allocates_nothing() {
     }
     weighed("name").await;
     assert_eq!(allocations(|| weighed("name")), (0, 4));
+    tagged(1).await;
+    assert_eq!(allocations(|| tagged(1)), (0, 1));
     Repo(7).find("name").await;
     assert_eq!(allocations(|| Repo::find(&Repo(7), "name")), (0, 11));
 }

@@ -52,11 +52,11 @@ pub(crate) fn invalidate(tag: &str) {
     let mut cells = cells();
     cells.last += 1;
     let number = cells.last;
-    match cells.by_name.get(tag).and_then(Weak::upgrade) {
-        Some(cell) => cell.0.store(number, Ordering::Release),
-        // No value has it; but one may be under way whose tags are not known before it is there.
-        None => *cells.unknown(tag) = number,
+    if let Some(cell) = cells.by_name.get(tag).and_then(Weak::upgrade) {
+        cell.0.store(number, Ordering::Release);
     }
+    // A value may be under way that turns out to have it when no other value has it any more.
+    *cells.unknown(tag) = number;
 }
 
 /// The cells of all tags that values have.
@@ -65,7 +65,7 @@ struct Cells {
     by_name: HashMap<Box<str>, Weak<Cell>>,
     /// The number of the last invalidation.
     last: u64,
-    /// The last invalidation of a tag that no value had, for each of some groups of tags.
+    /// The last invalidation of a tag, for each of some groups of tags: what a new cell begins with.
     unknown: Box<[u64; GROUPS]>,
     hasher: DefaultHashBuilder,
     /// With so many names it is time to look which are still in use.
@@ -140,6 +140,16 @@ mod tests {
         let mut after = tagged(&[]);
         after.extend(&["late b".to_owned()]);
         assert!(after.is_current());
+    }
+
+    #[test]
+    fn an_invalidation_is_known_longer_than_the_values_that_had_the_tag() {
+        let mut before = tagged(&[]);
+        let other = tagged(&["gone a"]);
+        invalidate("gone a");
+        drop(other);
+        before.extend(&["gone a".to_owned()]);
+        assert!(!before.is_current());
     }
 
     #[test]

@@ -29,4 +29,5 @@ mod redis;
 mod single_flight;
 mod stale;
 mod support;
+mod tags;
 mod waiting;

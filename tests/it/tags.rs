@@ -1,0 +1,489 @@
+//! Tags: values that end together, wherever they are and whichever function they are of.
+
+use std::collections::HashMap;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use cached_runtime::{Handle, Store, async_cached, invalidate_tag};
+use cached_tests::proxy::Proxy;
+use cached_tests::server::{MemcachedServer, RedisServer};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::both::{Server, eventually};
+use crate::support::{Body, SOON, on_each_backend, settle};
+
+/// What is cached: a source that changes.
+#[derive(Debug)]
+struct Source {
+    version: AtomicUsize,
+    body: Arc<Body>,
+}
+
+impl Source {
+    fn new(body: Arc<Body>) -> Arc<Self> {
+        Arc::new(Self { version: AtomicUsize::new(1), body })
+    }
+
+    /// Reads first and takes its time after that.
+    async fn read(&self) -> usize {
+        let version = self.version.load(SeqCst);
+        self.body.run().await;
+        version
+    }
+
+    fn change(&self) {
+        self.version.fetch_add(1, SeqCst);
+    }
+}
+
+macro_rules! tests {
+    ($($backend:tt)+) => {
+        /// Tags are one space in the process: each backend has names of its own here.
+        macro_rules! own {
+            ($name:literal) => {
+                concat!(module_path!(), " ", $name)
+            };
+        }
+
+        #[async_cached(ttl = 600, backend = $($backend)+, skip(source), tags("user:{id}", own!("users"), format!("{lang} {id}")))]
+        async fn profile(source: Arc<Source>, id: &'static str, lang: &'static str) -> usize {
+            assert!(id.len() + lang.len() > 1);
+            source.read().await
+        }
+
+        #[async_cached(ttl = 600, backend = $($backend)+, skip(source), tags("user:{id}"))]
+        async fn orders(source: Arc<Source>, id: &'static str) -> Result<usize, String> {
+            assert!(!id.is_empty());
+            Ok(source.read().await)
+        }
+
+        #[async_cached(ttl = 600, backend = $($backend)+, skip(source))]
+        async fn untagged(source: Arc<Source>, id: &'static str) -> usize {
+            assert!(!id.is_empty());
+            source.read().await
+        }
+
+        #[async_cached(ttl = 600, backend = $($backend)+, skip(source), tags_from = |member: &(usize, String)| vec![member.1.clone()])]
+        async fn member(source: Arc<Source>, id: u64, team: &'static str) -> (usize, String) {
+            assert!(id < 1_000);
+            (source.read().await, team.to_owned())
+        }
+
+        #[tokio::test]
+        async fn a_tag_ends_the_values_of_all_functions_and_no_others() {
+            let source = Source::new(Body::open());
+            let [ada, bob] = [own!("ada"), own!("bob")];
+            let all = async || {
+                let mut found = Vec::new();
+                for id in [ada, bob] {
+                    found.push(profile(Arc::clone(&source), id, "en").await);
+                    found.push(profile(Arc::clone(&source), id, "de").await);
+                    found.push(orders(Arc::clone(&source), id).await.unwrap());
+                    found.push(untagged(Arc::clone(&source), id).await);
+                }
+                found
+            };
+            assert_eq!(all().await, [1; 8]);
+            source.change();
+            assert_eq!(all().await, [1; 8]);
+            invalidate_tag(format!("user:{ada}")).await.unwrap();
+            assert_eq!(profile::peek(ada, "en").await, None);
+            assert_eq!(all().await, [2, 2, 2, 1, 1, 1, 1, 1]);
+            source.change();
+            invalidate_tag(format!("de {bob}")).await.unwrap();
+            assert_eq!(all().await, [2, 2, 2, 1, 1, 3, 1, 1]);
+            source.change();
+            invalidate_tag(own!("users")).await.unwrap();
+            assert_eq!(all().await, [4, 4, 2, 1, 4, 4, 1, 1]);
+            invalidate_tag(own!("of nobody")).await.unwrap();
+            source.change();
+            assert_eq!(all().await, [4, 4, 2, 1, 4, 4, 1, 1]);
+        }
+
+        #[tokio::test]
+        async fn a_tag_that_ends_during_a_computation_is_final() {
+            let id = own!("under way");
+            for waiting in [0, 10] {
+                orders::invalidate(id).await.unwrap();
+                let source = Source::new(Body::held());
+                let calls: Vec<_> = (0..=waiting).map(|_| tokio::spawn(orders(Arc::clone(&source), id))).collect();
+                source.body.has_begun(1).await;
+                for _ in 0..3 {
+                    settle().await;
+                    let _ = orders::peek(own!("nothing")).await;
+                }
+                source.change();
+                invalidate_tag(format!("user:{id}")).await.unwrap();
+                let later: Vec<_> = (0..5).map(|_| tokio::spawn(orders(Arc::clone(&source), id))).collect();
+                for _ in 0..3 {
+                    settle().await;
+                    let _ = orders::peek(own!("nothing")).await;
+                }
+                source.body.let_all_through();
+                for call in later {
+                    assert_eq!(timeout(SOON, call).await.unwrap().unwrap(), Ok(2), "after it, with {waiting}");
+                }
+                for call in calls {
+                    assert!([Ok(1), Ok(2)].contains(&timeout(SOON, call).await.unwrap().unwrap()));
+                }
+                assert_eq!(orders(Arc::clone(&source), id).await, Ok(2));
+            }
+        }
+
+        #[tokio::test]
+        async fn a_value_tells_tags_of_its_own() {
+            let source = Source::new(Body::open());
+            let call = async |id, team| member(Arc::clone(&source), id, team).await.0;
+            assert_eq!((call(1, own!("red")).await, call(2, own!("red")).await, call(3, own!("blue")).await), (1, 1, 1));
+            source.change();
+            invalidate_tag(own!("red")).await.unwrap();
+            assert_eq!((call(1, own!("red")).await, call(2, own!("red")).await, call(3, own!("blue")).await), (2, 2, 1));
+            member::put(3, own!("blue"), (9, own!("green").to_owned())).await.unwrap();
+            invalidate_tag(own!("blue")).await.unwrap();
+            assert_eq!(call(3, own!("blue")).await, 9, "it is green now");
+            invalidate_tag(own!("green")).await.unwrap();
+            assert_eq!(call(3, own!("blue")).await, 2);
+        }
+
+        /// A call that has read what is out of date, while nobody knows yet which tags its value will have.
+        async fn reading(id: u64, team: &'static str) -> (Arc<Source>, JoinHandle<(usize, String)>) {
+            let source = Source::new(Body::held());
+            let call = tokio::spawn(member(Arc::clone(&source), id, team));
+            source.body.has_begun(1).await;
+            source.change();
+            (source, call)
+        }
+
+        #[tokio::test]
+        async fn a_tag_that_the_value_tells_may_end_before_the_value_is_there() {
+            let team = own!("unheard of");
+            let (source, call) = reading(10, team).await;
+            invalidate_tag(team).await.unwrap();
+            source.body.let_all_through();
+            call.await.unwrap();
+            assert_eq!(member(source, 10, team).await.0, 2);
+        }
+
+        #[tokio::test]
+        async fn that_a_tag_has_ended_is_known_longer_than_the_values_that_had_it() {
+            let team = own!("forgotten");
+            member::put(20, team, (0, team.to_owned())).await.unwrap();
+            let (source, call) = reading(21, team).await;
+            invalidate_tag(team).await.unwrap();
+            member::invalidate(20, team).await.unwrap();
+            source.body.let_all_through();
+            call.await.unwrap();
+            assert_eq!(member(source, 21, team).await.0, 2);
+        }
+
+        #[tokio::test]
+        async fn what_is_put_and_what_is_refreshed_has_its_tags() {
+            let (source, id) = (Source::new(Body::open()), own!("put"));
+            orders::put(id, 7).await.unwrap();
+            assert_eq!(orders::peek(id).await, Some(Ok(7)));
+            invalidate_tag(format!("user:{id}")).await.unwrap();
+            assert_eq!(orders::peek(id).await, None);
+            assert_eq!(orders::refresh(Arc::clone(&source), id).await, Ok(1));
+            assert_eq!(orders::peek(id).await, Some(Ok(1)));
+            invalidate_tag(format!("user:{id}")).await.unwrap();
+            assert_eq!(orders::peek(id).await, None);
+        }
+
+        #[derive(Clone)]
+        pub(super) struct Repo(u64);
+
+        impl Repo {
+            #[async_cached(ttl = 600, backend = $($backend)+, key = (self.0, id), tags("repo:{id}"))]
+            pub(super) async fn find(&self, source: &Source, id: &'static str) -> usize {
+                source.read().await
+            }
+        }
+
+        static FIND: Handle = Handle::new();
+
+        trait Finds {
+            async fn find_one(&self, source: &Source, id: &'static str) -> usize;
+        }
+
+        impl Finds for Repo {
+            #[async_cached(ttl = 600, backend = $($backend)+, key = (self.0, id), tags("repo:{id}"), handle = FIND)]
+            async fn find_one(&self, source: &Source, id: &'static str) -> usize {
+                source.read().await
+            }
+        }
+
+        #[tokio::test]
+        async fn methods_have_tags() {
+            let (source, repo, id) = (Source::new(Body::open()), Repo(1), own!("method"));
+            let both = async || (repo.find(&source, id).await, repo.find_one(&source, id).await);
+            assert_eq!(both().await, (1, 1));
+            source.change();
+            assert_eq!(both().await, (1, 1));
+            invalidate_tag(format!("repo:{id}")).await.unwrap();
+            assert_eq!(both().await, (2, 2));
+        }
+    };
+}
+
+on_each_backend!(tests);
+
+/// What only the server itself can tell; each server and store is the test's own.
+macro_rules! on_a_server {
+    ($($kind:ident: $server:ty;)*) => {$(
+        mod $kind {
+            use super::*;
+
+            static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+            fn store() -> Arc<dyn Store> {
+                Arc::clone(STORE.get().unwrap())
+            }
+
+            #[async_cached(ttl = 600, backend = store(), skip(source), tags("user:{id}", "users"))]
+            async fn load(source: Arc<Source>, id: u64) -> usize {
+                assert!(id < 10_000);
+                source.read().await
+            }
+
+            #[async_cached(ttl = 600, backend = store(), skip(source), tags_from = |value: &usize| vec![format!("version {value}")])]
+            async fn told(source: Arc<Source>) -> usize {
+                source.read().await
+            }
+
+            const MARK: &str = concat!("CACHED_TEST_TAGS_", stringify!($kind));
+
+            /// In another process ends the tags that it is given.
+            #[test]
+            fn ends_tags() {
+                let Ok(given) = std::env::var(MARK) else { return };
+                let (address, tag) = given.split_once(' ').unwrap();
+                let _ = STORE.set(<$server as Server>::store_at(address, SOON / 3));
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let source = Source::new(Body::open());
+                    load(source, 9_999).await;
+                    invalidate_tag(tag).await.unwrap();
+                });
+            }
+
+            async fn another_process_ends(server: &$server, tag: &str) {
+                let test = format!("tags::{}::ends_tags", stringify!($kind));
+                let mut other = Command::new(std::env::current_exe().unwrap());
+                other.args(["--exact", &test]).env(MARK, format!("{} {tag}", server.address()));
+                let ended = tokio::task::spawn_blocking(move || other.output().unwrap()).await.unwrap();
+                assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+            }
+
+            fn start() -> $server {
+                let server = <$server>::start();
+                let _ = STORE.set(<$server as Server>::store_at(&server.address(), SOON / 3));
+                server
+            }
+
+            /// One test, because there is one store.
+            #[tokio::test]
+            async fn the_server_knows_the_tags() {
+                let server = start();
+                let source = Source::new(Body::open());
+                assert_eq!((load(Arc::clone(&source), 1).await, load(Arc::clone(&source), 2).await), (1, 1));
+                assert_eq!(told(Arc::clone(&source)).await, 1);
+                source.change();
+                another_process_ends(&server, "user:1").await;
+                assert_eq!((load(Arc::clone(&source), 1).await, load(Arc::clone(&source), 2).await), (2, 1));
+                another_process_ends(&server, "version 1").await;
+                assert_eq!(told(Arc::clone(&source)).await, 2);
+
+                // Another process, while this one computes and others wait for it.
+                let slow = Source::new(Body::held());
+                let first = tokio::spawn(load(Arc::clone(&slow), 3));
+                slow.body.has_begun(1).await;
+                slow.change();
+                another_process_ends(&server, "users").await;
+                let later: Vec<_> = (0..5).map(|_| tokio::spawn(load(Arc::clone(&slow), 3))).collect();
+                for _ in 0..10 {
+                    settle().await;
+                    let _ = load::peek(4).await;
+                }
+                slow.body.let_all_through();
+                for call in later {
+                    assert_eq!(timeout(SOON, call).await.unwrap().unwrap(), 2);
+                }
+                first.await.unwrap();
+                assert_eq!(load(slow, 3).await, 2);
+                source.change();
+                assert_eq!(load(Arc::clone(&source), 2).await, 3, "it has the tag too");
+
+                // The same for a tag that only the value tells.
+                told::invalidate().await.unwrap();
+                let slow = Source::new(Body::held());
+                let first = tokio::spawn(told(Arc::clone(&slow)));
+                slow.body.has_begun(1).await;
+                slow.change();
+                another_process_ends(&server, "version 1").await;
+                slow.body.let_all_through();
+                first.await.unwrap();
+                assert_eq!(told(slow).await, 2);
+
+                // Without its stamp a value can not be told from one that was invalidated.
+                assert_eq!(load(Arc::clone(&source), 2).await, 3);
+                source.change();
+                eventually("a stamp is forgotten", async || {
+                    let stamps = server.keys().into_iter().filter(|key| key.starts_with("tags:"));
+                    stamps.for_each(|stamp| server.delete(&stamp));
+                    load(Arc::clone(&source), 2).await == 4
+                })
+                .await;
+                server.delete_all();
+                source.change();
+                assert_eq!(load(Arc::clone(&source), 2).await, 5);
+                assert_eq!(load(Arc::clone(&source), 2).await, 5);
+            }
+
+            /// In a process of its own, because the store is one that fails.
+            #[test]
+            fn a_tag_whose_end_the_store_was_not_told_is_repeated() {
+                const MARK: &str = concat!("CACHED_TEST_TAGS_OWED_", stringify!($kind));
+                if std::env::var_os(MARK).is_none() {
+                    let test = format!("tags::{}::a_tag_whose_end_the_store_was_not_told_is_repeated", stringify!($kind));
+                    let status = Command::new(std::env::current_exe().unwrap())
+                        .args(["--exact", &test, "--nocapture"])
+                        .env(MARK, "1")
+                        .status()
+                        .unwrap();
+                    return assert!(status.success());
+                }
+                let server = <$server>::start();
+                let proxy = Proxy::start(&server.address());
+                let _ = STORE.set(<$server as Server>::store_at(&proxy.addr(), Duration::from_secs(2)));
+                let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let source = Source::new(Body::open());
+                    assert_eq!((load(Arc::clone(&source), 1).await, told(Arc::clone(&source)).await), (1, 1));
+                    let before = server.items();
+
+                    proxy.refuse();
+                    proxy.cut();
+                    source.change();
+                    assert!(invalidate_tag("user:1").await.is_err(), "the store could not be told");
+                    assert!(invalidate_tag("version 1").await.is_err());
+                    assert_eq!(server.items(), before, "and has the stamps");
+                    assert_eq!(load(Arc::clone(&source), 1).await, 2, "which nobody asks for now");
+                    assert_eq!(told(Arc::clone(&source)).await, 2);
+
+                    proxy.accept();
+                    eventually("it is repeated", async || server.items() == before - 2).await;
+                    assert_eq!(load(Arc::clone(&source), 1).await, 2);
+                    assert_eq!(told(Arc::clone(&source)).await, 2);
+                });
+            }
+        }
+    )*};
+}
+
+on_a_server! {
+    on_redis: RedisServer;
+    on_memcached: MemcachedServer;
+}
+
+trait Forgets: Server {
+    fn delete(&self, key: &str);
+    fn delete_all(&self);
+    fn items(&self) -> u64;
+}
+
+impl Forgets for RedisServer {
+    fn delete(&self, key: &str) {
+        let _ = self.command(&["DEL", &format!("cached:{{{key}}}")]);
+    }
+
+    fn delete_all(&self) {
+        assert_eq!(self.command(&["FLUSHALL"]), "OK");
+    }
+
+    fn items(&self) -> u64 {
+        self.command(&["DBSIZE"]).parse().unwrap()
+    }
+}
+
+impl Forgets for MemcachedServer {
+    fn delete(&self, key: &str) {
+        let _ = self.command(&format!("delete cached:{key}"));
+    }
+
+    fn delete_all(&self) {
+        assert_eq!(self.command("flush_all"), "OK");
+    }
+
+    fn items(&self) -> u64 {
+        self.stat("curr_items")
+    }
+}
+
+mod counted {
+    use super::*;
+
+    static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+    #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()), tags("group:{group}", "all", "{group} {id}"))]
+    async fn load(group: u64, id: u64) -> u64 {
+        group + id
+    }
+
+    /// How often the server was asked anything, by command.
+    fn commands(server: &RedisServer) -> HashMap<String, u64> {
+        let info = server.command(&["INFO", "commandstats"]);
+        let count = |line: &str| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+        };
+        info.lines()
+            .filter_map(count)
+            .filter(|(name, _): &(String, u64)| name != "info" && name != "ping")
+            .collect()
+    }
+
+    fn asked(server: &RedisServer, before: &HashMap<String, u64>) -> HashMap<String, u64> {
+        let mut asked = commands(server);
+        asked.retain(|name, count| {
+            *count -= before.get(name).copied().unwrap_or(0);
+            *count > 0
+        });
+        asked
+    }
+
+    #[tokio::test]
+    async fn what_tags_cost_does_not_depend_on_how_many_values_have_them() {
+        let server = RedisServer::start();
+        let _ = STORE.set(<RedisServer as Server>::store_at(&server.address(), SOON / 3));
+        for id in 0..100 {
+            load(1, id).await;
+        }
+        load(2, 0).await;
+        let before = commands(&server);
+        assert_eq!(load(1, 0).await, 1);
+        assert_eq!(asked(&server, &before), [("mget".to_owned(), 1)].into(), "a hit is one round trip");
+
+        // The first time the server has to learn a script.
+        invalidate_tag("group:0").await.unwrap();
+        let mut costs = Vec::new();
+        for group in [1, 2, 3] {
+            let before = commands(&server);
+            invalidate_tag(format!("group:{group}")).await.unwrap();
+            costs.push(asked(&server, &before));
+        }
+        assert!(costs[0].values().sum::<u64>() <= 6, "{costs:?}");
+        assert_eq!(costs[0], costs[1]);
+        assert_eq!(costs[0], costs[2]);
+        assert_eq!(load::peek(1, 99).await, None);
+
+        let stamps: Vec<_> = server.keys().into_iter().filter(|key| key.starts_with("tags:")).collect();
+        assert!(stamps.len() > 100, "{}", stamps.len());
+        for stamp in stamps {
+            let left: i64 = server.command(&["TTL", &format!("cached:{{{stamp}}}")]).parse().unwrap();
+            assert!(left > 0, "{stamp} stays for ever");
+        }
+    }
+}
