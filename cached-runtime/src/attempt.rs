@@ -298,7 +298,8 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
 
     fn renews(&mut self) -> bool {
         self.purpose = Purpose::Renewal;
-        self.fallback = None;
+        // What it brings has nothing to do with what it answered.
+        (self.fallback, self.origin) = (None, Origin::COMPUTED);
         let newer = || self.cache.until(&self.key).filter(|until| Some(*until) > self.replaces);
         match self.cache.flights.join(&self.key, newer) {
             Joined::Leads(flight) => {

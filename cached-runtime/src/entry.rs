@@ -56,8 +56,10 @@ pub(crate) enum State {
 
 impl<V> Entry<V> {
     pub(crate) fn new(value: V, ttl: Duration, cost: Duration, tags: Option<Arc<Tagged>>) -> Self {
-        let until = Moment::now().after(ttl);
-        Self { value, until, life: ttl.as_secs_f32(), cost: cost.as_secs_f32(), tags }
+        let now = Moment::now();
+        let until = now.after(ttl);
+        // Not `ttl`: there is an end to what can be told.
+        Self { value, until, life: until.since(now).as_secs_f32(), cost: cost.as_secs_f32(), tags }
     }
 
     /// Whether it is the answer and nothing else is to be done: it is fresh, it is not in the last part of its life in
@@ -84,7 +86,9 @@ impl<V> Entry<V> {
 
     /// The same, fresh no longer.
     pub(crate) fn expired(mut self) -> Self {
-        self.until = self.until.min(Moment::now());
+        let now = Moment::now();
+        self.life -= self.until.since(now).as_secs_f32();
+        self.until = self.until.min(now);
         self
     }
 

@@ -20,6 +20,7 @@ mod harness;
 mod history;
 mod invalidation;
 mod lifetime;
+mod lookup;
 mod memcached;
 mod never_shared;
 mod outage;
