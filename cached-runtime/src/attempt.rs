@@ -22,7 +22,7 @@ use crate::parts::KeyType;
 use crate::patience;
 use crate::policy::SingleFlight;
 use crate::tags::Tagged;
-use crate::tier::{Acquiring, Fill, Held, Look, Tier, Vacant};
+use crate::tier::{Acquiring, Fill, Held, Leaves, Look, Tier, Vacant};
 
 /// What those who wait for a computation get.
 pub(crate) type Landed<O> = (<O as Outcome>::Shared, Origin);
@@ -202,12 +202,17 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
     /// Ends its flight and remembers the output in memory, if that is where values live.
     ///
     /// What was computed may be stored, in memory or elsewhere, only if this says so: else it was voided.
-    fn land(&self, output: &O::Output, ttl: Option<Duration>) -> bool {
+    fn land(&self, output: &O::Output, ttl: Option<Duration>, leaves_nothing: bool) -> bool {
         let (cache, flights) = (self.cache, &self.cache.flights);
         let cost = self.computing_since.elapsed();
         let tags = || self.tagged.clone().map(Arc::new);
-        let remember =
-            |key| self.is_current().then(|| cache.remember(key, output, ttl, cost, tags())).flatten();
+        let mut removed = None;
+        let mut remember = |key: K| {
+            if leaves_nothing {
+                removed = cache.forget(&key);
+            }
+            self.is_current().then(|| cache.remember(key, output, ttl, cost, tags())).flatten()
+        };
         // What gives way to it is dropped after the lock of the flights is given back.
         let evicted = match &self.part {
             Part::Leads(flight) => flights.land(&self.key, flight, remember),
@@ -216,6 +221,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             }
             Part::Inside | Part::None => None,
         };
+        drop(removed);
         let is_stored = evicted.flatten().is_some();
         if !is_stored && ttl.is_some() {
             cache.counters.refused.add(1);
@@ -449,11 +455,13 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         // What fails in the background leaves alone what is there.
         let is_kept = is_new && !(self.purpose == Purpose::Renewal && O::is_err(&output));
         let ttl = if is_kept { cache.lifetime(&self.key, &output) } else { None };
+        // An answer that is not kept must not leave an older one behind.
+        let leaves_nothing = is_new && ttl.is_none() && !O::is_err(&output);
         if let (Some(tagged), Some(tags)) = (&mut self.tagged, cache.tags_of(&output)) {
             tagged.extend(&tags);
         }
         let Some(tier) = self.tier() else {
-            self.land(&output, ttl);
+            self.land(&output, ttl, leaves_nothing);
             if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {
                 self.publish(&flight, &output);
             }
@@ -467,7 +475,12 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             let tags = cache.tags_of(&output).unwrap_or_default();
             let payload =
                 O::as_value(&output).zip(ttl).and_then(|(value, ttl)| tier.encode(value, ttl, &tags).ok());
-            return (output, Some(Box::pin(held.settle(payload, waiting))));
+            let leaves = match payload {
+                Some(payload) => Leaves::Value(payload),
+                None if leaves_nothing => Leaves::Nothing,
+                None => Leaves::WhatIsThere,
+            };
+            return (output, Some(Box::pin(held.settle(leaves, waiting))));
         }
         // Whoever holds the lease will fill the key. A refresh that goes on without it can not know what was
         // invalidated meanwhile, so its result is for its own caller only.

@@ -154,6 +154,14 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
         Some(memory.insert(key, Entry::new(value, ttl, cost, tags)))
     }
 
+    /// Removes what memory has under a key, and returns it.
+    pub(crate) fn forget(&self, key: &K) -> Option<(K, Entry<O::Value>)> {
+        match &self.tiers {
+            Tiers::Memory(memory) => memory.remove(key),
+            Tiers::Shared(_) => None,
+        }
+    }
+
     pub(crate) async fn invalidate(&'static self, key: K) -> Result<()> {
         match &self.tiers {
             Tiers::Memory(memory) => {

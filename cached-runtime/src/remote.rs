@@ -111,10 +111,21 @@ pub(crate) enum Fill {
     Unknown,
 }
 
+/// What a computation leaves in the store.
+#[derive(Debug)]
+pub(crate) enum Leaves {
+    Value(Payload),
+    /// Nothing: what was there has given way to an answer that is not kept.
+    Nothing,
+    WhatIsThere,
+}
+
 /// A lease with what is needed to use it.
 pub(crate) struct Held {
     remote: &'static Remote,
     place: Place,
+    /// What it was given over.
+    over: Over,
     stamps: Box<[u64]>,
     /// The mark of the last invalidation of any tag, if the value will tell its tags.
     mark: Option<u64>,
@@ -199,8 +210,15 @@ impl Remote {
         }
         if let Some(lease) = acquired.lease {
             let (since, place) = (Instant::now(), vacant.place);
-            let mut held =
-                Held { remote: self, place, stamps: Box::default(), mark: None, since, lease: Some(lease) };
+            let mut held = Held {
+                remote: self,
+                place,
+                over,
+                stamps: Box::default(),
+                mark: None,
+                since,
+                lease: Some(lease),
+            };
             return match held.read_stamps(vacant.stamps).await {
                 Ok(()) => Acquiring::Held(held),
                 Err(_) => Acquiring::Unknown,
@@ -429,14 +447,15 @@ impl Held {
         Ok(())
     }
 
-    /// Stores what was computed, if there is something to store and the lease is still ours; also if the caller goes
+    /// Leaves in the store what was computed, if the lease is still ours; also if the caller goes
     /// away meanwhile. Whether others may have it as well is found out only if somebody is `waiting`.
-    pub(crate) async fn settle(self, payload: Option<Payload>, waiting: bool) -> Fill {
+    pub(crate) async fn settle(self, leaves: Leaves, waiting: bool) -> Fill {
         let settled = async move {
             let (remote, place, stamps) = (self.remote, self.place.clone(), self.stamps.clone());
-            let settled = match payload {
-                Some(payload) => self.fill(payload).await,
-                None => self.give_back(waiting).await,
+            let settled = match leaves {
+                Leaves::Value(payload) => self.fill(payload).await,
+                Leaves::Nothing if self.over == Over::Value => self.vacate().await,
+                Leaves::Nothing | Leaves::WhatIsThere => self.give_back(waiting).await,
             };
             // Neither a clear nor the end of a tag ends leases.
             if settled == Fill::Stored && waiting && !remote.are_current(&place, &stamps).await {
@@ -459,6 +478,23 @@ impl Held {
         match kept {
             Ok(true) => Fill::Stored,
             Ok(false) => Fill::Refused,
+            Err(_) => Fill::Unknown,
+        }
+    }
+
+    /// Removes what is there, and the lease with it. Should that be another's by now, it is computed once more.
+    async fn vacate(mut self) -> Fill {
+        let Some(lease) = &self.lease else { return Fill::Unknown };
+        match self.remote.bounded(|store| store.extend(&self.place.key, lease, LEASE)).await {
+            Ok(true) => {}
+            Ok(false) => return Fill::Refused,
+            Err(_) => return Fill::Unknown,
+        }
+        match self.remote.bounded(|store| store.remove(&self.place.key)).await {
+            Ok(()) => {
+                self.lease = None;
+                Fill::Stored
+            }
             Err(_) => Fill::Unknown,
         }
     }

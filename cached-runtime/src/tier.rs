@@ -12,7 +12,7 @@ use crate::envelope::{self, Label};
 use crate::groups;
 use crate::owed::Debt;
 use crate::policy::Policy;
-pub(crate) use crate::remote::{Acquiring, Fill, Held, Payload, Vacant};
+pub(crate) use crate::remote::{Acquiring, Fill, Held, Leaves, Payload, Vacant};
 use crate::remote::{LEASE, Loaded, Occupant, Place, Remote, Tags, in_a_task};
 use crate::stats::Counters;
 use crate::{BoxFuture, Error, ErrorKind, Key, Over, Result, Watch};
