@@ -56,6 +56,17 @@ pub(crate) struct Attempt<K: KeyType, O: Outcome> {
     /// Whether a computation of this process that it waited for has failed: it waits for no other process then.
     failed: bool,
     origin: Origin,
+    told: Told<O::Shared>,
+}
+
+/// What those who wait are told.
+enum Told<S> {
+    /// What the caller gets.
+    Output,
+    /// The failure that the caller does not get, if it can be shared: each of those who wait has an old value of its own,
+    /// or none because it came after the end of that one.
+    Failure(Option<S>),
+    TimedOut,
 }
 
 /// Why a call computes.
@@ -106,6 +117,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             outrun: false,
             failed: false,
             origin: Origin::COMPUTED,
+            told: Told::Output,
         }
     }
 
@@ -186,6 +198,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
                     Waiting::Output(O::from_shared(shared), origin)
                 }
                 Waited::Failed => Waiting::Failed,
+                Waited::TimedOut => Waiting::TimedOut,
                 Waited::Outdated => Waiting::Outdated,
                 Waited::Late => Waiting::Late,
                 Waited::Abandoned => Waiting::Abandoned,
@@ -240,16 +253,31 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             Some(_) => cache.policy.stale_if_error,
             None => cache.policy.retention(),
         };
+        let instead = if failed { self.way_out(window) } else { None };
+        self.told = match (&instead, &output) {
+            (_, None) => Told::TimedOut,
+            (Some(_), Some(failure)) => Told::Failure(O::to_shared(failure)),
+            (None, Some(_)) => Told::Output,
+        };
+        match (instead, output) {
+            (Some(old), _) => (old, false),
+            (None, Some(output)) => (output, true),
+            (None, None) => (self.timed_out(), false),
+        }
+    }
+
+    /// The value that was kept for a failure, if it is not too old for that.
+    fn way_out(&mut self, window: Duration) -> Option<O::Output> {
         let usable = |kept: &Kept<O::Value>| matches!(kept.state, State::Stale(past) if past < window);
-        let fallback = if failed { self.fallback.take().filter(usable) } else { None };
-        match (fallback, output, cache.rules.timed_out) {
-            (Some(kept), ..) => {
-                self.origin = Origin { source: Source::Stale, age: kept.age.since };
-                (O::from_value(kept.value), false)
-            }
-            (None, Some(output), _) => (output, true),
-            (None, None, Some(timed_out)) => (timed_out(), false),
-            (None, None, None) => unreachable!("only what has an error for it has a time limit"),
+        let kept = self.fallback.take().filter(usable)?;
+        self.origin = Origin { source: Source::Stale, age: kept.age.since };
+        Some(O::from_value(kept.value))
+    }
+
+    fn timed_out(&self) -> O::Output {
+        match self.cache.rules.timed_out {
+            Some(timed_out) => timed_out(),
+            None => unreachable!("only what has an error for it has a time limit"),
         }
     }
 }
@@ -321,9 +349,20 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             Waiting::Output(output, origin) => {
                 self.cache.counters.joined.add(1);
                 self.origin = origin;
-                return Next::Return(output);
+                let failed = O::is_err(&output);
+                let old = if failed { self.way_out(self.cache.policy.stale_if_error) } else { None };
+                return Next::Return(old.unwrap_or(output));
+            }
+            Waiting::TimedOut => {
+                self.cache.counters.joined.add(1);
+                let old = self.way_out(self.cache.policy.retention());
+                return Next::Return(old.unwrap_or_else(|| self.timed_out()));
             }
             Waiting::Failed => {
+                if let Some(old) = self.way_out(self.cache.policy.stale_if_error) {
+                    self.cache.counters.joined.add(1);
+                    return Next::Return(old);
+                }
                 self.disappointments += 1;
                 self.failed = true;
             }
@@ -529,10 +568,13 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
     /// Lets those who wait for a flight that is out of the table have the output, unless one of its tags was invalidated:
     /// then some of them may have come after that.
     fn publish(&self, flight: &Flight<Landed<O>, Held>, output: &O::Output) {
-        if self.is_current() {
-            flight.publish(|| O::to_shared(output).map(|shared| (shared, self.origin)));
-        } else {
-            flight.disclaim();
+        match &self.told {
+            _ if !self.is_current() => flight.disclaim(),
+            Told::Output => flight.publish(|| O::to_shared(output).map(|shared| (shared, self.origin))),
+            Told::Failure(failure) => {
+                flight.publish(|| failure.clone().map(|shared| (shared, Origin::COMPUTED)));
+            }
+            Told::TimedOut => flight.time_out(),
         }
     }
 }

@@ -291,6 +291,7 @@ pub(crate) enum Join<R> {
 pub(crate) enum Waiting<R> {
     Output(R, Origin),
     Failed,
+    TimedOut,
     Outdated,
     Late,
     Abandoned,

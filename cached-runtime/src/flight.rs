@@ -51,6 +51,8 @@ enum Progress<S> {
     Landed(Arc<S>),
     /// It ended without anything that could be shared.
     Failed,
+    /// It was given up because it took too long.
+    TimedOut,
     /// What it brought may be older than those who wait: they must look again.
     Outdated,
     Abandoned,
@@ -82,6 +84,7 @@ pub(crate) struct Follower<S, B> {
 pub(crate) enum Waited<S> {
     Landed(Arc<S>),
     Failed,
+    TimedOut,
     Outdated,
     /// It ended, but this call came when the result was on its way already.
     Late,
@@ -232,6 +235,11 @@ impl<S, B> Flight<S, B> {
         self.progress.send_replace(progress);
     }
 
+    /// Lets those who wait know that the function took too long.
+    pub(crate) fn time_out(&self) {
+        self.progress.send_replace(Progress::TimedOut);
+    }
+
     /// Lets those who wait look again.
     pub(crate) fn disclaim(&self) {
         self.progress.send_replace(Progress::Outdated);
@@ -284,11 +292,14 @@ impl<S, B> Follower<S, B> {
         let timers = tokio::runtime::Handle::try_current().is_ok();
         loop {
             match &*self.progress.borrow_and_update() {
-                Progress::Landed(_) | Progress::Failed | Progress::Outdated if self.is_late => {
+                Progress::Landed(_) | Progress::Failed | Progress::TimedOut | Progress::Outdated
+                    if self.is_late =>
+                {
                     return Waited::Late;
                 }
                 Progress::Landed(shared) => return Waited::Landed(Arc::clone(shared)),
                 Progress::Failed => return Waited::Failed,
+                Progress::TimedOut => return Waited::TimedOut,
                 Progress::Outdated => return Waited::Outdated,
                 Progress::Abandoned => return Waited::Abandoned,
                 Progress::Flying => {}
