@@ -47,6 +47,13 @@ pub(crate) enum Fill {
 }
 
 #[derive(Debug)]
+pub(crate) enum Leaves {
+    Value(Payload),
+    Nothing,
+    WhatIsThere,
+}
+
+#[derive(Debug)]
 pub(crate) struct Held(Infallible);
 
 #[derive(Debug)]
@@ -99,7 +106,7 @@ impl<K, V> Tier<K, V> {
 }
 
 impl Held {
-    pub(crate) async fn settle(self, _: Option<Payload>, _: bool) -> Fill {
+    pub(crate) async fn settle(self, _: Leaves, _: bool) -> Fill {
         match self.0 {}
     }
 

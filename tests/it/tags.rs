@@ -198,6 +198,7 @@ macro_rules! tests {
         impl Repo {
             #[async_cached(ttl = 600, backend = $($backend)+, key = (self.0, id), tags("repo:{id}"))]
             pub(super) async fn find(&self, source: &Source, id: &'static str) -> usize {
+                assert!(!id.is_empty());
                 source.read().await
             }
         }
@@ -211,6 +212,7 @@ macro_rules! tests {
         impl Finds for Repo {
             #[async_cached(ttl = 600, backend = $($backend)+, key = (self.0, id), tags("repo:{id}"), handle = FIND)]
             async fn find_one(&self, source: &Source, id: &'static str) -> usize {
+                assert!(!id.is_empty());
                 source.read().await
             }
         }
