@@ -267,7 +267,7 @@ impl tracing::Subscriber for Spans {
     }
 
     fn exit(&self, _: &tracing::span::Id) {
-        ENTERED.with_borrow_mut(|entered| drop(entered.pop()));
+        ENTERED.with_borrow_mut(|entered| entered.truncate(entered.len() - 1));
     }
     fn current_span(&self) -> Current {
         let Some(id) = ENTERED.with_borrow(|entered| entered.last().copied()) else { return Current::none() };
