@@ -494,8 +494,9 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         // What fails in the background leaves alone what is there.
         let is_kept = is_new && !(self.purpose == Purpose::Renewal && O::is_err(&output));
         let ttl = if is_kept { cache.lifetime(&self.key, &output) } else { None };
-        // An answer that is not kept must not leave an older one behind.
-        let leaves_nothing = is_new && ttl.is_none() && !O::is_err(&output);
+        // An answer that is not kept leaves no stale one behind; what is fresh a refresh leaves alone.
+        let leaves_nothing =
+            is_new && ttl.is_none() && !O::is_err(&output) && self.purpose != Purpose::Refresh;
         if let (Some(tagged), Some(tags)) = (&mut self.tagged, cache.tags_of(&output)) {
             tagged.extend(&tags);
         }
