@@ -321,8 +321,8 @@ fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStrea
     if let Some(timeout) = &memo.timeout {
         let (output, span) = (&memo.item.output, timeout.name.span());
         let p = private_at(span);
-        let timed_out = quote_spanned!(span=> #p::timed_out::<#output>);
-        at = quote_spanned!(start=> #at.timed_out(#timed_out));
+        let too_late = quote_spanned!(span=> #p::too_late::<#output>);
+        at = quote_spanned!(start=> #at.too_late(#too_late));
     }
     let tier = if is_memory(memo) { quote_spanned!(end=> memory) } else { quote_spanned!(end=> shared) };
     let verb = quote_spanned!(end=> (#verb));

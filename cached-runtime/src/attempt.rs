@@ -11,21 +11,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::BoxFuture;
-use crate::cache::{Cache, Tiers};
-use crate::call::{Call, Join, Looked, Miss, Next, Others, TooLate, Traced, Waiting};
+use crate::cache::{Cache, Landed, Tiers};
+use crate::call::{Call, Join, Looked, Miss, Next, Others, Traced, Waiting};
 use crate::clock::Moment;
-use crate::entry::{Kept, State};
+use crate::entry::{Kept, Leaves, State};
 use crate::flight::{Entered, Flight, Follower, Joined, PULSE, Waited};
 use crate::lookup::{Origin, Provenance, Source};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, TooLate};
 use crate::parts::KeyType;
 use crate::patience;
 use crate::policy::SingleFlight;
 use crate::tags::Tagged;
 use crate::tier::{Acquiring, Fill, Held, Look, Tier, Vacant};
-
-/// What those who wait for a computation get.
-pub(crate) type Landed<O> = (<O as Outcome>::Shared, Origin);
 
 /// One call of one instance.
 pub(crate) struct Attempt<K: KeyType, O: Outcome> {
@@ -44,8 +41,6 @@ pub(crate) struct Attempt<K: KeyType, O: Outcome> {
     part: Part<Landed<O>>,
     /// The tags of what it computes.
     tagged: Option<Tagged>,
-    /// Whether only the outcome could have told its tags, and has not, as an error does not.
-    untold: bool,
     /// How often it waited for another's computation in vain: it failed, or was out of date.
     disappointments: u8,
     /// The flight that it waits for, or waited for last.
@@ -58,6 +53,17 @@ pub(crate) struct Attempt<K: KeyType, O: Outcome> {
     /// Whether a computation of this process that it waited for has failed: it waits for no other process then.
     failed: bool,
     origin: Origin,
+    shares: Shares<O>,
+}
+
+/// What those who wait get.
+enum Shares<O: Outcome> {
+    /// What the caller gets.
+    Output,
+    /// The failure that the caller does not get, if it can be shared: each of those who wait has an old value of its own,
+    /// or none because it came after the end of that one.
+    Failure(Option<O::Shared>),
+    TooLate(TooLate<O::Output>),
 }
 
 /// Why a call computes.
@@ -101,7 +107,6 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             replaces: None,
             part: Part::None,
             tagged: None,
-            untold: false,
             disappointments: 0,
             followed: None,
             vacant: None,
@@ -109,6 +114,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             outrun: false,
             failed: false,
             origin: Origin::COMPUTED,
+            shares: Shares::Output,
         }
     }
 
@@ -172,19 +178,17 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
 
     /// From here on it counts what is invalidated: the body has not begun yet.
     fn begin(&mut self) {
-        if !self.tags.is_empty() || self.cache.rules.tags_from.is_some() {
-            self.tagged = Some(Tagged::new(&self.tags));
-        }
+        self.tagged = self.cache.tagged(&self.tags);
         self.computing_since = Instant::now();
     }
 
     fn wait(follower: Follower<Landed<O>, Held>) -> BoxFuture<'static, Waiting<O::Output>> {
         Box::pin(async {
             match follower.wait().await {
-                Waited::Landed(landed) => {
-                    let (shared, origin) = Arc::try_unwrap(landed).unwrap_or_else(|landed| (*landed).clone());
-                    Waiting::Output(O::from_shared(shared), origin)
-                }
+                Waited::Landed(landed) => match Arc::unwrap_or_clone(landed) {
+                    Landed::Output(shared, origin) => Waiting::Output(O::from_shared(shared), origin),
+                    Landed::TooLate(too_late) => Waiting::TooLate(too_late),
+                },
                 Waited::Failed => Waiting::Failed,
                 Waited::Outdated => Waiting::Outdated,
                 Waited::Late => Waiting::Late,
@@ -194,48 +198,62 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
         })
     }
 
-    /// Whether none of the tags was invalidated by this process since it began to compute. What tells no tags might have
-    /// any.
+    /// Whether none of the tags was invalidated by this process since it began to compute.
     fn is_current(&self) -> bool {
-        let is_current = |tagged: &Tagged| tagged.is_current() && (!self.untold || tagged.is_last());
-        self.tagged.as_ref().is_none_or(is_current)
+        self.tagged.as_ref().is_none_or(Tagged::is_current)
     }
 
-    /// Ends its flight and remembers the output in memory, if that is where values live.
-    ///
-    /// What was computed may be stored, in memory or elsewhere, only if this says so: else it was voided.
-    fn land(&self, output: &O::Output, ttl: Option<Duration>) -> bool {
+    /// What an output leaves behind that is the caller's too.
+    fn leaves(&self, output: &O::Output) -> Leaves<Duration> {
+        let is_err = O::is_err(output);
+        match self.cache.lifetime(&self.key, output) {
+            // What fails in the background leaves alone what is there.
+            _ if is_err && self.purpose == Purpose::Renewal => Leaves::WhatIsThere,
+            Some(ttl) => Leaves::Value(ttl),
+            None if is_err => Leaves::WhatIsThere,
+            None => Leaves::Nothing,
+        }
+    }
+
+    /// Ends its flight and leaves in memory what it is to leave there, unless it was voided.
+    fn land(&self, output: &O::Output, leaves: Leaves<Duration>) {
         let (cache, flights) = (self.cache, &self.cache.flights);
         let cost = self.computing_since.elapsed();
-        let tags = || self.tagged.clone().map(Arc::new);
-        let remember =
-            |key| self.is_current().then(|| cache.remember(key, output, ttl, cost, tags())).flatten();
-        // What gives way to it is dropped after the lock of the flights is given back.
-        let evicted = match &self.part {
-            Part::Leads(flight) => flights.land(&self.key, flight, remember),
-            Part::Alone { voided } => {
-                flights.unless_voided(&self.key, *voided, || remember(self.key.clone()))
+        let leave = |key: K| match leaves {
+            Leaves::Value(ttl) if self.is_current() => {
+                cache.remember(key, output, ttl, cost, self.tagged.clone().map(Arc::new))
             }
+            Leaves::Nothing => cache.forget(&key),
+            Leaves::Value(_) | Leaves::WhatIsThere => None,
+        };
+        // What gives way to it is dropped after the lock of the flights is given back.
+        let gives_way = match &self.part {
+            Part::Leads(flight) => flights.land(&self.key, flight, leave),
+            Part::Alone { voided } => flights.unless_voided(&self.key, *voided, || leave(self.key.clone())),
             Part::Inside | Part::None => None,
         };
-        let is_stored = evicted.flatten().is_some();
-        if !is_stored && ttl.is_some() {
+        if matches!(leaves, Leaves::Value(_)) && gives_way.flatten().is_none() {
             cache.counters.refused.add(1);
         }
-        is_stored
     }
 
     /// What the caller gets for an output, and whether that is the output itself: a failure gives way to a value that was
     /// kept for it.
     fn settle_for(&mut self, output: Result<O::Output, TooLate<O::Output>>) -> (O::Output, bool) {
-        let (window, otherwise) = match output {
+        let window = match output {
             Ok(output) if !O::is_err(&output) => return (output, true),
-            Ok(failure) => (self.cache.policy.stale_if_error, Ok(failure)),
-            Err(too_late) => (self.cache.policy.retention(), Err(too_late)),
+            Ok(_) => self.cache.policy.stale_if_error,
+            Err(_) => self.cache.policy.retention(),
         };
         self.cache.counters.errors.add(1);
-        match (self.fall_back(window), otherwise) {
-            (Some(fallback), _) => (fallback, false),
+        let old = self.fall_back(window);
+        self.shares = match (&old, &output) {
+            (_, Err(too_late)) => Shares::TooLate(*too_late),
+            (Some(_), Ok(failure)) => Shares::Failure(O::to_shared(failure)),
+            (None, Ok(_)) => Shares::Output,
+        };
+        match (old, output) {
+            (Some(old), _) => (old, false),
             (None, Ok(failure)) => (failure, true),
             (None, Err(too_late)) => (too_late(), false),
         }
@@ -317,12 +335,19 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             Waiting::Output(output, origin) => {
                 self.cache.counters.joined.add(1);
                 self.origin = origin;
-                return Next::Return(output);
+                let failed = O::is_err(&output);
+                let old = if failed { self.fall_back(self.cache.policy.stale_if_error) } else { None };
+                return Next::Return(old.unwrap_or(output));
+            }
+            Waiting::TooLate(too_late) => {
+                self.cache.counters.joined.add(1);
+                let old = self.fall_back(self.cache.policy.retention());
+                return Next::Return(old.unwrap_or_else(too_late));
             }
             Waiting::Failed => {
-                if let Some(fallback) = self.fall_back(self.cache.policy.stale_if_error) {
+                if let Some(old) = self.fall_back(self.cache.policy.stale_if_error) {
                     self.cache.counters.joined.add(1);
-                    return Next::Return(fallback);
+                    return Next::Return(old);
                 }
                 self.disappointments += 1;
                 self.failed = true;
@@ -408,7 +433,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             Part::None | Part::Alone { .. } | Part::Inside => None,
         };
         let keeper = self.held.as_ref().map(Held::keeper);
-        let limit = self.cache.policy.timeout.zip(self.cache.rules.timed_out);
+        let limit = self.cache.policy.timeout.zip(self.cache.rules.too_late);
         if flight.is_none() && keeper.is_none() && limit.is_none() {
             return None;
         }
@@ -458,21 +483,17 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             (_, Purpose::Renewal) => cache.counters.renewed.add(1),
             (_, Purpose::Answer | Purpose::Refresh) => cache.counters.computed.add(1),
         }
+        let told = cache.told_by(output.as_ref().ok());
+        if let Some(tagged) = &mut self.tagged {
+            tagged.extend(&told);
+        }
         let (output, is_new) = self.settle_for(output);
         if matches!(self.part, Part::Inside | Part::None) {
             return (output, None);
         }
-        // What fails in the background leaves alone what is there.
-        let is_kept = is_new && !(self.purpose == Purpose::Renewal && O::is_err(&output));
-        let ttl = if is_kept { cache.lifetime(&self.key, &output) } else { None };
-        if let Some(tagged) = &mut self.tagged {
-            match cache.tags_of(&output) {
-                Some(tags) => tagged.extend(&tags),
-                None => self.untold = cache.rules.tags_from.is_some(),
-            }
-        }
+        let leaves = if is_new { self.leaves(&output) } else { Leaves::WhatIsThere };
         let Some(tier) = self.tier() else {
-            self.land(&output, ttl);
+            self.land(&output, leaves);
             if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {
                 self.publish(&flight, &output);
             }
@@ -483,10 +504,8 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             Part::Alone { .. } | Part::Inside | Part::None => false,
         };
         if let Some(held) = self.held.take() {
-            let tags = cache.tags_of(&output).unwrap_or_default();
-            let payload =
-                O::as_value(&output).zip(ttl).and_then(|(value, ttl)| tier.encode(value, ttl, &tags).ok());
-            return (output, Some(Box::pin(held.settle(payload, waiting))));
+            let leaves = leaves.filter_map(|ttl| tier.encode(O::as_value(&output)?, ttl, &told).ok());
+            return (output, Some(Box::pin(held.settle(leaves, waiting))));
         }
         // Whoever holds the lease will fill the key. A refresh that goes on without it can not know what was
         // invalidated meanwhile, so its result is for its own caller only.
@@ -535,16 +554,14 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
     /// Lets those who wait for a flight that is out of the table have the output, unless one of its tags was invalidated:
     /// then some of them may have come after that.
     fn publish(&self, flight: &Flight<Landed<O>, Held>, output: &O::Output) {
-        if self.is_current() {
-            flight.publish(|| {
-                // An old value that stands in for a failure is for whoever found it: some of those who wait may have
-                // come when it was invalidated.
-                let is_new = self.origin.source != Source::Stale;
-                O::to_shared(output).filter(|_| is_new).map(|shared| (shared, self.origin))
-            });
-        } else {
-            flight.disclaim();
+        if !self.is_current() {
+            return flight.disclaim();
         }
+        flight.publish(|| match &self.shares {
+            Shares::Output => O::to_shared(output).map(|shared| Landed::Output(shared, self.origin)),
+            Shares::Failure(failure) => Some(Landed::Output(failure.clone()?, Origin::COMPUTED)),
+            Shares::TooLate(too_late) => Some(Landed::TooLate(*too_late)),
+        });
     }
 }
 

@@ -11,14 +11,29 @@ use crate::entry::{Entry, Kept, State};
 use crate::flight::Flights;
 use crate::lookup::{Origin, Source};
 use crate::memory::{Evicted, Memory, Weigh};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, TooLate};
 use crate::parts::{KeyType, Parts, Probe};
 use crate::policy::Policy;
 use crate::random;
 use crate::stats::Counters;
-use crate::tags::Tagged;
+use crate::tags::{Tagged, Told};
 use crate::tier::{Held, Tier};
 use crate::{BoxFuture, Result};
+
+/// What those who wait for a computation get.
+pub(crate) enum Landed<O: Outcome> {
+    Output(O::Shared, Origin),
+    TooLate(TooLate<O::Output>),
+}
+
+impl<O: Outcome> Clone for Landed<O> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Output(shared, origin) => Self::Output(shared.clone(), *origin),
+            Self::TooLate(too_late) => Self::TooLate(*too_late),
+        }
+    }
+}
 
 /// The tiers of one instance, and the flights before them.
 pub(crate) struct Cache<K: KeyType, O: Outcome> {
@@ -26,7 +41,7 @@ pub(crate) struct Cache<K: KeyType, O: Outcome> {
     pub(crate) policy: &'static Policy,
     pub(crate) counters: &'static Counters,
     pub(crate) rules: Rules<K, O>,
-    pub(crate) flights: Flights<K, (O::Shared, Origin), Held>,
+    pub(crate) flights: Flights<K, Landed<O>, Held>,
     pub(crate) tiers: Tiers<K, O::Value>,
 }
 
@@ -43,7 +58,7 @@ pub(crate) struct Rules<K, O: Outcome> {
     pub(crate) absent: Option<fn(&O::Output) -> bool>,
     pub(crate) weigh: Option<fn(&K, &O::Success) -> u64>,
     pub(crate) tags_from: Option<TagsFrom<O::Success>>,
-    pub(crate) timed_out: Option<fn() -> O::Output>,
+    pub(crate) too_late: Option<TooLate<O::Output>>,
     pub(crate) tier: Option<NewTier<K, O::Value>>,
 }
 
@@ -127,9 +142,19 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
         self.rules.ttl_from.map(|ttl_from| ttl_from(success)).or(self.policy.ttl)
     }
 
-    /// The tags that only the value tells, if there are any.
-    pub(crate) fn tags_of(&self, output: &O::Output) -> Option<Vec<String>> {
-        self.rules.tags_from.zip(O::success(output)).map(|(tags_from, success)| tags_from(success))
+    /// The tags that only an output itself can tell, if there is one.
+    pub(crate) fn told_by(&self, output: Option<&O::Output>) -> Told {
+        match (self.rules.tags_from, output.and_then(O::success)) {
+            (None, _) => Told::These(Vec::new()),
+            (Some(tags_from), Some(success)) => Told::These(tags_from(success)),
+            (Some(_), None) => Told::Any,
+        }
+    }
+
+    /// The tags of what is about to be computed, if the function has any.
+    pub(crate) fn tagged(&self, tags: &[String]) -> Option<Tagged> {
+        let has_tags = !tags.is_empty() || self.rules.tags_from.is_some();
+        has_tags.then(|| Tagged::new(tags))
     }
 
     /// The name of the function and a digest of the key.
@@ -145,13 +170,19 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
         &'static self,
         key: K,
         output: &O::Output,
-        ttl: Option<Duration>,
+        ttl: Duration,
         cost: Duration,
         tags: Option<Arc<Tagged>>,
     ) -> Option<Evicted<K, O::Value>> {
-        let (Tiers::Memory(memory), Some(ttl)) = (&self.tiers, ttl) else { return None };
+        let Tiers::Memory(memory) = &self.tiers else { return None };
         let value = O::as_value(output)?.clone();
         Some(memory.insert(key, Entry::new(value, ttl, cost, tags)))
+    }
+
+    /// Removes what memory has under a key, if that is where values live, and returns it.
+    pub(crate) fn forget(&self, key: &K) -> Option<Evicted<K, O::Value>> {
+        let Tiers::Memory(memory) = &self.tiers else { return None };
+        Some(memory.remove(key))
     }
 
     pub(crate) async fn invalidate(&'static self, key: K) -> Result<()> {
@@ -192,25 +223,27 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
     pub(crate) fn put(
         &'static self,
         key: K,
-        mut tags: Vec<String>,
+        tags: Vec<String>,
         output: &O::Output,
     ) -> BoxFuture<'static, Result<()>> {
         let (Some(ttl), Some(value)) = (self.lifetime(&key, output), O::as_value(output)) else {
             // What would not be remembered must not leave an older value behind.
             return Box::pin(self.invalidate(key));
         };
-        let own_tags = self.tags_of(output).unwrap_or_default();
+        let told = self.told_by(Some(output));
         match &self.tiers {
             Tiers::Memory(memory) => {
-                tags.extend(own_tags);
-                let tagged = (!tags.is_empty()).then(|| Arc::new(Tagged::new(&tags)));
+                let tagged = self.tagged(&tags).map(|mut tagged| {
+                    tagged.extend(&told);
+                    Arc::new(tagged)
+                });
                 let entry = Entry::new(value.clone(), ttl, Duration::ZERO, tagged);
                 let evicted = self.flights.void(&key, || memory.insert(key.clone(), entry));
                 drop(evicted);
                 Box::pin(std::future::ready(Ok(())))
             }
             Tiers::Shared(tier) => {
-                let payload = tier.encode(value, ttl, &own_tags);
+                let payload = tier.encode(value, ttl, &told);
                 Box::pin(async move {
                     let payload = payload?;
                     self.flights.void(&key, || ());
@@ -264,7 +297,7 @@ impl<K, O: Outcome> Rules<K, O> {
         absent: None,
         weigh: None,
         tags_from: None,
-        timed_out: None,
+        too_late: None,
         tier: None,
     };
 

@@ -15,6 +15,7 @@ use crate::BoxFuture;
 use crate::background::Place;
 use crate::flight::Entered;
 use crate::lookup::{Lookup, Origin, Provenance};
+use crate::outcome::TooLate;
 use crate::tier::{Acquiring, Fill};
 
 /// What a call found in memory.
@@ -299,9 +300,6 @@ pub(crate) trait Call<R>: Send {
     fn deserted(&self) -> BoxFuture<'static, ()>;
 }
 
-/// What makes the output of a body that has taken too long.
-pub(crate) type TooLate<R> = fn() -> R;
-
 /// What a call gets from others.
 pub(crate) enum Others<R> {
     Answer(R),
@@ -319,6 +317,7 @@ pub(crate) enum Join<R> {
 /// How waiting ended, for a caller.
 pub(crate) enum Waiting<R> {
     Output(R, Origin),
+    TooLate(TooLate<R>),
     Failed,
     Outdated,
     Late,

@@ -107,6 +107,27 @@ impl<V> Entry<V> {
     }
 }
 
+/// What a computation leaves under its key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Leaves<T> {
+    Value(T),
+    /// Nothing: what was there has given way to an answer that is not kept.
+    Nothing,
+    /// What is there, as it has brought nothing better.
+    WhatIsThere,
+}
+
+impl<T> Leaves<T> {
+    /// The same with something else for the value, if there is that: else nothing is left.
+    pub(crate) fn filter_map<U>(self, value: impl FnOnce(T) -> Option<U>) -> Leaves<U> {
+        match self {
+            Self::Value(old) => value(old).map_or(Leaves::Nothing, Leaves::Value),
+            Self::Nothing => Leaves::Nothing,
+            Self::WhatIsThere => Leaves::WhatIsThere,
+        }
+    }
+}
+
 /// What was found under a key.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept<V> {

@@ -242,7 +242,7 @@
 //! | `user::put(42, value).await?` | stores a value that you have already; `Ok` and `Some` may be left out |
 //! | `user::peek(42).await` | what a call would find, as `Some(..)` of what the function returns; computes nothing |
 //! | `user::lookup(&db, 42).await` | what a call returns, and where it came from: [`Lookup`] |
-//! | `user::refresh(&db, 42).await` | computes now and replaces what is there |
+//! | `user::refresh(&db, 42).await` | computes now and replaces what is there, unless it fails |
 //! | `user::uncached(&db, 42).await` | the function as you wrote it |
 //! | `user::clear().await?` | removes every value |
 //! | `user::stats()` | what the function has done so far: [`Stats`] |

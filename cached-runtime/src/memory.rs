@@ -77,14 +77,17 @@ where
     }
 
     /// Removes an entry, and returns it for the same reason.
-    pub(crate) fn remove(&self, key: &K) -> Option<(K, Entry<V>)> {
-        self.entries.remove(key)
+    pub(crate) fn remove(&self, key: &K) -> Evicted<K, V> {
+        Leaving { first: self.entries.remove(key), more: Vec::new() }
     }
 
     /// Makes what is under a key stale, if it is kept then; returns what gave way.
-    pub(crate) fn expire(&'static self, key: &K) -> Option<Evicted<K, V>> {
-        let (key, entry) = self.entries.remove(key)?;
-        (!self.retention.is_zero()).then(|| self.insert(key, entry.expired()))
+    pub(crate) fn expire(&'static self, key: &K) -> Evicted<K, V> {
+        let mut removed = self.remove(key);
+        match removed.first.take() {
+            Some((key, entry)) if !self.retention.is_zero() => self.insert(key, entry.expired()),
+            first => Leaving { first, ..removed },
+        }
     }
 
     pub(crate) fn clear(&self) {

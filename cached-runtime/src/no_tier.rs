@@ -6,9 +6,10 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::entry::Kept;
+use crate::entry::{Kept, Leaves};
 use crate::policy::Policy;
 use crate::stats::Counters;
+use crate::tags::Told;
 use crate::{BoxFuture, Result};
 
 pub(crate) fn clear(_: &Policy, _: &str, _: &'static Counters) -> BoxFuture<'static, Result<()>> {
@@ -73,7 +74,7 @@ impl<K, V> Tier<K, V> {
         match self.never {}
     }
 
-    pub(crate) fn encode(&self, _: &V, _: Duration, _: &[String]) -> Result<Payload> {
+    pub(crate) fn encode(&self, _: &V, _: Duration, _: &Told) -> Result<Payload> {
         match self.never {}
     }
 
@@ -99,7 +100,7 @@ impl<K, V> Tier<K, V> {
 }
 
 impl Held {
-    pub(crate) async fn settle(self, _: Option<Payload>, _: bool) -> Fill {
+    pub(crate) async fn settle(self, _: Leaves<Payload>, _: bool) -> Fill {
         match self.0 {}
     }
 

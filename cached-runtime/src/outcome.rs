@@ -60,6 +60,9 @@ pub trait Outcome: Copy + Send + Sync + 'static {
     fn from_shared(shared: Self::Shared) -> Self::Output;
 }
 
+/// What makes the output of a body that has taken too long.
+pub(crate) type TooLate<R> = fn() -> R;
+
 /// A key that comes with the weight of its entries: `weigh = |key, value| ...`
 #[inline]
 pub fn weighed<P: Parts, O: Outcome>(
@@ -582,12 +585,12 @@ pub fn failing<K: Fails>(kind: K) -> K {
 )]
 pub trait TimesOut<R> {
     /// The output of a function that took too long.
-    fn timed_out() -> R;
+    fn too_late() -> R;
 }
 
 #[diagnostic::do_not_recommend]
 impl<R: FromTimeout> TimesOut<R> for Cache {
-    fn timed_out() -> R {
+    fn too_late() -> R {
         R::from_timeout(Error::new(ErrorKind::Timeout, "the cached function took longer than its `timeout`"))
     }
 }
@@ -606,11 +609,11 @@ impl<T, E: From<Error>> FromTimeout for Result<T, E> {
 
 /// The output of a function with `timeout` that took too long.
 #[must_use]
-pub fn timed_out<R>() -> R
+pub fn too_late<R>() -> R
 where
     Cache: TimesOut<R>,
 {
-    <Cache as TimesOut<R>>::timed_out()
+    <Cache as TimesOut<R>>::too_late()
 }
 
 /// The kind of a function with `cache_err`.

@@ -58,15 +58,20 @@ impl Owed {
 
     /// Whether the store may still hold a value of this key that was invalidated.
     pub(crate) fn covers(&self, key: &Key) -> bool {
-        self.any.load(Ordering::Acquire) && {
+        self.is_any() && {
             let debts = self.debts();
             debts.all || debts.keys.contains(key)
         }
     }
 
+    /// Whether anything is owed.
+    pub(crate) fn is_any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
     /// Something that is still owed.
     pub(crate) fn next(&self) -> Option<Debt> {
-        if !self.any.load(Ordering::Acquire) {
+        if !self.is_any() {
             return None;
         }
         let debts = self.debts();
@@ -87,7 +92,7 @@ impl Owed {
 
     /// The right to repeat them, if there are any and nobody else is at it.
     pub(crate) fn payer(&'static self) -> Option<Payer> {
-        let free = self.any.load(Ordering::Acquire) && !self.being_paid.swap(true, Ordering::AcqRel);
+        let free = self.is_any() && !self.being_paid.swap(true, Ordering::AcqRel);
         free.then_some(Payer(self))
     }
 

@@ -6,7 +6,7 @@ pub use core::time::Duration;
 pub use std::{format, vec};
 
 pub use crate::call::or_detached;
-pub use crate::outcome::{Remembers, Shape, Stands, failing, kept, none, timed_out, weighed};
+pub use crate::outcome::{Remembers, Shape, Stands, failing, kept, none, too_late, weighed};
 pub use crate::parts::{Arg, Cache, KeyedBy, Parts, SharedKeyedBy, SharedParts, tagged};
 pub use crate::policy::Policy;
 pub use crate::site::Site;

@@ -11,12 +11,14 @@ use bytes::Bytes;
 use crate::clock::{millis, unix_millis};
 #[cfg(any(feature = "redis", feature = "memcached"))]
 use crate::config;
+use crate::entry::Leaves;
 use crate::envelope::{self, Label};
 use crate::looks::Looks;
 use crate::owed::{self, Debt, Owed};
 use crate::policy::{Backend, Policy};
 use crate::random::random;
 use crate::stats::Counters;
+use crate::tags::Told;
 use crate::{Error, ErrorKind, Holder, Key, Lease, Over, Result, Store};
 
 /// What of a tier does not depend on the types of the function.
@@ -77,7 +79,10 @@ impl Tags {
     pub(crate) fn are_owed<'a>(self, tags: impl IntoIterator<Item = &'a Key>) -> bool {
         match self {
             Self::None => false,
-            Self::Of(remote) | Self::FromValue(remote) => tags.into_iter().any(|tag| remote.owed.covers(tag)),
+            Self::Of(remote) | Self::FromValue(remote) => {
+                let is_owed = |tag: &Key| remote.owed.covers(tag) || *tag == remote.mark_key();
+                remote.owed.is_any() && tags.into_iter().any(is_owed)
+            }
         }
     }
 }
@@ -133,6 +138,8 @@ pub(crate) enum Fill {
 pub(crate) struct Held {
     remote: &'static Remote,
     place: Place,
+    /// What it was given over.
+    over: Over,
     stamps: Box<[u64]>,
     /// The mark of the last invalidation of any tag, if the value will tell its tags.
     mark: Option<u64>,
@@ -217,8 +224,15 @@ impl Remote {
         }
         if let Some(lease) = acquired.lease {
             let (since, place) = (Instant::now(), vacant.place);
-            let mut held =
-                Held { remote: self, place, stamps: Box::default(), mark: None, since, lease: Some(lease) };
+            let mut held = Held {
+                remote: self,
+                place,
+                over,
+                stamps: Box::default(),
+                mark: None,
+                since,
+                lease: Some(lease),
+            };
             return match held.read_stamps(vacant.stamps).await {
                 Ok(()) => Acquiring::Held(held),
                 Err(_) => Acquiring::Unknown,
@@ -387,13 +401,22 @@ impl Remote {
         self.make_stamp(&self.mark_key(), None).await
     }
 
+    /// It lies where a tag lies that nobody can name, so that a value can have it for its tag.
     fn mark_key(&self) -> Key {
-        Key::from_bytes(&format!("{}.mark", self.namespace), &[])
+        Key::of_tag(Key::from_bytes(&format!("{}.mark", self.namespace), &[]).digest())
     }
 
     /// Where the stamp of a tag is.
     pub(crate) fn tag_key(&self, tag: &str) -> Key {
         Key::from_bytes(&self.namespace, tag.as_bytes())
+    }
+
+    /// Where the stamps of these tags are.
+    pub(crate) fn told_keys(&self, told: &Told) -> Vec<Key> {
+        match told {
+            Told::These(tags) => tags.iter().map(|tag| self.tag_key(tag)).collect(),
+            Told::Any => vec![self.mark_key()],
+        }
     }
 
     /// Ends a tag: what has it is stale, and so is what is being computed.
@@ -455,14 +478,15 @@ impl Held {
         Ok(())
     }
 
-    /// Stores what was computed, if there is something to store and the lease is still ours; also if the caller goes
+    /// Leaves in the store what was computed, if the lease is still ours; also if the caller goes
     /// away meanwhile. Whether others may have it as well is found out only if somebody is `waiting`.
-    pub(crate) async fn settle(self, payload: Option<Payload>, waiting: bool) -> Fill {
+    pub(crate) async fn settle(self, leaves: Leaves<Payload>, waiting: bool) -> Fill {
         let settled = async move {
             let (remote, place, stamps) = (self.remote, self.place.clone(), self.stamps.clone());
-            let settled = match payload {
-                Some(payload) => self.fill(payload).await,
-                None => self.give_back(waiting).await,
+            let settled = match leaves {
+                Leaves::Value(payload) => self.fill(payload, waiting).await,
+                Leaves::Nothing => self.leave_nothing(waiting).await,
+                Leaves::WhatIsThere => self.give_back(waiting).await,
             };
             // Neither a clear nor the end of a tag ends leases.
             if settled == Fill::Stored && waiting && !remote.are_current(&place, &stamps).await {
@@ -496,7 +520,34 @@ impl Held {
         }
     }
 
-    async fn fill(mut self, payload: Payload) -> Fill {
+    /// Removes what is there, and the lease with it. Should that be another's by now, it is computed once more.
+    async fn vacate(mut self) -> Fill {
+        let Some(lease) = &self.lease else { return Fill::Unknown };
+        match self.is_kept(lease).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.release().await;
+                return Fill::Refused;
+            }
+            Err(_) => return Fill::Unknown,
+        }
+        match self.remote.bounded(|store| store.remove(&self.place.key)).await {
+            Ok(()) => {
+                self.lease = None;
+                Fill::Stored
+            }
+            Err(_) => Fill::Unknown,
+        }
+    }
+
+    async fn leave_nothing(self, waiting: bool) -> Fill {
+        match self.over {
+            Over::Value => self.vacate().await,
+            Over::Nothing => self.give_back(waiting).await,
+        }
+    }
+
+    async fn fill(mut self, payload: Payload, waiting: bool) -> Fill {
         let named = match self.name_tags(&payload).await {
             Ok(Some(named)) => named,
             Ok(None) => {
@@ -508,13 +559,11 @@ impl Held {
                 return Fill::Unknown;
             }
         };
-        let Some(lease) = self.lease else { return Fill::Unknown };
         let sealed = payload.seal(&self.place.key, &self.stamps, &named, self.since.elapsed());
         let Ok(bytes) = sealed.inspect_err(|error| self.remote.failed(error)) else {
-            self.release().await;
-            return Fill::Unknown;
+            return self.leave_nothing(waiting).await;
         };
-        self.lease = None;
+        let Some(lease) = self.lease.take() else { return Fill::Unknown };
         let filled = self.remote.bounded(|store| store.fill(&self.place.key, lease, bytes, payload.term()));
         match filled.await {
             Ok(true) => Fill::Stored,

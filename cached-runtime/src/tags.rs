@@ -20,6 +20,14 @@ pub(crate) struct Tagged {
     since: u64,
 }
 
+/// The tags that only a value itself can tell.
+#[derive(Debug)]
+pub(crate) enum Told {
+    These(Vec<String>),
+    /// It tells none though its function has such tags, as an error does not: any might have been one of its.
+    Any,
+}
+
 /// A tag that some value has: the number of its last invalidation.
 #[derive(Debug)]
 struct Cell(AtomicU64);
@@ -35,20 +43,18 @@ impl Tagged {
     /// Gives it more tags, which only the value itself could tell.
     ///
     /// An invalidation of them since the computation began counts, also if no value had them then.
-    pub(crate) fn extend(&mut self, tags: &[String]) {
+    pub(crate) fn extend(&mut self, told: &Told) {
         let mut cells = cells();
-        self.cells.extend(tags.iter().map(|tag| cells.cell(tag)));
+        match told {
+            Told::These(tags) => self.cells.extend(tags.iter().map(|tag| cells.cell(tag))),
+            Told::Any => self.cells.push(Arc::clone(&cells.any)),
+        }
     }
 
     /// Whether none of the tags was invalidated since the computation began.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
         self.cells.iter().all(|cell| cell.0.load(Ordering::Acquire) <= self.since)
-    }
-
-    /// Whether no tag at all was invalidated since the computation began: for an outcome that tells no tags.
-    pub(crate) fn is_last(&self) -> bool {
-        cells().last == self.since
     }
 }
 
@@ -57,6 +63,7 @@ pub(crate) fn invalidate(tag: &str) {
     let mut cells = cells();
     cells.last += 1;
     let number = cells.last;
+    cells.any.0.store(number, Ordering::Release);
     if let Some(cell) = cells.by_name.get(tag).and_then(Weak::upgrade) {
         cell.0.store(number, Ordering::Release);
     }
@@ -70,6 +77,8 @@ struct Cells {
     by_name: HashMap<Box<str>, Weak<Cell>>,
     /// The number of the last invalidation.
     last: u64,
+    /// The same as a tag that all have who can not tell their tags.
+    any: Arc<Cell>,
     /// The last invalidation of a tag, for each of some groups of tags: what a new cell begins with.
     unknown: Box<[u64; GROUPS]>,
     hasher: DefaultHashBuilder,
@@ -107,6 +116,7 @@ fn cells() -> MutexGuard<'static, Cells> {
         Mutex::new(Cells {
             by_name: HashMap::new(),
             last: 0,
+            any: Arc::new(Cell(AtomicU64::new(0))),
             unknown: Box::new([0; GROUPS]),
             hasher: DefaultHashBuilder::default(),
             full_at: FEW,
@@ -119,8 +129,16 @@ fn cells() -> MutexGuard<'static, Cells> {
 mod tests {
     use super::*;
 
+    fn owned(tags: &[&str]) -> Vec<String> {
+        tags.iter().map(|tag| (*tag).to_owned()).collect()
+    }
+
     fn tagged(tags: &[&str]) -> Tagged {
-        Tagged::new(&tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>())
+        Tagged::new(&owned(tags))
+    }
+
+    fn told(tags: &[&str]) -> Told {
+        Told::These(owned(tags))
     }
 
     #[test]
@@ -138,12 +156,12 @@ mod tests {
     fn a_tag_that_only_the_value_tells_counts_from_the_beginning_of_the_computation() {
         let (mut before, mut other) = (tagged(&["late a"]), tagged(&["late a"]));
         invalidate("late b");
-        before.extend(&["late b".to_owned()]);
+        before.extend(&told(&["late b"]));
         assert!(!before.is_current());
-        other.extend(&["late other".to_owned()]);
+        other.extend(&told(&["late other"]));
         assert!(other.is_current());
         let mut after = tagged(&[]);
-        after.extend(&["late b".to_owned()]);
+        after.extend(&told(&["late b"]));
         assert!(after.is_current());
     }
 
@@ -153,8 +171,17 @@ mod tests {
         let other = tagged(&["gone a"]);
         invalidate("gone a");
         drop(other);
-        before.extend(&["gone a".to_owned()]);
+        before.extend(&told(&["gone a"]));
         assert!(!before.is_current());
+    }
+
+    #[test]
+    fn what_tells_no_tags_ends_with_any() {
+        let mut untold = tagged(&[]);
+        untold.extend(&Told::Any);
+        assert!(untold.is_current());
+        invalidate("nobody's");
+        assert!(!untold.is_current());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::policy::Policy;
 pub(crate) use crate::remote::{Acquiring, Fill, Held, Payload, Vacant};
 use crate::remote::{LEASE, Loaded, Occupant, Place, Remote, Tags, in_a_task};
 use crate::stats::Counters;
+use crate::tags::Told;
 use crate::{BoxFuture, Error, ErrorKind, Key, Over, Result, Watch};
 
 /// The shared values of one instance of a function.
@@ -148,10 +149,10 @@ impl<K, V> Tier<K, V> {
     }
 
     /// Turns a value into bytes; with the tags that only the value tells.
-    pub(crate) fn encode(&self, value: &V, ttl: Duration, tags: &[String]) -> Result<Payload> {
+    pub(crate) fn encode(&self, value: &V, ttl: Duration, told: &Told) -> Result<Payload> {
         let bytes = (self.codec.encode)(value).inspect_err(|error| self.remote.failed(error))?;
         let tags = match self.tags {
-            Tags::FromValue(remote) => tags.iter().map(|tag| remote.tag_key(tag)).collect(),
+            Tags::FromValue(remote) => remote.told_keys(told),
             Tags::None | Tags::Of(_) => Vec::new(),
         };
         let retention = if (self.is_err)(value) { Duration::ZERO } else { self.policy.retention() };

@@ -70,8 +70,8 @@ impl<P: Parts, O: Outcome> At<P, O> {
     /// `timeout = "2s"`
     #[inline]
     #[must_use]
-    pub fn timed_out(mut self, timed_out: fn() -> O::Output) -> Self {
-        self.rules.timed_out = Some(timed_out);
+    pub fn too_late(mut self, too_late: fn() -> O::Output) -> Self {
+        self.rules.too_late = Some(too_late);
         self
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, Watch, async_cached};
+use cached_tests::MARK_OF_TAGS;
 use cached_tests::map_store::MapStore;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -254,8 +255,8 @@ async fn nobody_gets_an_error_from_before_the_end_of_a_tag_by_another_process() 
     source.body.has_begun(1).await;
     source.change();
     // As another process would.
-    let mark = REDIS.command(&["KEYS", "*tags.mark:*"]);
-    assert_eq!(REDIS.command(&["SET", &mark, "8 bytes!"]), "OK");
+    let mark = format!("cached:{{{MARK_OF_TAGS}}}");
+    assert_eq!(REDIS.command(&["SET", &mark, "8 bytes!", "XX"]), "OK");
     let later = tokio::spawn(failing_in_redis(Arc::clone(&source), 0));
     tokio::time::sleep(Duration::from_millis(50)).await;
     source.body.let_all_through();

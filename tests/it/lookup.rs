@@ -1,5 +1,4 @@
 //! Where an answer came from, how old it is, and under which key.
-#![allow(dead_code, reason = "not every backend has the test that calls a function")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +77,7 @@ macro_rules! tests {
             eventually("the next value", async || kept::peek("stale").await == Some(1)).await;
             let next = kept::lookup(Arc::clone(&body), "stale").await;
             assert_eq!((next.value, next.source), (1, Source::$found));
+            assert_eq!(kept(Arc::clone(&body), "stale").await, 1);
 
             fallible(false).await.unwrap();
             fallible::expire().await.unwrap();
@@ -111,6 +111,7 @@ macro_rules! tests {
         async fn a_method_has_them_too() {
             let repo = Repo(1);
             assert_eq!(repo.find_lookup(2).await.source, Source::Computed);
+            assert_eq!(repo.find(2).await, Ok(3));
             let found = repo.find_lookup(2).await;
             assert_eq!((found.value, found.source), (Ok(3), Source::$found));
             assert!(found.key.contains("find"), "{}", found.key);

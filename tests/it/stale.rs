@@ -3,12 +3,13 @@
 //! A body here returns which of its runs this is: the same answer twice is one that was remembered.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cached_runtime::{async_cached, invalidate_tag};
+use cached_runtime::{Error, ErrorKind, async_cached, invalidate_tag};
 use tokio::task::JoinSet;
-use tokio::time::{advance, timeout};
+use tokio::time::{advance, sleep, timeout};
 use tracing::Instrument as _;
 use tracing_core::span::Current;
 
@@ -44,6 +45,34 @@ async fn count<T: Ord + 'static>(tasks: JoinSet<T>) -> Vec<(T, usize)> {
         *counts.entry(answer).or_insert(0) += 1;
     }
     counts.into_iter().collect()
+}
+
+/// An error that only one caller can be given.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Single {
+    Failed(usize),
+    TooLate(String),
+}
+
+impl From<Error> for Single {
+    fn from(error: Error) -> Self {
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        Self::TooLate(error.to_string())
+    }
+}
+
+/// An error that everybody can be given.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+enum Common {
+    Failed(usize),
+    TooLate,
+}
+
+impl From<Error> for Common {
+    fn from(error: Error) -> Self {
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        Self::TooLate
+    }
 }
 
 macro_rules! while_revalidating {
@@ -186,6 +215,21 @@ macro_rules! while_revalidating {
                 until("the renewal runs", || SEEN.lock().unwrap().len() == 1).await;
                 assert_eq!(*SEEN.lock().unwrap(), [Some("request")]);
             }
+
+            /// `None` is an answer like any other: there is no value any more.
+            #[tokio::test]
+            async fn what_is_not_kept_ends_the_old_value() {
+                #[async_cached(ttl = 600, backend = $($backend)+, stale_while_revalidate = "10m")]
+                async fn perhaps() -> Option<usize> {
+                    None
+                }
+
+                perhaps::put(7).await.unwrap();
+                perhaps::expire().await.unwrap();
+                assert_eq!(perhaps().await, Some(7));
+                eventually("it ends", async || perhaps::peek().await.is_none()).await;
+                assert_eq!(perhaps().await, None);
+            }
         }
     };
 }
@@ -223,7 +267,7 @@ impl tracing::Subscriber for Spans {
     }
 
     fn exit(&self, _: &tracing::span::Id) {
-        ENTERED.with_borrow_mut(Vec::pop);
+        ENTERED.with_borrow_mut(|entered| entered.truncate(entered.len() - 1));
     }
     fn current_span(&self) -> Current {
         let Some(id) = ENTERED.with_borrow(|entered| entered.last().copied()) else { return Current::none() };
@@ -413,4 +457,536 @@ mod bounds {
             assert_eq!(then == first, past < 5_000, "{past} ms after it was fresh");
         }
     }
+}
+
+/// Where a value that is no longer fresh is better than none.
+macro_rules! if_it_fails {
+    ($($backend:tt)+) => {
+        mod if_it_fails {
+            use super::*;
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_if_error = "10m", tags("{key}"))]
+            async fn common(body: Arc<Body>, key: &'static str) -> Result<usize, Common> {
+                assert!(!key.is_empty());
+                Err(Common::Failed(body.run().await))
+            }
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_if_error = "10m")]
+            async fn single(body: Arc<Body>) -> Result<usize, Single> {
+                Err(Single::Failed(body.run().await))
+            }
+
+            #[tokio::test]
+            async fn a_failure_gives_way_to_the_old_value_also_for_those_who_wait() {
+                let body = Body::held();
+                common::put("waits", 7).await.unwrap();
+                common::expire("waits").await.unwrap();
+                let calls = callers(100, || common(Arc::clone(&body), "waits"));
+                body.has_begun(1).await;
+                settle().await;
+                body.let_all_through();
+                assert_eq!(count(calls).await, [(Ok(7), 100)]);
+                assert!(common::stats().errors >= 1);
+                assert_eq!(common(Arc::clone(&body), "waits").await, Ok(7), "and again");
+            }
+
+            #[tokio::test]
+            async fn an_error_that_can_not_be_shared_gives_way_too() {
+                let body = Body::held();
+                single::put(7).await.unwrap();
+                single::expire().await.unwrap();
+                let calls = callers(100, || single(Arc::clone(&body)));
+                body.has_begun(1).await;
+                for _ in 0..10 {
+                    settle().await;
+                    let _ = single::peek().await;
+                }
+                body.let_all_through();
+                assert_eq!(count(calls).await, [(Ok(7), 100)]);
+                assert!(body.begun() <= 3, "{} for 100 who wait", body.begun());
+            }
+
+            #[tokio::test]
+            async fn what_was_invalidated_is_no_way_out() {
+                let body = Body::open();
+                let verbs: [(&'static str, fn() -> cached_runtime::BoxFuture<'static, cached_runtime::Result<()>>); 3] = [
+                    ("invalidated", || Box::pin(common::invalidate("invalidated"))),
+                    ("tag ended", || Box::pin(invalidate_tag("tag ended"))),
+                    ("cleared", || Box::pin(common::clear())),
+                ];
+                for (key, verb) in verbs {
+                    common::put(key, 7).await.unwrap();
+                    common::expire(key).await.unwrap();
+                    assert_eq!(common(Arc::clone(&body), key).await, Ok(7));
+                    verb().await.unwrap();
+                    assert!(common(Arc::clone(&body), key).await.is_err(), "{key}");
+                }
+            }
+
+            /// Those who come after the invalidation do not get what a call before it had found.
+            #[tokio::test]
+            async fn what_is_invalidated_while_it_fails_is_given_to_no_later_caller() {
+                for key in ["invalidated meanwhile", "tag ended meanwhile"] {
+                    let body = Body::held();
+                    common::put(key, 7).await.unwrap();
+                    common::expire(key).await.unwrap();
+                    let before = tokio::spawn(common(Arc::clone(&body), key));
+                    body.has_begun(1).await;
+                    if key.starts_with("tag") {
+                        invalidate_tag(key).await.unwrap();
+                    } else {
+                        common::invalidate(key).await.unwrap();
+                    }
+                    let after = callers(10, || common(Arc::clone(&body), key));
+                    for _ in 0..10 {
+                        settle().await;
+                        let _ = common::peek(key).await;
+                    }
+                    body.let_all_through();
+                    before.await.unwrap().ok();
+                    for (answer, _) in count(after).await {
+                        assert!(answer.is_err(), "{answer:?} after {key}");
+                    }
+                }
+            }
+
+            #[tokio::test]
+            async fn none_is_no_failure() {
+                #[async_cached(ttl = 600, backend = $($backend)+, stale_if_error = "10m", skip(fails))]
+                async fn perhaps(fails: bool) -> Result<Option<usize>, String> {
+                    if fails { Err("failed".into()) } else { Ok(None) }
+                }
+
+                perhaps::put(Some(7)).await.unwrap();
+                perhaps::expire().await.unwrap();
+                assert_eq!(perhaps(true).await, Ok(Some(7)));
+                assert_eq!(perhaps(false).await, Ok(None));
+                assert!(perhaps(true).await.is_err(), "there is nothing any more");
+            }
+
+            #[tokio::test]
+            async fn an_error_that_is_remembered_is_never_served_when_it_is_stale() {
+                #[async_cached(
+                    ttl = 600, backend = $($backend)+, skip(body),
+                    cache_err = "10m", stale_if_error = "10m", stale_while_revalidate = "10m"
+                )]
+                async fn remembered(body: Arc<Body>) -> Result<usize, Common> {
+                    Err(Common::Failed(body.run().await))
+                }
+
+                let body = Body::open();
+                assert_eq!(remembered(Arc::clone(&body)).await, Err(Common::Failed(1)));
+                assert_eq!(remembered(Arc::clone(&body)).await, Err(Common::Failed(1)), "it is remembered");
+                remembered::expire().await.unwrap();
+                assert_eq!(remembered::peek().await, None);
+                assert_eq!(remembered(Arc::clone(&body)).await, Err(Common::Failed(2)));
+            }
+        }
+
+        mod too_late {
+            use super::*;
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), timeout = "50ms", cache_err = "10m")]
+            async fn inline(body: Arc<Body>, key: &'static str) -> Result<usize, Common> {
+                assert!(!key.is_empty());
+                Ok(body.run().await)
+            }
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), timeout = "50ms", detached)]
+            async fn detached(body: Arc<Body>) -> Result<usize, Single> {
+                Ok(body.run().await)
+            }
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), timeout = "50ms")]
+            async fn as_io(body: Arc<Body>) -> io::Result<usize> {
+                Ok(body.run().await)
+            }
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), timeout = "50ms", stale_if_error = "10m")]
+            async fn kept(body: Arc<Body>) -> Result<usize, Common> {
+                Ok(body.run().await)
+            }
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), timeout = "50ms", stale_while_revalidate = "10m")]
+            async fn renewed(body: Arc<Body>) -> Result<usize, Common> {
+                Ok(body.run().await)
+            }
+
+            #[tokio::test]
+            async fn a_body_that_takes_too_long_is_dropped_and_its_caller_gets_an_error() {
+                let body = Body::held();
+                assert_eq!(inline(Arc::clone(&body), "late").await, Err(Common::TooLate));
+                assert_eq!((body.begun(), body.running()), (1, 0));
+                let error = as_io(Arc::clone(&body)).await.unwrap_err();
+                let source = error.get_ref().and_then(|source| source.downcast_ref::<Error>()).unwrap();
+                assert_eq!(source.kind(), ErrorKind::Timeout);
+                assert!(matches!(detached(Arc::clone(&body)).await, Err(Single::TooLate(_))));
+                until("the body is dropped", || body.running() == 0).await;
+            }
+
+            #[tokio::test]
+            async fn that_it_was_too_late_is_not_remembered() {
+                let body = Body::held();
+                assert_eq!(inline(Arc::clone(&body), "again").await, Err(Common::TooLate));
+                body.let_all_through();
+                assert_eq!(inline(Arc::clone(&body), "again").await, Ok(2));
+                assert!(inline::stats().errors >= 1);
+            }
+
+            #[tokio::test]
+            async fn everybody_who_waits_gets_the_same() {
+                let body = Body::held();
+                let calls = callers(100, || inline(Arc::clone(&body), "everybody"));
+                assert_eq!(count(calls).await, [(Err(Common::TooLate), 100)]);
+                let others = Body::held();
+                for answer in callers(100, || as_io(Arc::clone(&others))).join_all().await {
+                    assert!(answer.is_err());
+                }
+                assert!(others.begun() <= 3, "{} for 100 who wait", others.begun());
+                let tasks = Body::held();
+                for answer in callers(100, || detached(Arc::clone(&tasks))).join_all().await {
+                    assert!(answer.is_err());
+                }
+                assert!(tasks.begun() <= 3, "{} for 100 who wait", tasks.begun());
+            }
+
+            #[tokio::test]
+            async fn an_old_value_is_better_than_an_error() {
+                let body = Body::held();
+                kept::put(7).await.unwrap();
+                kept::expire().await.unwrap();
+                assert_eq!(answers(100, || kept(Arc::clone(&body))).await, [(Ok(7), 100)]);
+                assert_eq!(body.running(), 0);
+            }
+
+            #[tokio::test]
+            async fn a_renewal_that_takes_too_long_is_dropped() {
+                let body = Body::held();
+                renewed::put(7).await.unwrap();
+                renewed::expire().await.unwrap();
+                assert_eq!(renewed(Arc::clone(&body)).await, Ok(7));
+                body.has_begun(1).await;
+                until("it is dropped", || body.running() == 0).await;
+                assert_eq!(renewed(Arc::clone(&body)).await, Ok(7));
+                body.let_all_through();
+                eventually("another", async || {
+                    let _ = renewed(Arc::clone(&body)).await;
+                    renewed::peek().await != Some(Ok(7))
+                })
+                .await;
+            }
+        }
+    };
+}
+
+mod failing {
+    use super::*;
+    on_each_backend!(if_it_fails);
+}
+
+mod in_memory {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_is_an_error_again_after_the_window() {
+        #[async_cached(ttl = 10, stale_if_error = "5s", skip(fails))]
+        async fn windowed(fails: bool) -> Result<usize, Common> {
+            if fails { Err(Common::Failed(0)) } else { Ok(7) }
+        }
+
+        assert_eq!(windowed(false).await, Ok(7));
+        advance(10 * SECOND).await;
+        assert_eq!(windowed(true).await, Ok(7));
+        advance(Duration::from_millis(4_999)).await;
+        assert_eq!(windowed(true).await, Ok(7));
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(windowed(true).await, Err(Common::Failed(0)));
+    }
+
+    /// Whoever waits for a renewal has an old value of its own.
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_that_fails_is_no_error_for_those_who_wait_for_it() {
+        #[async_cached(ttl = 10, stale_while_revalidate = "5s", stale_if_error = "1h", skip(body))]
+        async fn renewed(body: Arc<Body>) -> Result<usize, Common> {
+            match body.run().await {
+                1 => Ok(1),
+                number => Err(Common::Failed(number)),
+            }
+        }
+
+        let body = Body::held();
+        body.let_one_through();
+        assert_eq!(renewed(Arc::clone(&body)).await, Ok(1));
+        advance(12 * SECOND).await;
+        assert_eq!(renewed(Arc::clone(&body)).await, Ok(1));
+        body.has_begun(2).await;
+        advance(4 * SECOND).await;
+        let calls = callers(10, || renewed(Arc::clone(&body)));
+        settle().await;
+        assert_eq!(body.begun(), 2, "they wait for the renewal");
+        body.let_all_through();
+        assert_eq!(count(calls).await, [(Ok(1), 10)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_a_body_may_take_as_long_as_it_likes() {
+        #[async_cached(ttl = 10, skip(body))]
+        async fn unlimited(body: Arc<Body>) -> Result<usize, Common> {
+            Ok(body.run().await)
+        }
+
+        let body = Body::held();
+        let call = tokio::spawn(unlimited(Arc::clone(&body)));
+        body.has_begun(1).await;
+        sleep(3_600 * SECOND).await;
+        assert_eq!(body.running(), 1);
+        body.let_all_through();
+        assert_eq!(call.await.unwrap(), Ok(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_is_what_it_says() {
+        #[async_cached(ttl = 600, timeout = "2s", skip(takes))]
+        async fn limited(takes: Duration, key: u8) -> Result<u8, Common> {
+            sleep(takes).await;
+            Ok(key)
+        }
+
+        assert_eq!(limited(Duration::from_millis(1_990), 1).await, Ok(1));
+        assert_eq!(limited(Duration::from_millis(2_010), 2).await, Err(Common::TooLate));
+    }
+}
+
+mod ahead {
+    use super::*;
+
+    const KEYS: u64 = 200;
+
+    #[async_cached(ttl = 100, refresh_ahead = 0.2)]
+    async fn hot(key: u64) -> u64 {
+        sleep(10 * SECOND).await;
+        key
+    }
+
+    /// Calls everything once; each call has to be a hit.
+    async fn all_hit() {
+        for key in 0..KEYS {
+            let mut call = std::pin::pin!(hot(key));
+            assert_eq!(crate::support::poll_once(&mut call).await, Some(key));
+        }
+        settle().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hot_value_is_renewed_in_the_last_part_of_its_life_and_never_goes_cold() {
+        let mut first = JoinSet::new();
+        (0..KEYS).for_each(|key| drop(first.spawn(hot(key))));
+        assert_eq!(first.join_all().await.len() as u64, KEYS);
+        let computed = hot::stats().computed;
+        advance(Duration::from_millis(79_900)).await;
+        for _ in 0..20 {
+            all_hit().await;
+        }
+        advance(10 * SECOND).await; // What would have begun by now has ended.
+        settle().await;
+        assert_eq!(hot::stats().renewed, 0, "it is not the last part yet");
+        // A tenth of the life is left: by chance one in e calls computes the next one.
+        all_hit().await;
+        sleep(9 * SECOND).await;
+        for _ in 0..5 {
+            all_hit().await; // Sure enough in the last second.
+        }
+        sleep(15 * SECOND).await;
+        let stats = hot::stats();
+        assert_eq!(stats.computed, computed, "nobody had to wait");
+        assert!((KEYS * 9 / 10..=KEYS).contains(&stats.renewed), "{}", stats.renewed);
+        assert_eq!(stats.stale, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_that_takes_no_time_is_not_renewed() {
+        #[async_cached(ttl = 100, refresh_ahead = 1.0)]
+        async fn quick() -> u8 {
+            1
+        }
+
+        quick().await;
+        for _ in 0..99 {
+            advance(SECOND).await;
+            quick().await;
+        }
+        settle().await;
+        assert_eq!((quick::stats().renewed, quick::stats().hits), (0, 99));
+    }
+
+    macro_rules! shared {
+        ($($backend:tt)+) => {
+            /// The last part is all of its life here, which is not much longer than the computation takes.
+            #[tokio::test]
+            async fn a_value_is_renewed_before_its_end() {
+                #[async_cached(ttl = "10s", backend = $($backend)+, refresh_ahead = 1.0)]
+                async fn short(key: u64) -> u64 {
+                    sleep(Duration::from_millis(300)).await;
+                    key
+                }
+
+                let mut first = JoinSet::new();
+                (0..100).for_each(|key| drop(first.spawn(short(key))));
+                first.join_all().await;
+                eventually("one is renewed", async || {
+                    for key in 0..100 {
+                        assert_eq!(short(key).await, key);
+                    }
+                    short::stats().renewed > 0
+                })
+                .await;
+                assert_eq!(short::stats().stale, 0);
+            }
+        };
+    }
+
+    mod on_redis {
+        use super::*;
+        shared!(crate::support::redis());
+    }
+    mod on_memcached {
+        use super::*;
+        shared!(crate::support::memcached());
+    }
+}
+
+mod jitter {
+    use super::*;
+
+    const KEYS: u64 = 1_000;
+
+    #[async_cached(ttl = 100, jitter = 0.5)]
+    async fn spread(key: u64) -> u64 {
+        key
+    }
+
+    #[async_cached(ttl = 100)]
+    async fn even(key: u64) -> u64 {
+        key
+    }
+
+    /// After how many seconds each of the keys had expired.
+    async fn lifetimes() -> Vec<u64> {
+        let mut ends = vec![0; usize::try_from(KEYS).unwrap()];
+        for key in 0..KEYS {
+            spread(key).await;
+            even(key).await;
+        }
+        for second in 1..=101 {
+            advance(SECOND).await;
+            for key in 0..KEYS {
+                let end = &mut ends[usize::try_from(key).unwrap()];
+                if *end == 0 && spread::peek(key).await.is_none() {
+                    *end = second;
+                }
+                assert_eq!(even::peek(key).await.is_some(), second < 100, "{key} without jitter");
+            }
+        }
+        ends
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lifetimes_are_spread_and_the_same_for_one_key() {
+        let ends = lifetimes().await;
+        assert!(ends.iter().all(|end| (50..=100).contains(end)), "{ends:?}");
+        assert!(ends.iter().filter(|end| **end < 60).count() > 100);
+        assert!(ends.iter().filter(|end| **end > 90).count() > 100);
+        assert_eq!(lifetimes().await, ends);
+    }
+
+    #[tokio::test]
+    async fn lifetimes_in_redis_are_spread_by_a_tenth_unasked() {
+        #[async_cached(ttl = 1_000, backend = crate::support::redis())]
+        async fn shared(key: u64) -> u64 {
+            key
+        }
+
+        let left = async |key: u64| -> i64 {
+            let name = shared::lookup(key).await.key;
+            crate::support::REDIS.command(&["PTTL", &format!("cached:{{{name}}}")]).parse().unwrap()
+        };
+        let mut lefts = Vec::new();
+        for key in 0..100 {
+            let first = left(key).await;
+            shared::invalidate(key).await.unwrap();
+            let second = left(key).await;
+            // A minute is more than this takes; two keys at random would differ by a third of the spread.
+            assert!((first - second).abs() < 60_000, "{first} and then {second}");
+            assert!((840_000..=1_000_000).contains(&second), "{second}");
+            lefts.push(second);
+        }
+        let (least, most) = (lefts.iter().min().unwrap(), lefts.iter().max().unwrap());
+        assert!(most - least > 50_000, "{least} to {most}");
+    }
+}
+
+macro_rules! expiring {
+    ($($backend:tt)+) => {
+        mod expiring {
+            use super::*;
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body))]
+            async fn plain(body: Arc<Body>, key: &'static str) -> usize {
+                assert!(!key.is_empty());
+                body.run().await
+            }
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_while_revalidate = "10m")]
+            async fn kept(body: Arc<Body>, key: &'static str) -> usize {
+                assert!(!key.is_empty());
+                body.run().await
+            }
+
+            #[tokio::test]
+            async fn without_a_use_for_stale_values_expire_removes() {
+                let body = Body::open();
+                assert_eq!(plain(Arc::clone(&body), "removed").await, 1);
+                plain::expire("removed").await.unwrap();
+                assert_eq!(plain::peek("removed").await, None);
+                assert_eq!(plain(Arc::clone(&body), "removed").await, 2);
+                plain::expire("never there").await.unwrap();
+                kept::expire("never there").await.unwrap();
+                assert_eq!(kept::peek("never there").await, None);
+            }
+
+            /// What is computed from before it is neither stored nor given to whoever comes later.
+            #[tokio::test]
+            async fn expiring_voids_what_is_under_way() {
+                let (old, new) = (Body::held(), Body::open());
+                assert_eq!(new.run().await, 1);
+                for waiting in [0, 10] {
+                    plain::invalidate("void").await.unwrap();
+                    kept::invalidate("void").await.unwrap();
+                    let begun = old.begun();
+                    let first = callers(1 + waiting, || plain(Arc::clone(&old), "void"));
+                    let second = callers(1 + waiting, || kept(Arc::clone(&old), "void"));
+                    old.has_begun(begun + 2).await;
+                    settle().await;
+                    plain::expire("void").await.unwrap();
+                    kept::expire("void").await.unwrap();
+                    let then = new.begun();
+                    let after = timeout(SOON, plain(Arc::clone(&new), "void")).await.unwrap();
+                    assert_eq!((after, new.begun()), (then + 1, then + 1));
+                    let after_kept = timeout(SOON, kept(Arc::clone(&new), "void")).await.unwrap();
+                    assert_eq!((after_kept, new.begun()), (then + 2, then + 2));
+                    old.let_one_through();
+                    old.let_one_through();
+                    count(first).await;
+                    count(second).await;
+                    assert_eq!(plain::peek("void").await, Some(after));
+                    assert_eq!(kept::peek("void").await, Some(after_kept));
+                }
+            }
+        }
+    };
+}
+
+mod expired {
+    use super::*;
+    on_each_backend!(expiring);
 }

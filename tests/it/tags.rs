@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cached_runtime::{Handle, Store, async_cached, invalidate_tag};
+use cached_tests::MARK_OF_TAGS;
 use cached_tests::proxy::Proxy;
 use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::task::JoinHandle;
@@ -70,6 +71,47 @@ macro_rules! tests {
         async fn member(source: Arc<Source>, id: u64, team: &'static str) -> (usize, String) {
             assert!(id < 1_000);
             (source.read().await, team.to_owned())
+        }
+
+        #[async_cached(
+            ttl = 600, backend = $($backend)+, skip(source), cache_err = "10m",
+            tags_from = |version: &usize| vec![version.to_string()]
+        )]
+        async fn fails(source: Arc<Source>) -> Result<usize, String> {
+            Err(source.read().await.to_string())
+        }
+
+        #[async_cached(
+            ttl = 600, backend = $($backend)+, skip(source), cache_none = "10m",
+            tags_from = |version: &usize| vec![version.to_string()]
+        )]
+        async fn absent(source: Arc<Source>) -> Option<usize> {
+            (source.read().await > 1_000).then_some(0)
+        }
+
+        /// Any tag might have been one of its.
+        #[tokio::test]
+        async fn what_is_remembered_and_can_not_tell_its_tags_ends_with_any() {
+            let source = Source::new(Body::open());
+            let both = async || (fails(Arc::clone(&source)).await, absent(Arc::clone(&source)).await);
+            // Other tests may end other tags meanwhile.
+            eventually("both are remembered", async || {
+                let _ = both().await;
+                let begun = source.body.begun();
+                let _ = both().await;
+                source.body.begun() == begun
+            })
+            .await;
+            source.change();
+            invalidate_tag(own!("nobody's")).await.unwrap();
+            assert_eq!((fails::peek().await, absent::peek().await), (None, None));
+            let begun = source.body.begun();
+            assert_eq!(both().await, (Err("2".to_owned()), None));
+            assert_eq!(source.body.begun(), begun + 2);
+            fails::put(7).await.unwrap();
+            absent::put(None).await.unwrap();
+            invalidate_tag(own!("nobody's")).await.unwrap();
+            assert_eq!((fails::peek().await, absent::peek().await), (Some(Ok(7)), None));
         }
 
         #[tokio::test]
@@ -212,6 +254,7 @@ macro_rules! tests {
         impl Finds for Repo {
             #[async_cached(ttl = 600, backend = $($backend)+, key = (self.0, id), tags("repo:{id}"), handle = FIND)]
             async fn find_one(&self, source: &Source, id: &'static str) -> usize {
+                assert!(!id.is_empty());
                 source.read().await
             }
         }
@@ -480,11 +523,151 @@ mod counted {
         assert_eq!(costs[0], costs[2]);
         assert_eq!(load::peek(1, 99).await, None);
 
-        let stamps: Vec<_> = server.keys().into_iter().filter(|key| key.starts_with("tags:")).collect();
+        let is_of_a_tag = |key: &String| key.starts_with("tags:") && key != MARK_OF_TAGS;
+        let stamps: Vec<_> = server.keys().into_iter().filter(is_of_a_tag).collect();
         assert!(stamps.len() > 100, "{}", stamps.len());
         for stamp in stamps {
             let left: i64 = server.command(&["TTL", &format!("cached:{{{stamp}}}")]).parse().unwrap();
             assert!(left > 0, "{stamp} stays for ever");
         }
+    }
+}
+
+/// A store that can be read but not told anything while it is full, as a replica is.
+mod untold {
+    use std::sync::LazyLock;
+    use std::sync::atomic::AtomicBool;
+
+    use bytes::Bytes;
+    use cached_runtime::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Watch};
+    use cached_tests::map_store::MapStore;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct ReadOnly {
+        map: MapStore,
+        is_full: AtomicBool,
+    }
+
+    static TAGGED: LazyLock<ReadOnly> = LazyLock::new(ReadOnly::default);
+    static EXPIRED: LazyLock<ReadOnly> = LazyLock::new(ReadOnly::default);
+
+    impl ReadOnly {
+        fn told<'a, T: Send + 'a>(&'a self, told: BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
+            if self.is_full.load(SeqCst) {
+                return Box::pin(std::future::ready(Err(Error::new(ErrorKind::Refused, "it is full"))));
+            }
+            told
+        }
+    }
+
+    impl Store for ReadOnly {
+        fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+            self.map.get(keys)
+        }
+
+        fn acquire<'a>(
+            &'a self,
+            key: &'a Key,
+            term: Duration,
+            over: Over,
+        ) -> BoxFuture<'a, Result<Acquired>> {
+            self.told(self.map.acquire(key, term, over))
+        }
+
+        fn extend<'a>(
+            &'a self,
+            key: &'a Key,
+            lease: &'a Lease,
+            term: Duration,
+        ) -> BoxFuture<'a, Result<bool>> {
+            self.told(self.map.extend(key, lease, term))
+        }
+
+        fn fill<'a>(
+            &'a self,
+            key: &'a Key,
+            lease: Lease,
+            value: Bytes,
+            ttl: Duration,
+        ) -> BoxFuture<'a, Result<bool>> {
+            self.told(self.map.fill(key, lease, value, ttl))
+        }
+
+        fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+            self.told(self.map.release(key, lease))
+        }
+
+        fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+            self.told(self.map.put(key, value, ttl))
+        }
+
+        fn add<'a>(
+            &'a self,
+            key: &'a Key,
+            value: Bytes,
+            ttl: Option<Duration>,
+        ) -> BoxFuture<'a, Result<Bytes>> {
+            self.told(self.map.add(key, value, ttl))
+        }
+
+        fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
+            self.told(self.map.remove(key))
+        }
+
+        fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+            self.map.watch(key)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn this_process_takes_no_value_whose_tag_the_store_was_not_told_to_end() {
+        #[async_cached(ttl = 600, backend = &*TAGGED, skip(source), tags("untold"))]
+        async fn load(source: Arc<Source>) -> usize {
+            source.read().await
+        }
+
+        #[async_cached(ttl = 600, backend = &*TAGGED, skip(source), tags_from = |_: &usize| vec!["untold".to_owned()])]
+        async fn told(source: Arc<Source>) -> usize {
+            source.read().await
+        }
+
+        let source = Source::new(Body::open());
+        let both = async || (load(Arc::clone(&source)).await, told(Arc::clone(&source)).await);
+        assert_eq!(both().await, (1, 1));
+        source.change();
+        TAGGED.is_full.store(true, SeqCst);
+        assert!(invalidate_tag("untold").await.is_err());
+        assert_eq!(both().await, (2, 2), "the old values are still in the store");
+        assert_eq!((load::peek().await, told::peek().await), (None, None));
+        TAGGED.is_full.store(false, SeqCst);
+        eventually("it is told", async || {
+            both().await;
+            (load::peek().await, told::peek().await) == (Some(2), Some(2))
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_as_a_fresh_value_that_the_store_was_not_told_is_repeated_as_the_end() {
+        #[async_cached(ttl = 600, backend = &*EXPIRED, skip(source), stale_while_revalidate = "10m")]
+        async fn kept(source: Arc<Source>) -> usize {
+            source.read().await
+        }
+
+        let source = Source::new(Body::open());
+        assert_eq!(kept(Arc::clone(&source)).await, 1);
+        source.change();
+        EXPIRED.is_full.store(true, SeqCst);
+        assert!(kept::expire().await.is_err());
+        assert_eq!(kept::peek().await, None);
+        assert_eq!(kept(Arc::clone(&source)).await, 2);
+        EXPIRED.is_full.store(false, SeqCst);
+        eventually("it is told", async || {
+            kept(Arc::clone(&source)).await;
+            kept::peek().await == Some(2)
+        })
+        .await;
     }
 }

@@ -17,8 +17,9 @@ use std::time::Duration;
 use shuttle::future::yield_now;
 
 use crate::Result;
-use crate::entry::{self, Age, Left, State};
+use crate::entry::{self, Age, Leaves, Left, State};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::tags::Told;
 
 /// What this process has of the store.
 pub(crate) struct Tier<K, V> {
@@ -164,7 +165,7 @@ impl<K, V> Tier<K, V> {
         self.usable(kept.value, kept.stamp)
     }
 
-    pub(crate) fn encode(&self, value: &V, _: Duration, _: &[String]) -> Result<Payload> {
+    pub(crate) fn encode(&self, value: &V, _: Duration, _: &Told) -> Result<Payload> {
         Ok(Payload((self.encode)(value)))
     }
 
@@ -251,7 +252,15 @@ impl Store {
 }
 
 impl Held {
-    pub(crate) async fn settle(mut self, payload: Option<Payload>, waiting: bool) -> Fill {
+    pub(crate) async fn settle(mut self, leaves: Leaves<Payload>, waiting: bool) -> Fill {
+        if matches!(leaves, Leaves::Nothing) {
+            // What another process does in between goes too; then it is computed once more.
+            if self.store.lock().lease != self.lease.take() {
+                return Fill::Refused;
+            }
+            self.store.remove();
+            return Fill::Stored;
+        }
         let lease = self.lease.take();
         let store = Arc::clone(&self.store);
         let stamp = self.stamp.expect("it was read with the lease");
@@ -261,7 +270,7 @@ impl Held {
                 return Fill::Refused;
             }
             kept.lease = None;
-            if let Some(payload) = payload {
+            if let Leaves::Value(payload) = leaves {
                 kept.value = Some(Value { version: payload.0, stamp, is_stale: false });
             }
         }

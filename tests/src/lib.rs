@@ -8,3 +8,6 @@ pub mod proxy;
 pub mod runs;
 pub mod server;
 mod wire;
+
+/// Where the mark of all tags lies in every store, see `docs/WIRE.md`.
+pub const MARK_OF_TAGS: &str = "tags:d6fd6091fa789f62d8261d0e5ad8ddd6";

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, Watch};
+use cached_tests::MARK_OF_TAGS;
 use cached_tests::map_store::MapStore;
 
 use super::random::Random;
@@ -113,7 +114,7 @@ impl Store for Flawed {
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
-        if self.flaw == Flaw::KeepsMark && key.as_str().starts_with("tags.mark:") {
+        if self.flaw == Flaw::KeepsMark && key.as_str() == MARK_OF_TAGS {
             return self.slowly(Box::pin(async { Ok(()) }));
         }
         self.slowly(self.inside.put(key, value, ttl))
