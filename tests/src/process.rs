@@ -119,7 +119,8 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).expect("the server should be running");
     }
 
-    fn log(&self) -> String {
+    /// What it has said so far.
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.0.join(LOG)).unwrap_or_default()
     }
 

@@ -103,6 +103,12 @@ impl MemcachedServer {
             .unwrap_or_else(|error| panic!("memcached did not reply to {request:?}: {error}"))
     }
 
+    /// What it has said so far; with `-vv` that is every command that it was sent.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.0.log()
+    }
+
     /// The server's own counters (`stats`).
     #[must_use]
     pub fn stats(&self) -> BTreeMap<String, String> {

@@ -202,7 +202,7 @@ impl Carrier {
     {
         let mut batch = Vec::with_capacity(BATCH);
         let mut output = BytesMut::with_capacity(BUFFER);
-        let mut input = Replies::new(epoch, self.settings.max_value_bytes);
+        let mut input = Replies::new(epoch, &self.settings);
         let mut stalled = pin!(sleep(self.settings.stall));
 
         let error = loop {
@@ -257,12 +257,23 @@ struct Replies {
     need: usize,
     pending: VecDeque<Pending>,
     served: bool,
+    /// Since when every reply has come when nobody waited for it any more.
+    unwanted_since: Option<Instant>,
+    stall: Duration,
 }
 
 impl Replies {
-    fn new(epoch: Epoch, max_value_bytes: usize) -> Self {
-        let buffer = BytesMut::with_capacity(BUFFER);
-        Self { epoch, max_value_bytes, buffer, need: 0, pending: VecDeque::new(), served: false }
+    fn new(epoch: Epoch, settings: &Settings) -> Self {
+        Self {
+            epoch,
+            max_value_bytes: settings.max_value_bytes,
+            buffer: BytesMut::with_capacity(BUFFER),
+            need: 0,
+            pending: VecDeque::new(),
+            served: false,
+            unwanted_since: None,
+            stall: settings.stall,
+        }
     }
 
     /// Appends a request to what will be written, unless nobody waits for it or its epoch has passed.
@@ -302,7 +313,7 @@ impl Replies {
         }
         self.need = 0;
         while let Some(pending) = self.pending.front_mut() {
-            while let Some(&verb) = pending.verbs.get(pending.replies.len()) {
+            while let Some(verb) = pending.verbs.get(pending.replies.len()) {
                 match protocol::parse(&mut self.buffer, verb, pending.number, self.max_value_bytes)? {
                     Parsed::Whole(reply) => pending.replies.push(reply),
                     Parsed::Need(bytes) => {
@@ -313,13 +324,28 @@ impl Replies {
             }
             self.served = true;
             if let Some(Pending { replies, answer, .. }) = self.pending.pop_front() {
-                let _ = answer.send(Ok(Some(Answer { epoch: self.epoch, replies })));
+                let wanted = answer.send(Ok(Some(Answer { epoch: self.epoch, replies }))).is_ok();
+                self.note(wanted)?;
             }
         }
         if self.buffer.is_empty() {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Protocol, "memcached said more than it was asked for"))
+    }
+
+    /// Gives the connection up if its replies come too late for too long: should one have been lost on the way, as proxies
+    /// may lose it, every other is taken for the one before it.
+    fn note(&mut self, wanted: bool) -> Result<()> {
+        if wanted {
+            self.unwanted_since = None;
+            return Ok(());
+        }
+        let since = *self.unwanted_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < self.stall {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Timeout, "memcached answers when nobody waits any more"))
     }
 }
 

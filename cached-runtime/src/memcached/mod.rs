@@ -53,7 +53,7 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Res
 
 /// A store in a Memcached server, version 1.6 or newer.
 ///
-/// It speaks the meta protocol over one connection per runtime, on which the calls of all tasks are pipelined.
+/// It speaks the meta protocol, and reads by `get`, over one connection per runtime, on which the calls of all tasks are pipelined.
 /// The connection is made by the first call, and made again by itself when it is lost: at once, then after pauses
 /// from 10 to 500 ms. Meanwhile calls fail immediately. Dropping the store closes it.
 ///
@@ -153,10 +153,17 @@ impl Memcached {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let script = keys.iter().fold(Script::new(), |script, key| script.read(self.name(key)));
+        let read = |script: Script, keys: &[Key]| script.read(keys.iter().map(|key| self.name(key)));
         // All keys are on one server; with several, the keys are split by it and the answers joined.
-        let answer = self.run(script).await?;
-        answer.replies.into_iter().map(value_of).collect()
+        let answer = self.run(keys.chunks(MOST_KEYS).fold(Script::new(), read)).await?;
+        let mut values = Vec::with_capacity(keys.len());
+        for reply in answer.replies {
+            match reply {
+                Reply::Values(found) => values.extend(found.into_iter().map(unless_reserved)),
+                other => return Err(refused(&other)),
+            }
+        }
+        Ok(values)
     }
 
     async fn reserve(&self, key: &Key, term: Duration) -> Result<Acquired> {
@@ -224,10 +231,12 @@ impl Memcached {
                 Ok(Acquired { value: Some(value), lease, holder: None })
             }
             Reply::Exists | Reply::Absent | Reply::NotStored => {
-                let script = Script::new().delete_version(self.lock_name(key), lock).read(self.name(key));
+                let script =
+                    Script::new().delete_version(self.lock_name(key), lock).read_with_version(self.name(key));
                 let value = match self.run_in(epoch, script).await? {
-                    Some([_, reply]) => value_of(reply)?,
-                    None => None,
+                    Some([_, Reply::Item { value, .. }]) => unless_reserved(Some(value)),
+                    Some([_, Reply::Miss]) | None => None,
+                    Some([_, other]) => return Err(refused(&other)),
                 };
                 Ok(Acquired { value, lease: None, holder: None })
             }
@@ -514,20 +523,17 @@ fn from_now(duration: Duration) -> i32 {
     seconds(duration, unix_time)
 }
 
-fn value_of(reply: Reply) -> Result<Option<Bytes>> {
-    match reply {
-        Reply::Item { value, .. } => Ok(Some(value).filter(|value| !value.is_empty())),
-        Reply::Miss => Ok(None),
-        other => Err(refused(&other)),
-    }
+/// So many keys are read by one command; it has to fit into the line of a server that is not too generous.
+const MOST_KEYS: usize = 100;
+
+fn unless_reserved(value: Option<Bytes>) -> Option<Bytes> {
+    value.filter(|value| !value.is_empty())
 }
 
 /// The value, the version, and whether the reservation is ours.
 fn item_of(reply: Reply) -> Result<(Option<Bytes>, u64, bool)> {
     match reply {
-        Reply::Item { value, version, won } => {
-            Ok((Some(value).filter(|value| !value.is_empty()), version, won))
-        }
+        Reply::Item { value, version, won } => Ok((unless_reserved(Some(value)), version, won)),
         other => Err(refused(&other)),
     }
 }

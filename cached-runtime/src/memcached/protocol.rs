@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(super) struct Name<'a> {
 
 /// Commands that are sent in one piece, with what must be answered to each.
 ///
-/// All carry the number of the script (`O`), which the server repeats: should a reply ever be lost on the way, as
+/// All meta commands carry the number of the script (`O`), which the server repeats: should a reply ever be lost on the way, as
 /// proxies may lose it, the next one is not taken for it.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -40,10 +41,17 @@ impl Script {
         Self { number, bytes: Vec::new(), verbs: Vec::new() }
     }
 
-    /// The value. Replies: [`Reply::Item`], [`Reply::Miss`].
-    pub(super) fn read(mut self, name: Name<'_>) -> Self {
-        self.begin(Verb::Value, "mg ", name);
-        self.end(" v")
+    /// The values of several keys by one command, the classic `get`: the meta protocol has none for that. It carries
+    /// no number, but each value comes with its key. Reply: [`Reply::Values`].
+    pub(super) fn read<'a>(mut self, names: impl IntoIterator<Item = Name<'a>>) -> Self {
+        self.bytes.extend_from_slice(b"get");
+        let start = self.bytes.len();
+        for name in names {
+            self.write(" ", name);
+        }
+        self.verbs.push(Verb::Values(self.bytes[start..].into()));
+        self.bytes.extend_from_slice(CRLF);
+        self
     }
 
     /// The value and its version. Replies: [`Reply::Item`], [`Reply::Miss`].
@@ -116,7 +124,11 @@ impl Script {
 
     fn begin(&mut self, verb: Verb, command: &str, name: Name<'_>) {
         self.verbs.push(verb);
-        for part in [command, name.prefix, name.key, name.suffix] {
+        self.write(command, name);
+    }
+
+    fn write(&mut self, before: &str, name: Name<'_>) {
+        for part in [before, name.prefix, name.key, name.suffix] {
             self.bytes.extend_from_slice(part.as_bytes());
         }
     }
@@ -137,8 +149,10 @@ pub(super) enum When {
 }
 
 /// What a command may be answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verb {
+    /// The values of these keys, each after a space.
+    Values(Box<[u8]>),
     Value,
     Version,
     Store,
@@ -150,6 +164,8 @@ pub(super) enum Verb {
 pub(super) enum Reply {
     /// `VA`: an item; an empty value is a reservation. `won`: made by this very command.
     Item { value: Bytes, version: u64, won: bool },
+    /// What there is under each of several keys; an empty value is a reservation.
+    Values(Vec<Option<Bytes>>),
     /// `HD`: it was done. The version is 0 if it was not asked for.
     Done { version: u64 },
     /// `EN`: nothing to read.
@@ -180,10 +196,13 @@ pub(super) enum Parsed<T> {
 /// An error means that we and the server no longer agree on where replies begin: the connection is of no use.
 pub(super) fn parse(
     buffer: &mut BytesMut,
-    verb: Verb,
+    verb: &Verb,
     number: u32,
     max_value: usize,
 ) -> Result<Parsed<Reply>, Error> {
+    if let Verb::Values(keys) = verb {
+        return parse_values(buffer, keys, max_value);
+    }
     let Some(line) = first_line(buffer)? else {
         return Ok(Parsed::Need(buffer.len() + 1));
     };
@@ -193,19 +212,13 @@ pub(super) fn parse(
     let reply = match (verb, code) {
         (Verb::Value, b"VA") => {
             let (size, flags) = split_word(rest);
-            let size = digits(size).and_then(|size| usize::try_from(size).ok());
-            // The announced size is not believed before it is known to be one that we could have stored.
-            let Some(size) = size.filter(|&size| size <= max_value.saturating_add(VALUE_SLACK)) else {
-                return Err(violation("memcached announced a value of an impossible size"));
-            };
+            let size = announced(size, max_value)?;
             let Flags { version, won } = flags_of(flags, number)?;
             let whole = end + size + CRLF.len();
             if buffer.len() < whole {
                 return Ok(Parsed::Need(whole));
             }
-            if &buffer[whole - CRLF.len()..whole] != CRLF {
-                return Err(violation("a value of memcached does not end where it should"));
-            }
+            ends_well(&buffer[..whole])?;
             buffer.advance(end);
             let value = take_value(buffer, size);
             buffer.advance(CRLF.len());
@@ -220,13 +233,83 @@ pub(super) fn parse(
         (Verb::Store | Verb::Delete, b"EX") => flags_of(rest, number).map(|_| Reply::Exists)?,
         (Verb::Store | Verb::Delete, b"NF") => flags_of(rest, number).map(|_| Reply::Absent)?,
         (Verb::Store, b"NS") => flags_of(rest, number).map(|_| Reply::NotStored)?,
-        (_, b"SERVER_ERROR") if rest.starts_with(b"object too large") => Reply::TooLarge,
-        (_, b"SERVER_ERROR") => Reply::Refused,
+        (_, b"SERVER_ERROR") => server_error(rest),
         // Also `ERROR` and `CLIENT_ERROR`: after these it is not certain how many more will follow.
         _ => return Err(refusal(line)),
     };
     buffer.advance(end);
     Ok(Parsed::Whole(reply))
+}
+
+/// The same for the values of several keys, which end with a line of their own.
+fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<Parsed<Reply>, Error> {
+    // What comes before the first space is nothing.
+    let mut keys = keys.split(|&byte| byte == b' ').skip(1);
+    let (mut found, mut at) = (Vec::new(), 0);
+    loop {
+        let Some(line) = first_line(&buffer[at..])? else {
+            return Ok(Parsed::Need(buffer.len() + 1));
+        };
+        if line == b"END" {
+            break;
+        }
+        let start = at + line.len() + CRLF.len();
+        let (code, rest) = split_word(line);
+        match code {
+            b"VALUE" => {
+                let (key, rest) = split_word(rest);
+                let (_, size) = split_word(rest);
+                let size = announced(size, max_value)?;
+                // In the order in which they were asked for, without those that are not there.
+                loop {
+                    match keys.next() {
+                        Some(asked) if asked == key => break,
+                        Some(_) => found.push(None),
+                        None => return Err(violation("memcached answered another question")),
+                    }
+                }
+                found.push(Some(start..start + size));
+                at = start + size + CRLF.len();
+                if buffer.len() < at {
+                    return Ok(Parsed::Need(at));
+                }
+                ends_well(&buffer[..at])?;
+            }
+            b"SERVER_ERROR" if found.is_empty() => {
+                let reply = server_error(rest);
+                buffer.advance(start);
+                return Ok(Parsed::Whole(reply));
+            }
+            _ => return Err(refusal(line)),
+        }
+    }
+    found.extend(keys.map(|_| None));
+
+    let mut taken = 0;
+    let mut take = |range: Range<usize>| {
+        buffer.advance(range.start - taken);
+        taken = range.end;
+        take_value(buffer, range.len())
+    };
+    let values = found.into_iter().map(|range| range.map(&mut take)).collect();
+    buffer.advance(at + b"END\r\n".len() - taken);
+    Ok(Parsed::Whole(Reply::Values(values)))
+}
+
+/// The size of a value, as far as it can be believed: it has to be one that we could have stored.
+fn announced(size: &[u8], max_value: usize) -> Result<usize, Error> {
+    digits(size)
+        .and_then(|size| usize::try_from(size).ok())
+        .filter(|&size| size <= max_value.saturating_add(VALUE_SLACK))
+        .ok_or_else(|| violation("memcached announced a value of an impossible size"))
+}
+
+/// Whether what comes after a value is there.
+fn ends_well(value: &[u8]) -> Result<(), Error> {
+    if value.ends_with(CRLF) {
+        return Ok(());
+    }
+    Err(violation("a value of memcached does not end where it should"))
 }
 
 /// The question that begins every connection; see [`parse_greeting`].
@@ -407,6 +490,11 @@ fn speaks_meta(version: &[u8]) -> bool {
     }
 }
 
+/// What is in the way, though we and the server agree on where replies begin.
+fn server_error(reason: &[u8]) -> Reply {
+    if reason.starts_with(b"object too large") { Reply::TooLarge } else { Reply::Refused }
+}
+
 /// A line that is no answer to what was asked.
 fn refusal(line: &[u8]) -> Error {
     if line.starts_with(b"CLIENT_ERROR unauthenticated") || line.starts_with(b"CLIENT_ERROR authentication") {
@@ -432,13 +520,17 @@ mod tests {
         let mut buffer = BytesMut::from(stream);
         let replies = verbs
             .iter()
-            .map(|&verb| match parse(&mut buffer, verb, NUMBER, MAX) {
+            .map(|verb| match parse(&mut buffer, verb, NUMBER, MAX) {
                 Ok(Parsed::Whole(reply)) => reply,
                 other => panic!("{other:?}"),
             })
             .collect();
         assert!(buffer.is_empty());
         replies
+    }
+
+    fn three() -> Verb {
+        Verb::Values(b" a b c"[..].into())
     }
 
     fn item(value: &'static [u8], version: u64, won: bool) -> Reply {
@@ -474,6 +566,22 @@ mod tests {
         bytes.extend_from_slice(b"\r\n");
         say(&bytes, Verb::Value, Reply::Item { value: large.into(), version: 5, won: false });
         say(b"VA 1 O70\r\nx\r\n", Verb::Value, item(b"x", 0, false));
+
+        let value = |text: &[u8]| Some(Bytes::copy_from_slice(text));
+        say(b"END\r\n", three(), Reply::Values(vec![None, None, None]));
+        say(b"VALUE b 0 0\r\n\r\nEND\r\n", three(), Reply::Values(vec![None, value(b""), None]));
+        say(
+            b"VALUE a 0 5\r\nEND\r\n\r\nVALUE c 32 2\r\nhi\r\nEND\r\n",
+            three(),
+            Reply::Values(vec![value(b"END\r\n"), None, value(b"hi")]),
+        );
+        let large = vec![b'E'; COPIED + 1];
+        let mut bytes = format!("VALUE a 0 1\r\nx\r\nVALUE b 0 {}\r\n", large.len()).into_bytes();
+        bytes.extend_from_slice(&large);
+        bytes.extend_from_slice(b"\r\nVALUE c 0 1\r\ny\r\nEND\r\n");
+        say(&bytes, three(), Reply::Values(vec![value(b"x"), value(&large), value(b"y")]));
+        say(b"SERVER_ERROR out of memory writing get response\r\n", three(), Reply::Refused);
+        say(b"END\r\n", three(), Reply::Values(vec![None, None, None]));
         (stream, verbs, replies)
     }
 
@@ -492,7 +600,7 @@ mod tests {
             for chunk in stream.chunks(piece) {
                 buffer.extend_from_slice(chunk);
                 while got.len() < verbs.len() && buffer.len() >= need {
-                    match parse(&mut buffer, verbs[got.len()], NUMBER, MAX).unwrap() {
+                    match parse(&mut buffer, &verbs[got.len()], NUMBER, MAX).unwrap() {
                         Parsed::Whole(reply) => (got.push(reply), need = 0).1,
                         Parsed::Need(more) => {
                             assert!(more > buffer.len(), "never asks for what it has");
@@ -512,12 +620,12 @@ mod tests {
         for (verb, reply) in verbs.iter().zip(&replies) {
             let mut rest = BytesMut::from(&stream[start..]);
             assert!(
-                matches!(parse(&mut rest, *verb, NUMBER, MAX), Ok(Parsed::Whole(whole)) if whole == *reply)
+                matches!(parse(&mut rest, verb, NUMBER, MAX), Ok(Parsed::Whole(whole)) if whole == *reply)
             );
             let end = stream.len() - rest.len();
             for cut in start..end {
                 let mut part = BytesMut::from(&stream[start..cut]);
-                assert!(matches!(parse(&mut part, *verb, NUMBER, MAX), Ok(Parsed::Need(_))), "cut at {cut}");
+                assert!(matches!(parse(&mut part, verb, NUMBER, MAX), Ok(Parsed::Need(_))), "cut at {cut}");
                 assert_eq!(part.len(), cut - start, "nothing is taken off");
             }
             start = end;
@@ -561,7 +669,36 @@ mod tests {
             let mut buffer = BytesMut::from(stream);
             let capacity = buffer.capacity();
             let error =
-                parse(&mut buffer, Verb::Value, NUMBER, MAX).expect_err(&String::from_utf8_lossy(stream));
+                parse(&mut buffer, &Verb::Value, NUMBER, MAX).expect_err(&String::from_utf8_lossy(stream));
+            assert_eq!(error.kind(), ErrorKind::Protocol);
+            assert_eq!(buffer.capacity(), capacity);
+        }
+    }
+
+    #[test]
+    fn hostile_values_are_errors_and_cost_nothing() {
+        for stream in [
+            &b"VALUE a 0 18446744073709551616\r\n"[..],
+            b"VALUE a 0 26385\r\n",
+            b"VALUE a 0 -1\r\n",
+            b"VALUE a 0\r\n\r\n",
+            b"VALUE a 0 1 7\r\nx\r\n",
+            b"VALUE a 0 1\r\nxyz",
+            b"VALUE d 0 1\r\nx\r\nEND\r\n",
+            b"VALUE  0 1\r\nx\r\nEND\r\n",
+            b"VALUE b 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n",
+            b"VALUE a 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n",
+            b"VALUE a 0 1\r\nx\r\nSERVER_ERROR out of memory\r\n",
+            b"EN\r\n",
+            b"END \r\r\n",
+            b"VA 1 O70\r\nx\r\n",
+            b"ERROR\r\n",
+        ] {
+            let mut buffer = BytesMut::from(stream);
+            let capacity = buffer.capacity();
+            let error = parse(&mut buffer, &three(), NUMBER, MAX)
+                .map(|parsed| format!("{parsed:?} of {}", String::from_utf8_lossy(stream)))
+                .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Protocol);
             assert_eq!(buffer.capacity(), capacity);
         }
@@ -586,14 +723,15 @@ mod tests {
             b"-",
             b"STAT pid ",
             b"END",
+            b"VALUE b 0 ",
             b"\xff",
         ];
         for _ in 0..20_000 {
             let stream: Vec<u8> =
                 (0..next() % 9).flat_map(|_| words[next() % words.len()].to_vec()).collect();
-            for verb in [Verb::Value, Verb::Version, Verb::Store, Verb::Delete] {
+            for verb in [three(), Verb::Value, Verb::Version, Verb::Store, Verb::Delete] {
                 let mut buffer = BytesMut::from(&stream[..]);
-                while let Ok(Parsed::Whole(_)) = parse(&mut buffer, verb, NUMBER, MAX) {}
+                while let Ok(Parsed::Whole(_)) = parse(&mut buffer, &verb, NUMBER, MAX) {}
             }
             let _ = parse_greeting(&mut BytesMut::from(&stream[..]));
             let _ = parse_authenticated(&mut BytesMut::from(&stream[..]));
@@ -605,7 +743,7 @@ mod tests {
         let mut buffer = BytesMut::with_capacity(64 * 1024);
         buffer.extend_from_slice(b"VA 2 O70\r\nhi\r\n");
         let start = buffer.as_ptr();
-        let Ok(Parsed::Whole(Reply::Item { value, .. })) = parse(&mut buffer, Verb::Value, NUMBER, MAX)
+        let Ok(Parsed::Whole(Reply::Item { value, .. })) = parse(&mut buffer, &Verb::Value, NUMBER, MAX)
         else {
             panic!("no value");
         };
@@ -653,7 +791,7 @@ mod tests {
     #[test]
     fn commands_are_as_documented() {
         let script = Script::numbered(8)
-            .read(NAME)
+            .read([NAME, Name { suffix: "", ..NAME }])
             .read_with_version(NAME)
             .read_or_reserve(NAME, 9)
             .read_version(NAME)
@@ -666,7 +804,7 @@ mod tests {
             .delete_version(NAME, 3);
         assert_eq!(
             String::from_utf8(script.bytes).unwrap(),
-            "mg p:k.l v O8\r\nmg p:k.l v c O8\r\nmg p:k.l v c N9 O8\r\nmg p:k.l c O8\r\nmg p:k.l c T9 O8\r\n\
+            "get p:k.l p:k\r\nmg p:k.l v c O8\r\nmg p:k.l v c N9 O8\r\nmg p:k.l c O8\r\nmg p:k.l c T9 O8\r\n\
              ms p:k.l 2 T0 c O8\r\nhi\r\nms p:k.l 2 T1 c ME O8\r\nhi\r\nms p:k.l 2 T2 c C3 O8\r\n\r\n\r\n\
              ms p:k.l 0 MA c C3 O8\r\n\r\nmd p:k.l O8\r\nmd p:k.l C3 O8\r\n"
         );
