@@ -116,7 +116,7 @@ fn in_redis() {
     alone("in_redis", async {
         let server = RedisServer::start();
         set(&REDIS, redis_store(&server.url()));
-        holds(redis::ALL, 80_000, async |_| {}).await;
+        holds(redis::ALL, 100_000, async |_| {}).await;
     });
 }
 
@@ -125,7 +125,7 @@ fn in_memcached() {
     alone("in_memcached", async {
         let server = MemcachedServer::start();
         set(&MEMCACHED, memcached_store(&server.addr()));
-        holds(memcached::ALL, 80_000, async |_| {}).await;
+        holds(memcached::ALL, 100_000, async |_| {}).await;
     });
 }
 
