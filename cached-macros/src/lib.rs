@@ -62,7 +62,7 @@ use crate::memo::Memo;
 /// | `cache_err` | also remember an `Err`, for so long; the error must be `Clone` | it is not remembered |
 /// | `cache_none` | also remember a `None`, for so long | it is not remembered |
 /// | `stale_while_revalidate` | for so long after `ttl` a call gets the old value at once, while the next one is computed in the background | off |
-/// | `stale_if_error` | for so long after `ttl` a call gets the old value if the function fails | off |
+/// | `stale_if_error` | for so long after `ttl` a call gets the old value if the function fails; then all get it at once, and one call a second tries again | off |
 /// | `refresh_ahead` | compute the next value in the background before the end, by chance and in the last part of the lifetime: a fifth of it, or what is written | off |
 /// | `jitter` | by which part lifetimes are shortened at the most, the same for one key on every machine | 0.1 in a shared store, 0 in memory |
 /// | `timeout` | how long the function may take; then there is the old value, or an error: the function returns a `Result` whose error is `From<cached_runtime::Error>` | none |

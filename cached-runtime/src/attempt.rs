@@ -144,13 +144,14 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
 
     /// What a value that was found is good for.
     fn weigh_up(&mut self, kept: Kept<O::Value>, source: Source) -> Others<O::Output> {
-        let counters = self.cache.counters;
+        let (counters, policy) = (self.cache.counters, self.cache.policy);
         let source = if matches!(kept.state, State::Stale(_)) { Source::Stale } else { source };
         let origin = Origin { source, age: kept.age.since };
         match kept.state {
             State::Fresh | State::Due if source == Source::Memory => counters.hits.add_one(),
             State::Fresh | State::Due => counters.shared_hits.add(1),
-            State::Stale(past) if past < self.cache.policy.stale_while_revalidate => counters.stale.add(1),
+            State::Stale(past) if past < policy.stale_while_revalidate => counters.stale.add(1),
+            State::Stale(past) if past < policy.stale_if_error && !self.may_try() => counters.stale.add(1),
             State::Stale(_) | State::Expired => {
                 self.fallback = Some(kept);
                 return Others::Nothing;
@@ -159,6 +160,21 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
         self.origin = origin;
         let output = O::from_value(kept.value);
         if kept.state == State::Fresh { Others::Answer(output) } else { Others::Early(output) }
+    }
+
+    /// Whether to compute though there is an old value: not if that has just failed.
+    fn may_try(&self) -> bool {
+        self.cache.failures.is_time_for(&self.key)
+    }
+
+    /// Takes note that it failed, though there is an old value, unless something was voided since.
+    fn note_failure(&self) {
+        let voided = match &self.part {
+            Part::Leads(flight) => flight.voided,
+            Part::Alone { voided } => *voided,
+            Part::Inside | Part::None => return,
+        };
+        self.cache.flights.unless_voided(&self.key, voided, || self.cache.failures.add(self.key.clone()));
     }
 
     fn tier(&self) -> Option<&'static Tier<K, O::Value>> {
@@ -241,12 +257,20 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
     /// kept for it.
     fn settle_for(&mut self, output: Result<O::Output, TooLate<O::Output>>) -> (O::Output, bool) {
         let window = match output {
-            Ok(output) if !O::is_err(&output) => return (output, true),
+            Ok(output) if !O::is_err(&output) => {
+                if self.cache.policy.has_stand_in() {
+                    self.cache.failures.forget(&self.key);
+                }
+                return (output, true);
+            }
             Ok(_) => self.cache.policy.stale_if_error,
             Err(_) => self.cache.policy.retention(),
         };
         self.cache.counters.errors.add(1);
         let old = self.fall_back(window);
+        if old.is_some() || self.purpose == Purpose::Renewal {
+            self.note_failure();
+        }
         self.shares = match (&old, &output) {
             (_, Err(too_late)) => Shares::TooLate(*too_late),
             (Some(_), Ok(failure)) => Shares::Failure(O::to_shared(failure)),
@@ -320,6 +344,9 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         self.purpose = Purpose::Renewal;
         // What it brings has nothing to do with what it answered.
         (self.fallback, self.origin) = (None, Origin::COMPUTED);
+        if !self.may_try() {
+            return false;
+        }
         let newer = || self.cache.until(&self.key).filter(|until| Some(*until) > self.replaces);
         match self.cache.flights.join(&self.key, newer) {
             Joined::Leads(flight) => {
@@ -579,6 +606,9 @@ impl<K: KeyType, O: Outcome> Drop for Attempt<K, O> {
     fn drop(&mut self) {
         if std::thread::panicking() && !matches!(self.part, Part::None) {
             self.cache.counters.panicked.add(1);
+            if self.purpose == Purpose::Renewal {
+                self.note_failure();
+            }
         }
         if let Part::Leads(flight) = &self.part {
             self.cache.flights.withdraw(&self.key, flight);

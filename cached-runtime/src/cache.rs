@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::entry::{Entry, Kept, State};
+use crate::failures::Failures;
 use crate::flight::Flights;
 use crate::lookup::{Origin, Source};
 use crate::memory::{Evicted, Memory, Weigh};
@@ -42,6 +43,7 @@ pub(crate) struct Cache<K: KeyType, O: Outcome> {
     pub(crate) counters: &'static Counters,
     pub(crate) rules: Rules<K, O>,
     pub(crate) flights: Flights<K, Landed<O>, Held>,
+    pub(crate) failures: Failures<K>,
     pub(crate) tiers: Tiers<K, O::Value>,
 }
 
@@ -83,7 +85,8 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
             }
             None => Tiers::Memory(Memory::new(policy.bound, policy.retention(), rules.weigher(), counters)),
         };
-        Self { name: name.to_owned(), policy, counters, rules, flights: Flights::new(), tiers }
+        let (flights, failures) = (Flights::new(), Failures::new());
+        Self { name: name.to_owned(), policy, counters, rules, flights, failures, tiers }
     }
 
     /// The value in memory under a key that is still borrowed, if nothing else is to be done.
@@ -204,14 +207,16 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
 
     /// Makes a value stale, and voids the computation of it that is under way.
     pub(crate) async fn expire(&'static self, key: K, tags: Vec<String>) -> Result<()> {
+        // The next call is to compute, whatever came before.
+        let recover = || self.failures.forget(&key);
         match &self.tiers {
             Tiers::Memory(memory) => {
-                let evicted = self.flights.void(&key, || memory.expire(&key));
+                let evicted = self.flights.void(&key, || (recover(), memory.expire(&key)));
                 drop(evicted);
                 Ok(())
             }
             Tiers::Shared(tier) => {
-                self.flights.void(&key, || ());
+                self.flights.void(&key, recover);
                 let expired = tier.expire(&key, &tags).await;
                 self.flights.void(&key, || ());
                 expired

@@ -36,7 +36,7 @@ pub(crate) struct Flight<S, B> {
     progress: watch::Sender<Progress<S>>,
     started: Instant,
     /// How often something near its key had been voided when it began.
-    voided: u64,
+    pub(crate) voided: u64,
     /// Whether its result is on its way: who joins now may have come after an invalidation that the result does not
     /// know of, and must look again when it has landed.
     sealed: AtomicBool,

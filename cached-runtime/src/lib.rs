@@ -147,9 +147,10 @@
 //! # Stale values
 //!
 //! After its `ttl` a value may still be worth something. With `stale_while_revalidate` a call gets it at once while the next
-//! one is computed in the background, once. With `stale_if_error` it is there for when the function fails. `timeout` ends a
-//! function that takes too long: then there is the stale value, or an error. `refresh_ahead` computes the next value
-//! before the end, so that a key that is asked for often never goes cold:
+//! one is computed in the background, once. With `stale_if_error` it is there for when the function fails: then everybody
+//! gets it at once, and one call a second tries whether it still does. `timeout` ends a function that takes too long: then
+//! there is the stale value, or an error. `refresh_ahead` computes the next value before the end, so that a key that is
+//! asked for often never goes cold:
 //!
 //! ```
 //! use cached_runtime::{Source, async_cached};
@@ -389,6 +390,7 @@ mod entry;
 #[cfg(feature = "store")]
 mod envelope;
 mod error;
+mod failures;
 mod flight;
 mod future;
 mod groups;

@@ -167,6 +167,11 @@ impl Policy {
         self.stale_while_revalidate.max(self.stale_if_error)
     }
 
+    /// Whether a value may be there already when the next one is computed.
+    pub(crate) fn has_stand_in(&self) -> bool {
+        !self.retention().is_zero() || self.refresh_ahead.is_some()
+    }
+
     /// By which part of it a lifetime is shortened at the most: in a shared store, where many values begin at once when
     /// a fleet starts, a tenth, unless the user says otherwise.
     pub(crate) fn jitter(&self) -> f32 {

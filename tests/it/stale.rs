@@ -560,6 +560,7 @@ macro_rules! if_it_fails {
                 perhaps::put(Some(7)).await.unwrap();
                 perhaps::expire().await.unwrap();
                 assert_eq!(perhaps(true).await, Ok(Some(7)));
+                perhaps::expire().await.unwrap(); // To try again at once.
                 assert_eq!(perhaps(false).await, Ok(None));
                 assert!(perhaps(true).await.is_err(), "there is nothing any more");
             }
@@ -701,6 +702,68 @@ mod in_memory {
         assert_eq!(windowed(true).await, Ok(7));
         advance(Duration::from_millis(1)).await;
         assert_eq!(windowed(true).await, Err(Common::Failed(0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_it_fails_one_call_in_a_second_tries_and_nobody_else_waits() {
+        #[async_cached(ttl = 10, stale_if_error = "1h", skip(body))]
+        async fn down(body: Arc<Body>) -> Result<usize, Common> {
+            match body.run().await {
+                number @ (1 | 5) => Ok(number),
+                number => Err(Common::Failed(number)),
+            }
+        }
+
+        let body = Body::open();
+        let call = || down(Arc::clone(&body));
+        assert_eq!(call().await, Ok(1));
+        advance(10 * SECOND).await;
+        for tries in 2..4 {
+            assert_eq!(answers(100, call).await, [(Ok(1), 100)]);
+            assert_eq!(body.begun(), tries);
+            advance(Duration::from_millis(999)).await;
+            assert_eq!((call().await, body.begun()), (Ok(1), tries));
+            advance(Duration::from_millis(1)).await;
+        }
+        // It takes its time to fail.
+        let held = Body::held();
+        let first = tokio::spawn(down(Arc::clone(&held)));
+        held.has_begun(1).await;
+        assert_eq!(answers(100, || down(Arc::clone(&held))).await, [(Ok(1), 100)]);
+        assert_eq!(held.begun(), 1);
+        first.abort();
+        // What is expired is computed, whatever came before.
+        down::expire().await.unwrap();
+        assert_eq!((call().await, body.begun()), (Ok(1), 4));
+        advance(SECOND).await;
+        assert_eq!(call().await, Ok(5), "it works again");
+        advance(10 * SECOND).await;
+        assert_eq!((call().await, body.begun()), (Ok(5), 6), "and that it failed is forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_that_fails_is_not_tried_again_at_once() {
+        #[async_cached(ttl = 10, stale_while_revalidate = "1h", skip(body))]
+        async fn renewed(body: Arc<Body>) -> Result<usize, Common> {
+            match body.run().await {
+                1 => Ok(1),
+                2 => panic!("of its own"),
+                number => Err(Common::Failed(number)),
+            }
+        }
+
+        let body = Body::open();
+        assert_eq!(renewed(Arc::clone(&body)).await, Ok(1));
+        advance(10 * SECOND).await;
+        for tries in 2..5 {
+            for _ in 0..10 {
+                assert_eq!(renewed(Arc::clone(&body)).await, Ok(1));
+                settle().await;
+                assert_eq!(body.begun(), tries);
+            }
+            advance(SECOND).await;
+        }
+        assert_eq!(renewed::stats().panicked, 1);
     }
 
     /// Whoever waits for a renewal has an old value of its own.

@@ -21,7 +21,7 @@ const RUNTIME: [&[&str]; 13] = [
         "lookup",
         "background",
     ],
-    &["key", "tags", "spelling", "outcome", "flight", "handle"],
+    &["key", "tags", "spelling", "outcome", "flight", "failures", "handle"],
     &["store", "envelope", "owed", "looks", "entry"],
     &["policy", "redis", "memcached", "contract"],
     &["memory", "codec", "config", "registry"],

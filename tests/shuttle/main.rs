@@ -21,6 +21,8 @@ mod clock;
 mod entry;
 #[path = "../../cached-runtime/src/error.rs"]
 mod error;
+#[path = "../../cached-runtime/src/failures.rs"]
+mod failures;
 #[path = "../../cached-runtime/src/flight.rs"]
 mod flight;
 #[path = "../../cached-runtime/src/future.rs"]
