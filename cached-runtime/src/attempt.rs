@@ -188,8 +188,12 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
         if let Some(followed) = self.followed.take() {
             self.held = followed.take_baggage();
         }
-        self.part = Part::Leads(flight);
+        self.part = Part::Leads(Arc::clone(&flight));
         self.begin();
+        // In a shared store it has the lease, which whoever comes would have to wait for.
+        if let (Tiers::Memory(_), Some(tagged)) = (&self.cache.tiers, &self.tagged) {
+            flight.ends_with(tagged.clone());
+        }
     }
 
     /// From here on it counts what is invalidated: the body has not begun yet.

@@ -7,13 +7,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use quick_cache::DefaultHashBuilder;
 use tokio::time::Instant;
 
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, thread_local, watch};
+use crate::tags::Tagged;
 
 /// The flights of one function, by key. `S` is what those who wait get, `B` what an abandoned flight leaves to the
 /// next one.
@@ -43,6 +44,8 @@ pub(crate) struct Flight<S, B> {
     /// When its leader was last seen alive, in milliseconds after the start.
     pulse: AtomicU64,
     baggage: Mutex<Option<B>>,
+    /// The tags of what it computes, if their end is reason enough not to wait for it.
+    tagged: OnceLock<Tagged>,
 }
 
 #[derive(Debug)]
@@ -118,7 +121,7 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
             return Joined::Recurses;
         }
         let mut shard = self.shard(key);
-        if let Some(flight) = shard.flying.get(key) {
+        if let Some(flight) = shard.flying.get(key).filter(|flight| flight.is_current()) {
             return Joined::Follows(flight.follow());
         }
         if let Some(settled) = settled() {
@@ -239,6 +242,7 @@ impl<S, B> Flight<S, B> {
             sealed: AtomicBool::new(false),
             pulse: AtomicU64::new(0),
             baggage: Mutex::new(None),
+            tagged: OnceLock::new(),
         }
     }
 
@@ -265,6 +269,16 @@ impl<S, B> Flight<S, B> {
     /// What an abandoned flight has left, for the first one who asks.
     pub(crate) fn take_baggage(&self) -> Option<B> {
         lock(&self.baggage).take()
+    }
+
+    /// Makes known which tags it has: when one ends, whoever comes begins another flight.
+    pub(crate) fn ends_with(&self, tagged: Tagged) {
+        // It is told once, by its leader.
+        let _ = self.tagged.set(tagged);
+    }
+
+    fn is_current(&self) -> bool {
+        self.tagged.get().is_none_or(Tagged::is_current)
     }
 
     /// Says that the leader is alive.

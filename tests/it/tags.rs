@@ -466,6 +466,26 @@ impl Forgets for MemcachedServer {
     }
 }
 
+/// Which was computed from before the end.
+#[tokio::test]
+async fn in_memory_nobody_waits_for_what_has_ended() {
+    #[async_cached(ttl = 600, skip(source), tags("waits {id}"))]
+    async fn load(source: Arc<Source>, id: u64) -> usize {
+        assert!(id > 0);
+        source.read().await
+    }
+
+    let (old, new) = (Source::new(Body::held()), Source::new(Body::open()));
+    new.change();
+    let first = tokio::spawn(load(Arc::clone(&old), 1));
+    old.body.has_begun(1).await;
+    invalidate_tag("waits 1").await.unwrap();
+    assert_eq!(timeout(SOON, load(Arc::clone(&new), 1)).await.unwrap(), 2);
+    old.body.let_all_through();
+    assert_eq!(first.await.unwrap(), 1, "it came before");
+    assert_eq!(load::peek(1).await, Some(2));
+}
+
 mod counted {
     use super::*;
 
