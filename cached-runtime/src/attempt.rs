@@ -1,7 +1,7 @@
 //! The steps of one call of one instance: what a [`Call`] is made of.
 //!
 //! A call in a shared store looks for itself before it joins, and takes what another has computed only if the store has
-//! accepted it: then no invalidation, by whatever process, has come between.
+//! accepted it, or if the body began after the call: then no invalidation, by whatever process, has come between.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::cache::{Cache, Landed, Tiers};
 use crate::call::{Call, Join, Looked, Miss, Next, Others, Traced, Waiting};
 use crate::clock::Moment;
 use crate::entry::{Kept, Leaves, State};
-use crate::flight::{Entered, Flight, Follower, Joined, PULSE, Waited};
+use crate::flight::{Entered, Flight, Follower, Joined, PULSE, Turn, Waited};
 use crate::lookup::{Origin, Provenance, Source};
 use crate::outcome::{Outcome, TooLate};
 use crate::parts::KeyType;
@@ -31,6 +31,7 @@ pub(crate) struct Attempt<K: KeyType, O: Outcome> {
     tags: Vec<String>,
     purpose: Purpose,
     begun: Instant,
+    turn: Turn,
     /// When it began to compute.
     computing_since: Instant,
     looking: Option<BoxFuture<'static, Look<O::Value>>>,
@@ -41,15 +42,13 @@ pub(crate) struct Attempt<K: KeyType, O: Outcome> {
     part: Part<Landed<O>>,
     /// The tags of what it computes.
     tagged: Option<Tagged>,
-    /// How often it waited for another's computation in vain: it failed, or was out of date.
+    /// How often it was in vain that it waited, as the computation failed, or went for the lease, as the key was filled.
     disappointments: u8,
     /// The flight that it waits for, or waited for last.
     followed: Option<Arc<Flight<Landed<O>, Held>>>,
     /// What it saw in the shared store, if that was nothing.
     vacant: Option<Vacant>,
     held: Option<Held>,
-    /// Whether another process has the lease, so that this one computes without.
-    outrun: bool,
     /// Whether a computation of this process that it waited for has failed: it waits for no other process then.
     failed: bool,
     origin: Origin,
@@ -101,6 +100,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             tags,
             purpose,
             begun: now,
+            turn: Turn::take(),
             computing_since: now,
             looking: None,
             fallback: None,
@@ -111,7 +111,6 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             followed: None,
             vacant: None,
             held: None,
-            outrun: false,
             failed: false,
             origin: Origin::COMPUTED,
             shares: Shares::Output,
@@ -184,11 +183,11 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
         }
     }
 
-    fn lead(&mut self, flight: Arc<Flight<Landed<O>, Held>>) {
+    fn lead(&mut self, flight: &Arc<Flight<Landed<O>, Held>>) {
         if let Some(followed) = self.followed.take() {
             self.held = followed.take_baggage();
         }
-        self.part = Part::Leads(Arc::clone(&flight));
+        self.part = Part::Leads(Arc::clone(flight));
         self.begin();
         // In a shared store it has the lease, which whoever comes would have to wait for.
         if let (Tiers::Memory(_), Some(tagged)) = (&self.cache.tiers, &self.tagged) {
@@ -199,19 +198,26 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
     /// From here on it counts what is invalidated: the body has not begun yet.
     fn begin(&mut self) {
         self.tagged = self.cache.tagged(&self.tags);
-        self.computing_since = Instant::now();
+        self.body_begins();
     }
 
-    fn wait(follower: Follower<Landed<O>, Held>) -> BoxFuture<'static, Waiting<O::Output>> {
-        Box::pin(async {
-            match follower.wait().await {
+    fn body_begins(&mut self) {
+        self.computing_since = Instant::now();
+        if let Part::Leads(flight) = &self.part {
+            flight.body_begins();
+        }
+    }
+
+    fn wait(&self, follower: Follower<Landed<O>, Held>) -> BoxFuture<'static, Waiting<O::Output>> {
+        let turn = self.turn;
+        Box::pin(async move {
+            match follower.wait(turn).await {
                 Waited::Landed(landed) => match Arc::unwrap_or_clone(landed) {
                     Landed::Output(shared, origin) => Waiting::Output(O::from_shared(shared), origin),
                     Landed::TooLate(too_late) => Waiting::TooLate(too_late),
                 },
                 Waited::Failed => Waiting::Failed,
                 Waited::Outdated => Waiting::Outdated,
-                Waited::Late => Waiting::Late,
                 Waited::Abandoned => Waiting::Abandoned,
                 Waited::TooLong => Waiting::TooLong,
             }
@@ -227,8 +233,8 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
     fn leaves(&self, output: &O::Output) -> Leaves<Duration> {
         let is_err = O::is_err(output);
         match self.cache.lifetime(&self.key, output) {
-            // What fails in the background leaves alone what is there.
-            _ if is_err && self.purpose == Purpose::Renewal => Leaves::WhatIsThere,
+            // What fails in the background, or is to replace a good value, leaves alone what is there.
+            _ if is_err && self.purpose != Purpose::Answer => Leaves::WhatIsThere,
             Some(ttl) => Leaves::Value(ttl),
             None if is_err => Leaves::WhatIsThere,
             None => Leaves::Nothing,
@@ -244,6 +250,8 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
                 cache.remember(key, output, ttl, cost, self.tagged.clone().map(Arc::new))
             }
             Leaves::Nothing => cache.forget(&key),
+            // What it was to replace must not stay in its place.
+            Leaves::Value(_) if self.purpose == Purpose::Refresh => cache.forget(&key),
             Leaves::Value(_) | Leaves::WhatIsThere => None,
         };
         // What gives way to it is dropped after the lock of the flights is given back.
@@ -313,14 +321,18 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
 
     fn join(&mut self) -> Join<O::Output> {
         let flights = &self.cache.flights;
+        let is_refresh = self.purpose == Purpose::Refresh;
         if self.disappointments >= PATIENCE || self.cache.policy.flight() == SingleFlight::Off {
+            if is_refresh {
+                flights.void(&self.key, || ());
+            }
             self.part = Part::Alone { voided: flights.voided(&self.key) };
             self.begin();
             return Join::Compute;
         }
-        if self.purpose == Purpose::Refresh {
+        if is_refresh {
             let flight = flights.supersede(&self.key);
-            self.lead(flight);
+            self.lead(&flight);
             return Join::Compute;
         }
         match flights.join(&self.key, || self.cache.settled(&self.key)) {
@@ -330,12 +342,12 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                 Join::Settled(output)
             }
             Joined::Leads(flight) => {
-                self.lead(flight);
+                self.lead(&flight);
                 Join::Compute
             }
             Joined::Follows(follower) => {
                 self.followed = Some(Arc::clone(&follower.flight));
-                Join::Wait(Self::wait(follower))
+                Join::Wait(self.wait(follower))
             }
             Joined::Recurses => {
                 self.part = Part::Inside;
@@ -354,7 +366,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         let newer = || self.cache.until(&self.key).filter(|until| Some(*until) > self.replaces);
         match self.cache.flights.join(&self.key, newer) {
             Joined::Leads(flight) => {
-                self.lead(flight);
+                self.lead(&flight);
                 true
             }
             Joined::Settled(_) | Joined::Follows(_) | Joined::Recurses => false,
@@ -383,11 +395,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                 self.disappointments += 1;
                 self.failed = true;
             }
-            Waiting::Outdated => {
-                self.disappointments += 1;
-                return Next::Look;
-            }
-            Waiting::Late => return Next::Look,
+            Waiting::Outdated => return Next::Look,
             Waiting::Abandoned => {}
             Waiting::TooLong => {
                 if let Some(flight) = &self.followed {
@@ -425,14 +433,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             {
                 return false;
             }
-            Acquiring::Busy(_) | Acquiring::TakenOver => {
-                self.outrun = true;
-                // It can not know what is invalidated from now on: whoever comes later has to look again.
-                if let Part::Leads(flight) = &self.part {
-                    self.cache.flights.seal(&self.key, flight);
-                }
-            }
-            Acquiring::Unknown => {}
+            Acquiring::Busy(_) | Acquiring::TakenOver | Acquiring::Unknown => {}
             // Those who wait may have come after whoever filled it was invalidated.
             Acquiring::Filled => {
                 if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {
@@ -444,7 +445,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                 return false;
             }
         }
-        self.computing_since = Instant::now();
+        self.body_begins();
         true
     }
 
@@ -526,7 +527,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         let Some(tier) = self.tier() else {
             self.land(&output, leaves);
             if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {
-                self.publish(&flight, &output);
+                self.publish(&flight, &output, true);
             }
             return (output, None);
         };
@@ -534,28 +535,38 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             Part::Leads(flight) => cache.flights.seal(&self.key, flight),
             Part::Alone { .. } | Part::Inside | Part::None => false,
         };
-        if let Some(held) = self.held.take() {
-            let leaves = leaves.filter_map(|ttl| tier.encode(O::as_value(&output)?, ttl, &told).ok());
-            return (output, Some(Box::pin(held.settle(leaves, waiting))));
+        let replaces = self.purpose == Purpose::Refresh && !matches!(leaves, Leaves::WhatIsThere);
+        let settled = self.held.take().map(|held| {
+            held.settle(leaves.filter_map(|ttl| tier.encode(O::as_value(&output)?, ttl, &told).ok()), waiting)
+        });
+        if settled.is_none() && !replaces {
+            // Whoever holds the lease will fill the key.
+            self.filled(Fill::Unknown, &output);
+            return (output, None);
         }
-        // Whoever holds the lease will fill the key. A refresh that goes on without it can not know what was
-        // invalidated meanwhile, so its result is for its own caller only.
-        let alone = self.outrun && self.purpose == Purpose::Refresh;
-        self.filled(if alone { Fill::Refused } else { Fill::Unknown }, &output);
-        (output, None)
+        let key = self.key.clone();
+        let filled = async move {
+            let fill = match settled {
+                Some(settled) => settled.await,
+                None => Fill::Unknown,
+            };
+            if replaces && fill != Fill::Stored {
+                // What it was to replace must not stay. That the store could not be told is counted, and owed to it.
+                let _ = tier.remove(&key).await;
+            }
+            fill
+        };
+        (output, Some(Box::pin(filled)))
     }
 
     fn filled(&mut self, fill: Fill, output: &O::Output) {
         let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) else { return };
         // Not before the store has it: until then the next call in this process waits here and not there.
         self.cache.flights.withdraw(&self.key, &flight);
-        match fill {
-            Fill::Stored | Fill::Unknown => self.publish(&flight, output),
-            Fill::Refused => {
-                self.cache.counters.refused.add(1);
-                flight.disclaim();
-            }
+        if fill == Fill::Refused {
+            self.cache.counters.refused.add(1);
         }
+        self.publish(&flight, output, fill == Fill::Stored);
     }
 
     fn provenance(&self) -> Provenance {
@@ -582,13 +593,10 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
 }
 
 impl<K: KeyType, O: Outcome> Attempt<K, O> {
-    /// Lets those who wait for a flight that is out of the table have the output, unless one of its tags was invalidated:
-    /// then some of them may have come after that.
-    fn publish(&self, flight: &Flight<Landed<O>, Held>, output: &O::Output) {
-        if !self.is_current() {
-            return flight.disclaim();
-        }
-        flight.publish(|| match &self.shares {
+    /// Lets those who wait for a flight that is out of the table have the output; if the store has not confirmed it, or one
+    /// of its tags was invalidated, only those who came in time.
+    fn publish(&self, flight: &Flight<Landed<O>, Held>, output: &O::Output, confirmed: bool) {
+        flight.publish(confirmed && self.is_current(), || match &self.shares {
             Shares::Output => O::to_shared(output).map(|shared| Landed::Output(shared, self.origin)),
             Shares::Failure(failure) => Some(Landed::Output(failure.clone()?, Origin::COMPUTED)),
             Shares::TooLate(too_late) => Some(Landed::TooLate(*too_late)),

@@ -250,7 +250,14 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
             Tiers::Shared(tier) => {
                 let payload = tier.encode(value, ttl, &told);
                 Box::pin(async move {
-                    let payload = payload?;
+                    let payload = match payload {
+                        Ok(payload) => payload,
+                        Err(error) => {
+                            // Nor must what it was to replace stay.
+                            self.invalidate(key).await?;
+                            return Err(error);
+                        }
+                    };
                     self.flights.void(&key, || ());
                     let put = tier.put(&key, &tags, payload).await;
                     self.flights.void(&key, || ());

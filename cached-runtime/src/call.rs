@@ -320,7 +320,6 @@ pub(crate) enum Waiting<R> {
     TooLate(TooLate<R>),
     Failed,
     Outdated,
-    Late,
     Abandoned,
     TooLong,
 }

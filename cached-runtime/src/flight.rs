@@ -3,6 +3,9 @@
 //! A flight is in the table from its start until it lands, is abandoned, or is voided by an invalidation. One that
 //! was voided may not store its result, and the others do so under the lock of the table's shard. So after `void`
 //! has returned, nothing that was computed from before it is stored, and nobody joins it any more.
+//!
+//! Other processes can invalidate too, and only the store knows. If it has not confirmed a result, those have it who
+//! called before the body began: whatever was invalidated before they called, the body has seen.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -31,6 +34,17 @@ struct Shard<K, S, B> {
     voided: u64,
 }
 
+/// When something began, in the order of all that begins in this process. A clock would have two at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Turn(u64);
+
+impl Turn {
+    pub(crate) fn take() -> Self {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, std::sync::atomic::Ordering::AcqRel))
+    }
+}
+
 /// One computation under way.
 #[derive(Debug)]
 pub(crate) struct Flight<S, B> {
@@ -41,6 +55,8 @@ pub(crate) struct Flight<S, B> {
     /// Whether its result is on its way: who joins now may have come after an invalidation that the result does not
     /// know of, and must look again when it has landed.
     sealed: AtomicBool,
+    /// The turn at which its body began, or 0.
+    body: AtomicU64,
     /// When its leader was last seen alive, in milliseconds after the start.
     pulse: AtomicU64,
     baggage: Mutex<Option<B>>,
@@ -51,10 +67,14 @@ pub(crate) struct Flight<S, B> {
 #[derive(Debug)]
 enum Progress<S> {
     Flying,
-    Landed(Arc<S>),
+    Landed {
+        shared: Arc<S>,
+        /// Whether nothing was invalidated while it was computed, by whichever process.
+        confirmed: bool,
+    },
     /// It ended without anything that could be shared.
     Failed,
-    /// What it brought may be older than those who wait: they must look again.
+    /// Another process has brought what those who wait may look for.
     Outdated,
     Abandoned,
 }
@@ -85,9 +105,8 @@ pub(crate) struct Follower<S, B> {
 pub(crate) enum Waited<S> {
     Landed(Arc<S>),
     Failed,
+    /// It ended, but what it brought may be older than this call, which must look again.
     Outdated,
-    /// It ended, but this call came when the result was on its way already.
-    Late,
     Abandoned,
     /// The leader has not been seen for too long, or takes longer than anybody should wait.
     TooLong,
@@ -240,19 +259,26 @@ impl<S, B> Flight<S, B> {
             started: Instant::now(),
             voided,
             sealed: AtomicBool::new(false),
+            body: AtomicU64::new(0),
             pulse: AtomicU64::new(0),
             baggage: Mutex::new(None),
             tagged: OnceLock::new(),
         }
     }
 
-    /// Lets those who wait go on; `shared` is asked only if there are any.
-    pub(crate) fn publish(&self, shared: impl FnOnce() -> Option<S>) {
+    /// Lets those who wait go on; `shared` is asked only if there are any. What is not `confirmed` is for those who came
+    /// before the body began.
+    pub(crate) fn publish(&self, confirmed: bool, shared: impl FnOnce() -> Option<S>) {
         if self.progress.receiver_count() == 0 {
             return;
         }
-        let progress = shared().map_or(Progress::Failed, |shared| Progress::Landed(Arc::new(shared)));
-        self.progress.send_replace(progress);
+        let landed = |shared| Progress::Landed { shared: Arc::new(shared), confirmed };
+        self.progress.send_replace(shared().map_or(Progress::Failed, landed));
+    }
+
+    /// Says that the body begins now.
+    pub(crate) fn body_begins(&self) {
+        self.body.store(Turn::take().0, Ordering::Release);
     }
 
     /// Lets those who wait look again.
@@ -303,17 +329,19 @@ impl<S, B> Flight<S, B> {
 }
 
 impl<S, B> Follower<S, B> {
-    /// Waits for the flight to end, for a bounded time.
+    /// Waits for the flight to end, for a bounded time; for a call that began at this turn.
     ///
     /// Outside of a tokio runtime there are no timers: there the time is not bounded.
-    pub(crate) async fn wait(mut self) -> Waited<S> {
+    pub(crate) async fn wait(mut self, turn: Turn) -> Waited<S> {
         let timers = tokio::runtime::Handle::try_current().is_ok();
         loop {
             match &*self.progress.borrow_and_update() {
-                Progress::Landed(_) | Progress::Failed | Progress::Outdated if self.is_late => {
-                    return Waited::Late;
+                Progress::Landed { shared, confirmed } => {
+                    let came_before = turn.0 < self.flight.body.load(Ordering::Acquire);
+                    let is_good = came_before || (*confirmed && !self.is_late);
+                    return if is_good { Waited::Landed(Arc::clone(shared)) } else { Waited::Outdated };
                 }
-                Progress::Landed(shared) => return Waited::Landed(Arc::clone(shared)),
+                Progress::Failed if self.is_late => return Waited::Outdated,
                 Progress::Failed => return Waited::Failed,
                 Progress::Outdated => return Waited::Outdated,
                 Progress::Abandoned => return Waited::Abandoned,

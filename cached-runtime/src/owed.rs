@@ -3,8 +3,8 @@
 //! Who asked for one has got an `Err`. It is repeated until the store has confirmed it; until then this process takes
 //! no value of that key from the store. The list is bounded: what does not fit makes the whole namespace stale.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,14 +17,19 @@ pub(crate) struct Owed {
     any: AtomicBool,
     /// Whether a task is at it.
     being_paid: AtomicBool,
+    /// How many debts there have been in all.
+    added: AtomicU64,
+    /// How often one was paid.
+    payments: AtomicU64,
     debts: Mutex<Debts>,
 }
 
 #[derive(Debug, Default)]
 struct Debts {
-    keys: HashSet<Key>,
+    /// Each with its number among all that were ever added.
+    keys: HashMap<Key, u64>,
     /// The whole namespace; then no single key matters.
-    all: bool,
+    all: Option<u64>,
 }
 
 /// One invalidation to repeat.
@@ -44,13 +49,14 @@ pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 impl Owed {
     pub(crate) fn add(&self, debt: Debt) {
         let mut debts = self.debts();
+        let number = self.added.fetch_add(1, Ordering::AcqRel) + 1;
         match debt {
-            Debt::Key(key) if !debts.all && debts.keys.len() < MOST_KEYS => {
-                debts.keys.insert(key);
+            Debt::Key(key) if debts.all.is_none() && debts.keys.len() < MOST_KEYS => {
+                debts.keys.insert(key, number);
             }
             Debt::Key(_) | Debt::All => {
-                debts.all = true;
-                debts.keys = HashSet::new();
+                debts.all = Some(number);
+                debts.keys = HashMap::new();
             }
         }
         self.any.store(true, Ordering::Release);
@@ -60,7 +66,7 @@ impl Owed {
     pub(crate) fn covers(&self, key: &Key) -> bool {
         self.is_any() && {
             let debts = self.debts();
-            debts.all || debts.keys.contains(key)
+            debts.all.is_some() || debts.keys.contains_key(key)
         }
     }
 
@@ -75,19 +81,38 @@ impl Owed {
             return None;
         }
         let debts = self.debts();
-        if debts.all { Some(Debt::All) } else { debts.keys.iter().next().cloned().map(Debt::Key) }
+        if debts.all.is_some() { Some(Debt::All) } else { debts.keys.keys().next().cloned().map(Debt::Key) }
     }
 
-    /// The store has confirmed it.
-    pub(crate) fn paid(&self, debt: &Debt) {
+    /// The number of the last debt: to be asked for before an invalidation that may pay for those up to it.
+    pub(crate) fn last(&self) -> u64 {
+        self.added.load(Ordering::Acquire)
+    }
+
+    /// The store has confirmed an invalidation that was begun when `last` was the last debt. What was added since may be
+    /// owed for something later.
+    pub(crate) fn paid(&self, debt: &Debt, last: u64) {
+        if !self.is_any() {
+            return;
+        }
         let mut debts = self.debts();
         match debt {
-            Debt::Key(key) => {
+            Debt::Key(key) if debts.keys.get(key).is_some_and(|number| *number <= last) => {
                 debts.keys.remove(key);
             }
-            Debt::All => *debts = Debts::default(),
+            Debt::Key(_) => {}
+            Debt::All => {
+                debts.all = debts.all.filter(|number| *number > last);
+                debts.keys.retain(|_, number| *number > last);
+            }
         }
-        self.any.store(debts.all || !debts.keys.is_empty(), Ordering::Release);
+        self.payments.fetch_add(1, Ordering::AcqRel);
+        self.any.store(debts.all.is_some() || !debts.keys.is_empty(), Ordering::Release);
+    }
+
+    /// Changes when something is paid: who read the store meanwhile may have what was owed then.
+    pub(crate) fn payments(&self) -> u64 {
+        self.payments.load(Ordering::Acquire)
     }
 
     /// The right to repeat them, if there are any and nobody else is at it.
@@ -126,7 +151,7 @@ mod tests {
         owed.add(Debt::Key(key(1)));
         assert!(owed.covers(&key(1)) && !owed.covers(&key(2)));
         let debt = owed.next().unwrap();
-        owed.paid(&debt);
+        owed.paid(&debt, owed.last());
         assert!(!owed.covers(&key(1)) && owed.next().is_none());
     }
 
@@ -136,8 +161,22 @@ mod tests {
         (0..=MOST_KEYS).for_each(|n| owed.add(Debt::Key(key(n))));
         assert_eq!(owed.next(), Some(Debt::All));
         assert!(owed.covers(&key(usize::MAX)));
-        owed.paid(&Debt::All);
+        owed.paid(&Debt::All, owed.last());
         assert!(!owed.covers(&key(1)));
+    }
+
+    #[test]
+    fn what_comes_to_be_owed_meanwhile_is_not_paid_with_the_rest() {
+        let owed = Owed::default();
+        for debt in [Debt::Key(key(1)), Debt::All] {
+            owed.add(Debt::Key(key(1)));
+            let last = owed.last();
+            owed.add(Debt::Key(key(1)));
+            owed.paid(&debt, last);
+            assert!(owed.covers(&key(1)));
+            owed.paid(&debt, owed.last());
+            assert!(!owed.covers(&key(1)) && !owed.is_any());
+        }
     }
 
     #[test]

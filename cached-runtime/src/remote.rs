@@ -75,15 +75,19 @@ impl Place {
 }
 
 impl Tags {
+    pub(crate) fn remote(self) -> Option<&'static Remote> {
+        match self {
+            Self::None => None,
+            Self::Of(remote) | Self::FromValue(remote) => Some(remote),
+        }
+    }
+
     /// Whether the store has not heard yet that one of these has ended.
     pub(crate) fn are_owed<'a>(self, tags: impl IntoIterator<Item = &'a Key>) -> bool {
-        match self {
-            Self::None => false,
-            Self::Of(remote) | Self::FromValue(remote) => {
-                let is_owed = |tag: &Key| remote.owed.covers(tag) || *tag == remote.mark_key();
-                remote.owed.is_any() && tags.into_iter().any(is_owed)
-            }
-        }
+        self.remote().is_some_and(|remote| {
+            let is_owed = |tag: &Key| remote.owed.covers(tag) || *tag == remote.mark_key();
+            remote.owed.is_any() && tags.into_iter().any(is_owed)
+        })
     }
 }
 
@@ -260,14 +264,30 @@ impl Remote {
         self.bounded(|store| store.put(&self.stamp, new_stamp(), None)).await
     }
 
-    /// Remembers a change that the store has not confirmed, and sees to it that it is repeated.
-    pub(crate) fn settle(&'static self, changed: Result<()>, debt: Debt) -> Result<()> {
-        match &changed {
-            Ok(()) => self.owed.paid(&debt),
-            Err(_) => self.owed.add(debt),
-        }
-        self.see_to_debts();
-        changed
+    /// Makes a change, also if its caller goes away meanwhile. One that the store has not confirmed is owed to it, and is
+    /// repeated.
+    pub(crate) async fn change(
+        &'static self,
+        debt: Debt,
+        change: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Result<()> {
+        let step = {
+            let debt = debt.clone();
+            async move {
+                let last = self.owed.last();
+                let changed = change.await;
+                match &changed {
+                    Ok(()) => self.owed.paid(&debt, last),
+                    Err(_) => self.owed.add(debt),
+                }
+                self.see_to_debts();
+                changed
+            }
+        };
+        in_a_task(step).await.unwrap_or_else(|| {
+            self.owed.add(debt);
+            Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime that goes on"))
+        })
     }
 
     /// Starts a task that repeats what is owed until nothing is, unless one is at it.
@@ -301,13 +321,13 @@ impl Remote {
     /// Repeats one invalidation that is owed, if there is one. One at a time, so that none is repeated after it was paid.
     pub(crate) async fn pay_one(&self) -> Option<Result<()>> {
         let _turn = self.paying.lock().await;
-        let debt = self.owed.next()?;
+        let (last, debt) = (self.owed.last(), self.owed.next()?);
         let paid = match &debt {
             Debt::Key(key) => self.tell(key).await,
             Debt::All => self.renew_stamp().await,
         };
         if paid.is_ok() {
-            self.owed.paid(&debt);
+            self.owed.paid(&debt, last);
         }
         Some(paid)
     }
@@ -328,6 +348,9 @@ impl Remote {
         let keys: Vec<Key> = std::iter::once(&place.key).chain(place.dependencies()).cloned().collect();
         let found = self.bounded(|store| store.get(&keys)).await?;
         self.see_to_debts();
+        if let Some(tags) = place.tags.remote() {
+            tags.see_to_debts();
+        }
         let stamps = place.stamps_in(found.get(1..).unwrap_or_default());
         let value = found.into_iter().next().flatten();
         let named = match value.as_deref().map(envelope::named) {
@@ -389,9 +412,16 @@ impl Remote {
 
     /// The stamps of these tags, made now where there are none.
     pub(crate) async fn name(&self, tags: &[Key]) -> Result<Vec<(Key, u64)>> {
+        if tags.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut named = Vec::with_capacity(tags.len());
-        for tag in tags {
-            named.push((tag.clone(), self.make_stamp(tag, Some(STAMP_TERM)).await?));
+        for (tag, stamp) in tags.iter().zip(self.read_stamps(tags).await?) {
+            let stamp = match stamp {
+                Some(stamp) => stamp,
+                None => self.make_stamp(tag, Some(STAMP_TERM)).await?,
+            };
+            named.push((tag.clone(), stamp));
         }
         Ok(named)
     }
@@ -422,8 +452,7 @@ impl Remote {
     /// Ends a tag: what has it is stale, and so is what is being computed.
     pub(crate) async fn end_tag(&'static self, tag: &str) -> Result<()> {
         let key = self.tag_key(tag);
-        let ended = self.tell(&key).await;
-        self.settle(ended, Debt::Key(key))
+        self.change(Debt::Key(key.clone()), async move { self.tell(&key).await }).await
     }
 
     /// Asks the store something, for a bounded time.
@@ -568,6 +597,11 @@ impl Held {
         match filled.await {
             Ok(true) => Fill::Stored,
             Ok(false) => Fill::Refused,
+            // The store keeps nothing so large; nor must it keep what that was to replace.
+            Err(error) if error.kind() == ErrorKind::TooLarge && self.over == Over::Value => {
+                let _ = self.remote.bounded(|store| store.remove(&self.place.key)).await; // Counted there.
+                Fill::Refused
+            }
             Err(_) => {
                 self.release_later(lease);
                 Fill::Unknown

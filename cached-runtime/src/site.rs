@@ -84,23 +84,24 @@ impl Function for Site {
 
     fn clear(&'static self) -> BoxFuture<'static, Result<()>> {
         Box::pin(async {
+            let mut cleared = Ok(());
             for slot in self.slots() {
-                slot.cache.clear().await?;
+                // One that fails does not keep the others from being told.
+                cleared = slot.cache.clear().await.and(cleared);
             }
-            Ok(())
+            cleared
         })
     }
 
     fn invalidate<'a>(&'static self, key: &'a (dyn Any + Send + Sync)) -> BoxFuture<'a, Result<usize>> {
         Box::pin(async move {
-            let mut instances = 0;
+            let mut instances = Ok(0);
             for slot in self.slots() {
                 if let Some(invalidated) = slot.cache.invalidate(key) {
-                    invalidated.await?;
-                    instances += 1;
+                    instances = invalidated.await.and(instances.map(|instances| instances + 1));
                 }
             }
-            Ok(instances)
+            instances
         })
     }
 }

@@ -90,8 +90,9 @@ impl<K, V> Tier<K, V> {
     pub(crate) async fn look(&'static self, key: &K, tags: &[String]) -> Look<V> {
         let nothing = Look { kept: None, vacant: None };
         let Ok(place) = self.place(key, tags) else { return nothing };
+        let payments = self.payments();
         let Ok((place, loaded)) = self.find(place).await else { return nothing };
-        let kept = self.usable(&place, &loaded);
+        let kept = self.usable(&place, &loaded, payments);
         if kept.as_ref().is_some_and(|kept| kept.state == State::Fresh) {
             return Look { kept, vacant: None };
         }
@@ -144,8 +145,9 @@ impl<K, V> Tier<K, V> {
 
     /// The value under a key; nothing if the store fails.
     pub(crate) async fn peek(&'static self, key: &K, tags: &[String]) -> Option<Kept<V>> {
+        let payments = self.payments();
         let (place, loaded) = self.find(self.place(key, tags).ok()?).await.ok()?;
-        self.usable(&place, &loaded)
+        self.usable(&place, &loaded, payments)
     }
 
     /// Turns a value into bytes; with the tags that only the value tells.
@@ -155,6 +157,9 @@ impl<K, V> Tier<K, V> {
             Tags::FromValue(remote) => remote.told_keys(told),
             Tags::None | Tags::Of(_) => Vec::new(),
         };
+        if tags.len() > MOST_TAGS {
+            return Err(self.too_many_tags());
+        }
         let retention = if (self.is_err)(value) { Duration::ZERO } else { self.policy.retention() };
         let (codec, fingerprint) = (self.codec.id, self.codec.fingerprint);
         Ok(Payload { bytes, ttl, retention, codec, fingerprint, tags })
@@ -163,7 +168,9 @@ impl<K, V> Tier<K, V> {
     /// Stores a value whatever is there, and ends the lease.
     pub(crate) async fn put(&'static self, key: &K, tags: &[String], payload: Payload) -> Result<()> {
         let place = self.place(key, tags)?;
-        let put = async {
+        // What it was to replace must not come back.
+        let debt = Debt::Key(place.key.clone());
+        let put = async move {
             // A clear that is repeated later would take this value with it.
             while self.remote.owed.next() == Some(Debt::All) {
                 self.remote.pay_one().await.transpose()?;
@@ -176,16 +183,13 @@ impl<K, V> Tier<K, V> {
             let bytes = payload.seal(&place.key, &stamps, &named, Duration::ZERO)?;
             self.remote.bounded(|store| store.put(&place.key, bytes, Some(payload.term()))).await
         };
-        let put = put.await;
-        // What it was to replace must not come back.
-        self.remote.settle(put, Debt::Key(place.key))
+        self.remote.change(debt, put).await
     }
 
     /// Removes a value and ends the lease.
     pub(crate) async fn remove(&'static self, key: &K) -> Result<()> {
         let key = self.key(key)?;
-        let removed = self.remote.tell(&key).await;
-        self.remote.settle(removed, Debt::Key(key))
+        self.remote.change(Debt::Key(key.clone()), async move { self.remote.tell(&key).await }).await
     }
 
     /// Makes a value stale and ends the lease; if the store can not be told, the value is to be removed.
@@ -199,15 +203,12 @@ impl<K, V> Tier<K, V> {
                 expire(remote, &place.key, retention).await
             }
         };
-        let gone = Error::new(ErrorKind::Unreachable, "the runtime is shutting down");
-        let expired = in_a_task(expired).await.unwrap_or(Err(gone));
-        self.remote.settle(expired, Debt::Key(key))
+        self.remote.change(Debt::Key(key), expired).await
     }
 
     /// Makes every value stale, by one write.
     pub(crate) async fn clear(&'static self) -> Result<()> {
-        let cleared = self.remote.renew_stamp().await;
-        self.remote.settle(cleared, Debt::All)
+        self.remote.change(Debt::All, self.remote.renew_stamp()).await
     }
 
     /// The key as it is sent, for people.
@@ -224,9 +225,7 @@ impl<K, V> Tier<K, V> {
         let stamps = match self.tags {
             Tags::None => [stamp].into(),
             Tags::Of(_) | Tags::FromValue(_) if tags.len() > MOST_TAGS => {
-                let error = Error::new(ErrorKind::TooLarge, "a value in a store has at most 100 tags");
-                self.remote.failed(&error);
-                return Err(error);
+                return Err(self.too_many_tags());
             }
             Tags::Of(remote) | Tags::FromValue(remote) => {
                 let tags = tags.iter().map(|tag| remote.tag_key(tag));
@@ -234,6 +233,12 @@ impl<K, V> Tier<K, V> {
             }
         };
         Ok(Place { key, stamps, beside: None, tags: self.tags })
+    }
+
+    fn too_many_tags(&self) -> Error {
+        let error = Error::new(ErrorKind::TooLarge, "a value in a store has at most 100 tags of each kind");
+        self.remote.failed(&error);
+        error
     }
 
     /// Where ours lies when a program with another type of the value uses this place: both run during a deploy, and neither
@@ -258,9 +263,10 @@ impl<K, V> Tier<K, V> {
     }
 
     /// The value in what was found. Without a stamp every value counts as cleared, and one that should have been removed
-    /// counts as removed.
-    fn usable(&self, place: &Place, loaded: &Loaded) -> Option<Kept<V>> {
-        let value = loaded.value.as_ref().filter(|_| !self.is_owed(place))?;
+    /// counts as removed, also if it was removed while it was on its way here: there have been more payments then.
+    fn usable(&self, place: &Place, loaded: &Loaded, payments: u64) -> Option<Kept<V>> {
+        let is_good = || !self.is_owed(place) && self.payments() == payments;
+        let value = loaded.value.as_ref().filter(|_| is_good())?;
         let (label, value) = self.open(&place.key, value)?;
         let is_current = current(&loaded.stamps, label.stamps.iter().copied())
             && current(&loaded.named, label.named.iter().map(|(_, stamp)| *stamp))
@@ -272,6 +278,11 @@ impl<K, V> Tier<K, V> {
         let retention = if (self.is_err)(&value) { Duration::ZERO } else { self.policy.retention() };
         let state = age.state(retention, self.policy.refresh_ahead);
         (state != State::Expired).then_some(Kept { value, age, state })
+    }
+
+    /// How often something was paid that was owed to the store.
+    fn payments(&self) -> u64 {
+        self.remote.owed.payments() + self.tags.remote().map_or(0, |tags| tags.owed.payments())
     }
 
     /// Whether the store may still hold a value that was invalidated.
@@ -300,16 +311,8 @@ impl<K, V> Tier<K, V> {
 /// Puts a stale copy in place of a value, by way of the lease: what is computed from before this can not be stored.
 async fn expire(remote: &'static Remote, key: &Key, retention: Duration) -> Result<()> {
     let acquired = remote.bounded(|store| store.acquire(key, LEASE, Over::Value)).await?;
-    let lease = match acquired.lease {
-        Some(lease) => lease,
-        // Somebody computes: that is over now.
-        None => {
-            remote.bounded(|store| store.remove(key)).await?;
-            let again = remote.bounded(|store| store.acquire(key, LEASE, Over::Nothing)).await?;
-            let Some(lease) = again.lease else { return Ok(()) };
-            lease
-        }
-    };
+    // Somebody computes: that is over now, and what was there may be gone by now.
+    let Some(lease) = acquired.lease else { return remote.bounded(|store| store.remove(key)).await };
     let stale = acquired.value.and_then(|value: Bytes| envelope::expire(key, &value, unix_millis()));
     match stale {
         Some(stale) => remote.bounded(|store| store.fill(key, lease, stale, retention)).await.map(drop),

@@ -28,6 +28,7 @@ mod outage;
 mod owed;
 mod python;
 mod redis;
+mod refresh;
 mod single_flight;
 mod stale;
 mod support;

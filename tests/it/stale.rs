@@ -337,6 +337,7 @@ macro_rules! fleet {
         #[tokio::test]
         async fn ending_a_value_in_one_process_is_final_for_a_renewal_in_the_other() {
             let body = Body::held();
+            // What is expired while it is being computed is removed: its value may be gone by then.
             for (key, expires) in [("invalidated", false), ("expired", true)] {
                 here::load::put(key, 7).await.unwrap();
                 here::load::expire(key).await.unwrap();
@@ -352,7 +353,7 @@ macro_rules! fleet {
                 until("the renewal ends", || body.running() == 0).await;
                 for _ in 0..10 {
                     settle().await;
-                    assert_eq!(there::load::peek(key).await, expires.then_some(7));
+                    assert_eq!(there::load::peek(key).await, None);
                 }
             }
         }

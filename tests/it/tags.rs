@@ -553,93 +553,15 @@ mod counted {
     }
 }
 
-/// A store that can be read but not told anything while it is full, as a replica is.
 mod untold {
     use std::sync::LazyLock;
-    use std::sync::atomic::AtomicBool;
 
-    use bytes::Bytes;
-    use cached_runtime::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Watch};
-    use cached_tests::map_store::MapStore;
+    use cached_tests::full::Full;
 
     use super::*;
 
-    #[derive(Debug, Default)]
-    struct ReadOnly {
-        map: MapStore,
-        is_full: AtomicBool,
-    }
-
-    static TAGGED: LazyLock<ReadOnly> = LazyLock::new(ReadOnly::default);
-    static EXPIRED: LazyLock<ReadOnly> = LazyLock::new(ReadOnly::default);
-
-    impl ReadOnly {
-        fn told<'a, T: Send + 'a>(&'a self, told: BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
-            if self.is_full.load(SeqCst) {
-                return Box::pin(std::future::ready(Err(Error::new(ErrorKind::Refused, "it is full"))));
-            }
-            told
-        }
-    }
-
-    impl Store for ReadOnly {
-        fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-            self.map.get(keys)
-        }
-
-        fn acquire<'a>(
-            &'a self,
-            key: &'a Key,
-            term: Duration,
-            over: Over,
-        ) -> BoxFuture<'a, Result<Acquired>> {
-            self.told(self.map.acquire(key, term, over))
-        }
-
-        fn extend<'a>(
-            &'a self,
-            key: &'a Key,
-            lease: &'a Lease,
-            term: Duration,
-        ) -> BoxFuture<'a, Result<bool>> {
-            self.told(self.map.extend(key, lease, term))
-        }
-
-        fn fill<'a>(
-            &'a self,
-            key: &'a Key,
-            lease: Lease,
-            value: Bytes,
-            ttl: Duration,
-        ) -> BoxFuture<'a, Result<bool>> {
-            self.told(self.map.fill(key, lease, value, ttl))
-        }
-
-        fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-            self.told(self.map.release(key, lease))
-        }
-
-        fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
-            self.told(self.map.put(key, value, ttl))
-        }
-
-        fn add<'a>(
-            &'a self,
-            key: &'a Key,
-            value: Bytes,
-            ttl: Option<Duration>,
-        ) -> BoxFuture<'a, Result<Bytes>> {
-            self.told(self.map.add(key, value, ttl))
-        }
-
-        fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
-            self.told(self.map.remove(key))
-        }
-
-        fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
-            self.map.watch(key)
-        }
-    }
+    static TAGGED: LazyLock<Full> = LazyLock::new(Full::default);
+    static EXPIRED: LazyLock<Full> = LazyLock::new(Full::default);
 
     #[tokio::test(start_paused = true)]
     async fn this_process_takes_no_value_whose_tag_the_store_was_not_told_to_end() {
@@ -657,11 +579,11 @@ mod untold {
         let both = async || (load(Arc::clone(&source)).await, told(Arc::clone(&source)).await);
         assert_eq!(both().await, (1, 1));
         source.change();
-        TAGGED.is_full.store(true, SeqCst);
+        TAGGED.fill_up();
         assert!(invalidate_tag("untold").await.is_err());
         assert_eq!(both().await, (2, 2), "the old values are still in the store");
         assert_eq!((load::peek().await, told::peek().await), (None, None));
-        TAGGED.is_full.store(false, SeqCst);
+        TAGGED.make_room();
         eventually("it is told", async || {
             both().await;
             (load::peek().await, told::peek().await) == (Some(2), Some(2))
@@ -679,11 +601,11 @@ mod untold {
         let source = Source::new(Body::open());
         assert_eq!(kept(Arc::clone(&source)).await, 1);
         source.change();
-        EXPIRED.is_full.store(true, SeqCst);
+        EXPIRED.fill_up();
         assert!(kept::expire().await.is_err());
         assert_eq!(kept::peek().await, None);
         assert_eq!(kept(Arc::clone(&source)).await, 2);
-        EXPIRED.is_full.store(false, SeqCst);
+        EXPIRED.make_room();
         eventually("it is told", async || {
             kept(Arc::clone(&source)).await;
             kept::peek().await == Some(2)

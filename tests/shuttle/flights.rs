@@ -9,7 +9,7 @@ use shuttle::future::block_on;
 use shuttle::thread::{self, JoinHandle, yield_now};
 
 use crate::explore::{exhaust, explore};
-use crate::flight::{Flight, Flights, Joined, Waited};
+use crate::flight::{Flight, Flights, Joined, Turn, Waited};
 use crate::sync::{AtomicU64, Mutex, Ordering, PoisonError};
 
 const KEY: u8 = 7;
@@ -85,13 +85,14 @@ impl World {
 
     fn land(&self, flight: &Arc<Flight<u64, &'static str>>, value: u64) {
         self.flights.land(&KEY, flight, |_| self.remember(Some(value)));
-        flight.publish(|| {
+        flight.publish(true, || {
             yield_now();
             Some(value)
         });
     }
 
     fn call(&self) -> Called {
+        let turn = Turn::take();
         match self.join() {
             Joined::Settled(value) => Called::Found(value),
             Joined::Leads(flight) => {
@@ -101,10 +102,10 @@ impl World {
             }
             Joined::Follows(follower) => {
                 let flight = Arc::clone(&follower.flight);
-                match block_on(follower.wait()) {
+                match block_on(follower.wait(turn)) {
                     Waited::Landed(value) => Called::Joined(*value),
                     Waited::Abandoned => Called::Inherited(flight.take_baggage()),
-                    Waited::Failed | Waited::Outdated | Waited::Late => Called::Disappointed,
+                    Waited::Failed | Waited::Outdated => Called::Disappointed,
                     Waited::TooLong => panic!("there are no timers"),
                 }
             }
@@ -256,7 +257,7 @@ fn whoever_waits_for_a_failure_is_told() {
         let flight = world.lead();
         let call = world.spawn(|world| world.call());
         world.flights.withdraw(&KEY, &flight);
-        flight.publish(|| {
+        flight.publish(true, || {
             yield_now();
             None
         });
@@ -269,6 +270,7 @@ fn whoever_comes_when_a_result_is_on_its_way_gets_no_older_one() {
     exhaust(|| {
         let world = World::new();
         let flight = world.lead();
+        flight.body_begins();
         let value = world.read();
         // As with a store, which takes a result only if nothing was invalidated since.
         let landing = world.spawn(move |world| {
@@ -282,21 +284,50 @@ fn whoever_comes_when_a_result_is_on_its_way_gets_no_older_one() {
                 is_current
             };
             world.flights.withdraw(&KEY, &flight);
-            if is_stored { flight.publish(|| Some(value)) } else { flight.disclaim() }
+            flight.publish(is_stored, || Some(value));
         });
         // Another process changes something, and then there is a call in this one.
         world.change();
         world.remember(None);
+        let turn = Turn::take();
         match world.join() {
             Joined::Follows(follower) => {
-                let waited = block_on(follower.wait());
-                assert!(matches!(waited, Waited::Outdated | Waited::Late), "{waited:?}");
+                let waited = block_on(follower.wait(turn));
+                assert!(matches!(waited, Waited::Outdated), "{waited:?}");
             }
             Joined::Settled(value) => assert_eq!(value, 1),
             Joined::Leads(_) => {}
             Joined::Recurses => panic!("nobody is inside"),
         }
         landing.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_refused_is_for_those_who_came_before_its_body_and_new_enough_for_them() {
+    exhaust(|| {
+        let world = World::new();
+        let flight = world.lead();
+        let follows = world.spawn(|world| {
+            // What was changed before this the body has to have seen.
+            world.change();
+            let (turn, seen) = (Turn::take(), world.read());
+            match world.join() {
+                Joined::Follows(follower) => match block_on(follower.wait(turn)) {
+                    Waited::Landed(value) => assert!(*value >= seen, "{value} after {seen}"),
+                    Waited::Outdated => {}
+                    other => panic!("{other:?}"),
+                },
+                Joined::Leads(_) => {}
+                other => panic!("{other:?}"),
+            }
+        });
+        flight.body_begins();
+        let value = world.read();
+        world.flights.seal(&KEY, &flight);
+        world.flights.withdraw(&KEY, &flight);
+        flight.publish(false, || Some(value));
+        follows.join().unwrap();
     });
 }
 
@@ -309,7 +340,7 @@ fn what_an_abandoned_flight_leaves_is_for_one() {
             let flight = Arc::clone(flight);
             move |world: &Arc<World>| match world.join() {
                 Joined::Follows(follower) if Arc::ptr_eq(&follower.flight, &flight) => {
-                    assert!(matches!(block_on(follower.wait()), Waited::Abandoned));
+                    assert!(matches!(block_on(follower.wait(Turn::take())), Waited::Abandoned));
                     Some(flight.take_baggage())
                 }
                 // It came when that one was gone.

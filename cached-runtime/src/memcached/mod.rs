@@ -533,6 +533,10 @@ fn unless_reserved(value: Option<Bytes>) -> Option<Bytes> {
 /// The value, the version, and whether the reservation is ours.
 fn item_of(reply: Reply) -> Result<(Option<Bytes>, u64, bool)> {
     match reply {
+        Reply::Item { version: 0, .. } => Err(Error::new(
+            ErrorKind::Config,
+            "memcached keeps no versions (it was started with -C), and so has no leases",
+        )),
         Reply::Item { value, version, won } => Ok((unless_reserved(Some(value)), version, won)),
         other => Err(refused(&other)),
     }

@@ -1,0 +1,200 @@
+//! What a refresh leaves behind: the new value, or none, but never the one that it was to replace.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock};
+
+use cached_runtime::{async_cached, invalidate_tag};
+use cached_tests::full::Full;
+use tokio::time::timeout;
+
+use crate::support::{Body, SOON, on_each_backend, settle, until};
+
+/// What is cached: a source that changes, and may fail.
+#[derive(Debug)]
+struct Source {
+    version: AtomicUsize,
+    body: Arc<Body>,
+}
+
+impl Source {
+    fn new(body: Arc<Body>) -> Arc<Self> {
+        Arc::new(Self { version: AtomicUsize::new(1), body })
+    }
+
+    async fn read(&self) -> usize {
+        let version = self.version.load(SeqCst);
+        self.body.run().await;
+        version
+    }
+
+    fn change(&self) {
+        self.version.fetch_add(1, SeqCst);
+    }
+}
+
+macro_rules! tests {
+    ($($backend:tt)+) => {
+        #[tokio::test]
+        async fn what_a_refresh_brings_that_has_ended_meanwhile_leaves_nothing_older() {
+            #[async_cached(
+                ttl = 600, backend = $($backend)+, skip(source),
+                tags_from = |version: &usize| vec![format!("{} {version}", module_path!())]
+            )]
+            async fn load(source: Arc<Source>) -> usize {
+                source.read().await
+            }
+
+            let source = Source::new(Body::held());
+            source.body.let_one_through();
+            assert_eq!(load(Arc::clone(&source)).await, 1);
+            source.change();
+            let refresh = tokio::spawn(load::refresh(Arc::clone(&source)));
+            source.body.has_begun(2).await;
+            invalidate_tag(format!("{} 2", module_path!())).await.unwrap();
+            source.body.let_all_through();
+            assert_eq!(refresh.await.unwrap(), 2);
+            assert_eq!(load(Arc::clone(&source)).await, 2);
+        }
+
+        #[tokio::test]
+        async fn a_refresh_that_fails_leaves_the_value_also_if_errors_are_remembered() {
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(fails), cache_err = "10m")]
+            async fn load(fails: bool) -> Result<usize, String> {
+                if fails { Err("down".into()) } else { Ok(1) }
+            }
+
+            assert_eq!(load(false).await, Ok(1));
+            assert!(load::refresh(true).await.is_err());
+            assert_eq!(load(true).await, Ok(1));
+        }
+
+        #[tokio::test]
+        async fn a_refresh_is_final_also_where_everybody_computes() {
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(source), single_flight = "off")]
+            async fn load(source: Arc<Source>) -> usize {
+                source.read().await
+            }
+
+            let (old, new) = (Source::new(Body::held()), Source::new(Body::open()));
+            let before = tokio::spawn(load(Arc::clone(&old)));
+            old.body.has_begun(1).await;
+            new.change();
+            assert_eq!(load::refresh(Arc::clone(&new)).await, 2);
+            old.body.let_all_through();
+            assert_eq!(before.await.unwrap(), 1, "it came before");
+            assert_eq!(load(Arc::clone(&new)).await, 2);
+        }
+    };
+}
+
+on_each_backend!(tests);
+
+static FULL: LazyLock<Full> = LazyLock::new(Full::default);
+
+#[async_cached(ttl = 600, backend = &*FULL, skip(source))]
+async fn in_a_full_store(source: Arc<Source>, key: &'static str) -> usize {
+    assert!(!key.is_empty());
+    source.read().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_refresh_could_not_store_is_not_found_as_it_was() {
+    let source = Source::new(Body::held());
+    for (key, full_before) in [("at the end", false), ("all the time", true)] {
+        source.body.let_one_through();
+        let old = in_a_full_store(Arc::clone(&source), key).await;
+        source.change();
+        if full_before {
+            FULL.fill_up();
+        }
+        let begun = source.body.begun();
+        let refresh = tokio::spawn(in_a_full_store::refresh(Arc::clone(&source), key));
+        source.body.has_begun(begun + 1).await;
+        FULL.fill_up();
+        source.body.let_one_through();
+        assert_eq!(refresh.await.unwrap(), old + 1);
+        assert_eq!(in_a_full_store::peek(key).await, None, "{key}");
+        FULL.make_room();
+    }
+}
+
+/// Another process ends what they wait for, again and again.
+mod again_and_again {
+    use super::*;
+
+    mod here {
+        use super::*;
+
+        #[async_cached(ttl = 600, backend = crate::support::redis(), skip(body), name = "refresh.again")]
+        pub(super) async fn load(body: Arc<Body>) -> usize {
+            body.run().await
+        }
+    }
+    mod there {
+        #[cached_runtime::async_cached(ttl = 600, backend = crate::support::redis(), name = "refresh.again")]
+        pub(super) async fn load() -> usize {
+            0
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_do_not_all_compute() {
+        let body = Body::held();
+        let calls: Vec<_> = (0..100).map(|_| tokio::spawn(here::load(Arc::clone(&body)))).collect();
+        for times in 1..=5 {
+            body.has_begun(times).await;
+            settle().await;
+            there::load::invalidate().await.unwrap();
+            body.let_one_through();
+            if times == 1 {
+                // Those who came before the first began have their answer; what follows is for new ones.
+                until("the first has ended", || body.running() == 0).await;
+            }
+            if calls.iter().all(tokio::task::JoinHandle::is_finished) {
+                break;
+            }
+            settle().await;
+            if body.begun() == times {
+                break;
+            }
+        }
+        body.let_all_through();
+        for call in calls {
+            timeout(SOON, call).await.unwrap().unwrap();
+        }
+        assert!(body.begun() <= 3, "{} computations for 100 calls", body.begun());
+    }
+
+    #[tokio::test]
+    async fn nor_when_it_fails_while_tags_end_that_are_not_theirs() {
+        #[async_cached(
+            ttl = 600, backend = crate::support::redis(), skip(body),
+            tags_from = |number: &usize| vec![number.to_string()]
+        )]
+        async fn fails(body: Arc<Body>) -> Result<usize, usize> {
+            Err(body.run().await)
+        }
+
+        let body = Body::held();
+        let calls: Vec<_> = (0..100).map(|_| tokio::spawn(fails(Arc::clone(&body)))).collect();
+        for times in 1..=3 {
+            if calls.iter().all(tokio::task::JoinHandle::is_finished) {
+                break;
+            }
+            body.has_begun(times).await;
+            settle().await;
+            invalidate_tag("of somebody else").await.unwrap();
+            body.let_one_through();
+            until("it has ended", || body.running() == 0).await;
+            for _ in 0..10 {
+                settle().await;
+                let _ = fails::peek().await;
+            }
+        }
+        body.let_all_through();
+        for call in calls {
+            assert!(timeout(SOON, call).await.unwrap().unwrap().is_err());
+        }
+        assert!(body.begun() <= 3, "{} computations for 100 calls", body.begun());
+    }
+}
