@@ -15,6 +15,7 @@ use syn::parse::{Parse as _, ParseStream, Parser as _};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Lit, Path, Result, Token, UnOp, parenthesized, token};
 
+use self::nearest::elsewhere;
 pub(crate) use self::nearest::nearest;
 pub(crate) use self::tag::{Tag, Template};
 
@@ -272,7 +273,10 @@ impl Written<'_> {
         let expr = self.expr()?;
         let known = match literal(&expr) {
             None if is_negative(&expr) => Err(format!("this can not be negative; write `{}`", self.example)),
-            None => return Ok(self.is(expr.span(), Amount::Expr(expr))),
+            None => {
+                once_for_all(&expr)?;
+                return Ok(self.is(expr.span(), Amount::Expr(expr)));
+            }
             Some(Lit::Str(text)) => words(&text.value()),
             Some(Lit::Int(int)) if is_plain_integer(int.suffix()) => int
                 .base10_parse::<u64>()
@@ -314,6 +318,7 @@ impl Written<'_> {
     fn backend(self) -> Result<Opt<Backend>> {
         let expr = self.expr()?;
         if literal(&expr).is_none() && !is_one_of(&expr, BACKENDS.map(|(word, _)| word)) {
+            once_for_all(&expr)?;
             return Ok(self.is(expr.span(), Backend::Store(expr)));
         }
         let backend = self.word(&expr, &BACKENDS)?;
@@ -590,7 +595,8 @@ fn unknown<'a>(
     open: &str,
 ) -> String {
     let close: String = open.chars().rev().collect();
-    let meant = match nearest(wrong, names.clone()) {
+    let known = elsewhere(wrong).filter(|known| names.clone().into_iter().any(|name| name == *known));
+    let meant = match known.or_else(|| nearest(wrong, names.clone())) {
         Some(name) => format!("; did you mean {open}{name}{close}?"),
         None => String::new(),
     };
@@ -615,6 +621,27 @@ fn no_entries<T>(_: &str) -> std::result::Result<T, String> {
 
 fn bytes(number: u64) -> std::result::Result<u64, String> {
     if number == 0 { Err("nothing fits into no bytes; write `\"64MiB\"`".to_owned()) } else { Ok(number) }
+}
+
+/// Refuses what only a call has in an expression that counts for all calls.
+fn once_for_all(expr: &Expr) -> Result<()> {
+    fn find(tokens: TokenStream) -> Option<Ident> {
+        tokens.into_iter().find_map(|token| match token {
+            TokenTree::Ident(ident) if ident == "Self" || ident == "self" => Some(ident),
+            TokenTree::Group(group) => find(group.stream()),
+            _ => None,
+        })
+    }
+    match find(expr.to_token_stream()) {
+        Some(this) if this == "Self" => mistake(
+            this,
+            "this is a `static` for all calls, which knows no `Self`; write the name of the type",
+        ),
+        Some(this) => {
+            mistake(this, "this is a `static` for all calls, which knows no `self`; write a constant")
+        }
+        None => Ok(()),
+    }
 }
 
 /// The literal that an expression is, also if it comes out of a `macro_rules!`.

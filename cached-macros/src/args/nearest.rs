@@ -11,6 +11,27 @@ pub(crate) fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a 
         .map(|(_, candidate)| candidate)
 }
 
+/// What an option of other caches is called here.
+pub(crate) fn elsewhere(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "time" | "time_to_live" | "expires" | "expire" | "expiry" | "expiration" | "lifespan" | "max_age" => {
+            "ttl"
+        }
+        "size" | "max_size" | "max_entries" | "max_capacity" | "limit" => "capacity",
+        "convert" | "key_fn" | "key_builder" | "cache_key" => "key",
+        "ignore" | "exclude" | "skip_args" => "skip",
+        "prefix" | "namespace" | "cache_prefix" => "name",
+        "condition" | "unless" | "result" | "option" => "cache_if",
+        "swr" | "stale" => "stale_while_revalidate",
+        "fail_safe" | "with_cached_flag" => "stale_if_error",
+        "eager_refresh" | "early_refresh" | "refresh" => "refresh_ahead",
+        "lock" | "sync_writes" | "sync_lock" | "unsync_reads" => "single_flight",
+        "store" | "storage" | "cache" | "ty" | "disk" => "backend",
+        "serializer" | "format" => "codec",
+        _ => return None,
+    })
+}
+
 /// How many letters to insert, remove, replace or swap with their neighbour (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
@@ -32,7 +53,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{distance, nearest};
+    use super::{distance, elsewhere, nearest};
 
     #[test]
     fn a_slip_finds_its_name() {
@@ -43,6 +64,13 @@ mod tests {
         assert_eq!(nearest("singleflight", names), Some("single_flight"));
         assert_eq!(nearest("x", names), None);
         assert_eq!(nearest("convert", names), None);
+    }
+
+    #[test]
+    fn a_name_from_elsewhere_finds_ours() {
+        assert_eq!(elsewhere("time"), Some("ttl"));
+        assert_eq!(elsewhere("size"), Some("capacity"));
+        assert_eq!(elsewhere("tll"), None);
     }
 
     #[test]
