@@ -193,6 +193,9 @@ fn alone(memo: &Memo) -> TokenStream {
         Body::Async(body) => {
             let sig = outer_sig(memo);
             let typed = typed(memo);
+            // A block of ours, or rustc has something to say about braces that the user can not leave out.
+            let mut body = body.clone();
+            body.set_span(Span::mixed_site());
             let or = or(memo, &looked, &quote!(async move { #typed #rebound #body }));
             quote! {
                 #(#attrs)*

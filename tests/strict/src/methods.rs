@@ -93,6 +93,12 @@ pub trait FindObject {
     async fn find_object(&self, id: u64, name: &str) -> ::core::option::Option<u64>;
 }
 
+/// Finds in one line.
+pub trait FindShort {
+    /// Finds.
+    fn find_short(&self, id: u64) -> impl ::core::future::Future<Output = u64>;
+}
+
 static FIND: Handle = Handle::new();
 
 /// What finds.
@@ -106,6 +112,12 @@ impl<T> Find for Repo<T> {
         }
         ::core::result::Result::Ok(id)
     }
+}
+
+impl<T> FindShort for Repo<T> {
+    #[rustfmt::skip]
+    #[async_cached(ttl = 60, crate = ::renamed, skip(self))]
+    async fn find_short(&self, id: u64) -> u64 { id }
 }
 
 #[async_trait::async_trait]
