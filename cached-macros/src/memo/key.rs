@@ -4,11 +4,11 @@ use std::fmt::Display;
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::Expr;
+use syn::{Expr, GenericArgument, PathArguments, Type};
 
 use crate::args::{Args, Opt, list, nearest};
 use crate::errors::Errors;
-use crate::item::{FnItem, Param, SelfKind, SelfParam};
+use crate::item::{FnItem, Param, SelfKind, SelfParam, scan};
 
 /// What a value is stored under.
 pub(crate) struct Key {
@@ -51,7 +51,8 @@ pub(super) fn key(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Key {
         let params: Vec<usize> =
             (0..item.params.len()).filter(|&index| !skipped(&item.params[index])).collect();
         if !unreadable {
-            check_whole_params(&params, item, errors);
+            // What is detached may not borrow at all, and is told so.
+            check_whole_params(&params, item, args.detached.is_none(), errors);
         }
         Key { parts: params.iter().copied().map(Part::Param).collect(), params, uses_self: false }
     };
@@ -144,7 +145,7 @@ fn no_param(name: &Ident, all: &[String]) -> String {
 }
 
 /// What can be seen to be no key among parameters that are taken as they are.
-fn check_whole_params(params: &[usize], item: &FnItem, errors: &mut Errors) {
+fn check_whole_params(params: &[usize], item: &FnItem, may_borrow: bool, errors: &mut Errors) {
     let params = || params.iter().map(|&index| &item.params[index]);
     for param in params().filter(|param| param.scan.ref_mut.is_none()) {
         if let Some(impl_trait) = param.scan.impl_trait {
@@ -159,7 +160,41 @@ fn check_whole_params(params: &[usize], item: &FnItem, errors: &mut Errors) {
             );
         } else if let Some(float) = &param.scan.float {
             errors.push(float, float_message(param, params()));
+        } else if may_borrow && let Some(borrow) = borrow_inside(param.ty()) {
+            errors.push(
+                borrow,
+                format!(
+                    "`{}` borrows inside, and the key outlives the call; say what is in it with `key = (...)` and \
+                     what owns its parts, such as `name.to_string()` or \
+                     `ids.iter().map(|id| id.to_string()).collect::<Vec<_>>()`",
+                    param.name
+                ),
+            );
         }
+    }
+}
+
+/// A borrow in a type that is not one of those that the runtime makes an owned part of: `&T`, `&[T]`, `Option<&T>`.
+fn borrow_inside(ty: &Type) -> Option<TokenStream> {
+    let inside = |ty: &Type| {
+        let scan = scan(ty);
+        let reference = scan.reference.map(ToTokens::into_token_stream);
+        reference.or_else(|| scan.lifetime.map(ToTokens::into_token_stream))
+    };
+    match ty {
+        Type::Group(group) => borrow_inside(&group.elem),
+        Type::Paren(paren) => borrow_inside(&paren.elem),
+        Type::Reference(reference) => inside(&reference.elem),
+        Type::Path(path) => {
+            let last = path.path.segments.last()?;
+            let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+            match arguments.args.first() {
+                Some(GenericArgument::Type(ty)) if last.ident == "Option" => borrow_inside(ty),
+                _ => inside(ty),
+            }
+        }
+        Type::Array(_) | Type::Slice(_) => inside(ty),
+        _ => None,
     }
 }
 
