@@ -22,9 +22,10 @@ pub(crate) type Weigh<K, V> = Arc<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 
 /// Entries by key: bounded, and swept of what has expired while it holds any.
 pub(crate) struct Memory<K, V> {
-    entries: Cache<K, Entry<V>, Weight<K, V>, DefaultHashBuilder, Evictions>,
+    entries: Cache<K, Entry<V>, Weight<K, V>, DefaultHashBuilder, Leavings>,
     /// How long a value is kept after it was fresh.
     retention: Duration,
+    counters: &'static Counters,
     sweeper: Sweeper,
 }
 
@@ -56,9 +57,8 @@ where
             .weight_capacity(weight)
             .build()
             .expect("both capacities are set");
-        let entries =
-            Cache::with_options(options, Weight(weigh), DefaultHashBuilder::default(), Evictions(counters));
-        Self { entries, retention, sweeper: Sweeper::default() }
+        let entries = Cache::with_options(options, Weight(weigh), DefaultHashBuilder::default(), Leavings);
+        Self { entries, retention, counters, sweeper: Sweeper::default() }
     }
 
     /// A copy of what is under a key, be it fresh or not.
@@ -72,6 +72,11 @@ where
         let mut evicted = Leaving::default();
         let expires = self.end(&entry);
         self.entries.insert_with_lifecycle(key, entry, &mut evicted);
+        // What was replaced has left too, but its key is still there.
+        let evictions = evicted.iter().filter(|(key, _)| !self.entries.contains_key(key)).count();
+        if evictions > 0 {
+            self.counters.evicted.add(evictions as u64);
+        }
         self.see_to_sweeping(expires);
         evicted
     }
@@ -266,15 +271,14 @@ impl<K, V> Weighter<K, Entry<V>> for Weight<K, V> {
     }
 }
 
-/// Takes down what is evicted.
+/// Takes down what leaves.
 #[derive(Clone)]
-struct Evictions(&'static Counters);
+struct Leavings;
 
-impl<K, E> Lifecycle<K, E> for Evictions {
+impl<K, E> Lifecycle<K, E> for Leavings {
     type RequestState = Leaving<K, E>;
 
     fn on_evict(&self, leaving: &mut Self::RequestState, key: K, entry: E) {
-        self.0.evicted.add(1);
         if leaving.first.is_none() {
             leaving.first = Some((key, entry));
         } else {
@@ -289,6 +293,12 @@ impl<K, E> Lifecycle<K, E> for Evictions {
 pub(crate) struct Leaving<K, E> {
     first: Option<(K, E)>,
     more: Vec<(K, E)>,
+}
+
+impl<K, E> Leaving<K, E> {
+    fn iter(&self) -> impl Iterator<Item = &(K, E)> {
+        self.first.iter().chain(&self.more)
+    }
 }
 
 impl<K, E> Default for Leaving<K, E> {

@@ -455,6 +455,20 @@ mod memory_given_back {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_is_replaced_has_not_given_way() {
+        #[async_cached(ttl = 60)]
+        async fn replaced() -> u8 {
+            1
+        }
+
+        for value in 0..3 {
+            replaced::put(value).await.unwrap();
+            replaced::refresh().await;
+        }
+        assert_eq!((replaced::stats().evicted, replaced::stats().entries), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_gives_way_goes_at_once() {
         let mut watch = Watch::default();
         for n in 0..1_000 {
