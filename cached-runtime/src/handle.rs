@@ -100,12 +100,16 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn invalidate(&self, key: impl Parts) -> Result<()> {
+    #[allow(clippy::needless_pass_by_value, reason = "a key is a tuple that is written in place")]
+    // No `async fn`: its type would mention the type of the key, and be a second mistake where that is one.
+    pub fn invalidate(&self, key: impl Parts) -> BoxFuture<'_, Result<()>> {
         let key = key.own();
-        match self.function()?.invalidate(&key).await? {
-            0 => Err(Error::new(ErrorKind::Config, "the cached function has no keys of this type")),
-            _ => Ok(()),
-        }
+        Box::pin(async move {
+            match self.function()?.invalidate(&key).await? {
+                0 => Err(Error::new(ErrorKind::Config, "the cached function has no keys of this type")),
+                _ => Ok(()),
+            }
+        })
     }
 
     /// Removes every value of this function.

@@ -46,6 +46,11 @@ impl<T: SharedKeyType> SharedKeyedBy<T> for Cache {}
 /// One part of a key, borrowed from an argument.
 ///
 /// It hashes like what it owns, so that it finds what it owns.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no part of a key",
+    label = "a part of a key is a reference: `&42_u64`, `\"en\"`, `&text[..]`",
+    note = "a key is a tuple of such parts, of exactly the types of the arguments: `(&42_u64, \"en\")`"
+)]
 pub trait Part {
     /// What is stored.
     type Owned: KeyType;
@@ -143,6 +148,11 @@ impl<P: Part> Part for Option<P> {
 }
 
 /// All parts of a key: a tuple of them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no key",
+    label = "a key is a tuple of references to what makes it",
+    note = "write `(&42_u64,)`, or `(&42_u64, \"en\")`, with exactly the types of the arguments"
+)]
 pub trait Parts {
     /// What is stored.
     type Owned: KeyType;
