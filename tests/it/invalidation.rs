@@ -11,7 +11,8 @@ use cached_tests::map_store::MapStore;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::support::{Body, REDIS, SOON, on_each_backend, settle, until};
+use crate::both::eventually;
+use crate::support::{Body, REDIS, SOON, on_each_backend, poll_once, settle, until};
 
 /// What is cached: a source that changes.
 #[derive(Debug)]
@@ -122,6 +123,17 @@ macro_rules! tests {
                 assert_eq!(picky::peek("refused").await, None, "{refused:?}");
             }
             assert_eq!(source.body.begun(), 0);
+        }
+
+        /// As a handler is when its client has gone.
+        #[tokio::test]
+        async fn an_invalidation_whose_caller_has_gone_is_made_all_the_same() {
+            let source = Source::new(Body::open());
+            assert_eq!(load(Arc::clone(&source), "dropped").await, 1);
+            let mut invalidation = Box::pin(load::invalidate("dropped"));
+            let _ = poll_once(&mut invalidation).await;
+            drop(invalidation);
+            eventually("it is gone", async || load::peek("dropped").await.is_none()).await;
         }
 
         #[tokio::test]

@@ -684,6 +684,18 @@ async fn credentials_leave_nothing_on_a_server_that_wants_none() {
     assert_eq!(server.command("get auth"), "END");
 }
 
+/// Who would wait there for the holder of a lease would wait in vain.
+#[tokio::test]
+async fn a_server_without_versions_is_an_error_and_no_busy_lease() {
+    let server = MemcachedServer::start_with(&["-C"]);
+    let store = store(server.addr());
+    store.put(&key("there"), "value".into(), None).await.unwrap();
+    for (key, over) in [(key("a"), Over::Nothing), (key("a"), Over::Nothing), (key("there"), Over::Value)] {
+        assert_eq!(store.acquire(&key, TERM, over).await.unwrap_err().kind(), ErrorKind::Config);
+    }
+    assert_eq!(get(&store, &key("there")).await.unwrap().unwrap(), b"value");
+}
+
 #[tokio::test]
 async fn added_values_are_shared_by_all_who_add() {
     let server = MemcachedServer::start();

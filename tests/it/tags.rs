@@ -114,6 +114,26 @@ macro_rules! tests {
             assert_eq!((fails::peek().await, absent::peek().await), (Some(Ok(7)), None));
         }
 
+        #[async_cached(
+            ttl = 600, backend = $($backend)+, skip(source),
+            tags_from = |version: &usize| (0..=100).map(|n| format!("{version} {n}")).collect()
+        )]
+        async fn tagged_too_often(source: Arc<Source>) -> usize {
+            source.read().await
+        }
+
+        #[tokio::test]
+        async fn what_tells_too_many_tags_is_returned_all_the_same() {
+            let source = Source::new(Body::open());
+            for _ in 0..3 {
+                assert_eq!(tagged_too_often(Arc::clone(&source)).await, 1);
+            }
+            // In memory there is no limit.
+            let errors = tagged_too_often::stats().store_errors;
+            assert_eq!(usize::try_from(errors).unwrap(), if errors == 0 { 0 } else { source.body.begun() });
+            assert!(errors == 0 || errors == 3);
+        }
+
         #[tokio::test]
         async fn a_tag_ends_the_values_of_all_functions_and_no_others() {
             let source = Source::new(Body::open());
