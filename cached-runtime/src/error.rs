@@ -21,8 +21,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why the cache could not do what it was asked for.
 ///
-/// A call of a cached function never fails with it: there a store that fails is a miss. It is what the
-/// companions (`invalidate`, `put`, `clear`), `configure` and a `Store` return.
+/// A call of a cached function never fails with it, unless it has a `timeout`, whose error is made from this one: a store
+/// that fails is a miss. It is what the companions (`invalidate`, `put`, `clear`), `configure` and a `Store` return.
 /// No message contains a password, an argument or a value.
 ///
 /// ```
@@ -64,7 +64,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// The store could not be reached; it is worth trying again.
     Unreachable,
-    /// The store did not answer within the deadline; whether it did what was asked is not known.
+    /// The store did not answer within the deadline; whether it did what was asked is not known. Or a function took longer
+    /// than its `timeout`.
     Timeout,
     /// The store answered, and refused: it is read-only, out of memory, or wants other credentials.
     Refused,

@@ -28,13 +28,14 @@
 //! - [Stale values](#stale-values) · [Tags](#tags) · [Bounds](#bounds)
 //! - [Calls at the same time](#calls-at-the-same-time) · [Companions](#companions) · [Methods](#methods)
 //! - [Shared stores](#shared-stores) · [Configuration](#configuration) · [Errors](#errors)
-//! - [What it needs from the runtime](#what-it-needs-from-the-runtime) · [Features](#features)
+//! - [What it needs from the runtime](#what-it-needs-from-the-runtime) · [Tests](#tests) · [Features](#features)
 //!
 //! # Functions
 //!
 //! The attribute stands on an `async fn`: a free one, one inside of another function, an associated one, a method, one
 //! in the impl of a trait (also under `#[async_trait]`), generic or not. Functions never share values unless you give
-//! them the same `name`; nor do instances of a generic function, nor methods of different types.
+//! them the same `name`; nor do instances of a generic function, nor methods of different types. An argument that is an
+//! `impl Trait` tells no instances apart, as nobody can name its type: write `<T: Trait>` for that.
 //!
 //! A value must be `Clone + Send + Sync + 'static`. A hit clones it; where that is expensive, return an [`Arc`]:
 //!
@@ -90,9 +91,9 @@
 //!
 //! # Results
 //!
-//! Of a `Result` only `Ok` is remembered, and of an `Option` only `Some`. What counts is the type, not how it is spelt:
-//! `io::Result<T>` and your own alias are `Result`s. `cache_err` and `cache_none` remember the other case too, each for
-//! its own time, and `cache_if` chooses among the successes:
+//! Of a `Result` only `Ok` is remembered, of an `Option` only `Some`, and of a `Result<Option<T>, E>` only `Ok(Some(_))`.
+//! What counts is the type, not how it is spelt: `io::Result<T>` and your own alias are `Result`s. `cache_err` and
+//! `cache_none` remember the other case too, each for its own time, and `cache_if` chooses among the successes:
 //!
 //! ```
 //! use cached_runtime::async_cached;
@@ -309,7 +310,8 @@
 //! - **Where.** `"redis"` is Redis 6.2 or later, or Valkey; `"memcached"` is Memcached 1.6 or later; an expression is
 //!   any [`Store`](#features).
 //! - **Under which key.** The namespace and a digest of the arguments. The namespace is the path of the function with
-//!   its `version`, or the `name` that you give. Give a name if the function may move to another module.
+//!   its `version`, or the `name` that you give. The path begins with the crate. Give a name if the function may move to
+//!   another module, or if several programs of yours have the function and are to share its values.
 //! - **Which bytes.** `msgpack`, or `codec = "json"`, in an envelope with a checksum that holds for one key. What lies
 //!   there and was not written for this key and this type is a miss.
 //! - **When a type changes.** Its old values are misses: the names and types of all fields and variants count, while their
@@ -346,9 +348,11 @@
 //!
 //! # Errors
 //!
-//! A call of a cached function fails only with the function's own error. The companions that change something return
-//! [`Error`]: in memory never, in a shared store when it could not be told. Then the old value may still be there for
-//! other processes. This one does not read it, and repeats an invalidation until the store has heard it.
+//! A call of a cached function fails only with the function's own error; with `timeout` that may be one that was made
+//! from an [`Error`] of the kind `Timeout`, which `cache_err` does not remember. The companions that change something
+//! return [`Error`]: in memory never, in a shared store when it could not be told. Then the old value may still be there
+//! for other processes. This one does not read it, and repeats an invalidation until the store has heard it. A [`Handle`]
+//! also returns one before the first call of its function, which it does not know until then.
 //! [`ErrorKind`] is what to act on; no message contains a password, an argument or a value.
 //!
 //! # What it needs from the runtime
@@ -357,7 +361,14 @@
 //! cached function is `Send` if that of the function is, and if its error is: the result is held while the store is
 //! written. A panic of the function reaches the caller that ran it; those who wait begin anew.
 //!
-//! Debug builds, and release builds with the feature `test-util`, obey tokio's paused clock: tests need not sleep.
+//! # Tests
+//!
+//! What a function remembers lives as long as the program: two tests that call it share its values, whatever they pass for
+//! what is skipped. Call the companion `uncached` where the function itself is tested, `clear` before a test that is about
+//! remembering, or let the database be a part of the key.
+//!
+//! Debug builds, and release builds with the feature `test-util`, obey tokio's paused clock, so that tests of lifetimes in
+//! memory need not sleep. Against a real server leave the clock alone: it would skip to the deadline of each question.
 //!
 //! # Features
 //!

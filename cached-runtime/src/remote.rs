@@ -31,6 +31,8 @@ pub(crate) struct Remote {
     pub(crate) counters: &'static Counters,
     /// Whether the last operation failed, so that a broken store is reported once and not at each call.
     failing: AtomicBool,
+    /// Whether it was reported that something can not be kept in a store at all.
+    is_unfit: AtomicBool,
     pub(crate) owed: Owed,
     /// Held by whoever repeats something that is owed.
     paying: tokio::sync::Mutex<()>,
@@ -194,9 +196,17 @@ const DEADLINE: Duration = Duration::from_secs(1);
 impl Remote {
     pub(crate) fn new(store: Result<Arc<dyn Store>>, namespace: String, counters: &'static Counters) -> Self {
         let stamp = Key::from_bytes(&format!("{namespace}.stamp"), &[]);
-        let (failing, looks, owed) = (AtomicBool::new(false), Looks::new(), Owed::default());
-        let paying = tokio::sync::Mutex::new(());
-        Self { store, namespace, stamp, looks, counters, failing, owed, paying }
+        Self {
+            store,
+            namespace,
+            stamp,
+            looks: Looks::new(),
+            counters,
+            failing: AtomicBool::new(false),
+            is_unfit: AtomicBool::new(false),
+            owed: Owed::default(),
+            paying: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// The store that a policy names.
@@ -482,7 +492,25 @@ impl Remote {
         answer
     }
 
-    pub(crate) fn failed(&self, error: &Error) {
+    /// A key or a value that no store can be given.
+    pub(crate) fn unfit(&self, error: &Error) {
+        self.counters.store_errors.add(1);
+        if !self.is_unfit.swap(true, Ordering::Relaxed) {
+            tracing::warn!(namespace = %self.namespace, ?error, "this can not be kept in a store and is computed each time");
+        }
+    }
+
+    /// A value that was written for this very type and can not be read as that.
+    pub(crate) fn unreadable(&self) {
+        if !self.is_unfit.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                namespace = %self.namespace,
+                "a value does not come back from its codec and is computed each time; another `codec` may do"
+            );
+        }
+    }
+
+    fn failed(&self, error: &Error) {
         self.counters.store_errors.add(1);
         if !self.failing.swap(true, Ordering::Relaxed) {
             tracing::warn!(namespace = %self.namespace, ?error, "the store fails; calls go on without it");
@@ -589,7 +617,7 @@ impl Held {
             }
         };
         let sealed = payload.seal(&self.place.key, &self.stamps, &named, self.since.elapsed());
-        let Ok(bytes) = sealed.inspect_err(|error| self.remote.failed(error)) else {
+        let Ok(bytes) = sealed.inspect_err(|error| self.remote.unfit(error)) else {
             return self.leave_nothing(waiting).await;
         };
         let Some(lease) = self.lease.take() else { return Fill::Unknown };

@@ -45,7 +45,8 @@ pub struct Stats {
     pub errors: u64,
     /// Computations that ended in a panic.
     pub panicked: u64,
-    /// Operations that the shared store failed or did not answer in time; their calls went on without it.
+    /// Operations that the shared store failed or did not answer in time, and keys and values that it can not be given; their
+    /// calls went on without it.
     pub store_errors: u64,
     /// Values in the shared store that could not be used: truncated, foreign, of a type that nobody uses any more.
     pub undecodable: u64,

@@ -152,7 +152,7 @@ impl<K, V> Tier<K, V> {
 
     /// Turns a value into bytes; with the tags that only the value tells.
     pub(crate) fn encode(&self, value: &V, ttl: Duration, told: &Told) -> Result<Payload> {
-        let bytes = (self.codec.encode)(value).inspect_err(|error| self.remote.failed(error))?;
+        let bytes = (self.codec.encode)(value).inspect_err(|error| self.remote.unfit(error))?;
         let tags = match self.tags {
             Tags::FromValue(remote) => remote.told_keys(told),
             Tags::None | Tags::Of(_) => Vec::new(),
@@ -217,7 +217,7 @@ impl<K, V> Tier<K, V> {
     }
 
     fn key(&self, key: &K) -> Result<Key> {
-        (self.key)(&self.remote.namespace, key).inspect_err(|error| self.remote.failed(error))
+        (self.key)(&self.remote.namespace, key).inspect_err(|error| self.remote.unfit(error))
     }
 
     fn place(&self, key: &K, tags: &[String]) -> Result<Place> {
@@ -237,7 +237,7 @@ impl<K, V> Tier<K, V> {
 
     fn too_many_tags(&self) -> Error {
         let error = Error::new(ErrorKind::TooLarge, "a value in a store has at most 100 tags of each kind");
-        self.remote.failed(&error);
+        self.remote.unfit(&error);
         error
     }
 
@@ -297,7 +297,8 @@ impl<K, V> Tier<K, V> {
     fn open(&self, key: &Key, bytes: &[u8]) -> Option<(Label, V)> {
         let opened = envelope::open(key, bytes).and_then(|(label, payload)| {
             let is_ours = label.codec == self.codec.id && label.fingerprint == self.codec.fingerprint;
-            let value = is_ours.then(|| (self.codec.decode)(payload).ok())??;
+            let value = is_ours
+                .then(|| (self.codec.decode)(payload).inspect_err(|_| self.remote.unreadable()).ok())??;
             Some((label, value))
         });
         if opened.is_none() {
