@@ -409,6 +409,8 @@ mod handle;
 #[cfg(feature = "store")]
 mod key;
 #[cfg(feature = "store")]
+mod lease;
+#[cfg(feature = "store")]
 mod looks;
 mod lookup;
 #[cfg(feature = "memcached")]
@@ -433,6 +435,8 @@ mod remote;
 mod schema;
 mod site;
 mod spelling;
+#[cfg(feature = "store")]
+mod stamps;
 mod stats;
 #[cfg(feature = "store")]
 mod store;

@@ -7,7 +7,7 @@ use crate::{files, read, top};
 
 /// The rooms on each floor, from the bottom; a room is a file, or a directory with all that is in it.
 /// `ARCHITECTURE.md` says the same.
-const RUNTIME: [&[&str]; 13] = [
+const RUNTIME: [&[&str]; 14] = [
     &[
         "error",
         "future",
@@ -27,7 +27,8 @@ const RUNTIME: [&[&str]; 13] = [
     &["policy", "redis", "memcached", "contract"],
     &["memory", "codec", "config", "registry"],
     &["remote"],
-    &["groups"],
+    &["stamps", "groups"],
+    &["lease"],
     &["tier"],
     &["cache", "patience", "call"],
     &["attempt", "site"],
