@@ -70,7 +70,7 @@ pub async fn invalidate_tag(tag: impl AsRef<str>) -> crate::Result<()> {
 #[cfg(feature = "store")]
 pub(crate) fn remote(store: &Result<Arc<dyn Store>>) -> &'static Remote {
     let is_it = |remote: &&&'static Remote| match (&remote.store, store) {
-        (Ok(one), Ok(other)) => Arc::ptr_eq(one, other),
+        (Ok(one), Ok(other)) => one.identity() == other.identity(),
         (Err(_), Err(_)) => true,
         (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
     };

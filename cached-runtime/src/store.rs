@@ -1,5 +1,6 @@
 //! What a shared store must be able to do: bytes under a key, and leases on keys.
 
+use std::any::TypeId;
 use std::fmt;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -260,6 +261,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # }
     /// ```
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>>;
+
+    /// Which store this is, however many references lead to it.
+    #[doc(hidden)]
+    fn identity(&self) -> (TypeId, usize) {
+        (TypeId::of::<Self>(), std::ptr::from_ref(self).addr())
+    }
 }
 
 /// Ends when a key may have changed; see [`Store::watch`].
@@ -511,6 +518,10 @@ macro_rules! forward {
 
             fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
                 (**self).watch(key)
+            }
+
+            fn identity(&self) -> (TypeId, usize) {
+                (**self).identity()
             }
         }
     )*};

@@ -91,6 +91,12 @@ macro_rules! functions {
                 key + u64::from(is_odd)
             }
 
+            /// Its tags are in the same store, and told once.
+            #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()), tags(TAG))]
+            async fn tagged_too(key: u64) -> u64 {
+                key
+            }
+
             #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()), stale_if_error = "1m")]
             async fn stale(key: u64) -> std::result::Result<u64, ()> {
                 Ok(key)
@@ -108,6 +114,7 @@ macro_rules! functions {
                 for key in 0..TIMES {
                     plain(key).await;
                     tagged(false, key).await;
+                    tagged_too(key).await;
                     stale(key).await.unwrap();
                 }
                 plain::put(TIMES, 0).await.unwrap();
