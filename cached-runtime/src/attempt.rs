@@ -14,7 +14,7 @@ use crate::BoxFuture;
 use crate::cache::{Cache, Landed, Tiers};
 use crate::call::{Call, Join, Looked, Miss, Next, Others, Traced, Waiting};
 use crate::clock::Moment;
-use crate::entry::{Kept, Leaves, State};
+use crate::entry::{Entry, Kept, Leaves, State};
 use crate::flight::{Entered, Flight, Follower, Joined, PULSE, Turn, Waited};
 use crate::lookup::{Origin, Provenance, Source};
 use crate::outcome::{Outcome, TooLate};
@@ -245,22 +245,25 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
     fn land(&self, output: &O::Output, leaves: Leaves<Duration>) {
         let (cache, flights) = (self.cache, &self.cache.flights);
         let cost = self.computing_since.elapsed();
-        let leave = |key: K| match leaves {
-            Leaves::Value(ttl) if self.is_current() => {
-                cache.remember(key, output, ttl, cost, self.tagged.clone().map(Arc::new))
-            }
-            Leaves::Nothing => cache.forget(&key),
+        let is_value = matches!(leaves, Leaves::Value(_));
+        // The value is cloned before the lock of the flights is taken, and what gives way is dropped after that.
+        let entry = leaves.filter_map(|ttl| {
+            let value = O::as_value(output)?.clone();
+            Some(Entry::new(value, ttl, cost, self.tagged.clone().map(Arc::new)))
+        });
+        let leave = |key: K| match entry {
+            Leaves::Value(entry) if self.is_current() => (true, cache.remember(key, entry)),
+            Leaves::Nothing => (false, cache.forget(&key)),
             // What it was to replace must not stay in its place.
-            Leaves::Value(_) if self.purpose == Purpose::Refresh => cache.forget(&key),
-            Leaves::Value(_) | Leaves::WhatIsThere => None,
+            Leaves::Value(_) if self.purpose == Purpose::Refresh => (false, cache.forget(&key)),
+            Leaves::Value(_) | Leaves::WhatIsThere => (false, None),
         };
-        // What gives way to it is dropped after the lock of the flights is given back.
-        let gives_way = match &self.part {
+        let left = match &self.part {
             Part::Leads(flight) => flights.land(&self.key, flight, leave),
             Part::Alone { voided } => flights.unless_voided(&self.key, *voided, || leave(self.key.clone())),
             Part::Inside | Part::None => None,
         };
-        if matches!(leaves, Leaves::Value(_)) && gives_way.flatten().is_none() {
+        if is_value && !left.is_some_and(|(is_stored, _)| is_stored) {
             cache.counters.refused.add(1);
         }
     }

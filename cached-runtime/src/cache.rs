@@ -168,18 +168,10 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
         }
     }
 
-    /// Stores an output in memory, if that is where values live; returns what gave way to it.
-    pub(crate) fn remember(
-        &'static self,
-        key: K,
-        output: &O::Output,
-        ttl: Duration,
-        cost: Duration,
-        tags: Option<Arc<Tagged>>,
-    ) -> Option<Evicted<K, O::Value>> {
+    /// Stores an entry in memory, if that is where values live; returns what gave way to it.
+    pub(crate) fn remember(&'static self, key: K, entry: Entry<O::Value>) -> Option<Evicted<K, O::Value>> {
         let Tiers::Memory(memory) = &self.tiers else { return None };
-        let value = O::as_value(output)?.clone();
-        Some(memory.insert(key, Entry::new(value, ttl, cost, tags)))
+        Some(memory.insert(key, entry))
     }
 
     /// Removes what memory has under a key, if that is where values live, and returns it.
