@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind, Result};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can not be kept in a shared store",
     label = "a value in a shared store must be `serde::Serialize + serde::de::DeserializeOwned`",
-    note = "derive `serde::Serialize` and `serde::Deserialize`, or keep it in memory: leave `backend` out"
+    note = "derive `serde::Serialize` and `serde::Deserialize` (an `Arc` needs the feature `rc` of serde), or keep it in memory: leave `backend` out"
 )]
 pub trait Storable: Serialize + DeserializeOwned {}
 

@@ -314,7 +314,7 @@ pub fn none<A: HasNone>(absent: A) -> A::Absent {
 #[diagnostic::on_unimplemented(
     message = "`cache_err` has no errors to remember here",
     label = "the function must return a `Result` whose error is `Clone + Send + Sync + 'static`",
-    note = "derive `Clone` for the error, or leave `cache_err` out"
+    note = "derive `Clone` for the error, or leave `cache_err` out; of an `Option` `cache_none` remembers the `None`"
 )]
 pub trait KeepsErrors {
     /// The kind that remembers them.

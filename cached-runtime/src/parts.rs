@@ -21,7 +21,7 @@ impl<T: Hash + Eq + Clone + Send + Sync + 'static> KeyType for T {}
 #[diagnostic::on_unimplemented(
     message = "`{T}` can not be part of the key",
     label = "a part of the key must be `Hash + Eq + Clone + Send + Sync + 'static`",
-    note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`), or leave the argument out with `skip(...)`"
+    note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`; of a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
 )]
 pub trait KeyedBy<T: ?Sized> {}
 
@@ -29,7 +29,7 @@ pub trait KeyedBy<T: ?Sized> {}
 #[diagnostic::on_unimplemented(
     message = "`{T}` can not be part of the key in a shared store",
     label = "a part of the key must be `Hash + Eq + Clone + Send + Sync + 'static` and `serde::Serialize`",
-    note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`), or leave the argument out with `skip(...)`"
+    note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`; of a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
 )]
 pub trait SharedKeyedBy<T: ?Sized> {}
 
