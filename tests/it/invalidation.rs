@@ -12,31 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::both::eventually;
-use crate::support::{Body, REDIS, SOON, on_each_backend, poll_once, settle, until};
-
-/// What is cached: a source that changes.
-#[derive(Debug)]
-struct Source {
-    version: AtomicUsize,
-    body: Arc<Body>,
-}
-
-impl Source {
-    fn new(body: Arc<Body>) -> Arc<Self> {
-        Arc::new(Self { version: AtomicUsize::new(1), body })
-    }
-
-    /// Reads first and takes its time after that.
-    async fn read(&self) -> usize {
-        let version = self.version.load(SeqCst);
-        self.body.run().await;
-        version
-    }
-
-    fn change(&self) {
-        self.version.fetch_add(1, SeqCst);
-    }
-}
+use crate::support::{Body, REDIS, SOON, Source, on_each_backend, poll_once, settle, until};
 
 macro_rules! tests {
     ($($backend:tt)+) => {

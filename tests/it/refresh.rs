@@ -1,36 +1,12 @@
 //! What a refresh leaves behind: the new value, or none, but never the one that it was to replace.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock};
 
 use cached_runtime::{async_cached, invalidate_tag};
 use cached_tests::full::Full;
 use tokio::time::timeout;
 
-use crate::support::{Body, SOON, on_each_backend, settle, until};
-
-/// What is cached: a source that changes, and may fail.
-#[derive(Debug)]
-struct Source {
-    version: AtomicUsize,
-    body: Arc<Body>,
-}
-
-impl Source {
-    fn new(body: Arc<Body>) -> Arc<Self> {
-        Arc::new(Self { version: AtomicUsize::new(1), body })
-    }
-
-    async fn read(&self) -> usize {
-        let version = self.version.load(SeqCst);
-        self.body.run().await;
-        version
-    }
-
-    fn change(&self) {
-        self.version.fetch_add(1, SeqCst);
-    }
-}
+use crate::support::{Body, SOON, Source, on_each_backend, settle, until};
 
 macro_rules! tests {
     ($($backend:tt)+) => {

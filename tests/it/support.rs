@@ -123,6 +123,30 @@ impl Drop for Running<'_> {
     }
 }
 
+/// What is cached: a source that changes.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) version: AtomicUsize,
+    pub(crate) body: Arc<Body>,
+}
+
+impl Source {
+    pub(crate) fn new(body: Arc<Body>) -> Arc<Self> {
+        Arc::new(Self { version: AtomicUsize::new(1), body })
+    }
+
+    /// Reads first and takes its time after that.
+    pub(crate) async fn read(&self) -> usize {
+        let version = self.version.load(SeqCst);
+        self.body.run().await;
+        version
+    }
+
+    pub(crate) fn change(&self) {
+        self.version.fetch_add(1, SeqCst);
+    }
+}
+
 /// Lets other tasks run until something holds, whatever the clock of the runtime does meanwhile.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + SOON;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,31 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::both::{Server, eventually};
-use crate::support::{Body, SOON, on_each_backend, settle};
-
-/// What is cached: a source that changes.
-#[derive(Debug)]
-struct Source {
-    version: AtomicUsize,
-    body: Arc<Body>,
-}
-
-impl Source {
-    fn new(body: Arc<Body>) -> Arc<Self> {
-        Arc::new(Self { version: AtomicUsize::new(1), body })
-    }
-
-    /// Reads first and takes its time after that.
-    async fn read(&self) -> usize {
-        let version = self.version.load(SeqCst);
-        self.body.run().await;
-        version
-    }
-
-    fn change(&self) {
-        self.version.fetch_add(1, SeqCst);
-    }
-}
+use crate::support::{Body, SOON, Source, on_each_backend, settle};
 
 macro_rules! tests {
     ($($backend:tt)+) => {
