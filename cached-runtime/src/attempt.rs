@@ -14,7 +14,7 @@ use crate::BoxFuture;
 use crate::cache::{Cache, Landed, Tiers};
 use crate::call::{Call, Join, Looked, Miss, Next, Others, Traced, Waiting};
 use crate::clock::Moment;
-use crate::entry::{Entry, Kept, Leaves, State};
+use crate::entry::{Entry, Fill, Kept, Leaves, State};
 use crate::flight::{Entered, Flight, Follower, Joined, PULSE, Turn, Waited};
 use crate::lookup::{Origin, Provenance, Source};
 use crate::outcome::{Outcome, TooLate};
@@ -22,7 +22,7 @@ use crate::parts::KeyType;
 use crate::patience;
 use crate::policy::SingleFlight;
 use crate::tags::Tagged;
-use crate::tier::{Acquiring, Fill, Held, Look, Tier, Vacant};
+use crate::tier::{Acquiring, Held, Look, Tier, Vacant};
 
 /// One call of one instance.
 pub(crate) struct Attempt<K: KeyType, O: Outcome> {
@@ -539,22 +539,22 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             Part::Alone { .. } | Part::Inside | Part::None => false,
         };
         let replaces = self.purpose == Purpose::Refresh && !matches!(leaves, Leaves::WhatIsThere);
+        let old = replaces.then(|| self.key.clone());
         let settled = self.held.take().map(|held| {
             held.settle(leaves.filter_map(|ttl| tier.encode(O::as_value(&output)?, ttl, &told).ok()), waiting)
         });
-        if settled.is_none() && !replaces {
+        if settled.is_none() && old.is_none() {
             // Whoever holds the lease will fill the key.
             self.filled(Fill::Unknown, &output);
             return (output, None);
         }
-        let key = self.key.clone();
         let filled = async move {
             let fill = match settled {
                 Some(settled) => settled.await,
                 None => Fill::Unknown,
             };
-            if replaces && fill != Fill::Stored {
-                // What it was to replace must not stay. That the store could not be told is counted, and owed to it.
+            // What it was to replace must not stay. That the store could not be told is counted, and owed to it.
+            if let Some(key) = old.filter(|_| fill != Fill::Stored) {
                 let _ = tier.remove(&key).await;
             }
             fill

@@ -13,10 +13,11 @@ use pin_project_lite::pin_project;
 
 use crate::BoxFuture;
 use crate::background::Place;
+use crate::entry::Fill;
 use crate::flight::Entered;
 use crate::lookup::{Lookup, Origin, Provenance};
 use crate::outcome::TooLate;
-use crate::tier::{Acquiring, Fill};
+use crate::tier::Acquiring;
 
 /// What a call found in memory.
 #[derive(Debug)]

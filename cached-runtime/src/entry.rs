@@ -128,6 +128,17 @@ impl<T> Leaves<T> {
     }
 }
 
+/// What became of a value that was to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// It is stored, or could have been: nothing was invalidated while it was computed.
+    Stored,
+    /// The lease was lost, or everything was cleared: what was computed may be from before that.
+    Refused,
+    /// The store failed, or was not asked.
+    Unknown,
+}
+
 /// What was found under a key.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept<V> {

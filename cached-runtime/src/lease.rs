@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::clock::{millis, unix_millis};
-use crate::entry::Leaves;
+use crate::entry::{Fill, Leaves};
 use crate::envelope::{self, Label};
 use crate::remote::{Remote, in_a_task};
 use crate::stamps::{Place, Tags};
@@ -46,17 +46,6 @@ pub(crate) enum Acquiring {
     /// Another process computes, and not the one that did before: that one has not brought a value.
     TakenOver,
     /// The store failed.
-    Unknown,
-}
-
-/// What became of a value that was to be stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fill {
-    /// It is stored, or could have been: nothing was invalidated while it was computed.
-    Stored,
-    /// The lease was lost, or everything was cleared: what was computed may be from before that.
-    Refused,
-    /// The store failed, or was not asked.
     Unknown,
 }
 

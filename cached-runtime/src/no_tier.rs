@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::entry::{Kept, Leaves};
+use crate::entry::{Fill, Kept, Leaves};
 use crate::policy::Policy;
 use crate::stats::Counters;
 use crate::tags::Told;
@@ -37,13 +37,6 @@ pub(crate) enum Acquiring {
     Filled,
     Busy(Vacant),
     TakenOver,
-    Unknown,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fill {
-    Stored,
-    Refused,
     Unknown,
 }
 

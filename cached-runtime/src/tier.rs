@@ -10,7 +10,7 @@ use crate::codec::{Codec, Storable};
 use crate::entry::{Age, Kept, Left, State};
 use crate::envelope::{self, Label};
 use crate::groups;
-pub(crate) use crate::lease::{Acquiring, Fill, Held, Payload, Vacant};
+pub(crate) use crate::lease::{Acquiring, Held, Payload, Vacant};
 use crate::lease::{LEASE, Occupant};
 use crate::owed::Debt;
 use crate::policy::Policy;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use shuttle::future::yield_now;
 
 use crate::Result;
-use crate::entry::{self, Age, Leaves, Left, State};
+use crate::entry::{self, Age, Fill, Leaves, Left, State};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::tags::Told;
 
@@ -89,13 +89,6 @@ pub(crate) enum Acquiring {
     Filled,
     Busy(Vacant),
     TakenOver,
-    Unknown,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fill {
-    Stored,
-    Refused,
     Unknown,
 }
 
