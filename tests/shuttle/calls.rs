@@ -13,18 +13,16 @@ use shuttle::future::{block_on, yield_now};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
-use crate::attempt::{Attempt, Purpose};
-use crate::cache::{AnyCache, Cache, Rules, TagsFrom, Tiers};
-use crate::call::{Looked, Miss, or_detached};
+use crate::call::{
+    AnyCache, Attempt, Cache, Flights, Looked, Miss, Purpose, Rules, TagsFrom, Tiers, or_detached,
+};
 use crate::explore::explore;
-use crate::flight::Flights;
-use crate::memory::Memory;
-use crate::outcome::Fallible;
-use crate::policy::{Bound, Policy};
-use crate::stats::Counters;
-use crate::sync::{AtomicU64, Ordering};
-use crate::tier::{Store, Tier, Waiting};
-use crate::{BoxFuture, tags};
+use crate::memory::{self, Memory};
+use crate::policy::{Bound, Counters, Policy};
+use crate::shared::{Store, Tier, Waiting};
+use crate::signature::Fallible;
+use crate::util::BoxFuture;
+use crate::util::sync::{AtomicU64, Ordering};
 
 use Act::{
     Call, Clear, ClearElsewhere, EndLateTag, EndTag, Expire, GiveUp, Invalidate, InvalidateElsewhere, Put,
@@ -401,7 +399,7 @@ impl World {
 
     /// What `invalidate_tag` does.
     async fn end(&self, tag: String) -> crate::Result<()> {
-        tags::invalidate(&tag);
+        memory::invalidate_tag(&tag);
         yield_now().await;
         self.store.clear();
         Ok(())

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use shuttle::future::block_on;
 use shuttle::thread::{self, JoinHandle, yield_now};
 
+use crate::call::{Flight, Flights, Joined, Turn, Waited};
 use crate::explore::{exhaust, explore};
-use crate::flight::{Flight, Flights, Joined, Turn, Waited};
-use crate::sync::{AtomicU64, Mutex, Ordering, PoisonError};
+use crate::util::sync::{AtomicU64, Mutex, Ordering, PoisonError};
 
 const KEY: u8 = 7;
 
