@@ -451,12 +451,12 @@ fn what_can_not_be_seen_is_told_by_the_path_of_the_type() {
     ] {
         let (name, found) = text.split_once('\n').unwrap();
         assert_eq!(found, schema);
-        assert!(name.contains("cached_runtime::schema::tests::"), "{name}");
+        assert!(name.contains("cached_runtime::shared::schema::tests::"), "{name}");
     }
     let text = describe::<Around>();
     let around = "\"Around\"\n\"Around\"{\"flat\":[any:any],\"id\":u64,\"tagged\":any,\"untagged\":any}";
     assert_eq!(text.split_once('\n').unwrap().1, around);
-    assert!(text.starts_with("cached_runtime::schema::tests::"), "{text}");
+    assert!(text.starts_with("cached_runtime::shared::schema::tests::"), "{text}");
 }
 
 #[test]
