@@ -14,7 +14,7 @@ mod poll;
 #[path = "../../cached-runtime/src/call/state.rs"]
 mod state;
 
-pub(crate) use cache::{AnyCache, Cache, Rules, TagsFrom, Tiers};
-pub(crate) use flight::{Flight, Flights, Joined, Turn, Waited};
-pub(crate) use poll::{Looked, Miss, or_detached};
-pub(crate) use state::{Attempt, Purpose};
+pub(crate) use cache::{AnyCache, Cache, TagsFrom, Tiers, TypedOptions};
+pub(crate) use flight::{Flight, Flights, Joined, Sequence, Waited};
+pub(crate) use poll::{Found, Miss, or_compute_detached};
+pub(crate) use state::{CallState, Purpose};

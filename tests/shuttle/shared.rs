@@ -17,7 +17,7 @@ use std::time::Duration;
 use shuttle::future::yield_now;
 
 use crate::Result;
-use crate::memory::{Age, Fill, Kept as Entry, Leaves, Left, State, Told};
+use crate::memory::{Age, CachedValue as Entry, DerivedTags, Fill, Freshness, State, WriteAction};
 use crate::util::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What this process has of the store.
@@ -34,7 +34,7 @@ pub(crate) struct Tier<K, V> {
 /// What is done about a lease that another call has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiting {
-    /// Who asks for a vacant key is answered when nobody else has the lease: that is how calls wait for another process,
+    /// Who asks for a lease_request key is answered when nobody else has the lease: that is how calls wait for another process,
     /// but with timers.
     UntilFree,
     /// The call is told at once, and computes without a lease.
@@ -43,10 +43,10 @@ pub(crate) enum Waiting {
 
 /// The store itself, which other processes have too.
 #[derive(Debug, Default)]
-pub(crate) struct Store(Mutex<Kept>);
+pub(crate) struct Store(Mutex<CachedValue>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct CachedValue {
     value: Option<Value>,
     lease: Option<u64>,
     /// How many leases there have been.
@@ -63,13 +63,13 @@ struct Value {
 }
 
 #[derive(Debug)]
-pub(crate) struct Look<V> {
-    pub(crate) kept: Option<Entry<V>>,
-    pub(crate) vacant: Option<Vacant>,
+pub(crate) struct SharedRead<V> {
+    pub(crate) cached: Option<Entry<V>>,
+    pub(crate) lease_request: Option<LeaseRequest>,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Vacant {
+pub(crate) struct LeaseRequest {
     stamp: Option<u64>,
     occupant: Occupant,
 }
@@ -83,16 +83,16 @@ enum Occupant {
 }
 
 #[derive(Debug)]
-pub(crate) enum Acquiring {
-    Held(Held),
+pub(crate) enum LeaseAnswer {
+    Acquired(HeldLease),
     Filled,
-    Busy(Vacant),
+    Busy(LeaseRequest),
     TakenOver,
     Unknown,
 }
 
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct HeldLease {
     store: Arc<Store>,
     /// That of the value; read with the lease, if not before.
     stamp: Option<u64>,
@@ -113,42 +113,42 @@ impl<K, V> Tier<K, V> {
         Self { store, waiting, keeps_stale, encode, decode, key: PhantomData }
     }
 
-    pub(crate) async fn look(&self, _: &K, _: &[String]) -> Look<V> {
+    pub(crate) async fn read(&self, _: &K, _: &[String]) -> SharedRead<V> {
         let (value, stamp) = {
             let kept = self.store.lock();
             (kept.value, kept.stamp)
         };
         let kept = self.usable(value, stamp);
         let is_fresh = kept.as_ref().is_some_and(|kept| kept.state == State::Fresh);
-        let vacant = Vacant { stamp: Some(stamp), occupant: Occupant::Useless(value) };
-        Look { kept, vacant: (!is_fresh).then_some(vacant) }
+        let lease_request = LeaseRequest { stamp: Some(stamp), occupant: Occupant::Useless(value) };
+        SharedRead { cached: kept, lease_request: (!is_fresh).then_some(lease_request) }
     }
 
-    pub(crate) fn occupied(&self, _: &K, _: &[String]) -> Option<Vacant> {
-        Some(Vacant { stamp: None, occupant: Occupant::Any })
+    pub(crate) fn replacing(&self, _: &K, _: &[String]) -> Option<LeaseRequest> {
+        Some(LeaseRequest { stamp: None, occupant: Occupant::Any })
     }
 
-    pub(crate) async fn acquire(&self, mut vacant: Vacant) -> Acquiring {
+    pub(crate) async fn acquire(&self, mut lease_request: LeaseRequest) -> LeaseAnswer {
         loop {
-            let acquired = self.store.acquire(&vacant);
+            let acquired = self.store.acquire(&lease_request);
             // Anything may come before a held lease is followed by its stamp, or a busy one is asked for again.
             yield_now().await;
-            vacant = match (acquired, self.waiting) {
-                (Acquiring::Held(mut held), _) => {
+            lease_request = match (acquired, self.waiting) {
+                (LeaseAnswer::Acquired(mut held), _) => {
                     held.stamp.get_or_insert_with(|| self.store.lock().stamp);
-                    return Acquiring::Held(held);
+                    return LeaseAnswer::Acquired(held);
                 }
-                (Acquiring::Busy(Vacant { occupant: Occupant::Any, .. }), _) => {
+                (LeaseAnswer::Busy(LeaseRequest { occupant: Occupant::Any, .. }), _) => {
                     self.store.remove();
-                    Vacant { stamp: None, occupant: Occupant::Any }
+                    LeaseRequest { stamp: None, occupant: Occupant::Any }
                 }
-                (Acquiring::Busy(vacant), Waiting::UntilFree) => vacant,
+                (LeaseAnswer::Busy(lease_request), Waiting::UntilFree) => lease_request,
                 (acquired, _) => return acquired,
             };
         }
     }
 
-    pub(crate) async fn watch(&self, _: &Vacant) -> Option<Pending<()>> {
+    pub(crate) async fn watch(&self, _: &LeaseRequest) -> Option<Pending<()>> {
         None
     }
 
@@ -157,7 +157,7 @@ impl<K, V> Tier<K, V> {
         self.usable(kept.value, kept.stamp)
     }
 
-    pub(crate) fn encode(&self, value: &V, _: Duration, _: &Told) -> Result<Payload> {
+    pub(crate) fn encode(&self, value: &V, _: Duration, _: &DerivedTags) -> Result<Payload> {
         Ok(Payload((self.encode)(value)))
     }
 
@@ -193,7 +193,7 @@ impl<K, V> Tier<K, V> {
     /// The value, if it was not cleared.
     fn usable(&self, value: Option<Value>, stamp: u64) -> Option<Entry<V>> {
         let value = value.filter(|value| value.stamp == stamp)?;
-        let left = if value.is_stale { Left::Stale(Duration::ZERO) } else { Left::Fresh(HOUR) };
+        let left = if value.is_stale { Freshness::Stale(Duration::ZERO) } else { Freshness::Fresh(HOUR) };
         let age = Age { since: Duration::ZERO, left, life: HOUR, cost: Duration::ZERO };
         let state = if value.is_stale { State::Stale(Duration::ZERO) } else { State::Fresh };
         Some(Entry { value: (self.decode)(value.version), age, state })
@@ -220,35 +220,39 @@ impl Store {
         self.lock().lease.is_some()
     }
 
-    fn acquire(self: &Arc<Self>, vacant: &Vacant) -> Acquiring {
+    fn acquire(self: &Arc<Self>, lease_request: &LeaseRequest) -> LeaseAnswer {
         let mut kept = self.lock();
         if kept.lease.is_some() {
-            return match vacant.occupant {
+            return match lease_request.occupant {
                 // A lease that was given over a value leaves that where it is.
-                Occupant::Useless(seen) if kept.value.is_some() && kept.value != seen => Acquiring::Filled,
+                Occupant::Useless(seen) if kept.value.is_some() && kept.value != seen => LeaseAnswer::Filled,
                 // By the time the lease is free the stamp will be out of date.
-                occupant => Acquiring::Busy(Vacant { stamp: None, occupant }),
+                occupant => LeaseAnswer::Busy(LeaseRequest { stamp: None, occupant }),
             };
         }
-        if matches!(vacant.occupant, Occupant::Useless(None)) && kept.value.is_some() {
-            return Acquiring::Filled;
+        if matches!(lease_request.occupant, Occupant::Useless(None)) && kept.value.is_some() {
+            return LeaseAnswer::Filled;
         }
         kept.leases += 1;
         kept.lease = Some(kept.leases);
-        Acquiring::Held(Held { store: Arc::clone(self), stamp: vacant.stamp, lease: kept.lease })
+        LeaseAnswer::Acquired(HeldLease {
+            store: Arc::clone(self),
+            stamp: lease_request.stamp,
+            lease: kept.lease,
+        })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, CachedValue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Held {
-    pub(crate) async fn settle(mut self, leaves: Leaves<Payload>, waiting: bool) -> Fill {
-        if matches!(leaves, Leaves::Nothing) {
+impl HeldLease {
+    pub(crate) async fn finish(mut self, leaves: WriteAction<Payload>, waiting: bool) -> Fill {
+        if matches!(leaves, WriteAction::Remove) {
             // What another process does in between goes too; then it is computed once more.
             if self.store.lock().lease != self.lease.take() {
-                return Fill::Refused;
+                return Fill::Rejected;
             }
             self.store.remove();
             return Fill::Stored;
@@ -259,23 +263,23 @@ impl Held {
         {
             let mut kept = store.lock();
             if kept.lease != lease {
-                return Fill::Refused;
+                return Fill::Rejected;
             }
             kept.lease = None;
-            if let Leaves::Value(payload) = leaves {
+            if let WriteAction::Store(payload) = leaves {
                 kept.value = Some(Value { version: payload.0, stamp, is_stale: false });
             }
         }
         // Neither a clear nor the end of a tag ends leases.
-        if waiting && store.lock().stamp != stamp { Fill::Refused } else { Fill::Stored }
+        if waiting && store.lock().stamp != stamp { Fill::Rejected } else { Fill::Stored }
     }
 
-    pub(crate) fn keeper(&self) -> Pending<()> {
+    pub(crate) fn keep_alive(&self) -> Pending<()> {
         pending()
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldLease {
     /// Gives the lease back.
     fn drop(&mut self) {
         if self.lease.is_some() {

@@ -5,5 +5,5 @@ mod key_parts;
 #[path = "../../cached-runtime/src/signature/return_kind.rs"]
 mod return_kind;
 
-pub(crate) use key_parts::{KeyType, Parts, Probe};
-pub(crate) use return_kind::{Fallible, Outcome, TooLate};
+pub(crate) use key_parts::{KeyParts, KeyType, Probe};
+pub(crate) use return_kind::{Fallible, ReturnKind, TimeoutOutput};

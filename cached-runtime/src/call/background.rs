@@ -15,9 +15,9 @@ static ROOM: Semaphore = Semaphore::const_new(MOST);
 
 /// The right to run one of them.
 #[derive(Debug)]
-pub(crate) struct Place(SemaphorePermit<'static>, tokio::runtime::Handle);
+pub(crate) struct BackgroundPermit(SemaphorePermit<'static>, tokio::runtime::Handle);
 
-impl Place {
+impl BackgroundPermit {
     /// A place, if there is one left, and a runtime.
     pub(crate) fn take() -> Option<Self> {
         let runtime = tokio::runtime::Handle::try_current().ok()?;

@@ -9,40 +9,40 @@ use std::time::Duration;
 use super::backoff::Failures;
 use super::flight::Flights;
 use crate::lookup::{Origin, Source};
-use crate::memory::{Entry, Kept, State};
+use crate::memory::{CachedValue, Entry, State};
+use crate::memory::{DerivedTags, TagSnapshot};
 use crate::memory::{Evicted, Memory, Weigh};
-use crate::memory::{Tagged, Told};
 use crate::policy::Counters;
 use crate::policy::Policy;
-use crate::shared::{Held, Tier};
-use crate::signature::{KeyType, Parts, Probe};
-use crate::signature::{Outcome, TooLate};
+use crate::shared::{HeldLease, Tier};
+use crate::signature::{KeyParts, KeyType, Probe};
+use crate::signature::{ReturnKind, TimeoutOutput};
 use crate::util::Moment;
 use crate::util::random;
 use crate::{BoxFuture, Result};
 
 /// What those who wait for a computation get.
-pub(crate) enum Landed<O: Outcome> {
+pub(crate) enum FlightOutput<O: ReturnKind> {
     Output(O::Shared, Origin),
-    TooLate(TooLate<O::Output>),
+    TimeoutOutput(TimeoutOutput<O::Output>),
 }
 
-impl<O: Outcome> Clone for Landed<O> {
+impl<O: ReturnKind> Clone for FlightOutput<O> {
     fn clone(&self) -> Self {
         match self {
             Self::Output(shared, origin) => Self::Output(shared.clone(), *origin),
-            Self::TooLate(too_late) => Self::TooLate(*too_late),
+            Self::TimeoutOutput(timed_out) => Self::TimeoutOutput(*timed_out),
         }
     }
 }
 
 /// The tiers of one instance, and the flights before them.
-pub(crate) struct Cache<K: KeyType, O: Outcome> {
+pub(crate) struct Cache<K: KeyType, O: ReturnKind> {
     name: String,
     pub(crate) policy: &'static Policy,
     pub(crate) counters: &'static Counters,
-    pub(crate) rules: Rules<K, O>,
-    pub(crate) flights: Flights<K, Landed<O>, Held>,
+    pub(crate) rules: TypedOptions<K, O>,
+    pub(crate) flights: Flights<K, FlightOutput<O>, HeldLease>,
     pub(crate) failures: Failures<K>,
     pub(crate) tiers: Tiers<K, O::Value>,
 }
@@ -54,13 +54,13 @@ pub(crate) enum Tiers<K, V> {
 }
 
 /// The options whose types only the function knows.
-pub(crate) struct Rules<K, O: Outcome> {
+pub(crate) struct TypedOptions<K, O: ReturnKind> {
     pub(crate) cache_if: Option<fn(&O::Success) -> bool>,
     pub(crate) ttl_from: Option<fn(&O::Success) -> Duration>,
     pub(crate) absent: Option<fn(&O::Output) -> bool>,
     pub(crate) weigh: Option<fn(&K, &O::Success) -> u64>,
     pub(crate) tags_from: Option<TagsFrom<O::Success>>,
-    pub(crate) too_late: Option<TooLate<O::Output>>,
+    pub(crate) timed_out: Option<TimeoutOutput<O::Output>>,
     pub(crate) tier: Option<NewTier<K, O::Value>>,
 }
 
@@ -71,12 +71,12 @@ pub(crate) type TagsFrom<S> = fn(&S) -> Vec<String>;
 pub(crate) type NewTier<K, V> =
     fn(&'static Policy, &str, &'static Counters, is_err: fn(&V) -> bool, has_tags_from: bool) -> Tier<K, V>;
 
-impl<K: KeyType, O: Outcome> Cache<K, O> {
+impl<K: KeyType, O: ReturnKind> Cache<K, O> {
     pub(crate) fn new(
         policy: &'static Policy,
         name: &str,
         counters: &'static Counters,
-        rules: Rules<K, O>,
+        rules: TypedOptions<K, O>,
     ) -> Self {
         let tiers = match rules.tier {
             Some(tier) => {
@@ -91,10 +91,10 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
 
     /// The value in memory under a key that is still borrowed, if nothing else is to be done.
     #[inline]
-    pub(crate) fn hit(&self, parts: &impl Parts<Owned = K>) -> Option<O::Output> {
+    pub(crate) fn hit(&self, parts: &impl KeyParts<Owned = K>) -> Option<O::Output> {
         let Tiers::Memory(memory) = &self.tiers else { return None };
         let entry = memory.get(&Probe(parts))?;
-        if !entry.is_settled(self.policy.refresh_ahead) {
+        if !entry.is_plain_hit(self.policy.refresh_ahead) {
             return None;
         }
         self.counters.hits.add_one();
@@ -102,13 +102,13 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
     }
 
     /// What memory has under a key, for a closer look, and until when it is fresh.
-    pub(crate) fn kept(&self, key: &K) -> Option<(Kept<O::Value>, Moment)> {
+    pub(crate) fn kept(&self, key: &K) -> Option<(CachedValue<O::Value>, Moment)> {
         let Tiers::Memory(memory) = &self.tiers else { return None };
         let entry = memory.get(key).filter(Entry::is_current)?;
-        let (age, until) = (entry.age(), entry.until());
+        let (age, until) = (entry.age(), entry.fresh_until());
         let retention = if O::is_stored_err(&entry.value) { Duration::ZERO } else { self.policy.retention() };
         let state = age.state(retention, self.policy.refresh_ahead);
-        (state != State::Expired).then_some((Kept { value: entry.value, age, state }, until))
+        (state != State::Expired).then_some((CachedValue { value: entry.value, age, state }, until))
     }
 
     /// A fresh value in memory, if one is there by now.
@@ -121,7 +121,7 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
     /// Until when the value in memory is fresh.
     pub(crate) fn until(&self, key: &K) -> Option<Moment> {
         let Tiers::Memory(memory) = &self.tiers else { return None };
-        memory.get(key).filter(Entry::is_current).map(|entry| entry.until())
+        memory.get(key).filter(Entry::is_current).map(|entry| entry.fresh_until())
     }
 
     /// How long an output is to be remembered, if at all.
@@ -146,22 +146,22 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
     }
 
     /// The tags that only an output itself can tell, if there is one.
-    pub(crate) fn told_by(&self, output: Option<&O::Output>) -> Told {
+    pub(crate) fn told_by(&self, output: Option<&O::Output>) -> DerivedTags {
         match (self.rules.tags_from, output.and_then(O::success)) {
-            (None, _) => Told::These(Vec::new()),
-            (Some(tags_from), Some(success)) => Told::These(tags_from(success)),
-            (Some(_), None) => Told::Any,
+            (None, _) => DerivedTags::Known(Vec::new()),
+            (Some(tags_from), Some(success)) => DerivedTags::Known(tags_from(success)),
+            (Some(_), None) => DerivedTags::Any,
         }
     }
 
     /// The tags of what is about to be computed, if the function has any.
-    pub(crate) fn tagged(&self, tags: &[String]) -> Option<Tagged> {
+    pub(crate) fn tagged(&self, tags: &[String]) -> Option<TagSnapshot> {
         let has_tags = !tags.is_empty() || self.rules.tags_from.is_some();
-        has_tags.then(|| Tagged::new(tags))
+        has_tags.then(|| TagSnapshot::new(tags))
     }
 
     /// The name of the function and a digest of the key.
-    pub(crate) fn key_for_people(&self, key: &K) -> String {
+    pub(crate) fn display_key(&self, key: &K) -> String {
         match &self.tiers {
             Tiers::Memory(_) => format!("{}:{:016x}", self.name, stable_hash(key)),
             Tiers::Shared(tier) => tier.name(key),
@@ -183,15 +183,15 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
     pub(crate) async fn invalidate(&'static self, key: K) -> Result<()> {
         match &self.tiers {
             Tiers::Memory(memory) => {
-                let removed = self.flights.void(&key, || memory.remove(&key));
+                let removed = self.flights.invalidate(&key, || memory.remove(&key));
                 drop(removed);
                 Ok(())
             }
             Tiers::Shared(tier) => {
-                self.flights.void(&key, || ());
+                self.flights.invalidate(&key, || ());
                 let removed = tier.remove(&key).await;
                 // Also those that began before the store was told, and may have read the old value from it.
-                self.flights.void(&key, || ());
+                self.flights.invalidate(&key, || ());
                 removed
             }
         }
@@ -203,14 +203,14 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
         let recover = || self.failures.forget(&key);
         match &self.tiers {
             Tiers::Memory(memory) => {
-                let evicted = self.flights.void(&key, || (recover(), memory.expire(&key)));
+                let evicted = self.flights.invalidate(&key, || (recover(), memory.expire(&key)));
                 drop(evicted);
                 Ok(())
             }
             Tiers::Shared(tier) => {
-                self.flights.void(&key, recover);
+                self.flights.invalidate(&key, recover);
                 let expired = tier.expire(&key, &tags).await;
-                self.flights.void(&key, || ());
+                self.flights.invalidate(&key, || ());
                 expired
             }
         }
@@ -235,7 +235,7 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
                     Arc::new(tagged)
                 });
                 let entry = Entry::new(value.clone(), ttl, Duration::ZERO, tagged);
-                let evicted = self.flights.void(&key, || memory.insert(key.clone(), entry));
+                let evicted = self.flights.invalidate(&key, || memory.insert(key.clone(), entry));
                 drop(evicted);
                 Box::pin(std::future::ready(Ok(())))
             }
@@ -250,9 +250,9 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
                             return Err(error);
                         }
                     };
-                    self.flights.void(&key, || ());
+                    self.flights.invalidate(&key, || ());
                     let put = tier.put(&key, &tags, payload).await;
-                    self.flights.void(&key, || ());
+                    self.flights.invalidate(&key, || ());
                     put
                 })
             }
@@ -275,33 +275,33 @@ impl<K: KeyType, O: Outcome> Cache<K, O> {
     async fn clear(&'static self) -> Result<()> {
         match &self.tiers {
             Tiers::Memory(memory) => {
-                self.flights.void_all(|| memory.clear());
+                self.flights.invalidate_all(|| memory.clear());
                 Ok(())
             }
             Tiers::Shared(tier) => {
-                self.flights.void_all(|| ());
+                self.flights.invalidate_all(|| ());
                 let cleared = tier.clear().await;
-                self.flights.void_all(|| ());
+                self.flights.invalidate_all(|| ());
                 cleared
             }
         }
     }
 }
 
-impl<K: KeyType, O: Outcome> fmt::Debug for Cache<K, O> {
+impl<K: KeyType, O: ReturnKind> fmt::Debug for Cache<K, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache").field("policy", self.policy).finish_non_exhaustive()
     }
 }
 
-impl<K, O: Outcome> Rules<K, O> {
+impl<K, O: ReturnKind> TypedOptions<K, O> {
     pub(crate) const NONE: Self = Self {
         cache_if: None,
         ttl_from: None,
         absent: None,
         weigh: None,
         tags_from: None,
-        too_late: None,
+        timed_out: None,
         tier: None,
     };
 
@@ -318,17 +318,17 @@ impl<K, O: Outcome> Rules<K, O> {
     }
 }
 
-impl<K, O: Outcome> Clone for Rules<K, O> {
+impl<K, O: ReturnKind> Clone for TypedOptions<K, O> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<K, O: Outcome> Copy for Rules<K, O> {}
+impl<K, O: ReturnKind> Copy for TypedOptions<K, O> {}
 
-impl<K, O: Outcome> fmt::Debug for Rules<K, O> {
+impl<K, O: ReturnKind> fmt::Debug for TypedOptions<K, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rules").finish_non_exhaustive()
+        f.debug_struct("TypedOptions").finish_non_exhaustive()
     }
 }
 
@@ -345,7 +345,7 @@ pub(crate) trait AnyCache: Sync {
     fn invalidate(&'static self, key: &(dyn Any + Send + Sync)) -> Option<BoxFuture<'static, Result<()>>>;
 }
 
-impl<K: KeyType, O: Outcome> AnyCache for Cache<K, O> {
+impl<K: KeyType, O: ReturnKind> AnyCache for Cache<K, O> {
     fn entries(&self) -> u64 {
         match &self.tiers {
             Tiers::Memory(memory) => memory.len() as u64,

@@ -1,7 +1,7 @@
 //! Single flight: of the calls in this process that miss one key at one time, one computes and the others wait.
 //!
 //! A flight is in the table from its start until it lands, is abandoned, or is voided by an invalidation. One that
-//! was voided may not store its result, and the others do so under the lock of the table's shard. So after `void`
+//! was voided may not store its result, and the others do so under the lock of the table's shard. So after `invalidate`
 //! has returned, nothing that was computed from before it is stored, and nobody joins it any more.
 //!
 //! Other processes can invalidate too, and only the store knows. If it has not confirmed a result, those have it who
@@ -16,7 +16,7 @@ use std::time::Duration;
 use quick_cache::DefaultHashBuilder;
 use tokio::time::Instant;
 
-use crate::memory::Tagged;
+use crate::memory::TagSnapshot;
 use crate::util::sync::{
     AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, thread_local, watch,
 };
@@ -33,14 +33,14 @@ pub(crate) struct Flights<K, S, B> {
 struct Shard<K, S, B> {
     flying: HashMap<K, Arc<Flight<S, B>>, DefaultHashBuilder>,
     /// How often something here was voided, for calls that compute without a flight.
-    voided: u64,
+    invalidations: u64,
 }
 
 /// When something began, in the order of all that begins in this process. A clock would have two at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Turn(u64);
+pub(crate) struct Sequence(u64);
 
-impl Turn {
+impl Sequence {
     pub(crate) fn take() -> Self {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         Self(NEXT.fetch_add(1, std::sync::atomic::Ordering::AcqRel))
@@ -53,17 +53,17 @@ pub(crate) struct Flight<S, B> {
     progress: watch::Sender<Progress<S>>,
     started: Instant,
     /// How often something near its key had been voided when it began.
-    pub(crate) voided: u64,
+    pub(crate) invalidations: u64,
     /// Whether its result is on its way: who joins now may have come after an invalidation that the result does not
     /// know of, and must look again when it has landed.
     sealed: AtomicBool,
     /// The turn at which its body began, or 0.
     body: AtomicU64,
     /// When its leader was last seen alive, in milliseconds after the start.
-    pulse: AtomicU64,
-    baggage: Mutex<Option<B>>,
+    heartbeat: AtomicU64,
+    handoff: Mutex<Option<B>>,
     /// The tags of what it computes, if their end is reason enough not to wait for it.
-    tagged: OnceLock<Tagged>,
+    tagged: OnceLock<TagSnapshot>,
 }
 
 #[derive(Debug)]
@@ -115,7 +115,7 @@ pub(crate) enum Waited<S> {
 }
 
 /// A leader that lives is seen this often.
-pub(crate) const PULSE: Duration = Duration::from_secs(1);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A leader that was not seen for so long is replaced.
 pub(crate) const STALLED: Duration = Duration::from_secs(3);
 /// Nobody waits longer for one flight, however alive its leader is.
@@ -129,8 +129,12 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
     /// The table in so many parts, each with a lock of its own.
     pub(crate) fn in_shards(shards: usize) -> Self {
         let hasher = DefaultHashBuilder::default();
-        let shard =
-            || Mutex::new(Shard { flying: HashMap::with_hasher(DefaultHashBuilder::default()), voided: 0 });
+        let shard = || {
+            Mutex::new(Shard {
+                flying: HashMap::with_hasher(DefaultHashBuilder::default()),
+                invalidations: 0,
+            })
+        };
         Self { shards: (0..shards).map(|_| shard()).collect(), hasher }
     }
 
@@ -148,7 +152,7 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
         if let Some(settled) = settled() {
             return Joined::Settled(settled);
         }
-        let flight = Arc::new(Flight::new(shard.voided));
+        let flight = Arc::new(Flight::new(shard.invalidations));
         shard.flying.insert(key.clone(), Arc::clone(&flight));
         Joined::Leads(flight)
     }
@@ -156,8 +160,8 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
     /// Begins a flight in place of whatever was under way, and voids that.
     pub(crate) fn supersede(&self, key: &K) -> Arc<Flight<S, B>> {
         let mut shard = self.shard(key);
-        shard.voided += 1;
-        let flight = Arc::new(Flight::new(shard.voided));
+        shard.invalidations += 1;
+        let flight = Arc::new(Flight::new(shard.invalidations));
         shard.flying.insert(key.clone(), Arc::clone(&flight));
         flight
     }
@@ -175,7 +179,7 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
         let mut shard = self.shard(key);
         match shard.remove(key, flight) {
             Some(key) => Some(store(key)),
-            None => (shard.voided == flight.voided).then(|| store(key.clone())),
+            None => (shard.invalidations == flight.invalidations).then(|| store(key.clone())),
         }
     }
 
@@ -195,33 +199,33 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
     }
 
     /// Voids the flight of a key and does `change` before any other call comes to the table.
-    pub(crate) fn void<T>(&self, key: &K, change: impl FnOnce() -> T) -> T {
+    pub(crate) fn invalidate<T>(&self, key: &K, change: impl FnOnce() -> T) -> T {
         let mut shard = self.shard(key);
-        shard.voided += 1;
+        shard.invalidations += 1;
         shard.flying.remove(key);
         change()
     }
 
     /// Voids every flight, then does `change`.
-    pub(crate) fn void_all(&self, change: impl FnOnce()) {
+    pub(crate) fn invalidate_all(&self, change: impl FnOnce()) {
         for shard in &self.shards {
             let mut shard = lock(shard);
-            shard.voided += 1;
+            shard.invalidations += 1;
             shard.flying.clear();
         }
         // A flight that began meanwhile may store its result before the change: that only costs the result.
         change();
     }
 
-    /// What `unless_voided` wants to know about the time before a computation.
-    pub(crate) fn voided(&self, key: &K) -> u64 {
-        self.shard(key).voided
+    /// What `unless_invalidated` wants to know about the time before a computation.
+    pub(crate) fn invalidations(&self, key: &K) -> u64 {
+        self.shard(key).invalidations
     }
 
     /// Stores what was computed without a flight, unless something near it was voided since.
-    pub(crate) fn unless_voided<T>(&self, key: &K, since: u64, store: impl FnOnce() -> T) -> Option<T> {
+    pub(crate) fn unless_invalidated<T>(&self, key: &K, since: u64, store: impl FnOnce() -> T) -> Option<T> {
         let shard = self.shard(key);
-        (shard.voided == since).then(store)
+        (shard.invalidations == since).then(store)
     }
 
     /// Makes known that the current thread is computing what is under a key, until the guard is dropped.
@@ -255,15 +259,15 @@ impl<K: Hash + Eq, S, B> Shard<K, S, B> {
 }
 
 impl<S, B> Flight<S, B> {
-    fn new(voided: u64) -> Self {
+    fn new(invalidations: u64) -> Self {
         Self {
             progress: watch::Sender::new(Progress::Flying),
             started: Instant::now(),
-            voided,
+            invalidations,
             sealed: AtomicBool::new(false),
             body: AtomicU64::new(0),
-            pulse: AtomicU64::new(0),
-            baggage: Mutex::new(None),
+            heartbeat: AtomicU64::new(0),
+            handoff: Mutex::new(None),
             tagged: OnceLock::new(),
         }
     }
@@ -280,38 +284,38 @@ impl<S, B> Flight<S, B> {
 
     /// Says that the body begins now.
     pub(crate) fn body_begins(&self) {
-        self.body.store(Turn::take().0, Ordering::Release);
+        self.body.store(Sequence::take().0, Ordering::Release);
     }
 
     /// Lets those who wait look again.
-    pub(crate) fn disclaim(&self) {
+    pub(crate) fn mark_outdated(&self) {
         self.progress.send_replace(Progress::Outdated);
     }
 
     /// Lets those who wait know that nothing will come, and leaves them what the leader had.
-    pub(crate) fn abandon(&self, baggage: Option<B>) {
-        *lock(&self.baggage) = baggage;
+    pub(crate) fn abandon(&self, handoff: Option<B>) {
+        *lock(&self.handoff) = handoff;
         self.progress.send_replace(Progress::Abandoned);
     }
 
     /// What an abandoned flight has left, for the first one who asks.
-    pub(crate) fn take_baggage(&self) -> Option<B> {
-        lock(&self.baggage).take()
+    pub(crate) fn take_handoff(&self) -> Option<B> {
+        lock(&self.handoff).take()
     }
 
     /// Makes known which tags it has: when one ends, whoever comes begins another flight.
-    pub(crate) fn ends_with(&self, tagged: Tagged) {
+    pub(crate) fn ends_with(&self, tagged: TagSnapshot) {
         // It is told once, by its leader.
         let _ = self.tagged.set(tagged);
     }
 
     fn is_current(&self) -> bool {
-        self.tagged.get().is_none_or(Tagged::is_current)
+        self.tagged.get().is_none_or(TagSnapshot::is_current)
     }
 
     /// Says that the leader is alive.
     pub(crate) fn beat(&self) {
-        self.pulse.store(crate::util::millis(self.started.elapsed()), Ordering::Relaxed);
+        self.heartbeat.store(crate::util::millis(self.started.elapsed()), Ordering::Relaxed);
     }
 
     /// Returns when nobody waits for this flight any more.
@@ -326,7 +330,7 @@ impl<S, B> Flight<S, B> {
     }
 
     fn last_pulse(&self) -> Instant {
-        self.started + Duration::from_millis(self.pulse.load(Ordering::Relaxed))
+        self.started + Duration::from_millis(self.heartbeat.load(Ordering::Relaxed))
     }
 }
 
@@ -334,7 +338,7 @@ impl<S, B> Follower<S, B> {
     /// Waits for the flight to end, for a bounded time; for a call that began at this turn.
     ///
     /// Outside of a tokio runtime there are no timers: there the time is not bounded.
-    pub(crate) async fn wait(mut self, turn: Turn) -> Waited<S> {
+    pub(crate) async fn wait(mut self, turn: Sequence) -> Waited<S> {
         let timers = tokio::runtime::Handle::try_current().is_ok();
         loop {
             match &*self.progress.borrow_and_update() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::flight::{Flight, LONGEST_WAIT};
-use crate::shared::{Acquiring, Held, Tier, Vacant};
+use crate::shared::{HeldLease, LeaseAnswer, LeaseRequest, Tier};
 use crate::util::random;
 
 /// Asks for the lease until it is given, the key is filled, an attempt of another process has failed, or a call that
@@ -16,23 +16,23 @@ use crate::util::random;
 /// failure of the store is passed over: a connection that was cut is no reason for all who wait to compute at once.
 pub(crate) async fn acquire<K, V, S>(
     tier: &'static Tier<K, V>,
-    mut vacant: Vacant,
-    flight: &Flight<S, Held>,
+    mut lease_request: LeaseRequest,
+    flight: &Flight<S, HeldLease>,
     begun: Instant,
-) -> Acquiring {
+) -> LeaseAnswer {
     let since = Instant::now();
     let mut watch = None;
     let mut is_reached = false;
     while begun.elapsed() < LONGEST_WAIT {
-        match tier.acquire(vacant.clone()).await {
-            Acquiring::Busy(busy) => (vacant, is_reached) = (busy, true),
-            Acquiring::Unknown if is_reached => is_reached = false,
+        match tier.acquire(lease_request.clone()).await {
+            LeaseAnswer::Busy(busy) => (lease_request, is_reached) = (busy, true),
+            LeaseAnswer::Unknown if is_reached => is_reached = false,
             acquired => return acquired,
         }
         watch = match watch {
             Some(watch) => listen(watch).await,
             None => {
-                let set = tier.watch(&vacant).await;
+                let set = tier.watch(&lease_request).await;
                 // What changed before it was set is seen by asking once more.
                 if set.is_none() {
                     let pause = if is_reached { since.elapsed() / 100 } else { LONGEST };
@@ -43,7 +43,7 @@ pub(crate) async fn acquire<K, V, S>(
         };
         flight.beat();
     }
-    tier.acquire(vacant).await
+    tier.acquire(lease_request).await
 }
 
 /// Waits for a watch to end, but not for long; returns it if it has not.

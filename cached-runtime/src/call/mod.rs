@@ -11,7 +11,7 @@ mod lease_wait;
 mod poll;
 mod state;
 
-pub(crate) use cache::{AnyCache, Cache, Rules};
-pub use poll::or_detached;
-pub(crate) use poll::{Looked, Miss, Traced};
-pub(crate) use state::{Attempt, Purpose};
+pub(crate) use cache::{AnyCache, Cache, TypedOptions};
+pub use poll::or_compute_detached;
+pub(crate) use poll::{Found, FoundTraced, Miss};
+pub(crate) use state::{CallState, Purpose};

@@ -11,17 +11,17 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::background::Place;
+use super::background::BackgroundPermit;
 use super::flight::Entered;
 use crate::BoxFuture;
 use crate::lookup::{Lookup, Origin, Provenance};
 use crate::memory::Fill;
-use crate::shared::Acquiring;
-use crate::signature::TooLate;
+use crate::shared::LeaseAnswer;
+use crate::signature::TimeoutOutput;
 
 /// What a call found in memory.
 #[derive(Debug)]
-pub enum Looked<R> {
+pub enum Found<R> {
     /// The value.
     Hit(R),
     /// A value that is the answer though it is time for the next one, which the miss computes.
@@ -30,10 +30,10 @@ pub enum Looked<R> {
     Miss(Miss<R>),
 }
 
-impl<R> Looked<R> {
+impl<R> Found<R> {
     /// The value, or else what comes of the miss; `body` is made only then, and runs in the caller's task.
     #[inline]
-    pub fn or<F: Future<Output = R>>(self, body: impl FnOnce() -> F) -> Answer<R, Computing<R, F>> {
+    pub fn or_compute<F: Future<Output = R>>(self, body: impl FnOnce() -> F) -> Answer<R, Computing<R, F>> {
         match self {
             Self::Hit(output) | Self::Early(output, _) => Answer::Hit { output: Some(output) },
             Self::Miss(miss) => Answer::Miss { miss: miss.compute(body()) },
@@ -45,10 +45,10 @@ impl<R> Looked<R> {
 ///
 /// The box has no bounds to repeat: what `F` has to be is asked here and nowhere else, so that it is told once.
 #[inline]
-pub fn or_detached<L, R, F>(
+pub fn or_compute_detached<L, R, F>(
     looked: L,
     body: impl FnOnce() -> F,
-) -> Answer<L::Told, BoxFuture<'static, L::Told>>
+) -> Answer<L::DerivedTags, BoxFuture<'static, L::DerivedTags>>
 where
     L: Detach<R>,
     R: Send + 'static,
@@ -60,16 +60,19 @@ where
 /// What a call found that may go on in a task of its own.
 pub trait Detach<R> {
     /// What the caller is told.
-    type Told;
-    /// As [`or_detached`].
-    fn detach<F>(self, body: impl FnOnce() -> F) -> Answer<Self::Told, BoxFuture<'static, Self::Told>>
+    type DerivedTags;
+    /// As [`or_compute_detached`].
+    fn detach<F>(
+        self,
+        body: impl FnOnce() -> F,
+    ) -> Answer<Self::DerivedTags, BoxFuture<'static, Self::DerivedTags>>
     where
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static;
 }
 
-impl<R> Detach<R> for Looked<R> {
-    type Told = R;
+impl<R> Detach<R> for Found<R> {
+    type DerivedTags = R;
 
     #[inline]
     fn detach<F>(self, body: impl FnOnce() -> F) -> Answer<R, BoxFuture<'static, R>>
@@ -118,18 +121,18 @@ impl<R, F: Future<Output = R>> Future for Answer<R, F> {
 
 /// The same for those who want to know where the value came from.
 #[derive(Debug)]
-pub enum Traced<R> {
-    /// As [`Looked::Hit`].
+pub enum FoundTraced<R> {
+    /// As [`Found::Hit`].
     Hit(Lookup<R>),
-    /// As [`Looked::Early`].
+    /// As [`Found::Early`].
     Early(Lookup<R>, Miss<R>),
-    /// As [`Looked::Miss`].
+    /// As [`Found::Miss`].
     Miss(Miss<R>),
 }
 
-impl<R> Traced<R> {
-    /// As [`Looked::or`].
-    pub fn or<F: Future<Output = R>, B: FnOnce() -> F>(
+impl<R> FoundTraced<R> {
+    /// As [`Found::or`].
+    pub fn or_compute<F: Future<Output = R>, B: FnOnce() -> F>(
         self,
         body: B,
     ) -> Answer<Lookup<R>, impl Future<Output = Lookup<R>> + use<R, F, B>> {
@@ -149,8 +152,8 @@ impl<R> Traced<R> {
     }
 }
 
-impl<R> Detach<R> for Traced<R> {
-    type Told = Lookup<R>;
+impl<R> Detach<R> for FoundTraced<R> {
+    type DerivedTags = Lookup<R>;
 
     fn detach<F>(self, body: impl FnOnce() -> F) -> Answer<Lookup<R>, BoxFuture<'static, Lookup<R>>>
     where
@@ -249,7 +252,7 @@ impl<R> Miss<R> {
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
-        let Some(place) = Place::take() else { return };
+        let Some(place) = BackgroundPermit::take() else { return };
         if !self.0.renews() {
             return;
         }
@@ -282,15 +285,15 @@ pub(crate) trait Call<R>: Send {
     /// Takes note of how waiting ended.
     fn waited(&mut self, waited: Waiting<R>) -> Next<R>;
     /// Asks the shared store, if there is one, for the right to fill the key.
-    fn claim(&mut self) -> Option<BoxFuture<'static, Acquiring>>;
+    fn claim(&mut self) -> Option<BoxFuture<'static, LeaseAnswer>>;
     /// Takes note of the answer; whether there is still something to compute.
-    fn claimed(&mut self, claimed: Acquiring) -> bool;
+    fn claimed(&mut self, claimed: LeaseAnswer) -> bool;
     /// Marks the time during which the body is polled.
     fn enter(&self) -> Option<Entered>;
     /// What goes on beside the body; ends when the body has taken too long.
-    fn upkeep(&self) -> Option<BoxFuture<'static, TooLate<R>>>;
+    fn upkeep(&self) -> Option<BoxFuture<'static, TimeoutOutput<R>>>;
     /// Takes the output, or that there was none in time; returns what the caller gets, and what is left to do first.
-    fn computed(&mut self, output: Result<R, TooLate<R>>) -> (R, Option<BoxFuture<'static, Fill>>);
+    fn computed(&mut self, output: Result<R, TimeoutOutput<R>>) -> (R, Option<BoxFuture<'static, Fill>>);
     /// Takes note of what the shared store said to the output.
     fn filled(&mut self, fill: Fill, output: &R);
     /// Where the answer came from.
@@ -318,7 +321,7 @@ pub(crate) enum Join<R> {
 /// How waiting ended, for a caller.
 pub(crate) enum Waiting<R> {
     Output(R, Origin),
-    TooLate(TooLate<R>),
+    TimeoutOutput(TimeoutOutput<R>),
     Failed,
     Outdated,
     Abandoned,
@@ -347,8 +350,8 @@ enum Stage<R> {
     Join,
     Waiting(BoxFuture<'static, Waiting<R>>),
     Claim,
-    Claiming(BoxFuture<'static, Acquiring>),
-    Compute(Option<BoxFuture<'static, TooLate<R>>>),
+    Claiming(BoxFuture<'static, LeaseAnswer>),
+    Compute(Option<BoxFuture<'static, TimeoutOutput<R>>>),
     Filling(BoxFuture<'static, Fill>, Option<R>),
     Done,
 }

@@ -10,45 +10,45 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::cache::{Cache, Landed, Tiers};
-use super::flight::{Entered, Flight, Follower, Joined, PULSE, Turn, Waited};
+use super::cache::{Cache, FlightOutput, Tiers};
+use super::flight::{Entered, Flight, Follower, HEARTBEAT, Joined, Sequence, Waited};
 use super::lease_wait;
-use super::poll::{Call, Join, Looked, Miss, Next, Others, Traced, Waiting};
+use super::poll::{Call, Found, FoundTraced, Join, Miss, Next, Others, Waiting};
 use crate::BoxFuture;
 use crate::lookup::{Origin, Provenance, Source};
-use crate::memory::Tagged;
-use crate::memory::{Entry, Fill, Kept, Leaves, State};
+use crate::memory::TagSnapshot;
+use crate::memory::{CachedValue, Entry, Fill, State, WriteAction};
 use crate::policy::SingleFlight;
-use crate::shared::{Acquiring, Held, Look, Tier, Vacant};
+use crate::shared::{HeldLease, LeaseAnswer, LeaseRequest, SharedRead, Tier};
 use crate::signature::KeyType;
-use crate::signature::{Outcome, TooLate};
+use crate::signature::{ReturnKind, TimeoutOutput};
 use crate::util::Moment;
 
 /// One call of one instance.
-pub(crate) struct Attempt<K: KeyType, O: Outcome> {
+pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     cache: &'static Cache<K, O>,
     key: K,
     tags: Vec<String>,
     purpose: Purpose,
     begun: Instant,
-    turn: Turn,
+    turn: Sequence,
     /// When it began to compute.
     computing_since: Instant,
-    looking: Option<BoxFuture<'static, Look<O::Value>>>,
+    looking: Option<BoxFuture<'static, SharedRead<O::Value>>>,
     /// A value that is no longer fresh, for want of a better one.
-    fallback: Option<Kept<O::Value>>,
+    fallback: Option<CachedValue<O::Value>>,
     /// Until when what it is to replace is fresh, in memory.
     replaces: Option<Moment>,
-    part: Part<Landed<O>>,
+    part: Part<FlightOutput<O>>,
     /// The tags of what it computes.
-    tagged: Option<Tagged>,
+    tagged: Option<TagSnapshot>,
     /// How often it was in vain that it waited, as the computation failed, or went for the lease, as the key was filled.
     disappointments: u8,
     /// The flight that it waits for, or waited for last.
-    followed: Option<Arc<Flight<Landed<O>, Held>>>,
+    followed: Option<Arc<Flight<FlightOutput<O>, HeldLease>>>,
     /// What it saw in the shared store, if that was nothing.
-    vacant: Option<Vacant>,
-    held: Option<Held>,
+    lease_request: Option<LeaseRequest>,
+    held: Option<HeldLease>,
     /// Whether a computation of this process that it waited for has failed: it waits for no other process then.
     failed: bool,
     origin: Origin,
@@ -56,13 +56,13 @@ pub(crate) struct Attempt<K: KeyType, O: Outcome> {
 }
 
 /// What those who wait get.
-enum Shares<O: Outcome> {
+enum Shares<O: ReturnKind> {
     /// What the caller gets.
     Output,
     /// The failure that the caller does not get, if it can be shared: each of those who wait has an old value of its own,
     /// or none because it came after the end of that one.
     Failure(Option<O::Shared>),
-    TooLate(TooLate<O::Output>),
+    TimeoutOutput(TimeoutOutput<O::Output>),
 }
 
 /// Why a call computes.
@@ -71,7 +71,7 @@ pub(crate) enum Purpose {
     /// There was no value.
     Answer,
     /// There is one, and the next one is wanted before anybody waits for it.
-    Renewal,
+    BackgroundRefresh,
     /// Whatever there is is to be replaced.
     Refresh,
 }
@@ -79,10 +79,10 @@ pub(crate) enum Purpose {
 /// Its part in the flight.
 enum Part<S> {
     None,
-    Leads(Arc<Flight<S, Held>>),
+    Leads(Arc<Flight<S, HeldLease>>),
     /// It computes for itself, and may store the result unless something was voided since.
     Alone {
-        voided: u64,
+        invalidations: u64,
     },
     /// It was called by the computation of its own key, which will store the result.
     Inside,
@@ -91,7 +91,7 @@ enum Part<S> {
 /// After waiting so often in vain, a call computes in its own right.
 const PATIENCE: u8 = 2;
 
-impl<K: KeyType, O: Outcome> Attempt<K, O> {
+impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(crate) fn new(cache: &'static Cache<K, O>, key: K, tags: Vec<String>, purpose: Purpose) -> Self {
         let now = Instant::now();
         Self {
@@ -100,7 +100,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             tags,
             purpose,
             begun: now,
-            turn: Turn::take(),
+            turn: Sequence::take(),
             computing_since: now,
             looking: None,
             fallback: None,
@@ -109,7 +109,7 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
             tagged: None,
             disappointments: 0,
             followed: None,
-            vacant: None,
+            lease_request: None,
             held: None,
             failed: false,
             origin: Origin::COMPUTED,
@@ -118,20 +118,20 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
     }
 
     /// What memory has for a call that is no plain hit.
-    pub(crate) fn looked(mut self) -> Looked<O::Output> {
+    pub(crate) fn get(mut self) -> Found<O::Output> {
         match self.in_memory() {
-            Others::Answer(output) => Looked::Hit(output),
-            Others::Early(output) => Looked::Early(output, Miss::new(self)),
-            Others::Nothing => Looked::Miss(Miss::new(self)),
+            Others::Answer(output) => Found::Hit(output),
+            Others::Early(output) => Found::Early(output, Miss::new(self)),
+            Others::Nothing => Found::Miss(Miss::new(self)),
         }
     }
 
     /// The same for a call that wants to know where the value comes from.
-    pub(crate) fn traced(mut self) -> Traced<O::Output> {
+    pub(crate) fn get_traced(mut self) -> FoundTraced<O::Output> {
         match self.in_memory() {
-            Others::Answer(output) => Traced::Hit(self.provenance().of(output)),
-            Others::Early(output) => Traced::Early(self.provenance().of(output), Miss::new(self)),
-            Others::Nothing => Traced::Miss(Miss::new(self)),
+            Others::Answer(output) => FoundTraced::Hit(self.provenance().of(output)),
+            Others::Early(output) => FoundTraced::Early(self.provenance().of(output), Miss::new(self)),
+            Others::Nothing => FoundTraced::Miss(Miss::new(self)),
         }
     }
 
@@ -142,15 +142,17 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
     }
 
     /// What a value that was found is good for.
-    fn weigh_up(&mut self, kept: Kept<O::Value>, source: Source) -> Others<O::Output> {
+    fn weigh_up(&mut self, kept: CachedValue<O::Value>, source: Source) -> Others<O::Output> {
         let (counters, policy) = (self.cache.counters, self.cache.policy);
         let source = if matches!(kept.state, State::Stale(_)) { Source::Stale } else { source };
         let origin = Origin { source, age: kept.age.since };
         match kept.state {
             State::Fresh | State::Due if source == Source::Memory => counters.hits.add_one(),
             State::Fresh | State::Due => counters.shared_hits.add(1),
-            State::Stale(past) if past < policy.stale_while_revalidate => counters.stale.add(1),
-            State::Stale(past) if past < policy.stale_if_error && !self.may_try() => counters.stale.add(1),
+            State::Stale(past) if past < policy.stale_while_revalidate => counters.stale_hits.add(1),
+            State::Stale(past) if past < policy.stale_if_error && !self.may_try() => {
+                counters.stale_hits.add(1)
+            }
             State::Stale(_) | State::Expired => {
                 self.fallback = Some(kept);
                 return Others::Nothing;
@@ -168,12 +170,14 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
 
     /// Takes note that it failed, though there is an old value, unless something was voided since.
     fn note_failure(&self) {
-        let voided = match &self.part {
-            Part::Leads(flight) => flight.voided,
-            Part::Alone { voided } => *voided,
+        let invalidations = match &self.part {
+            Part::Leads(flight) => flight.invalidations,
+            Part::Alone { invalidations } => *invalidations,
             Part::Inside | Part::None => return,
         };
-        self.cache.flights.unless_voided(&self.key, voided, || self.cache.failures.add(self.key.clone()));
+        self.cache
+            .flights
+            .unless_invalidated(&self.key, invalidations, || self.cache.failures.add(self.key.clone()));
     }
 
     fn tier(&self) -> Option<&'static Tier<K, O::Value>> {
@@ -183,9 +187,9 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
         }
     }
 
-    fn lead(&mut self, flight: &Arc<Flight<Landed<O>, Held>>) {
+    fn lead(&mut self, flight: &Arc<Flight<FlightOutput<O>, HeldLease>>) {
         if let Some(followed) = self.followed.take() {
-            self.held = followed.take_baggage();
+            self.held = followed.take_handoff();
         }
         self.part = Part::Leads(Arc::clone(flight));
         self.begin();
@@ -208,13 +212,13 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
         }
     }
 
-    fn wait(&self, follower: Follower<Landed<O>, Held>) -> BoxFuture<'static, Waiting<O::Output>> {
+    fn wait(&self, follower: Follower<FlightOutput<O>, HeldLease>) -> BoxFuture<'static, Waiting<O::Output>> {
         let turn = self.turn;
         Box::pin(async move {
             match follower.wait(turn).await {
                 Waited::Landed(landed) => match Arc::unwrap_or_clone(landed) {
-                    Landed::Output(shared, origin) => Waiting::Output(O::from_shared(shared), origin),
-                    Landed::TooLate(too_late) => Waiting::TooLate(too_late),
+                    FlightOutput::Output(shared, origin) => Waiting::Output(O::from_shared(shared), origin),
+                    FlightOutput::TimeoutOutput(timed_out) => Waiting::TimeoutOutput(timed_out),
                 },
                 Waited::Failed => Waiting::Failed,
                 Waited::Outdated => Waiting::Outdated,
@@ -226,51 +230,53 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
 
     /// Whether none of the tags was invalidated by this process since it began to compute.
     fn is_current(&self) -> bool {
-        self.tagged.as_ref().is_none_or(Tagged::is_current)
+        self.tagged.as_ref().is_none_or(TagSnapshot::is_current)
     }
 
     /// What an output leaves behind that is the caller's too.
-    fn leaves(&self, output: &O::Output) -> Leaves<Duration> {
+    fn leaves(&self, output: &O::Output) -> WriteAction<Duration> {
         let is_err = O::is_err(output);
         match self.cache.lifetime(&self.key, output) {
             // What fails in the background, or is to replace a good value, leaves alone what is there.
-            _ if is_err && self.purpose != Purpose::Answer => Leaves::WhatIsThere,
-            Some(ttl) => Leaves::Value(ttl),
-            None if is_err => Leaves::WhatIsThere,
-            None => Leaves::Nothing,
+            _ if is_err && self.purpose != Purpose::Answer => WriteAction::Keep,
+            Some(ttl) => WriteAction::Store(ttl),
+            None if is_err => WriteAction::Keep,
+            None => WriteAction::Remove,
         }
     }
 
     /// Ends its flight and leaves in memory what it is to leave there, unless it was voided.
-    fn land(&self, output: &O::Output, leaves: Leaves<Duration>) {
+    fn land(&self, output: &O::Output, leaves: WriteAction<Duration>) {
         let (cache, flights) = (self.cache, &self.cache.flights);
         let cost = self.computing_since.elapsed();
-        let is_value = matches!(leaves, Leaves::Value(_));
+        let is_value = matches!(leaves, WriteAction::Store(_));
         // The value is cloned before the lock of the flights is taken, and what gives way is dropped after that.
         let entry = leaves.filter_map(|ttl| {
             let value = O::as_value(output)?.clone();
             Some(Entry::new(value, ttl, cost, self.tagged.clone().map(Arc::new)))
         });
         let leave = |key: K| match entry {
-            Leaves::Value(entry) if self.is_current() => (true, cache.remember(key, entry)),
-            Leaves::Nothing => (false, cache.forget(&key)),
+            WriteAction::Store(entry) if self.is_current() => (true, cache.remember(key, entry)),
+            WriteAction::Remove => (false, cache.forget(&key)),
             // What it was to replace must not stay in its place.
-            Leaves::Value(_) if self.purpose == Purpose::Refresh => (false, cache.forget(&key)),
-            Leaves::Value(_) | Leaves::WhatIsThere => (false, None),
+            WriteAction::Store(_) if self.purpose == Purpose::Refresh => (false, cache.forget(&key)),
+            WriteAction::Store(_) | WriteAction::Keep => (false, None),
         };
         let left = match &self.part {
             Part::Leads(flight) => flights.land(&self.key, flight, leave),
-            Part::Alone { voided } => flights.unless_voided(&self.key, *voided, || leave(self.key.clone())),
+            Part::Alone { invalidations } => {
+                flights.unless_invalidated(&self.key, *invalidations, || leave(self.key.clone()))
+            }
             Part::Inside | Part::None => None,
         };
         if is_value && !left.is_some_and(|(is_stored, _)| is_stored) {
-            cache.counters.refused.add(1);
+            cache.counters.rejected_fills.add(1);
         }
     }
 
     /// What the caller gets for an output, and whether that is the output itself: a failure gives way to a value that was
     /// kept for it.
-    fn settle_for(&mut self, output: Result<O::Output, TooLate<O::Output>>) -> (O::Output, bool) {
+    fn settle_for(&mut self, output: Result<O::Output, TimeoutOutput<O::Output>>) -> (O::Output, bool) {
         let window = match output {
             Ok(output) if !O::is_err(&output) => {
                 if self.cache.policy.has_stand_in() {
@@ -283,43 +289,43 @@ impl<K: KeyType, O: Outcome> Attempt<K, O> {
         };
         self.cache.counters.errors.add(1);
         let old = self.fall_back(window);
-        if old.is_some() || self.purpose == Purpose::Renewal {
+        if old.is_some() || self.purpose == Purpose::BackgroundRefresh {
             self.note_failure();
         }
         self.shares = match (&old, &output) {
-            (_, Err(too_late)) => Shares::TooLate(*too_late),
+            (_, Err(timed_out)) => Shares::TimeoutOutput(*timed_out),
             (Some(_), Ok(failure)) => Shares::Failure(O::to_shared(failure)),
             (None, Ok(_)) => Shares::Output,
         };
         match (old, output) {
             (Some(old), _) => (old, false),
             (None, Ok(failure)) => (failure, true),
-            (None, Err(too_late)) => (too_late(), false),
+            (None, Err(timed_out)) => (timed_out(), false),
         }
     }
 
     /// The value that this call has found, if it has not been stale for longer than that.
     fn fall_back(&mut self, window: Duration) -> Option<O::Output> {
-        let usable = |kept: &Kept<O::Value>| matches!(kept.state, State::Stale(past) if past < window);
+        let usable = |kept: &CachedValue<O::Value>| matches!(kept.state, State::Stale(past) if past < window);
         let kept = self.fallback.take().filter(usable)?;
         self.origin = Origin { source: Source::Stale, age: kept.age.since };
         Some(O::from_value(kept.value))
     }
 }
 
-impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
+impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
     fn look(&mut self, cx: &mut Context<'_>) -> Poll<Others<O::Output>> {
         let Some(tier) = self.tier().filter(|_| self.purpose == Purpose::Answer) else {
             return Poll::Ready(Others::Nothing);
         };
         let looking = self.looking.get_or_insert_with(|| {
             let (key, tags) = (self.key.clone(), self.tags.clone());
-            Box::pin(async move { tier.look(&key, &tags).await })
+            Box::pin(async move { tier.read(&key, &tags).await })
         });
-        let Look { kept, vacant } = ready!(looking.as_mut().poll(cx));
+        let SharedRead { cached, lease_request } = ready!(looking.as_mut().poll(cx));
         self.looking = None;
-        self.vacant = vacant;
-        Poll::Ready(kept.map_or(Others::Nothing, |kept| self.weigh_up(kept, Source::Shared)))
+        self.lease_request = lease_request;
+        Poll::Ready(cached.map_or(Others::Nothing, |kept| self.weigh_up(kept, Source::Shared)))
     }
 
     fn join(&mut self) -> Join<O::Output> {
@@ -327,9 +333,9 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         let is_refresh = self.purpose == Purpose::Refresh;
         if self.disappointments >= PATIENCE || self.cache.policy.flight() == SingleFlight::Off {
             if is_refresh {
-                flights.void(&self.key, || ());
+                flights.invalidate(&self.key, || ());
             }
-            self.part = Part::Alone { voided: flights.voided(&self.key) };
+            self.part = Part::Alone { invalidations: flights.invalidations(&self.key) };
             self.begin();
             return Join::Compute;
         }
@@ -360,7 +366,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
     }
 
     fn renews(&mut self) -> bool {
-        self.purpose = Purpose::Renewal;
+        self.purpose = Purpose::BackgroundRefresh;
         // What it brings has nothing to do with what it answered.
         (self.fallback, self.origin) = (None, Origin::COMPUTED);
         if !self.may_try() {
@@ -385,10 +391,10 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
                 let old = if failed { self.fall_back(self.cache.policy.stale_if_error) } else { None };
                 return Next::Return(old.unwrap_or(output));
             }
-            Waiting::TooLate(too_late) => {
+            Waiting::TimeoutOutput(timed_out) => {
                 self.cache.counters.joined.add(1);
                 let old = self.fall_back(self.cache.policy.retention());
-                return Next::Return(old.unwrap_or_else(too_late));
+                return Next::Return(old.unwrap_or_else(timed_out));
             }
             Waiting::Failed => {
                 if let Some(old) = self.fall_back(self.cache.policy.stale_if_error) {
@@ -409,39 +415,39 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         Next::Join
     }
 
-    fn claim(&mut self) -> Option<BoxFuture<'static, Acquiring>> {
+    fn claim(&mut self) -> Option<BoxFuture<'static, LeaseAnswer>> {
         let tier = self.tier()?;
         if self.held.is_some() || matches!(self.part, Part::Inside) {
             return None;
         }
-        let vacant = match self.purpose {
-            Purpose::Answer | Purpose::Renewal => self.vacant.take()?,
-            Purpose::Refresh => tier.occupied(&self.key, &self.tags)?,
+        let lease_request = match self.purpose {
+            Purpose::Answer | Purpose::BackgroundRefresh => self.lease_request.take()?,
+            Purpose::Refresh => tier.replacing(&self.key, &self.tags)?,
         };
         Some(match (&self.part, self.cache.policy.flight(), self.purpose) {
             (Part::Leads(flight), SingleFlight::Fleet, Purpose::Answer) if !self.failed => {
                 let (flight, begun) = (Arc::clone(flight), self.begun);
-                Box::pin(async move { lease_wait::acquire(tier, vacant, &flight, begun).await })
+                Box::pin(async move { lease_wait::acquire(tier, lease_request, &flight, begun).await })
             }
-            _ => Box::pin(tier.acquire(vacant)),
+            _ => Box::pin(tier.acquire(lease_request)),
         })
     }
 
-    fn claimed(&mut self, claimed: Acquiring) -> bool {
+    fn claimed(&mut self, claimed: LeaseAnswer) -> bool {
         match claimed {
-            Acquiring::Held(held) => self.held = Some(held),
+            LeaseAnswer::Acquired(held) => self.held = Some(held),
             // Without a lease the next value could not be stored: another process is at it, or the store is gone.
-            Acquiring::Busy(_) | Acquiring::TakenOver | Acquiring::Unknown
-                if self.purpose == Purpose::Renewal =>
+            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unknown
+                if self.purpose == Purpose::BackgroundRefresh =>
             {
                 return false;
             }
-            Acquiring::Busy(_) | Acquiring::TakenOver | Acquiring::Unknown => {}
+            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unknown => {}
             // Those who wait may have come after whoever filled it was invalidated.
-            Acquiring::Filled => {
+            LeaseAnswer::Filled => {
                 if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {
                     self.cache.flights.withdraw(&self.key, &flight);
-                    flight.disclaim();
+                    flight.mark_outdated();
                 }
                 // Whoever finds a key filled and then empty again and again computes in the end.
                 self.disappointments += 1;
@@ -460,31 +466,31 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         }
     }
 
-    fn upkeep(&self) -> Option<BoxFuture<'static, TooLate<O::Output>>> {
+    fn upkeep(&self) -> Option<BoxFuture<'static, TimeoutOutput<O::Output>>> {
         // Without a runtime there are no timers, and nothing to keep alive either.
         tokio::runtime::Handle::try_current().ok()?;
         let flight = match &self.part {
             Part::Leads(flight) => Some(Arc::clone(flight)),
             Part::None | Part::Alone { .. } | Part::Inside => None,
         };
-        let keeper = self.held.as_ref().map(Held::keeper);
-        let limit = self.cache.policy.timeout.zip(self.cache.rules.too_late);
-        if flight.is_none() && keeper.is_none() && limit.is_none() {
+        let keep_alive = self.held.as_ref().map(HeldLease::keep_alive);
+        let limit = self.cache.policy.timeout.zip(self.cache.rules.timed_out);
+        if flight.is_none() && keep_alive.is_none() && limit.is_none() {
             return None;
         }
-        let pulse = async move {
+        let heartbeat = async move {
             match flight {
                 Some(flight) => loop {
-                    tokio::time::sleep(PULSE).await;
+                    tokio::time::sleep(HEARTBEAT).await;
                     flight.beat();
                 },
                 None => std::future::pending().await,
             }
         };
         let lease = async move {
-            match keeper {
-                Some(keeper) => {
-                    keeper.await;
+            match keep_alive {
+                Some(keep_alive) => {
+                    keep_alive.await;
                     std::future::pending().await
                 }
                 None => std::future::pending().await,
@@ -492,17 +498,17 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         };
         let end = async move {
             match limit {
-                Some((limit, too_late)) => {
+                Some((limit, timed_out)) => {
                     tokio::time::sleep(limit).await;
-                    too_late
+                    timed_out
                 }
                 None => std::future::pending().await,
             }
         };
         Some(Box::pin(async {
             tokio::select! {
-                too_late = end => too_late,
-                never = pulse => never,
+                timed_out = end => timed_out,
+                never = heartbeat => never,
                 never = lease => never,
             }
         }))
@@ -510,12 +516,12 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
 
     fn computed(
         &mut self,
-        output: Result<O::Output, TooLate<O::Output>>,
+        output: Result<O::Output, TimeoutOutput<O::Output>>,
     ) -> (O::Output, Option<BoxFuture<'static, Fill>>) {
         let cache = self.cache;
         match (&self.part, self.purpose) {
             (Part::Inside | Part::None, _) => cache.counters.bypassed.add(1),
-            (_, Purpose::Renewal) => cache.counters.renewed.add(1),
+            (_, Purpose::BackgroundRefresh) => cache.counters.background_refreshes.add(1),
             (_, Purpose::Answer | Purpose::Refresh) => cache.counters.computed.add(1),
         }
         let told = cache.told_by(output.as_ref().ok());
@@ -526,7 +532,7 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         if matches!(self.part, Part::Inside | Part::None) {
             return (output, None);
         }
-        let leaves = if is_new { self.leaves(&output) } else { Leaves::WhatIsThere };
+        let leaves = if is_new { self.leaves(&output) } else { WriteAction::Keep };
         let Some(tier) = self.tier() else {
             self.land(&output, leaves);
             if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {
@@ -538,10 +544,10 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
             Part::Leads(flight) => cache.flights.seal(&self.key, flight),
             Part::Alone { .. } | Part::Inside | Part::None => false,
         };
-        let replaces = self.purpose == Purpose::Refresh && !matches!(leaves, Leaves::WhatIsThere);
+        let replaces = self.purpose == Purpose::Refresh && !matches!(leaves, WriteAction::Keep);
         let old = replaces.then(|| self.key.clone());
         let settled = self.held.take().map(|held| {
-            held.settle(leaves.filter_map(|ttl| tier.encode(O::as_value(&output)?, ttl, &told).ok()), waiting)
+            held.finish(leaves.filter_map(|ttl| tier.encode(O::as_value(&output)?, ttl, &told).ok()), waiting)
         });
         if settled.is_none() && old.is_none() {
             // Whoever holds the lease will fill the key.
@@ -566,14 +572,14 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
         let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) else { return };
         // Not before the store has it: until then the next call in this process waits here and not there.
         self.cache.flights.withdraw(&self.key, &flight);
-        if fill == Fill::Refused {
-            self.cache.counters.refused.add(1);
+        if fill == Fill::Rejected {
+            self.cache.counters.rejected_fills.add(1);
         }
         self.publish(&flight, output, fill == Fill::Stored);
     }
 
     fn provenance(&self) -> Provenance {
-        Provenance { origin: self.origin, key: self.cache.key_for_people(&self.key) }
+        Provenance { origin: self.origin, key: self.cache.display_key(&self.key) }
     }
 
     fn interest(&self) -> Option<Box<dyn fmt::Debug + Send>> {
@@ -595,14 +601,14 @@ impl<K: KeyType, O: Outcome> Call<O::Output> for Attempt<K, O> {
     }
 }
 
-impl<K: KeyType, O: Outcome> Attempt<K, O> {
+impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     /// Lets those who wait for a flight that is out of the table have the output; if the store has not confirmed it, or one
     /// of its tags was invalidated, only those who came in time.
-    fn publish(&self, flight: &Flight<Landed<O>, Held>, output: &O::Output, confirmed: bool) {
+    fn publish(&self, flight: &Flight<FlightOutput<O>, HeldLease>, output: &O::Output, confirmed: bool) {
         flight.publish(confirmed && self.is_current(), || match &self.shares {
-            Shares::Output => O::to_shared(output).map(|shared| Landed::Output(shared, self.origin)),
-            Shares::Failure(failure) => Some(Landed::Output(failure.clone()?, Origin::COMPUTED)),
-            Shares::TooLate(too_late) => Some(Landed::TooLate(*too_late)),
+            Shares::Output => O::to_shared(output).map(|shared| FlightOutput::Output(shared, self.origin)),
+            Shares::Failure(failure) => Some(FlightOutput::Output(failure.clone()?, Origin::COMPUTED)),
+            Shares::TimeoutOutput(timed_out) => Some(FlightOutput::TimeoutOutput(*timed_out)),
         });
     }
 }
@@ -616,12 +622,12 @@ impl<S, B> fmt::Debug for Interest<S, B> {
     }
 }
 
-impl<K: KeyType, O: Outcome> Drop for Attempt<K, O> {
+impl<K: KeyType, O: ReturnKind> Drop for CallState<K, O> {
     /// A leader that goes without a result lets the next one in.
     fn drop(&mut self) {
         if std::thread::panicking() && !matches!(self.part, Part::None) {
-            self.cache.counters.panicked.add(1);
-            if self.purpose == Purpose::Renewal {
+            self.cache.counters.panics.add(1);
+            if self.purpose == Purpose::BackgroundRefresh {
                 self.note_failure();
             }
         }

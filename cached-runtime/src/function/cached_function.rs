@@ -4,19 +4,19 @@ use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::sync::OnceLock;
 
-use crate::call::{AnyCache, Cache, Rules};
+use crate::call::{AnyCache, Cache, TypedOptions};
 use crate::policy::Counters;
 use crate::policy::Function;
 use crate::policy::Policy;
 use crate::policy::registry;
 use crate::shared;
 use crate::signature::KeyType;
-use crate::signature::Outcome;
+use crate::signature::ReturnKind;
 use crate::{BoxFuture, Result, Stats};
 
 /// One annotated function. It is not generic, because a `static` in a generic function is one for all its
 /// instances; the caches in it are told apart by the types of the instances.
-pub struct Site {
+pub struct CachedFunction {
     ask: fn() -> Policy,
     policy: OnceLock<Policy>,
     counters: Counters,
@@ -35,12 +35,12 @@ struct Slot {
 /// One instance of a function: `load::<User>`, `<Repo as Find>::find`.
 #[derive(Debug, Clone, Copy)]
 pub struct Instance {
-    site: &'static Site,
+    site: &'static CachedFunction,
     id: TypeId,
     type_name: &'static str,
 }
 
-impl Site {
+impl CachedFunction {
     /// A site whose policy is asked for when it is first used.
     #[must_use]
     pub const fn new(ask: fn() -> Policy) -> Self {
@@ -70,7 +70,7 @@ impl Site {
     }
 }
 
-impl Function for Site {
+impl Function for CachedFunction {
     fn name(&'static self) -> &'static str {
         self.first.get().map_or("", |slot| &slot.name)
     }
@@ -107,9 +107,9 @@ impl Function for Site {
     }
 }
 
-impl fmt::Debug for Site {
+impl fmt::Debug for CachedFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Site").field("policy", &self.policy.get()).finish_non_exhaustive()
+        f.debug_struct("CachedFunction").field("policy", &self.policy.get()).finish_non_exhaustive()
     }
 }
 
@@ -134,7 +134,7 @@ impl Instance {
 
     /// The cache of this instance.
     #[inline]
-    pub(crate) fn cache<K: KeyType, O: Outcome>(self, rules: Rules<K, O>) -> &'static Cache<K, O> {
+    pub(crate) fn cache<K: KeyType, O: ReturnKind>(self, rules: TypedOptions<K, O>) -> &'static Cache<K, O> {
         match self.site.first.get().and_then(|slot| slot.cache_of(self.id)) {
             Some(cache) => cache,
             None => self.find_cache(rules),
@@ -142,7 +142,7 @@ impl Instance {
     }
 
     #[cold]
-    fn find_cache<K: KeyType, O: Outcome>(self, rules: Rules<K, O>) -> &'static Cache<K, O> {
+    fn find_cache<K: KeyType, O: ReturnKind>(self, rules: TypedOptions<K, O>) -> &'static Cache<K, O> {
         let policy = self.site.policy();
         let mut place = &self.site.first;
         loop {
@@ -163,7 +163,7 @@ impl Instance {
 
 impl Slot {
     #[inline]
-    fn cache_of<K: KeyType, O: Outcome>(&self, instance: TypeId) -> Option<&'static Cache<K, O>> {
+    fn cache_of<K: KeyType, O: ReturnKind>(&self, instance: TypeId) -> Option<&'static Cache<K, O>> {
         if self.instance == instance { self.typed.downcast_ref() } else { None }
     }
 }

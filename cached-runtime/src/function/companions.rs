@@ -10,7 +10,7 @@ macro_rules! __companions {
     (
         ($($key_param:tt)*) [$($at:tt)*] => $key:expr;
         $vis:vis, $safety:tt [$($generics:tt)*] $params:tt -> $output:ty, [$($where:tt)*]
-        $looked:ident => $answer:expr
+        $found:ident => $answer:expr
     ) => {
         /// Removes the value under a key, and voids a computation of it that is under way.
         $vis fn invalidate $($generics)* ($($key_param)*) -> $crate::BoxFuture<'static, $crate::Result<()>>
@@ -30,12 +30,12 @@ macro_rules! __companions {
         }
 
         /// Stores a value that the application already has; `Ok` and `Some` may be left out.
-        $vis fn put $($generics)* ($($key_param)* __value: impl $crate::__private::Stands<$output>)
+        $vis fn put $($generics)* ($($key_param)* __value: impl $crate::__private::IntoOutput<$output>)
         -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
             use $crate::__private;
-            $($at)* (__private::Put(__private::Stands::output(__value)), $key)
+            $($at)* (__private::Put(__private::IntoOutput::output(__value)), $key)
         }
 
         /// What a call would find; computes nothing.
@@ -58,13 +58,13 @@ macro_rules! __companions {
         $vis fn stats $($generics)* () -> $crate::Stats
         $($where)*
         {
-            $($at)* ($crate::__private::Count, ())
+            $($at)* ($crate::__private::ReadStats, ())
         }
 
         $crate::__computing! {
             refresh lookup [$($at)*] => $key;
             $vis, $safety [$($generics)*] $params -> $output, [$($where)*]
-            $looked => $answer
+            $found => $answer
         }
     };
 }
@@ -76,7 +76,7 @@ macro_rules! __computing {
     (
         $refresh:ident $lookup:ident [$($at:tt)*] => $key:expr;
         $vis:vis, [$($safety:tt)*] [$($generics:tt)*] $params:tt -> $output:ty, [$($where:tt)*]
-        $looked:ident => $answer:expr
+        $found:ident => $answer:expr
     ) => {
         /// Computes now, and replaces what is there.
         #[allow(dead_code, clippy::all, clippy::pedantic)]
@@ -85,7 +85,7 @@ macro_rules! __computing {
         {
             use $crate::__private;
             // Two statements: what the first one borrows is not to be kept while the second one waits.
-            let $looked = $($at)* (__private::Refresh, $key);
+            let $found = $($at)* (__private::Refresh, $key);
             $answer
         }
 
@@ -95,7 +95,7 @@ macro_rules! __computing {
         $($where)*
         {
             use $crate::__private;
-            let $looked = $($at)* (__private::Trace, $key);
+            let $found = $($at)* (__private::GetTraced, $key);
             $answer
         }
     };

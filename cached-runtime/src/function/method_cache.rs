@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
-use super::operations::{Any, Done};
+use super::operations::{AnyOperation, AnyOutput};
 use crate::signature::FromValue;
 use crate::{BoxFuture, Result, Stats};
 
@@ -35,7 +35,7 @@ use crate::{BoxFuture, Result, Stats};
 /// # }
 /// ```
 pub struct MethodCache<K, R> {
-    at: fn(Any<R>, K) -> BoxFuture<'static, Done<R>>,
+    at: fn(AnyOperation<R>, K) -> BoxFuture<'static, AnyOutput<R>>,
     clear: fn() -> BoxFuture<'static, Result<()>>,
     stats: fn() -> Stats,
 }
@@ -44,7 +44,7 @@ impl<K, R: 'static> MethodCache<K, R> {
     #[doc(hidden)]
     #[must_use]
     pub const fn new(
-        at: fn(Any<R>, K) -> BoxFuture<'static, Done<R>>,
+        at: fn(AnyOperation<R>, K) -> BoxFuture<'static, AnyOutput<R>>,
         clear: fn() -> BoxFuture<'static, Result<()>>,
         stats: fn() -> Stats,
     ) -> Self {
@@ -75,7 +75,7 @@ impl<K, R: 'static> MethodCache<K, R> {
     /// # }
     /// ```
     pub fn invalidate(&self, key: K) -> impl Future<Output = Result<()>> + Send + use<K, R> {
-        changed((self.at)(Any::Invalidate, key))
+        changed((self.at)(AnyOperation::Invalidate, key))
     }
 
     /// Makes the value under a key stale, and voids the computation of it that is under way.
@@ -106,7 +106,7 @@ impl<K, R: 'static> MethodCache<K, R> {
     /// # }
     /// ```
     pub fn expire(&self, key: K) -> impl Future<Output = Result<()>> + Send + use<K, R> {
-        changed((self.at)(Any::Expire, key))
+        changed((self.at)(AnyOperation::Expire, key))
     }
 
     /// Stores a value that the application already has, for as long as if it had been computed; `Ok` and `Some`
@@ -136,7 +136,7 @@ impl<K, R: 'static> MethodCache<K, R> {
     where
         R: FromValue<V>,
     {
-        changed((self.at)(Any::Put(R::from_value(value)), key))
+        changed((self.at)(AnyOperation::Put(R::from_value(value)), key))
     }
 
     /// What a call would find, without computing anything.
@@ -159,11 +159,11 @@ impl<K, R: 'static> MethodCache<K, R> {
     /// # }
     /// ```
     pub fn peek(&self, key: K) -> impl Future<Output = Option<R>> + Send + use<K, R> {
-        let done = (self.at)(Any::Peek, key);
+        let done = (self.at)(AnyOperation::Peek, key);
         async {
             match done.await {
-                Done::Peeked(output) => output,
-                Done::Changed(_) => None,
+                AnyOutput::Peeked(output) => output,
+                AnyOutput::Changed(_) => None,
             }
         }
     }
@@ -223,10 +223,10 @@ impl<K, R: 'static> MethodCache<K, R> {
     }
 }
 
-async fn changed<R>(done: BoxFuture<'static, Done<R>>) -> Result<()> {
+async fn changed<R>(done: BoxFuture<'static, AnyOutput<R>>) -> Result<()> {
     match done.await {
-        Done::Changed(result) => result,
-        Done::Peeked(_) => Ok(()),
+        AnyOutput::Changed(result) => result,
+        AnyOutput::Peeked(_) => Ok(()),
     }
 }
 

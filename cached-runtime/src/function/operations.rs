@@ -4,25 +4,25 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cached_function::Instance;
-use crate::call::{Attempt, Purpose};
-use crate::call::{Cache, Rules};
-use crate::call::{Looked, Miss, Traced};
-use crate::signature::Parts;
-use crate::signature::{Absent, Outcome};
+use crate::call::{Cache, TypedOptions};
+use crate::call::{CallState, Purpose};
+use crate::call::{Found, FoundTraced, Miss};
+use crate::signature::KeyParts;
+use crate::signature::{Absent, ReturnKind};
 use crate::{BoxFuture, Result, Stats};
 
 /// A key of a function, with the rest of its policy: the start of a chain that ends in a verb.
-pub struct At<P: Parts, O: Outcome> {
+pub struct EntryRef<P: KeyParts, O: ReturnKind> {
     instance: Instance,
     parts: P,
-    rules: Rules<P::Owned, O>,
+    rules: TypedOptions<P::Owned, O>,
 }
 
-impl<P: Parts, O: Outcome> At<P, O> {
+impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
     /// A key of an instance, with the kind of its outcome and when that is absent.
     #[inline]
     pub fn new(instance: Instance, parts: P, _kind: O, absent: impl Absent<O::Output>) -> Self {
-        Self { instance, parts, rules: Rules { absent: absent.test(), ..Rules::NONE } }
+        Self { instance, parts, rules: TypedOptions { absent: absent.test(), ..TypedOptions::NONE } }
     }
 
     /// `cache_if = |value| ...`
@@ -43,20 +43,20 @@ impl<P: Parts, O: Outcome> At<P, O> {
 
     /// Does it to a function that remembers in memory.
     #[inline]
-    pub fn memory<V: Verb<O::Output>>(mut self, verb: V) -> V::Out {
+    pub fn memory<V: Operation<O::Output>>(mut self, operation: V) -> V::Out {
         self.rules.weigh = self.parts.weigh();
-        verb.act(self)
+        operation.act(self)
     }
 
     /// Does it to a function that remembers in a shared store.
     #[cfg(feature = "store")]
-    pub fn shared<V: Verb<O::Output>>(mut self, verb: V) -> V::Out
+    pub fn shared<V: Operation<O::Output>>(mut self, operation: V) -> V::Out
     where
-        P: crate::signature::SharedParts,
+        P: crate::signature::SharedKeyParts,
         O::Value: crate::shared::Storable,
     {
         self.rules.tier = Some(crate::shared::Tier::new);
-        verb.act(self)
+        operation.act(self)
     }
 
     /// `tags_from = |value| ...`
@@ -70,14 +70,14 @@ impl<P: Parts, O: Outcome> At<P, O> {
     /// `timeout = "2s"`
     #[inline]
     #[must_use]
-    pub fn too_late(mut self, too_late: fn() -> O::Output) -> Self {
-        self.rules.too_late = Some(too_late);
+    pub fn timed_out(mut self, timed_out: fn() -> O::Output) -> Self {
+        self.rules.timed_out = Some(timed_out);
         self
     }
 
     /// A call at this key that is no plain hit.
-    fn attempt(&self, purpose: Purpose) -> Attempt<P::Owned, O> {
-        Attempt::new(self.cache(), self.parts.own(), self.parts.tags(), purpose)
+    fn attempt(&self, purpose: Purpose) -> CallState<P::Owned, O> {
+        CallState::new(self.cache(), self.parts.own(), self.parts.tags(), purpose)
     }
 
     #[inline]
@@ -86,45 +86,45 @@ impl<P: Parts, O: Outcome> At<P, O> {
     }
 }
 
-impl<P: Parts, O: Outcome> fmt::Debug for At<P, O> {
+impl<P: KeyParts, O: ReturnKind> fmt::Debug for EntryRef<P, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("At").field("instance", &self.instance).finish_non_exhaustive()
+        f.debug_struct("EntryRef").field("instance", &self.instance).finish_non_exhaustive()
     }
 }
 
 /// Something that can be done at a key. What comes out is named without the types of the key and the value.
-pub trait Verb<R> {
+pub trait Operation<R> {
     /// What comes out.
     type Out;
     /// Does it.
-    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out;
+    fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out;
 }
 
 /// A call: what is in memory, or else a miss.
 #[derive(Debug)]
-pub struct Look;
+pub struct Get;
 
-impl<R> Verb<R> for Look {
-    type Out = Looked<R>;
+impl<R> Operation<R> for Get {
+    type Out = Found<R>;
 
     #[inline]
-    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+    fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
         match at.cache().hit(&at.parts) {
-            Some(output) => Looked::Hit(output),
-            None => at.attempt(Purpose::Answer).looked(),
+            Some(output) => Found::Hit(output),
+            None => at.attempt(Purpose::Answer).get(),
         }
     }
 }
 
 /// A call that wants to know where the value comes from.
 #[derive(Debug)]
-pub struct Trace;
+pub struct GetTraced;
 
-impl<R> Verb<R> for Trace {
-    type Out = Traced<R>;
+impl<R> Operation<R> for GetTraced {
+    type Out = FoundTraced<R>;
 
-    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
-        at.attempt(Purpose::Answer).traced()
+    fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
+        at.attempt(Purpose::Answer).get_traced()
     }
 }
 
@@ -132,11 +132,11 @@ impl<R> Verb<R> for Trace {
 #[derive(Debug)]
 pub struct Refresh;
 
-impl<R> Verb<R> for Refresh {
-    type Out = Looked<R>;
+impl<R> Operation<R> for Refresh {
+    type Out = Found<R>;
 
-    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
-        Looked::Miss(Miss::new(at.attempt(Purpose::Refresh)))
+    fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
+        Found::Miss(Miss::new(at.attempt(Purpose::Refresh)))
     }
 }
 
@@ -144,10 +144,10 @@ impl<R> Verb<R> for Refresh {
 #[derive(Debug)]
 pub struct Invalidate;
 
-impl<R> Verb<R> for Invalidate {
+impl<R> Operation<R> for Invalidate {
     type Out = BoxFuture<'static, Result<()>>;
 
-    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+    fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
         Box::pin(at.cache().invalidate(at.parts.own()))
     }
 }
@@ -156,10 +156,10 @@ impl<R> Verb<R> for Invalidate {
 #[derive(Debug)]
 pub struct Expire;
 
-impl<R> Verb<R> for Expire {
+impl<R> Operation<R> for Expire {
     type Out = BoxFuture<'static, Result<()>>;
 
-    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+    fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
         Box::pin(at.cache().expire(at.parts.own(), at.parts.tags()))
     }
 }
@@ -168,10 +168,10 @@ impl<R> Verb<R> for Expire {
 #[derive(Debug)]
 pub struct Put<R>(pub R);
 
-impl<R> Verb<R> for Put<R> {
+impl<R> Operation<R> for Put<R> {
     type Out = BoxFuture<'static, Result<()>>;
 
-    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+    fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
         at.cache().put(at.parts.own(), at.parts.tags(), &self.0)
     }
 }
@@ -180,10 +180,10 @@ impl<R> Verb<R> for Put<R> {
 #[derive(Debug)]
 pub struct Peek;
 
-impl<R> Verb<R> for Peek {
+impl<R> Operation<R> for Peek {
     type Out = BoxFuture<'static, Option<R>>;
 
-    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+    fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
         Box::pin(at.cache().peek(at.parts.own(), at.parts.tags()))
     }
 }
@@ -192,29 +192,29 @@ impl<R> Verb<R> for Peek {
 #[derive(Debug)]
 pub struct Clear;
 
-impl<R> Verb<R> for Clear {
+impl<R> Operation<R> for Clear {
     type Out = BoxFuture<'static, Result<()>>;
 
-    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+    fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
         at.instance.clear()
     }
 }
 
 /// What the function has done so far, whatever the key.
 #[derive(Debug)]
-pub struct Count;
+pub struct ReadStats;
 
-impl<R> Verb<R> for Count {
+impl<R> Operation<R> for ReadStats {
     type Out = Stats;
 
-    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+    fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
         at.instance.stats()
     }
 }
 
 /// Any of the verbs that compute nothing, for the companions of methods.
 #[derive(Debug)]
-pub enum Any<R> {
+pub enum AnyOperation<R> {
     /// [`Invalidate`]
     Invalidate,
     /// [`Expire`]
@@ -227,29 +227,29 @@ pub enum Any<R> {
 
 /// What [`Any`] comes to.
 #[derive(Debug)]
-pub enum Done<R> {
+pub enum AnyOutput<R> {
     /// Of `Invalidate`, `Expire` and `Put`.
     Changed(Result<()>),
     /// Of `Peek`.
     Peeked(Option<R>),
 }
 
-impl<R: 'static> Verb<R> for Any<R> {
-    type Out = BoxFuture<'static, Done<R>>;
+impl<R: 'static> Operation<R> for AnyOperation<R> {
+    type Out = BoxFuture<'static, AnyOutput<R>>;
 
-    fn act<P: Parts, O: Outcome<Output = R>>(self, at: At<P, O>) -> Self::Out {
+    fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
         match self {
             Self::Invalidate => changed(Invalidate.act(at)),
             Self::Expire => changed(Expire.act(at)),
             Self::Put(output) => changed(Put(output).act(at)),
             Self::Peek => {
                 let peeked = Peek.act(at);
-                Box::pin(async { Done::Peeked(peeked.await) })
+                Box::pin(async { AnyOutput::Peeked(peeked.await) })
             }
         }
     }
 }
 
-fn changed<R: 'static>(change: BoxFuture<'static, Result<()>>) -> BoxFuture<'static, Done<R>> {
-    Box::pin(async { Done::Changed(change.await) })
+fn changed<R: 'static>(change: BoxFuture<'static, Result<()>>) -> BoxFuture<'static, AnyOutput<R>> {
+    Box::pin(async { AnyOutput::Changed(change.await) })
 }

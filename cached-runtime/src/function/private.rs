@@ -5,15 +5,18 @@ pub use core::option::Option;
 pub use core::time::Duration;
 pub use std::{format, vec};
 
-pub use super::cached_function::Site;
+pub use super::cached_function::CachedFunction;
 pub use super::operations::{
-    Any, At, Clear, Count, Done, Expire, Invalidate, Look, Peek, Put, Refresh, Trace, Verb,
+    AnyOperation, AnyOutput, Clear, EntryRef, Expire, Get, GetTraced, Invalidate, Operation, Peek, Put,
+    ReadStats, Refresh,
 };
-pub use crate::call::or_detached;
+pub use crate::call::or_compute_detached;
 pub use crate::policy::Policy;
-pub use crate::signature::Spelled;
-pub use crate::signature::{Arg, Cache, KeyedBy, Parts, SharedKeyedBy, SharedParts, tagged};
-pub use crate::signature::{Remembers, Shape, Stands, failing, kept, none, too_late, weighed};
+pub use crate::signature::TagText;
+pub use crate::signature::{Arg, Cache, CanKeyBy, CanKeySharedBy, KeyParts, SharedKeyParts, with_tags};
+pub use crate::signature::{
+    CanCache, IntoOutput, ReturnType, caching_errors, caching_none, timed_out, with_fallback, with_weight,
+};
 #[cfg(feature = "store")]
 pub use crate::store::Named;
 

@@ -75,7 +75,7 @@ where
         // What was replaced has left too, but its key is still there.
         let evictions = evicted.iter().filter(|(key, _)| !self.entries.contains_key(key)).count();
         if evictions > 0 {
-            self.counters.evicted.add(evictions as u64);
+            self.counters.evictions.add(evictions as u64);
         }
         self.see_to_sweeping(expires);
         evicted
@@ -156,7 +156,7 @@ where
 
     /// When an entry is of no use any more.
     fn end(&self, entry: &Entry<V>) -> Moment {
-        entry.until().after(self.retention)
+        entry.fresh_until().after(self.retention)
     }
 
     /// Some of the keys that have expired by now, and the first moment at which another will.

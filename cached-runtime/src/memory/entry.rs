@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tags::Tagged;
+use super::tags::TagSnapshot;
 use crate::util::Moment;
 use crate::util::random;
 
@@ -18,7 +18,7 @@ pub(crate) struct Entry<V> {
     /// How long it took to compute, in seconds.
     cost: f32,
     /// What it can be invalidated by together with others.
-    tags: Option<Arc<Tagged>>,
+    tags: Option<Arc<TagSnapshot>>,
 }
 
 /// How old a value is, and how long it was to be fresh. What is in memory has it by the clock of the process, what is in
@@ -28,7 +28,7 @@ pub(crate) struct Age {
     /// Since it was computed.
     pub(crate) since: Duration,
     /// How long it is still fresh, or how long it has not been.
-    pub(crate) left: Left,
+    pub(crate) left: Freshness,
     /// How long it was to be fresh.
     pub(crate) life: Duration,
     /// How long it took to compute.
@@ -36,7 +36,7 @@ pub(crate) struct Age {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
+pub(crate) enum Freshness {
     Fresh(Duration),
     Stale(Duration),
 }
@@ -55,7 +55,7 @@ pub(crate) enum State {
 }
 
 impl<V> Entry<V> {
-    pub(crate) fn new(value: V, ttl: Duration, cost: Duration, tags: Option<Arc<Tagged>>) -> Self {
+    pub(crate) fn new(value: V, ttl: Duration, cost: Duration, tags: Option<Arc<TagSnapshot>>) -> Self {
         let now = Moment::now();
         let until = now.after(ttl);
         // Not `ttl`: there is an end to what can be told.
@@ -65,7 +65,7 @@ impl<V> Entry<V> {
     /// Whether it is the answer and nothing else is to be done: it is fresh, it is not in the last part of its life in
     /// which it may be refreshed, and none of its tags was invalidated.
     #[inline]
-    pub(crate) fn is_settled(&self, refresh_ahead: Option<f32>) -> bool {
+    pub(crate) fn is_plain_hit(&self, refresh_ahead: Option<f32>) -> bool {
         let end = match refresh_ahead {
             None => self.until,
             Some(window) => self.until.before(seconds(self.life * window)),
@@ -80,7 +80,7 @@ impl<V> Entry<V> {
     }
 
     /// Until when it is fresh.
-    pub(crate) fn until(&self) -> Moment {
+    pub(crate) fn fresh_until(&self) -> Moment {
         self.until
     }
 
@@ -98,10 +98,10 @@ impl<V> Entry<V> {
         let life = seconds(self.life);
         let (left, age) = if now < self.until {
             let left = self.until.since(now);
-            (Left::Fresh(left), life.saturating_sub(left))
+            (Freshness::Fresh(left), life.saturating_sub(left))
         } else {
             let past = now.since(self.until);
-            (Left::Stale(past), life.saturating_add(past))
+            (Freshness::Stale(past), life.saturating_add(past))
         };
         Age { since: age, left, life, cost: seconds(self.cost) }
     }
@@ -109,21 +109,21 @@ impl<V> Entry<V> {
 
 /// What a computation leaves under its key.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Leaves<T> {
-    Value(T),
+pub(crate) enum WriteAction<T> {
+    Store(T),
     /// Nothing: what was there has given way to an answer that is not kept.
-    Nothing,
+    Remove,
     /// What is there, as it has brought nothing better.
-    WhatIsThere,
+    Keep,
 }
 
-impl<T> Leaves<T> {
+impl<T> WriteAction<T> {
     /// The same with something else for the value, if there is that: else nothing is left.
-    pub(crate) fn filter_map<U>(self, value: impl FnOnce(T) -> Option<U>) -> Leaves<U> {
+    pub(crate) fn filter_map<U>(self, value: impl FnOnce(T) -> Option<U>) -> WriteAction<U> {
         match self {
-            Self::Value(old) => value(old).map_or(Leaves::Nothing, Leaves::Value),
-            Self::Nothing => Leaves::Nothing,
-            Self::WhatIsThere => Leaves::WhatIsThere,
+            Self::Store(old) => value(old).map_or(WriteAction::Remove, WriteAction::Store),
+            Self::Remove => WriteAction::Remove,
+            Self::Keep => WriteAction::Keep,
         }
     }
 }
@@ -134,14 +134,14 @@ pub(crate) enum Fill {
     /// It is stored, or could have been: nothing was invalidated while it was computed.
     Stored,
     /// The lease was lost, or everything was cleared: what was computed may be from before that.
-    Refused,
+    Rejected,
     /// The store failed, or was not asked.
     Unknown,
 }
 
 /// What was found under a key.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept<V> {
+pub(crate) struct CachedValue<V> {
     pub(crate) value: V,
     pub(crate) age: Age,
     pub(crate) state: State,
@@ -155,12 +155,12 @@ impl Age {
     /// What it is good for, if it is kept for so long after it was fresh and refreshed in the last part of its life.
     pub(crate) fn state(&self, retention: Duration, refresh_ahead: Option<f32>) -> State {
         match self.left {
-            Left::Fresh(left) => match refresh_ahead {
+            Freshness::Fresh(left) => match refresh_ahead {
                 Some(window) if self.is_due(left, window, random::fraction()) => State::Due,
                 _ => State::Fresh,
             },
-            Left::Stale(past) if past < retention => State::Stale(past),
-            Left::Stale(_) => State::Expired,
+            Freshness::Stale(past) if past < retention => State::Stale(past),
+            Freshness::Stale(_) => State::Expired,
         }
     }
 
@@ -178,7 +178,12 @@ mod tests {
 
     fn age(left: Duration) -> Age {
         let life = Duration::from_secs(100);
-        Age { since: life.saturating_sub(left), left: Left::Fresh(left), life, cost: Duration::from_secs(2) }
+        Age {
+            since: life.saturating_sub(left),
+            left: Freshness::Fresh(left),
+            life,
+            cost: Duration::from_secs(2),
+        }
     }
 
     #[test]
@@ -201,7 +206,7 @@ mod tests {
     #[test]
     fn what_is_no_longer_fresh_is_stale_for_as_long_as_it_is_kept() {
         let state = |past, retention| {
-            Age { left: Left::Stale(past), ..age(Duration::ZERO) }
+            Age { left: Freshness::Stale(past), ..age(Duration::ZERO) }
                 .state(Duration::from_secs(retention), Some(1.0))
         };
         let almost = Duration::from_millis(8_999);

@@ -6,6 +6,6 @@ mod tags;
 
 pub(crate) use entries::{Evicted, Memory, Weigh};
 #[cfg_attr(not(feature = "store"), allow(unused_imports, reason = "only a shared tier makes them"))]
-pub(crate) use entry::{Age, Left};
-pub(crate) use entry::{Entry, Fill, Kept, Leaves, State};
-pub(crate) use tags::{Tagged, Told, invalidate_tag};
+pub(crate) use entry::{Age, Freshness};
+pub(crate) use entry::{CachedValue, Entry, Fill, State, WriteAction};
+pub(crate) use tags::{DerivedTags, TagSnapshot, invalidate_tag};

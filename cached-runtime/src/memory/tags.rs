@@ -14,7 +14,7 @@ use quick_cache::DefaultHashBuilder;
 
 /// The tags of one value, with the state of the world that it was computed from.
 #[derive(Debug, Clone)]
-pub(crate) struct Tagged {
+pub(crate) struct TagSnapshot {
     cells: Vec<Arc<Cell>>,
     /// How many invalidations there had been, in all.
     since: u64,
@@ -22,8 +22,8 @@ pub(crate) struct Tagged {
 
 /// The tags that only a value itself can tell.
 #[derive(Debug)]
-pub(crate) enum Told {
-    These(Vec<String>),
+pub(crate) enum DerivedTags {
+    Known(Vec<String>),
     /// It tells none though its function has such tags, as an error does not: any might have been one of its.
     Any,
 }
@@ -32,7 +32,7 @@ pub(crate) enum Told {
 #[derive(Debug)]
 struct Cell(AtomicU64);
 
-impl Tagged {
+impl TagSnapshot {
     /// A value with these tags that is about to be computed.
     pub(crate) fn new(tags: &[String]) -> Self {
         let mut cells = cells();
@@ -43,11 +43,11 @@ impl Tagged {
     /// Gives it more tags, which only the value itself could tell.
     ///
     /// An invalidation of them since the computation began counts, also if no value had them then.
-    pub(crate) fn extend(&mut self, told: &Told) {
+    pub(crate) fn extend(&mut self, told: &DerivedTags) {
         let mut cells = cells();
         match told {
-            Told::These(tags) => self.cells.extend(tags.iter().map(|tag| cells.cell(tag))),
-            Told::Any => self.cells.push(Arc::clone(&cells.any)),
+            DerivedTags::Known(tags) => self.cells.extend(tags.iter().map(|tag| cells.cell(tag))),
+            DerivedTags::Any => self.cells.push(Arc::clone(&cells.any)),
         }
     }
 
@@ -133,12 +133,12 @@ mod tests {
         tags.iter().map(|tag| (*tag).to_owned()).collect()
     }
 
-    fn tagged(tags: &[&str]) -> Tagged {
-        Tagged::new(&owned(tags))
+    fn tagged(tags: &[&str]) -> TagSnapshot {
+        TagSnapshot::new(&owned(tags))
     }
 
-    fn told(tags: &[&str]) -> Told {
-        Told::These(owned(tags))
+    fn told(tags: &[&str]) -> DerivedTags {
+        DerivedTags::Known(owned(tags))
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn what_tells_no_tags_ends_with_any() {
         let mut untold = tagged(&[]);
-        untold.extend(&Told::Any);
+        untold.extend(&DerivedTags::Any);
         assert!(untold.is_current());
         invalidate_tag("nobody's");
         assert!(!untold.is_current());

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::OnceLock;
 
-use crate::signature::Parts;
+use crate::signature::KeyParts;
 use crate::{BoxFuture, Error, ErrorKind, Result, Stats};
 
 /// What can be asked of any cached function.
@@ -102,7 +102,7 @@ impl Handle {
     /// ```
     #[allow(clippy::needless_pass_by_value, reason = "a key is a tuple that is written in place")]
     // No `async fn`: its type would mention the type of the key, and be a second mistake where that is one.
-    pub fn invalidate(&self, key: impl Parts) -> BoxFuture<'_, Result<()>> {
+    pub fn invalidate(&self, key: impl KeyParts) -> BoxFuture<'_, Result<()>> {
         let key = key.own();
         Box::pin(async move {
             match self.function()?.invalidate(&key).await? {

@@ -32,7 +32,7 @@ pub struct Stats {
     /// Calls answered from the shared store.
     pub shared_hits: u64,
     /// Calls answered at once by a value that was no longer fresh, while the next one was computed in the background.
-    pub stale: u64,
+    pub stale_hits: u64,
     /// Calls that ran the function, also if it failed and an older value was returned.
     pub computed: u64,
     /// Calls that were answered by a computation, or a read, that another call had begun.
@@ -40,20 +40,20 @@ pub struct Stats {
     /// Calls that ran the function past the cache: `uncached`, or a function calling itself with the same key.
     pub bypassed: u64,
     /// Computations in the background, which no call waited for.
-    pub renewed: u64,
+    pub background_refreshes: u64,
     /// Computations that ended in an `Err`, or not in time.
     pub errors: u64,
     /// Computations that ended in a panic.
-    pub panicked: u64,
+    pub panics: u64,
     /// Operations that the shared store failed or did not answer in time, and keys and values that it can not be given; their
     /// calls went on without it.
     pub store_errors: u64,
     /// Values in the shared store that could not be used: truncated, foreign, of a type that nobody uses any more.
     pub undecodable: u64,
     /// Results that were not stored, because the key was invalidated or leased to another meanwhile.
-    pub refused: u64,
+    pub rejected_fills: u64,
     /// Values that gave way to others for want of room in memory.
-    pub evicted: u64,
+    pub evictions: u64,
     /// Values in memory now, expired ones included until they are swept.
     pub entries: u64,
 }
@@ -63,17 +63,17 @@ pub struct Stats {
 pub(crate) struct Counters {
     pub(crate) hits: Striped,
     pub(crate) shared_hits: Counter,
-    pub(crate) stale: Counter,
+    pub(crate) stale_hits: Counter,
     pub(crate) computed: Counter,
     pub(crate) joined: Counter,
     pub(crate) bypassed: Counter,
-    pub(crate) renewed: Counter,
+    pub(crate) background_refreshes: Counter,
     pub(crate) errors: Counter,
-    pub(crate) panicked: Counter,
+    pub(crate) panics: Counter,
     pub(crate) store_errors: Counter,
     pub(crate) undecodable: Counter,
-    pub(crate) refused: Counter,
-    pub(crate) evicted: Counter,
+    pub(crate) rejected_fills: Counter,
+    pub(crate) evictions: Counter,
 }
 
 impl Counters {
@@ -81,17 +81,17 @@ impl Counters {
         Self {
             hits: Striped::new(),
             shared_hits: Counter::new(),
-            stale: Counter::new(),
+            stale_hits: Counter::new(),
             computed: Counter::new(),
             joined: Counter::new(),
             bypassed: Counter::new(),
-            renewed: Counter::new(),
+            background_refreshes: Counter::new(),
             errors: Counter::new(),
-            panicked: Counter::new(),
+            panics: Counter::new(),
             store_errors: Counter::new(),
             undecodable: Counter::new(),
-            refused: Counter::new(),
-            evicted: Counter::new(),
+            rejected_fills: Counter::new(),
+            evictions: Counter::new(),
         }
     }
 
@@ -99,17 +99,17 @@ impl Counters {
         Stats {
             hits: self.hits.get(),
             shared_hits: self.shared_hits.get(),
-            stale: self.stale.get(),
+            stale_hits: self.stale_hits.get(),
             computed: self.computed.get(),
             joined: self.joined.get(),
             bypassed: self.bypassed.get(),
-            renewed: self.renewed.get(),
+            background_refreshes: self.background_refreshes.get(),
             errors: self.errors.get(),
-            panicked: self.panicked.get(),
+            panics: self.panics.get(),
             store_errors: self.store_errors.get(),
             undecodable: self.undecodable.get(),
-            refused: self.refused.get(),
-            evicted: self.evicted.get(),
+            rejected_fills: self.rejected_fills.get(),
+            evictions: self.evictions.get(),
             entries,
         }
     }

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::memory::Told;
-use crate::memory::{Fill, Kept, Leaves};
+use crate::memory::DerivedTags;
+use crate::memory::{CachedValue, Fill, WriteAction};
 use crate::policy::Counters;
 use crate::policy::Policy;
 use crate::{BoxFuture, Result};
@@ -23,51 +23,51 @@ pub(crate) struct Tier<K, V> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Look<V> {
-    pub(crate) kept: Option<Kept<V>>,
-    pub(crate) vacant: Option<Vacant>,
+pub(crate) struct SharedRead<V> {
+    pub(crate) cached: Option<CachedValue<V>>,
+    pub(crate) lease_request: Option<LeaseRequest>,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Vacant(Infallible);
+pub(crate) struct LeaseRequest(Infallible);
 
 #[derive(Debug)]
-pub(crate) enum Acquiring {
-    Held(Held),
+pub(crate) enum LeaseAnswer {
+    Acquired(HeldLease),
     Filled,
-    Busy(Vacant),
+    Busy(LeaseRequest),
     TakenOver,
     Unknown,
 }
 
 #[derive(Debug)]
-pub(crate) struct Held(Infallible);
+pub(crate) struct HeldLease(Infallible);
 
 #[derive(Debug)]
 pub(crate) struct Payload(Infallible);
 
 impl<K, V> Tier<K, V> {
-    pub(crate) async fn look(&self, _: &K, _: &[String]) -> Look<V> {
+    pub(crate) async fn read(&self, _: &K, _: &[String]) -> SharedRead<V> {
         match self.never {}
     }
 
-    pub(crate) fn occupied(&self, _: &K, _: &[String]) -> Option<Vacant> {
+    pub(crate) fn replacing(&self, _: &K, _: &[String]) -> Option<LeaseRequest> {
         match self.never {}
     }
 
-    pub(crate) async fn acquire(&self, _: Vacant) -> Acquiring {
+    pub(crate) async fn acquire(&self, _: LeaseRequest) -> LeaseAnswer {
         match self.never {}
     }
 
-    pub(crate) async fn watch(&self, _: &Vacant) -> Option<std::future::Pending<()>> {
+    pub(crate) async fn watch(&self, _: &LeaseRequest) -> Option<std::future::Pending<()>> {
         match self.never {}
     }
 
-    pub(crate) async fn peek(&self, _: &K, _: &[String]) -> Option<Kept<V>> {
+    pub(crate) async fn peek(&self, _: &K, _: &[String]) -> Option<CachedValue<V>> {
         match self.never {}
     }
 
-    pub(crate) fn encode(&self, _: &V, _: Duration, _: &Told) -> Result<Payload> {
+    pub(crate) fn encode(&self, _: &V, _: Duration, _: &DerivedTags) -> Result<Payload> {
         match self.never {}
     }
 
@@ -92,12 +92,12 @@ impl<K, V> Tier<K, V> {
     }
 }
 
-impl Held {
-    pub(crate) async fn settle(self, _: Leaves<Payload>, _: bool) -> Fill {
+impl HeldLease {
+    pub(crate) async fn finish(self, _: WriteAction<Payload>, _: bool) -> Fill {
         match self.0 {}
     }
 
-    pub(crate) fn keeper(&self) -> std::future::Pending<()> {
+    pub(crate) fn keep_alive(&self) -> std::future::Pending<()> {
         match self.0 {}
     }
 }

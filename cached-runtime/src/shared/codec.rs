@@ -97,7 +97,7 @@ fn from_json<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
 }
 
 fn not_encoded(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::Codec, "the value can not be serialized").because(error)
+    Error::new(ErrorKind::Codec, "the value can not be serialized").with_source(error)
 }
 
 /// Without the source: what a decoder says may quote the value.

@@ -7,7 +7,7 @@ use crate::Key;
 
 /// What is known about a value besides its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Label {
+pub(crate) struct Header {
     pub(crate) codec: u8,
     pub(crate) fingerprint: u64,
     /// Milliseconds since 1970.
@@ -32,7 +32,7 @@ const CHECK: usize = 8;
 const NAMED: usize = Key::DIGEST + 8;
 
 /// A value as it is stored under `key`; `None` if it is longer than 4 GiB or has more than 255 stamps of a kind.
-pub(crate) fn seal(key: &Key, label: &Label, payload: &[u8]) -> Option<Bytes> {
+pub(crate) fn seal(key: &Key, label: &Header, payload: &[u8]) -> Option<Bytes> {
     let length = u32::try_from(payload.len()).ok()?;
     let (stamps, named) = (u8::try_from(label.stamps.len()).ok()?, u8::try_from(label.named.len()).ok()?);
     let size = HEADER + 8 * label.stamps.len() + NAMED * label.named.len() + payload.len() + CHECK;
@@ -56,7 +56,7 @@ pub(crate) fn seal(key: &Key, label: &Label, payload: &[u8]) -> Option<Bytes> {
 }
 
 /// The label and the payload, if these bytes are what `seal` made for this key.
-pub(crate) fn open<'a>(key: &Key, bytes: &'a [u8]) -> Option<(Label, &'a [u8])> {
+pub(crate) fn open<'a>(key: &Key, bytes: &'a [u8]) -> Option<(Header, &'a [u8])> {
     let (sealed, found) = bytes.split_last_chunk::<CHECK>()?;
     let (header, rest) = sealed.split_first_chunk::<HEADER>()?;
     let [MAGIC, FORMAT, codec, FLAGS, ..] = *header else { return None };
@@ -67,7 +67,7 @@ pub(crate) fn open<'a>(key: &Key, bytes: &'a [u8]) -> Option<(Label, &'a [u8])> 
     if length != payload.len() as u64 || *found != check(key, sealed) {
         return None;
     }
-    let label = Label {
+    let label = Header {
         codec,
         fingerprint: number(&header[4..12]),
         computed_at: number(&header[12..20]),
@@ -91,7 +91,7 @@ pub(crate) fn named(bytes: &[u8]) -> Vec<Key> {
 pub(crate) fn expire(key: &Key, bytes: &[u8], now: u64) -> Option<Bytes> {
     let (label, payload) = open(key, bytes)?;
     let fresh_until = label.fresh_until.min(now);
-    seal(key, &Label { fresh_until, ..label }, payload)
+    seal(key, &Header { fresh_until, ..label }, payload)
 }
 
 /// Whether these bytes say that they are a value of this codec and type; nothing else of them is looked at.
@@ -132,8 +132,8 @@ mod tests {
 
     use super::*;
 
-    fn label() -> Label {
-        Label {
+    fn label() -> Header {
+        Header {
             codec: 1,
             fingerprint: 0x0102_0304_0506_0708,
             computed_at: 1_700_000_000_000,
@@ -144,9 +144,9 @@ mod tests {
         }
     }
 
-    fn tagged() -> Label {
+    fn tagged() -> Header {
         let named = [(Key::of_tag([7; 16]), 8), (Key::of_tag([9; 16]), 10)];
-        Label { stamps: [1, 2, 3].into(), named: named.into(), ..label() }
+        Header { stamps: [1, 2, 3].into(), named: named.into(), ..label() }
     }
 
     fn key() -> Key {
@@ -231,7 +231,7 @@ mod tests {
     fn an_expired_value_is_the_same_but_for_its_freshness() {
         let sealed = seal(&key(), &tagged(), b"payload").unwrap();
         let expired = expire(&key(), &sealed, 1_700_000_000_001).unwrap();
-        let label = Label { fresh_until: 1_700_000_000_001, ..tagged() };
+        let label = Header { fresh_until: 1_700_000_000_001, ..tagged() };
         assert_eq!(open(&key(), &expired), Some((label, &b"payload"[..])));
         assert_eq!(expire(&key(), &sealed, u64::MAX), Some(sealed), "never fresh for longer");
         assert_eq!(expire(&key(), b"foreign", 0), None);

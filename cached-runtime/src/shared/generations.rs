@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::envelope;
-use super::namespace::{Loaded, Remote, new_stamp};
-use crate::memory::Told;
+use super::namespace::{Loaded, Namespace, new_stamp};
+use crate::memory::DerivedTags;
 use crate::util::random::random;
 use crate::{Error, ErrorKind, Key, Result};
 
 /// Where a value is, and where the stamps are that it depends on.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     pub(crate) key: Key,
     /// That of the namespace first; for a function with tags those of all tags and of each tag after it.
     pub(crate) stamps: Arc<[Key]>,
@@ -28,12 +28,12 @@ pub(crate) enum Tags {
     /// It has none.
     None,
     /// The remote of the tags in its store.
-    Of(&'static Remote),
+    Of(&'static Namespace),
     /// The same, and there are tags that only the value tells.
-    FromValue(&'static Remote),
+    FromValue(&'static Namespace),
 }
 
-impl Place {
+impl Location {
     /// The keys of all that it depends on.
     fn dependencies(&self) -> impl Iterator<Item = &Key> {
         self.stamps.iter().chain(&self.beside)
@@ -50,7 +50,7 @@ impl Place {
 }
 
 impl Tags {
-    pub(crate) fn remote(self) -> Option<&'static Remote> {
+    pub(crate) fn remote(self) -> Option<&'static Namespace> {
         match self {
             Self::None => None,
             Self::Of(remote) | Self::FromValue(remote) => Some(remote),
@@ -72,10 +72,10 @@ const NAMESPACES: usize = 2;
 /// How long the stamp of a tag stays in a store. When it goes, the values with that tag are computed once more.
 const STAMP_TERM: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-impl Remote {
+impl Namespace {
     /// What is under a key, and the stamps that it depends on, in one round trip; those of tags that are named in the
     /// value take another.
-    pub(crate) async fn load(&'static self, place: &Place) -> Result<Loaded> {
+    pub(crate) async fn load(&'static self, place: &Location) -> Result<Loaded> {
         let keys: Vec<Key> = std::iter::once(&place.key).chain(place.dependencies()).cloned().collect();
         let found = self.bounded(|store| store.get(&keys)).await?;
         self.see_to_debts();
@@ -98,13 +98,17 @@ impl Remote {
     }
 
     /// The stamps that a place depends on, where there are any.
-    async fn dependencies(&self, place: &Place) -> Result<Box<[Option<u64>]>> {
+    async fn dependencies(&self, place: &Location) -> Result<Box<[Option<u64>]>> {
         let keys: Vec<Key> = place.dependencies().cloned().collect();
         Ok(place.stamps_in(&self.bounded(|store| store.get(&keys)).await?))
     }
 
     /// The stamps of a place, made now where there are none.
-    pub(crate) async fn stamps(&self, place: &Place, seen: Option<Box<[Option<u64>]>>) -> Result<Box<[u64]>> {
+    pub(crate) async fn stamps(
+        &self,
+        place: &Location,
+        seen: Option<Box<[Option<u64>]>>,
+    ) -> Result<Box<[u64]>> {
         let seen = match seen {
             Some(seen) => seen,
             // To make one is to read it.
@@ -136,7 +140,7 @@ impl Remote {
     }
 
     /// Whether the stamps of a place are still these, as far as the store tells.
-    pub(crate) async fn are_current(&self, place: &Place, stamps: &[u64]) -> bool {
+    pub(crate) async fn are_current(&self, place: &Location, stamps: &[u64]) -> bool {
         let current = self.dependencies(place).await;
         current.is_ok_and(|current| current.iter().copied().eq(stamps.iter().map(|stamp| Some(*stamp))))
     }
@@ -163,10 +167,10 @@ impl Remote {
     }
 
     /// Where the stamps of these tags are.
-    pub(crate) fn told_keys(&self, told: &Told) -> Vec<Key> {
+    pub(crate) fn told_keys(&self, told: &DerivedTags) -> Vec<Key> {
         match told {
-            Told::These(tags) => tags.iter().map(|tag| self.tag_key(tag)).collect(),
-            Told::Any => vec![self.mark_key()],
+            DerivedTags::Known(tags) => tags.iter().map(|tag| self.tag_key(tag)).collect(),
+            DerivedTags::Any => vec![self.mark_key()],
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 #[cfg(feature = "store")]
-use super::namespace::{Remote, TAGS};
+use super::namespace::{Namespace, TAGS};
 use crate::memory;
 #[cfg(feature = "store")]
 use crate::policy::Counters;
@@ -68,8 +68,8 @@ pub async fn invalidate_tag(tag: impl AsRef<str>) -> crate::Result<()> {
 
 /// The tags in a store.
 #[cfg(feature = "store")]
-pub(crate) fn remote(store: &Result<Arc<dyn Store>>) -> &'static Remote {
-    let is_it = |remote: &&&'static Remote| match (&remote.store, store) {
+pub(crate) fn remote(store: &Result<Arc<dyn Store>>) -> &'static Namespace {
+    let is_it = |remote: &&&'static Namespace| match (&remote.store, store) {
         (Ok(one), Ok(other)) => one.identity() == other.identity(),
         (Err(_), Err(_)) => true,
         (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
@@ -80,13 +80,14 @@ pub(crate) fn remote(store: &Result<Arc<dyn Store>>) -> &'static Remote {
     }
     // One for each store of the program, for as long as the program runs.
     let counters: &'static Counters = Box::leak(Box::default());
-    let remote: &'static Remote = Box::leak(Box::new(Remote::new(store.clone(), TAGS.to_owned(), counters)));
+    let remote: &'static Namespace =
+        Box::leak(Box::new(Namespace::new(store.clone(), TAGS.to_owned(), counters)));
     remotes.push(remote);
     remote
 }
 
 #[cfg(feature = "store")]
-fn remotes() -> std::sync::MutexGuard<'static, Vec<&'static Remote>> {
-    static REMOTES: Mutex<Vec<&'static Remote>> = Mutex::new(Vec::new());
+fn remotes() -> std::sync::MutexGuard<'static, Vec<&'static Namespace>> {
+    static REMOTES: Mutex<Vec<&'static Namespace>> = Mutex::new(Vec::new());
     REMOTES.lock().unwrap_or_else(PoisonError::into_inner)
 }

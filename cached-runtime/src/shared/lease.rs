@@ -7,22 +7,22 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::envelope;
-use super::envelope::Label;
-use super::generations::{Place, Tags};
-use super::namespace::{Remote, in_a_task};
-use crate::memory::{Fill, Leaves};
+use super::envelope::Header;
+use super::generations::{Location, Tags};
+use super::namespace::{Namespace, in_a_task};
+use crate::memory::{Fill, WriteAction};
 use crate::util::{millis, unix_millis};
-use crate::{Error, ErrorKind, Holder, Key, Lease, Over, Result};
+use crate::{Error, ErrorKind, Key, Lease, LeaseId, LeaseMode, Result};
 
 /// A key without a usable value.
 #[derive(Debug, Clone)]
-pub(crate) struct Vacant {
-    pub(crate) place: Place,
+pub(crate) struct LeaseRequest {
+    pub(crate) place: Location,
     /// The stamps that were seen with it.
     pub(crate) stamps: Option<Box<[Option<u64>]>>,
     pub(crate) occupant: Occupant,
     /// Who had the lease when it was asked for last.
-    pub(crate) holder: Option<Holder>,
+    pub(crate) holder: Option<LeaseId>,
 }
 
 /// What lies under a key that is to be filled.
@@ -37,13 +37,13 @@ pub(crate) enum Occupant {
 
 /// What asking for a lease has brought.
 #[derive(Debug)]
-pub(crate) enum Acquiring {
+pub(crate) enum LeaseAnswer {
     /// The right to fill the key; given back when it is dropped.
-    Held(Held),
+    Acquired(HeldLease),
     /// Someone has filled the key since it was looked at.
     Filled,
     /// Another process computes.
-    Busy(Vacant),
+    Busy(LeaseRequest),
     /// Another process computes, and not the one that did before: that one has not brought a value.
     TakenOver,
     /// The store failed.
@@ -51,11 +51,11 @@ pub(crate) enum Acquiring {
 }
 
 /// A lease with what is needed to use it.
-pub(crate) struct Held {
-    remote: &'static Remote,
-    place: Place,
+pub(crate) struct HeldLease {
+    remote: &'static Namespace,
+    place: Location,
     /// What it was given over.
-    over: Over,
+    over: LeaseMode,
     stamps: Box<[u64]>,
     /// The mark of the last invalidation of any tag, if the value will tell its tags.
     mark: Option<u64>,
@@ -82,25 +82,25 @@ pub(crate) const LEASE: Duration = Duration::from_secs(10);
 /// Between the attempts to give a lease back, in milliseconds; after the last it has ended by itself.
 const PAUSES: [u64; 8] = [50, 100, 200, 400, 800, 1_600, 3_200, 3_200];
 
-impl Remote {
+impl Namespace {
     /// Asks for a lease.
-    pub(crate) async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
-        let over = match vacant.occupant {
-            Occupant::None => Over::Nothing,
-            Occupant::Useless(_) | Occupant::Any => Over::Value,
+    pub(crate) async fn acquire(&'static self, lease_request: LeaseRequest) -> LeaseAnswer {
+        let over = match lease_request.occupant {
+            Occupant::None => LeaseMode::IfAbsent,
+            Occupant::Useless(_) | Occupant::Any => LeaseMode::Replace,
         };
-        let acquire = || self.bounded(|store| store.acquire(&vacant.place.key, LEASE, over));
-        let Ok(mut acquired) = acquire().await else { return Acquiring::Unknown };
-        if acquired.lease.is_none() && matches!(vacant.occupant, Occupant::Any) {
+        let acquire = || self.bounded(|store| store.acquire(&lease_request.place.key, LEASE, over));
+        let Ok(mut acquired) = acquire().await else { return LeaseAnswer::Unknown };
+        if acquired.lease.is_none() && matches!(lease_request.occupant, Occupant::Any) {
             // A refresh does not wait for whoever holds the lease, and is not undone by what that one computes.
             // To store without a lease instead would undo an invalidation.
-            let removed = self.bounded(|store| store.remove(&vacant.place.key)).await;
-            let (Ok(()), Ok(again)) = (removed, acquire().await) else { return Acquiring::Unknown };
+            let removed = self.bounded(|store| store.remove(&lease_request.place.key)).await;
+            let (Ok(()), Ok(again)) = (removed, acquire().await) else { return LeaseAnswer::Unknown };
             acquired = again;
         }
         if let Some(lease) = acquired.lease {
-            let (since, place) = (Instant::now(), vacant.place);
-            let mut held = Held {
+            let (since, place) = (Instant::now(), lease_request.place);
+            let mut held = HeldLease {
                 remote: self,
                 place,
                 over,
@@ -109,30 +109,30 @@ impl Remote {
                 since,
                 lease: Some(lease),
             };
-            return match held.read_stamps(vacant.stamps).await {
-                Ok(()) => Acquiring::Held(held),
-                Err(_) => Acquiring::Unknown,
+            return match held.read_stamps(lease_request.stamps).await {
+                Ok(()) => LeaseAnswer::Acquired(held),
+                Err(_) => LeaseAnswer::Unknown,
             };
         }
-        let is_news = acquired.value.is_some_and(|value| match &vacant.occupant {
+        let is_news = acquired.value.is_some_and(|value| match &lease_request.occupant {
             Occupant::None => true,
             Occupant::Useless(found) => value != *found,
             Occupant::Any => false,
         });
         if is_news {
-            return Acquiring::Filled;
+            return LeaseAnswer::Filled;
         }
-        let holders = vacant.holder.zip(acquired.holder);
+        let holders = lease_request.holder.zip(acquired.holder);
         if holders.is_some_and(|(before, now)| before != now) {
-            return Acquiring::TakenOver;
+            return LeaseAnswer::TakenOver;
         }
-        let holder = acquired.holder.or(vacant.holder);
+        let holder = acquired.holder.or(lease_request.holder);
         // By the time the lease is free the stamps will be out of date.
-        Acquiring::Busy(Vacant { stamps: None, holder, ..vacant })
+        LeaseAnswer::Busy(LeaseRequest { stamps: None, holder, ..lease_request })
     }
 }
 
-impl Held {
+impl HeldLease {
     /// Reads what the value will depend on: before the computation, so that a value computed from before an invalidation
     /// is stale from the start.
     async fn read_stamps(&mut self, seen: Option<Box<[Option<u64>]>>) -> Result<()> {
@@ -145,17 +145,17 @@ impl Held {
 
     /// Leaves in the store what was computed, if the lease is still ours; also if the caller goes
     /// away meanwhile. Whether others may have it as well is found out only if somebody is `waiting`.
-    pub(crate) async fn settle(self, leaves: Leaves<Payload>, waiting: bool) -> Fill {
+    pub(crate) async fn finish(self, leaves: WriteAction<Payload>, waiting: bool) -> Fill {
         let settled = async move {
             let (remote, place, stamps) = (self.remote, self.place.clone(), self.stamps.clone());
             let settled = match leaves {
-                Leaves::Value(payload) => self.fill(payload, waiting).await,
-                Leaves::Nothing => self.leave_nothing(waiting).await,
-                Leaves::WhatIsThere => self.give_back(waiting).await,
+                WriteAction::Store(payload) => self.fill(payload, waiting).await,
+                WriteAction::Remove => self.leave_nothing(waiting).await,
+                WriteAction::Keep => self.give_back(waiting).await,
             };
             // Neither a clear nor the end of a tag ends leases.
             if settled == Fill::Stored && waiting && !remote.are_current(&place, &stamps).await {
-                return Fill::Refused;
+                return Fill::Rejected;
             }
             settled
         };
@@ -171,7 +171,7 @@ impl Held {
         self.release().await;
         match kept {
             Ok(true) => Fill::Stored,
-            Ok(false) => Fill::Refused,
+            Ok(false) => Fill::Rejected,
             Err(_) => Fill::Unknown,
         }
     }
@@ -192,7 +192,7 @@ impl Held {
             Ok(true) => {}
             Ok(false) => {
                 self.release().await;
-                return Fill::Refused;
+                return Fill::Rejected;
             }
             Err(_) => return Fill::Unknown,
         }
@@ -207,8 +207,8 @@ impl Held {
 
     async fn leave_nothing(self, waiting: bool) -> Fill {
         match self.over {
-            Over::Value => self.vacate().await,
-            Over::Nothing => self.give_back(waiting).await,
+            LeaseMode::Replace => self.vacate().await,
+            LeaseMode::IfAbsent => self.give_back(waiting).await,
         }
     }
 
@@ -217,7 +217,7 @@ impl Held {
             Ok(Some(named)) => named,
             Ok(None) => {
                 self.release().await;
-                return Fill::Refused;
+                return Fill::Rejected;
             }
             Err(_) => {
                 self.release().await;
@@ -232,11 +232,11 @@ impl Held {
         let filled = self.remote.bounded(|store| store.fill(&self.place.key, lease, bytes, payload.term()));
         match filled.await {
             Ok(true) => Fill::Stored,
-            Ok(false) => Fill::Refused,
+            Ok(false) => Fill::Rejected,
             // The store keeps nothing so large; nor must it keep what that was to replace.
-            Err(error) if error.kind() == ErrorKind::TooLarge && self.over == Over::Value => {
+            Err(error) if error.kind() == ErrorKind::TooLarge && self.over == LeaseMode::Replace => {
                 let _ = self.remote.bounded(|store| store.remove(&self.place.key)).await; // Counted there.
-                Fill::Refused
+                Fill::Rejected
             }
             Err(_) => {
                 self.release_later(lease);
@@ -280,7 +280,7 @@ impl Held {
     }
 
     /// What keeps the lease while it is being used; never ends.
-    pub(crate) fn keeper(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+    pub(crate) fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let (remote, key, lease) = (self.remote, self.place.key.clone(), self.lease);
         async move {
             loop {
@@ -294,22 +294,22 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldLease {
     /// The store is told by a task; without a runtime, or if it ends first, the lease ends by itself.
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (remote, key) = (self.remote, self.place.key.clone());
-        // Without a `Held` in it: a runtime that is shutting down drops the task right here.
+        // Without a `HeldLease` in it: a runtime that is shutting down drops the task right here.
         runtime.spawn(async move {
             let _ = remote.bounded(|store| store.release(&key, lease)).await; // Counted there.
         });
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for HeldLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
+        f.debug_struct("HeldLease")
             .field("key", &self.place.key)
             .field("lease", &self.lease)
             .finish_non_exhaustive()
@@ -330,7 +330,7 @@ impl Payload {
         compute_time: Duration,
     ) -> Result<Bytes> {
         let now = unix_millis();
-        let label = Label {
+        let label = Header {
             codec: self.codec,
             fingerprint: self.fingerprint,
             computed_at: now,

@@ -27,4 +27,4 @@ mod tier;
 #[cfg(feature = "store")]
 pub(crate) use codec::Storable;
 pub use invalidate_tag::invalidate_tag;
-pub(crate) use tier::{Acquiring, Held, Look, Tier, Vacant, clear};
+pub(crate) use tier::{HeldLease, LeaseAnswer, LeaseRequest, SharedRead, Tier, clear};

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::pending;
-use super::pending::{Debt, Owed};
-use super::reads::Looks;
+use super::pending::{Invalidation, PendingInvalidations};
+use super::reads::Reads;
 use crate::policy::Counters;
 use crate::policy::{Backend, Policy};
 #[cfg(any(feature = "redis", feature = "memcached"))]
@@ -19,18 +19,18 @@ use crate::util::random::random;
 use crate::{Error, ErrorKind, Key, Result, Store};
 
 /// What of a tier does not depend on the types of the function.
-pub(crate) struct Remote {
+pub(crate) struct Namespace {
     pub(crate) store: Result<Arc<dyn Store>>,
     pub(crate) namespace: String,
     /// Where the stamp of the namespace is: values with another stamp were cleared.
     pub(crate) stamp: Key,
-    pub(crate) looks: Looks<Loaded>,
+    pub(crate) looks: Reads<Loaded>,
     pub(crate) counters: &'static Counters,
     /// Whether the last operation failed, so that a broken store is reported once and not at each call.
     failing: AtomicBool,
     /// Whether it was reported that something can not be kept in a store at all.
     is_unfit: AtomicBool,
-    pub(crate) owed: Owed,
+    pub(crate) owed: PendingInvalidations,
     /// Held by whoever repeats something that is owed.
     paying: tokio::sync::Mutex<()>,
 }
@@ -50,18 +50,18 @@ pub(crate) const TAGS: &str = "tags";
 /// A net below the deadlines that stores have themselves, for stores of users that have none.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-impl Remote {
+impl Namespace {
     pub(crate) fn new(store: Result<Arc<dyn Store>>, namespace: String, counters: &'static Counters) -> Self {
-        let stamp = Key::from_bytes(&format!("{namespace}.stamp"), &[]);
+        let stamp = Key::from_bytes(&format!("{namespace}.generation"), &[]);
         Self {
             store,
             namespace,
             stamp,
-            looks: Looks::new(),
+            looks: Reads::new(),
             counters,
             failing: AtomicBool::new(false),
             is_unfit: AtomicBool::new(false),
-            owed: Owed::default(),
+            owed: PendingInvalidations::default(),
             paying: tokio::sync::Mutex::new(()),
         }
     }
@@ -88,7 +88,7 @@ impl Remote {
     /// repeated.
     pub(crate) async fn change(
         &'static self,
-        debt: Debt,
+        debt: Invalidation,
         change: impl Future<Output = Result<()>> + Send + 'static,
     ) -> Result<()> {
         let step = {
@@ -143,8 +143,8 @@ impl Remote {
         let _turn = self.paying.lock().await;
         let (last, debt) = (self.owed.last(), self.owed.next()?);
         let paid = match &debt {
-            Debt::Key(key) => self.tell(key).await,
-            Debt::All => self.renew_stamp().await,
+            Invalidation::Key(key) => self.tell(key).await,
+            Invalidation::All => self.renew_stamp().await,
         };
         if paid.is_ok() {
             self.owed.paid(&debt, last);
@@ -164,7 +164,7 @@ impl Remote {
 
     /// It lies where a tag lies that nobody can name, so that a value can have it for its tag.
     pub(crate) fn mark_key(&self) -> Key {
-        Key::of_tag(Key::from_bytes(&format!("{}.mark", self.namespace), &[]).digest())
+        Key::of_tag(Key::from_bytes(&format!("{}.all", self.namespace), &[]).digest())
     }
 
     /// Where the stamp of a tag is.
@@ -175,7 +175,7 @@ impl Remote {
     /// Ends a tag: what has it is stale, and so is what is being computed.
     pub(crate) async fn end_tag(&'static self, tag: &str) -> Result<()> {
         let key = self.tag_key(tag);
-        self.change(Debt::Key(key.clone()), async move { self.tell(&key).await }).await
+        self.change(Invalidation::Key(key.clone()), async move { self.tell(&key).await }).await
     }
 
     /// Asks the store something, for a bounded time.
@@ -231,9 +231,9 @@ impl Remote {
     }
 }
 
-impl fmt::Debug for Remote {
+impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remote").field("namespace", &self.namespace).finish_non_exhaustive()
+        f.debug_struct("Namespace").field("namespace", &self.namespace).finish_non_exhaustive()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::Key;
 
 /// What one namespace has not been told.
 #[derive(Debug, Default)]
-pub(crate) struct Owed {
+pub(crate) struct PendingInvalidations {
     /// Whether there is anything, so that a call need not take the lock to see that there is nothing.
     any: AtomicBool,
     /// Whether a task is at it.
@@ -34,7 +34,7 @@ struct Debts {
 
 /// One invalidation to repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Debt {
+pub(crate) enum Invalidation {
     Key(Key),
     All,
 }
@@ -46,15 +46,15 @@ const MOST_KEYS: usize = 1_024;
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-impl Owed {
-    pub(crate) fn add(&self, debt: Debt) {
+impl PendingInvalidations {
+    pub(crate) fn add(&self, debt: Invalidation) {
         let mut debts = self.debts();
         let number = self.added.fetch_add(1, Ordering::AcqRel) + 1;
         match debt {
-            Debt::Key(key) if debts.all.is_none() && debts.keys.len() < MOST_KEYS => {
+            Invalidation::Key(key) if debts.all.is_none() && debts.keys.len() < MOST_KEYS => {
                 debts.keys.insert(key, number);
             }
-            Debt::Key(_) | Debt::All => {
+            Invalidation::Key(_) | Invalidation::All => {
                 debts.all = Some(number);
                 debts.keys = HashMap::new();
             }
@@ -76,12 +76,16 @@ impl Owed {
     }
 
     /// Something that is still owed.
-    pub(crate) fn next(&self) -> Option<Debt> {
+    pub(crate) fn next(&self) -> Option<Invalidation> {
         if !self.is_any() {
             return None;
         }
         let debts = self.debts();
-        if debts.all.is_some() { Some(Debt::All) } else { debts.keys.keys().next().cloned().map(Debt::Key) }
+        if debts.all.is_some() {
+            Some(Invalidation::All)
+        } else {
+            debts.keys.keys().next().cloned().map(Invalidation::Key)
+        }
     }
 
     /// The number of the last debt: to be asked for before an invalidation that may pay for those up to it.
@@ -91,17 +95,17 @@ impl Owed {
 
     /// The store has confirmed an invalidation that was begun when `last` was the last debt. What was added since may be
     /// owed for something later.
-    pub(crate) fn paid(&self, debt: &Debt, last: u64) {
+    pub(crate) fn paid(&self, debt: &Invalidation, last: u64) {
         if !self.is_any() {
             return;
         }
         let mut debts = self.debts();
         match debt {
-            Debt::Key(key) if debts.keys.get(key).is_some_and(|number| *number <= last) => {
+            Invalidation::Key(key) if debts.keys.get(key).is_some_and(|number| *number <= last) => {
                 debts.keys.remove(key);
             }
-            Debt::Key(_) => {}
-            Debt::All => {
+            Invalidation::Key(_) => {}
+            Invalidation::All => {
                 debts.all = debts.all.filter(|number| *number > last);
                 debts.keys.retain(|_, number| *number > last);
             }
@@ -128,7 +132,7 @@ impl Owed {
 
 /// Whoever repeats what is owed; gives the right back also when its runtime ends.
 #[derive(Debug)]
-pub(crate) struct Payer(&'static Owed);
+pub(crate) struct Payer(&'static PendingInvalidations);
 
 impl Drop for Payer {
     fn drop(&mut self) {
@@ -146,9 +150,9 @@ mod tests {
 
     #[test]
     fn what_is_owed_is_covered_until_it_is_paid() {
-        let owed = Owed::default();
+        let owed = PendingInvalidations::default();
         assert!(!owed.covers(&key(1)) && owed.next().is_none());
-        owed.add(Debt::Key(key(1)));
+        owed.add(Invalidation::Key(key(1)));
         assert!(owed.covers(&key(1)) && !owed.covers(&key(2)));
         let debt = owed.next().unwrap();
         owed.paid(&debt, owed.last());
@@ -157,21 +161,21 @@ mod tests {
 
     #[test]
     fn what_can_not_be_remembered_makes_the_namespace_stale() {
-        let owed = Owed::default();
-        (0..=MOST_KEYS).for_each(|n| owed.add(Debt::Key(key(n))));
-        assert_eq!(owed.next(), Some(Debt::All));
+        let owed = PendingInvalidations::default();
+        (0..=MOST_KEYS).for_each(|n| owed.add(Invalidation::Key(key(n))));
+        assert_eq!(owed.next(), Some(Invalidation::All));
         assert!(owed.covers(&key(usize::MAX)));
-        owed.paid(&Debt::All, owed.last());
+        owed.paid(&Invalidation::All, owed.last());
         assert!(!owed.covers(&key(1)));
     }
 
     #[test]
     fn what_comes_to_be_owed_meanwhile_is_not_paid_with_the_rest() {
-        let owed = Owed::default();
-        for debt in [Debt::Key(key(1)), Debt::All] {
-            owed.add(Debt::Key(key(1)));
+        let owed = PendingInvalidations::default();
+        for debt in [Invalidation::Key(key(1)), Invalidation::All] {
+            owed.add(Invalidation::Key(key(1)));
             let last = owed.last();
-            owed.add(Debt::Key(key(1)));
+            owed.add(Invalidation::Key(key(1)));
             owed.paid(&debt, last);
             assert!(owed.covers(&key(1)));
             owed.paid(&debt, owed.last());
@@ -181,9 +185,9 @@ mod tests {
 
     #[test]
     fn one_at_a_time_repeats() {
-        let owed: &'static Owed = Box::leak(Box::default());
+        let owed: &'static PendingInvalidations = Box::leak(Box::default());
         assert!(owed.payer().is_none(), "nothing is owed");
-        owed.add(Debt::All);
+        owed.add(Invalidation::All);
         let payer = owed.payer().unwrap();
         assert!(owed.payer().is_none());
         drop(payer);

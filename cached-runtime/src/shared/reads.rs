@@ -18,13 +18,13 @@ use crate::{Error, ErrorKind, Key, Result};
 ///
 /// Each runtime has its own, because what carries them is a task of it.
 #[derive(Debug)]
-pub(crate) struct Looks<T>(Mutex<UnderWay<T>>);
+pub(crate) struct Reads<T>(Mutex<UnderWay<T>>);
 
 type UnderWay<T> = HashMap<(Id, Key), Option<Next<T>>>;
 
 type Next<T> = watch::Sender<Option<Result<T>>>;
 
-impl<T: Clone + Send + Sync + 'static> Looks<T> {
+impl<T: Clone + Send + Sync + 'static> Reads<T> {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(HashMap::new()))
     }
@@ -64,7 +64,7 @@ impl<T: Clone + Send + Sync + 'static> Looks<T> {
 
 /// What sends the looks for one key, as long as anybody waits.
 struct Looking<T: Clone + Send + Sync + 'static> {
-    looks: &'static Looks<T>,
+    looks: &'static Reads<T>,
     at: Option<(Id, Key)>,
 }
 

@@ -7,19 +7,19 @@ use bytes::Bytes;
 
 use super::codec::{Codec, Storable};
 use super::envelope;
-use super::envelope::Label;
-use super::generations::{Place, Tags};
+use super::envelope::Header;
+use super::generations::{Location, Tags};
 use super::invalidate_tag;
-pub(crate) use super::lease::{Acquiring, Held, Payload, Vacant};
+pub(crate) use super::lease::{HeldLease, LeaseAnswer, LeaseRequest, Payload};
 use super::lease::{LEASE, Occupant};
-use super::namespace::{Loaded, Remote, in_a_task};
-use super::pending::Debt;
-use crate::memory::Told;
-use crate::memory::{Age, Kept, Left, State};
+use super::namespace::{Loaded, Namespace, in_a_task};
+use super::pending::Invalidation;
+use crate::memory::DerivedTags;
+use crate::memory::{Age, CachedValue, Freshness, State};
 use crate::policy::Counters;
 use crate::policy::Policy;
 use crate::util::unix_millis;
-use crate::{BoxFuture, Error, ErrorKind, Key, Over, Result, Watch};
+use crate::{BoxFuture, Error, ErrorKind, Key, LeaseMode, Result, Watch};
 
 /// The shared values of one instance of a function.
 pub(crate) struct Tier<K, V> {
@@ -29,16 +29,16 @@ pub(crate) struct Tier<K, V> {
     is_err: fn(&V) -> bool,
     policy: &'static Policy,
     tags: Tags,
-    remote: Remote,
+    remote: Namespace,
 }
 
 /// What is under a key.
 #[derive(Debug)]
-pub(crate) struct Look<V> {
+pub(crate) struct SharedRead<V> {
     /// A value that is of use.
-    pub(crate) kept: Option<Kept<V>>,
+    pub(crate) cached: Option<CachedValue<V>>,
     /// What the lease can be asked for with; nothing if the store fails, or if there is a fresh value.
-    pub(crate) vacant: Option<Vacant>,
+    pub(crate) lease_request: Option<LeaseRequest>,
 }
 
 /// A value in a store has at most so many tags.
@@ -67,8 +67,8 @@ where
     }
 }
 
-fn remote(policy: &Policy, name: &str, counters: &'static Counters) -> Remote {
-    Remote::new(Remote::store_of(policy), format!("{name}.v{}", policy.version), counters)
+fn remote(policy: &Policy, name: &str, counters: &'static Counters) -> Namespace {
+    Namespace::new(Namespace::store_of(policy), format!("{name}.v{}", policy.version), counters)
 }
 
 /// Makes every value of a namespace stale, when its types are not at hand.
@@ -90,21 +90,24 @@ pub(crate) fn clear(
 
 impl<K, V> Tier<K, V> {
     /// Looks what is under a key.
-    pub(crate) async fn look(&'static self, key: &K, tags: &[String]) -> Look<V> {
-        let nothing = Look { kept: None, vacant: None };
+    pub(crate) async fn read(&'static self, key: &K, tags: &[String]) -> SharedRead<V> {
+        let nothing = SharedRead { cached: None, lease_request: None };
         let Ok(place) = self.place(key, tags) else { return nothing };
         let payments = self.payments();
         let Ok((place, loaded)) = self.find(place).await else { return nothing };
         let kept = self.usable(&place, &loaded, payments);
         if kept.as_ref().is_some_and(|kept| kept.state == State::Fresh) {
-            return Look { kept, vacant: None };
+            return SharedRead { cached: kept, lease_request: None };
         }
         let occupant = loaded.value.map_or(Occupant::None, Occupant::Useless);
-        Look { kept, vacant: Some(Vacant { place, stamps: Some(loaded.stamps), occupant, holder: None }) }
+        SharedRead {
+            cached: kept,
+            lease_request: Some(LeaseRequest { place, stamps: Some(loaded.stamps), occupant, holder: None }),
+        }
     }
 
     /// Where the value of a place is, or is to be: there, or beside one of another type, and what was found.
-    async fn find(&'static self, place: Place) -> Result<(Place, Loaded)> {
+    async fn find(&'static self, place: Location) -> Result<(Location, Loaded)> {
         let loaded = self.load_together(&place).await?;
         let Some(beside) = self.beside(&place, &loaded) else { return Ok((place, loaded)) };
         let found = self.load_together(&beside).await?;
@@ -114,7 +117,7 @@ impl<K, V> Tier<K, V> {
     }
 
     /// What is under the keys of a place, for all who ask at one time.
-    async fn load_together(&'static self, place: &Place) -> Result<Loaded> {
+    async fn load_together(&'static self, place: &Location) -> Result<Loaded> {
         let (remote, asked) = (&self.remote, place.clone());
         let looked = remote.looks.look(&place.key, move || {
             let place = asked.clone();
@@ -123,9 +126,9 @@ impl<K, V> Tier<K, V> {
         looked.await
     }
 
-    /// A key whose value is to be replaced, so that it counts as vacant.
-    pub(crate) fn occupied(&self, key: &K, tags: &[String]) -> Option<Vacant> {
-        Some(Vacant {
+    /// A key whose value is to be replaced, so that it counts as lease_request.
+    pub(crate) fn replacing(&self, key: &K, tags: &[String]) -> Option<LeaseRequest> {
+        Some(LeaseRequest {
             place: self.place(key, tags).ok()?,
             stamps: None,
             occupant: Occupant::Any,
@@ -133,28 +136,28 @@ impl<K, V> Tier<K, V> {
         })
     }
 
-    /// Asks for the lease of a key that was seen vacant.
+    /// Asks for the lease of a key that was seen lease_request.
     ///
     /// What fills it must be computed after this, so that no value from before an invalidation is stored.
     /// The store is asked by a task: a lease that is given after the caller has gone is given back.
-    pub(crate) async fn acquire(&'static self, vacant: Vacant) -> Acquiring {
-        in_a_task(self.remote.acquire(vacant)).await.unwrap_or(Acquiring::Unknown)
+    pub(crate) async fn acquire(&'static self, lease_request: LeaseRequest) -> LeaseAnswer {
+        in_a_task(self.remote.acquire(lease_request)).await.unwrap_or(LeaseAnswer::Unknown)
     }
 
-    /// Asks to be told when a key that was seen vacant may have changed; nothing if the store can not tell, or fails.
-    pub(crate) async fn watch(&'static self, vacant: &Vacant) -> Option<Watch> {
-        self.remote.bounded(|store| store.watch(&vacant.place.key)).await.ok()?
+    /// Asks to be told when a key that was seen lease_request may have changed; nothing if the store can not tell, or fails.
+    pub(crate) async fn watch(&'static self, lease_request: &LeaseRequest) -> Option<Watch> {
+        self.remote.bounded(|store| store.watch(&lease_request.place.key)).await.ok()?
     }
 
     /// The value under a key; nothing if the store fails.
-    pub(crate) async fn peek(&'static self, key: &K, tags: &[String]) -> Option<Kept<V>> {
+    pub(crate) async fn peek(&'static self, key: &K, tags: &[String]) -> Option<CachedValue<V>> {
         let payments = self.payments();
         let (place, loaded) = self.find(self.place(key, tags).ok()?).await.ok()?;
         self.usable(&place, &loaded, payments)
     }
 
     /// Turns a value into bytes; with the tags that only the value tells.
-    pub(crate) fn encode(&self, value: &V, ttl: Duration, told: &Told) -> Result<Payload> {
+    pub(crate) fn encode(&self, value: &V, ttl: Duration, told: &DerivedTags) -> Result<Payload> {
         let bytes = (self.codec.encode)(value).inspect_err(|error| self.remote.unfit(error))?;
         let tags = match self.tags {
             Tags::FromValue(remote) => remote.told_keys(told),
@@ -172,10 +175,10 @@ impl<K, V> Tier<K, V> {
     pub(crate) async fn put(&'static self, key: &K, tags: &[String], payload: Payload) -> Result<()> {
         let place = self.place(key, tags)?;
         // What it was to replace must not come back.
-        let debt = Debt::Key(place.key.clone());
+        let debt = Invalidation::Key(place.key.clone());
         let put = async move {
             // A clear that is repeated later would take this value with it.
-            while self.remote.owed.next() == Some(Debt::All) {
+            while self.remote.owed.next() == Some(Invalidation::All) {
                 self.remote.pay_one().await.transpose()?;
             }
             let stamps = self.remote.stamps(&place, None).await?;
@@ -192,7 +195,7 @@ impl<K, V> Tier<K, V> {
     /// Removes a value and ends the lease.
     pub(crate) async fn remove(&'static self, key: &K) -> Result<()> {
         let key = self.key(key)?;
-        self.remote.change(Debt::Key(key.clone()), async move { self.remote.tell(&key).await }).await
+        self.remote.change(Invalidation::Key(key.clone()), async move { self.remote.tell(&key).await }).await
     }
 
     /// Makes a value stale and ends the lease; if the store can not be told, the value is to be removed.
@@ -206,12 +209,12 @@ impl<K, V> Tier<K, V> {
                 expire(remote, &place.key, retention).await
             }
         };
-        self.remote.change(Debt::Key(key), expired).await
+        self.remote.change(Invalidation::Key(key), expired).await
     }
 
     /// Makes every value stale, by one write.
     pub(crate) async fn clear(&'static self) -> Result<()> {
-        self.remote.change(Debt::All, self.remote.renew_stamp()).await
+        self.remote.change(Invalidation::All, self.remote.renew_stamp()).await
     }
 
     /// The key as it is sent, for people.
@@ -223,7 +226,7 @@ impl<K, V> Tier<K, V> {
         (self.key)(&self.remote.namespace, key).inspect_err(|error| self.remote.unfit(error))
     }
 
-    fn place(&self, key: &K, tags: &[String]) -> Result<Place> {
+    fn place(&self, key: &K, tags: &[String]) -> Result<Location> {
         let (key, stamp) = (self.key(key)?, self.remote.stamp.clone());
         let stamps = match self.tags {
             Tags::None => [stamp].into(),
@@ -235,7 +238,7 @@ impl<K, V> Tier<K, V> {
                 [stamp, remote.stamp.clone()].into_iter().chain(tags).collect()
             }
         };
-        Ok(Place { key, stamps, beside: None, tags: self.tags })
+        Ok(Location { key, stamps, beside: None, tags: self.tags })
     }
 
     fn too_many_tags(&self) -> Error {
@@ -249,7 +252,7 @@ impl<K, V> Tier<K, V> {
     ///
     /// It counts only as long as the other value is the one that was there when ours was computed. So whatever ends that one,
     /// by whichever program, ends ours too.
-    fn beside(&self, place: &Place, loaded: &Loaded) -> Option<Place> {
+    fn beside(&self, place: &Location, loaded: &Loaded) -> Option<Location> {
         let other = loaded.value.as_ref()?;
         if envelope::is_labelled(other, self.codec.id, self.codec.fingerprint) {
             return None;
@@ -258,7 +261,7 @@ impl<K, V> Tier<K, V> {
         let is_used =
             label.stamps.first().copied() == *loaded.stamps.first()? && label.fresh_until > unix_millis();
         let own = format!("{}.{:016x}.{}", self.remote.namespace, self.codec.fingerprint, self.codec.id);
-        is_used.then(|| Place {
+        is_used.then(|| Location {
             key: Key::from_bytes(&own, &place.key.digest()),
             beside: Some(place.key.clone()),
             ..place.clone()
@@ -267,7 +270,7 @@ impl<K, V> Tier<K, V> {
 
     /// The value in what was found. Without a stamp every value counts as cleared, and one that should have been removed
     /// counts as removed, also if it was removed while it was on its way here: there have been more payments then.
-    fn usable(&self, place: &Place, loaded: &Loaded, payments: u64) -> Option<Kept<V>> {
+    fn usable(&self, place: &Location, loaded: &Loaded, payments: u64) -> Option<CachedValue<V>> {
         let is_good = || !self.is_owed(place) && self.payments() == payments;
         let value = loaded.value.as_ref().filter(|_| is_good())?;
         let (label, value) = self.open(&place.key, value)?;
@@ -280,7 +283,7 @@ impl<K, V> Tier<K, V> {
         let age = age(&label);
         let retention = if (self.is_err)(&value) { Duration::ZERO } else { self.policy.retention() };
         let state = age.state(retention, self.policy.refresh_ahead);
-        (state != State::Expired).then_some(Kept { value, age, state })
+        (state != State::Expired).then_some(CachedValue { value, age, state })
     }
 
     /// How often something was paid that was owed to the store.
@@ -289,7 +292,7 @@ impl<K, V> Tier<K, V> {
     }
 
     /// Whether the store may still hold a value that was invalidated.
-    fn is_owed(&self, place: &Place) -> bool {
+    fn is_owed(&self, place: &Location) -> bool {
         let is_owed = |key: &Key| self.remote.owed.covers(key);
         is_owed(&place.key)
             || place.beside.as_ref().is_some_and(is_owed)
@@ -297,7 +300,7 @@ impl<K, V> Tier<K, V> {
     }
 
     /// The value in an envelope, if it is one of ours and of this type.
-    fn open(&self, key: &Key, bytes: &[u8]) -> Option<(Label, V)> {
+    fn open(&self, key: &Key, bytes: &[u8]) -> Option<(Header, V)> {
         let opened = envelope::open(key, bytes).and_then(|(label, payload)| {
             let is_ours = label.codec == self.codec.id && label.fingerprint == self.codec.fingerprint;
             let value = is_ours
@@ -313,8 +316,8 @@ impl<K, V> Tier<K, V> {
 }
 
 /// Puts a stale copy in place of a value, by way of the lease: what is computed from before this can not be stored.
-async fn expire(remote: &'static Remote, key: &Key, retention: Duration) -> Result<()> {
-    let acquired = remote.bounded(|store| store.acquire(key, LEASE, Over::Value)).await?;
+async fn expire(remote: &'static Namespace, key: &Key, retention: Duration) -> Result<()> {
+    let acquired = remote.bounded(|store| store.acquire(key, LEASE, LeaseMode::Replace)).await?;
     // Somebody computes: that is over now, and what was there may be gone by now.
     let Some(lease) = acquired.lease else { return remote.bounded(|store| store.remove(key)).await };
     let stale = acquired.value.and_then(|value: Bytes| envelope::expire(key, &value, unix_millis()));
@@ -329,11 +332,11 @@ fn current(found: &[Option<u64>], stamps: impl Iterator<Item = u64>) -> bool {
     found.iter().copied().eq(stamps.map(Some))
 }
 
-fn age(label: &Label) -> Age {
+fn age(label: &Header) -> Age {
     let (now, millis) = (unix_millis(), Duration::from_millis);
     let left = match label.fresh_until.checked_sub(now) {
-        Some(left) if left > 0 => Left::Fresh(millis(left)),
-        Some(_) | None => Left::Stale(millis(now - label.fresh_until)),
+        Some(left) if left > 0 => Freshness::Fresh(millis(left)),
+        Some(_) | None => Freshness::Stale(millis(now - label.fresh_until)),
     };
     Age {
         since: millis(now.saturating_sub(label.computed_at)),

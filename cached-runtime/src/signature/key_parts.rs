@@ -19,39 +19,39 @@ impl<T: Hash + Eq + Clone + Send + Sync + 'static> KeyType for T {}
 ///
 /// It is not asked of `T` itself, or else the compiler would say that a reference to it would do.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` can not be part of the key",
-    label = "a part of the key must be `Hash + Eq + Clone + Send + Sync + 'static`",
+    message = "`{T}` can not be key_part of the key",
+    label = "a key_part of the key must be `Hash + Eq + Clone + Send + Sync + 'static`",
     note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`; of a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
 )]
-pub trait KeyedBy<T: ?Sized> {}
+pub trait CanKeyBy<T: ?Sized> {}
 
 /// What finds values in a shared store by keys made of `T`; for messages.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` can not be part of the key in a shared store",
-    label = "a part of the key must be `Hash + Eq + Clone + Send + Sync + 'static` and `serde::Serialize`",
+    message = "`{T}` can not be key_part of the key in a shared store",
+    label = "a key_part of the key must be `Hash + Eq + Clone + Send + Sync + 'static` and `serde::Serialize`",
     note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`; of a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
 )]
-pub trait SharedKeyedBy<T: ?Sized> {}
+pub trait CanKeySharedBy<T: ?Sized> {}
 
 /// Whatever remembers, for messages.
 #[derive(Debug)]
 pub struct Cache;
 
 #[diagnostic::do_not_recommend]
-impl<T: KeyType> KeyedBy<T> for Cache {}
+impl<T: KeyType> CanKeyBy<T> for Cache {}
 
 #[diagnostic::do_not_recommend]
-impl<T: SharedKeyType> SharedKeyedBy<T> for Cache {}
+impl<T: SharedKeyType> CanKeySharedBy<T> for Cache {}
 
 /// One part of a key, borrowed from an argument.
 ///
 /// It hashes like what it owns, so that it finds what it owns.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no part of a key",
-    label = "a part of a key is a reference: `&42_u64`, `\"en\"`, `&text[..]`",
+    message = "`{Self}` is no key_part of a key",
+    label = "a key_part of a key is a reference: `&42_u64`, `\"en\"`, `&text[..]`",
     note = "a key is a tuple of such parts, of exactly the types of the arguments: `(&42_u64, \"en\")`"
 )]
-pub trait Part {
+pub trait KeyPart {
     /// What is stored.
     type Owned: KeyType;
     /// Feeds the part to a hasher, as `Owned` would.
@@ -62,7 +62,7 @@ pub trait Part {
     fn own(&self) -> Self::Owned;
 }
 
-impl<T: KeyType> Part for &T {
+impl<T: KeyType> KeyPart for &T {
     type Owned = T;
 
     #[inline]
@@ -82,7 +82,7 @@ impl<T: KeyType> Part for &T {
 
 macro_rules! unsized_parts {
     ($($borrowed:ty => $owned:ty),*) => {$(
-        impl Part for &$borrowed {
+        impl KeyPart for &$borrowed {
             type Owned = $owned;
 
             #[inline]
@@ -104,7 +104,7 @@ macro_rules! unsized_parts {
 
 unsized_parts!(str => String, Path => PathBuf, OsStr => OsString, CStr => CString);
 
-impl<T: KeyType> Part for &[T] {
+impl<T: KeyType> KeyPart for &[T] {
     type Owned = Vec<T>;
 
     #[inline]
@@ -122,28 +122,28 @@ impl<T: KeyType> Part for &[T] {
     }
 }
 
-impl<P: Part> Part for Option<P> {
+impl<P: KeyPart> KeyPart for Option<P> {
     type Owned = Option<P::Owned>;
 
     #[inline]
     fn hash_part<H: Hasher>(&self, state: &mut H) {
         std::mem::discriminant(self).hash(state);
-        if let Some(part) = self {
-            part.hash_part(state);
+        if let Some(key_part) = self {
+            key_part.hash_part(state);
         }
     }
 
     #[inline]
     fn is(&self, owned: &Self::Owned) -> bool {
         match (self, owned) {
-            (Some(part), Some(owned)) => part.is(owned),
+            (Some(key_part), Some(owned)) => key_part.is(owned),
             (None, None) => true,
             _ => false,
         }
     }
 
     fn own(&self) -> Self::Owned {
-        self.as_ref().map(Part::own)
+        self.as_ref().map(KeyPart::own)
     }
 }
 
@@ -153,7 +153,7 @@ impl<P: Part> Part for Option<P> {
     label = "a key is a tuple of references to what makes it",
     note = "write `(&42_u64,)`, or `(&42_u64, \"en\")`, with exactly the types of the arguments"
 )]
-pub trait Parts {
+pub trait KeyParts {
     /// What is stored.
     type Owned: KeyType;
     /// Feeds the parts to a hasher, as `Owned` would.
@@ -174,18 +174,18 @@ pub trait Parts {
 }
 
 /// A key that comes with `tags("user:{id}")`.
-pub struct Grouped<P, F> {
+pub struct WithTags<P, F> {
     parts: P,
     tags: F,
 }
 
 /// A key with its tags, which are made only when they are needed.
 #[inline]
-pub fn tagged<P: Parts, F: Fn() -> Vec<String>>(parts: P, tags: F) -> Grouped<P, F> {
-    Grouped { parts, tags }
+pub fn with_tags<P: KeyParts, F: Fn() -> Vec<String>>(parts: P, tags: F) -> WithTags<P, F> {
+    WithTags { parts, tags }
 }
 
-impl<P: Parts, F: Fn() -> Vec<String>> Parts for Grouped<P, F> {
+impl<P: KeyParts, F: Fn() -> Vec<String>> KeyParts for WithTags<P, F> {
     type Owned = P::Owned;
 
     #[inline]
@@ -212,9 +212,9 @@ impl<P: Parts, F: Fn() -> Vec<String>> Parts for Grouped<P, F> {
     }
 }
 
-impl<P: fmt::Debug, F> fmt::Debug for Grouped<P, F> {
+impl<P: fmt::Debug, F> fmt::Debug for WithTags<P, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Grouped").field("parts", &self.parts).finish_non_exhaustive()
+        f.debug_struct("WithTags").field("parts", &self.parts).finish_non_exhaustive()
     }
 }
 
@@ -223,12 +223,12 @@ pub(crate) type Weigh<K, S> = fn(&K, &S) -> u64;
 
 /// A key that comes with `weigh = |key, value| ...`.
 #[derive(Debug)]
-pub struct Weighed<P: Parts, S> {
+pub struct WithWeight<P: KeyParts, S> {
     pub(crate) parts: P,
     pub(crate) weigh: Weigh<P::Owned, S>,
 }
 
-impl<P: Parts, S: 'static> Parts for Weighed<P, S> {
+impl<P: KeyParts, S: 'static> KeyParts for WithWeight<P, S> {
     type Owned = P::Owned;
 
     #[inline]
@@ -265,10 +265,10 @@ impl<T: KeyType + serde::Serialize> SharedKeyType for T {}
 
 /// All parts of the key of a value in a shared store.
 #[cfg(feature = "store")]
-pub trait SharedParts: Parts<Owned: serde::Serialize> {}
+pub trait SharedKeyParts: KeyParts<Owned: serde::Serialize> {}
 
 #[cfg(feature = "store")]
-impl<P: Parts<Owned: serde::Serialize>> SharedParts for P {}
+impl<P: KeyParts<Owned: serde::Serialize>> SharedKeyParts for P {}
 
 // In a build without shared stores there is one error, and it is about that.
 
@@ -281,14 +281,14 @@ impl<T: KeyType> SharedKeyType for T {}
 
 /// All parts of the key of a value in a shared store.
 #[cfg(not(feature = "store"))]
-pub trait SharedParts: Parts {}
+pub trait SharedKeyParts: KeyParts {}
 
 #[cfg(not(feature = "store"))]
-impl<P: Parts> SharedParts for P {}
+impl<P: KeyParts> SharedKeyParts for P {}
 
 macro_rules! tuples {
     ($(($($name:ident $index:tt),*)),* $(,)?) => {$(
-        impl<$($name: Part),*> Parts for ($($name,)*) {
+        impl<$($name: KeyPart),*> KeyParts for ($($name,)*) {
             type Owned = ($($name::Owned,)*);
 
             #[inline]
@@ -307,7 +307,7 @@ macro_rules! tuples {
             }
         }
 
-        impl<$($name: Part),*> Part for ($($name,)*) {
+        impl<$($name: KeyPart),*> KeyPart for ($($name,)*) {
             type Owned = ($($name::Owned,)*);
 
             #[inline]
@@ -321,7 +321,7 @@ macro_rules! tuples {
             }
 
             fn own(&self) -> Self::Owned {
-                Parts::own(self)
+                KeyParts::own(self)
             }
         }
     )*};
@@ -347,26 +347,26 @@ tuples! {
 #[derive(Debug)]
 pub(crate) struct Probe<'a, P>(pub(crate) &'a P);
 
-impl<P: Parts> Hash for Probe<'_, P> {
+impl<P: KeyParts> Hash for Probe<'_, P> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.hash_parts(state);
     }
 }
 
-impl<P: Parts> Equivalent<P::Owned> for Probe<'_, P> {
+impl<P: KeyParts> Equivalent<P::Owned> for Probe<'_, P> {
     #[inline]
     fn equivalent(&self, key: &P::Owned) -> bool {
         self.0.are(key)
     }
 }
 
-/// An argument on its way to its `Part`: `Arg::new(&argument).part()` finds the form in which it is looked up.
+/// An argument on its way to its `KeyPart`: `Arg::new(&argument).key_part()` finds the form in which it is looked up.
 ///
-/// Which `part` is meant is decided by the type of the argument: Rust looks for the method at `Arg` first and, if
+/// Which `key_part` is meant is decided by the type of the argument: Rust looks for the method at `Arg` first and, if
 /// there is none for this type, at what `Arg` derefs to, and so on. The last of them are for what can be no key: they
 /// ask for what is missing, and return something that can be one, so that this is said once and nothing else. There
-/// is one `part` at each step, so that nothing is ambiguous about an argument with a mistake in its type.
+/// is one `key_part` at each step, so that nothing is ambiguous about an argument with a mistake in its type.
 #[derive(Debug)]
 pub struct Arg<'a, T: ?Sized>(OptionArg<'a, T>);
 
@@ -420,27 +420,27 @@ steps! {
 }
 
 macro_rules! parts_of_arguments {
-    ($($key_type:ident, $part:ident;)*) => {$(
+    ($($key_type:ident, $key_part:ident;)*) => {$(
         impl<'a, U: ?Sized> Arg<'_, &'a U>
         where
-            &'a U: Part<Owned: $key_type>,
+            &'a U: KeyPart<Owned: $key_type>,
         {
             /// `&str` is stored as `String`, `&T` as `T`.
             #[inline]
             #[must_use]
-            pub const fn $part(&self) -> &'a U {
+            pub const fn $key_part(&self) -> &'a U {
                 self.0.0.0.0.0.0
             }
         }
 
         impl<'a, U: ?Sized> OptionArg<'_, Option<&'a U>>
         where
-            &'a U: Part<Owned: $key_type>,
+            &'a U: KeyPart<Owned: $key_type>,
         {
             /// `Option<&str>` is stored as `Option<String>`.
             #[inline]
             #[must_use]
-            pub const fn $part(&self) -> Option<&'a U> {
+            pub const fn $key_part(&self) -> Option<&'a U> {
                 *self.0.0.0.0.0
             }
         }
@@ -449,7 +449,7 @@ macro_rules! parts_of_arguments {
             /// Everything else is stored as it is.
             #[inline]
             #[must_use]
-            pub const fn $part(&self) -> &'a T {
+            pub const fn $key_part(&self) -> &'a T {
                 self.0.0
             }
         }
@@ -457,10 +457,10 @@ macro_rules! parts_of_arguments {
 }
 
 parts_of_arguments! {
-    KeyType, part;
-    KeyType, part_again;
-    SharedKeyType, shared_part;
-    SharedKeyType, shared_part_again;
+    KeyType, key_part;
+    KeyType, key_part_again;
+    SharedKeyType, shared_key_part;
+    SharedKeyType, shared_key_part_again;
 }
 
 // What is wrong with an argument is said of the function, and not again of each of its companions.
@@ -469,14 +469,14 @@ macro_rules! not_again {
         impl<T: ?Sized> $wrong<'_, $argument> {
             /// Asks for nothing.
             #[must_use]
-            pub const fn part_again(&self) -> NoPart {
-                NoPart
+            pub const fn key_part_again(&self) -> InvalidKeyPart {
+                InvalidKeyPart
             }
 
             /// Asks for nothing.
             #[must_use]
-            pub const fn shared_part_again(&self) -> NoPart {
-                NoPart
+            pub const fn shared_key_part_again(&self) -> InvalidKeyPart {
+                InvalidKeyPart
             }
         }
     )*};
@@ -489,68 +489,68 @@ not_again! { WrongArg<&T> WrongOptionArg<Option<&T>> WrongWholeArg<T> }
 impl<U: ?Sized> WrongArg<'_, &U> {
     /// Asks for what is missing.
     #[must_use]
-    pub const fn part(&self) -> NoPart
+    pub const fn key_part(&self) -> InvalidKeyPart
     where
-        Cache: KeyedBy<U>,
+        Cache: CanKeyBy<U>,
     {
-        NoPart
+        InvalidKeyPart
     }
 
     /// Asks for what is missing.
     #[must_use]
-    pub const fn shared_part(&self) -> NoPart
+    pub const fn shared_key_part(&self) -> InvalidKeyPart
     where
-        Cache: SharedKeyedBy<U>,
+        Cache: CanKeySharedBy<U>,
     {
-        NoPart
+        InvalidKeyPart
     }
 }
 
 impl<U: ?Sized> WrongOptionArg<'_, Option<&U>> {
     /// Asks for what is missing.
     #[must_use]
-    pub const fn part(&self) -> NoPart
+    pub const fn key_part(&self) -> InvalidKeyPart
     where
-        Cache: KeyedBy<U>,
+        Cache: CanKeyBy<U>,
     {
-        NoPart
+        InvalidKeyPart
     }
 
     /// Asks for what is missing.
     #[must_use]
-    pub const fn shared_part(&self) -> NoPart
+    pub const fn shared_key_part(&self) -> InvalidKeyPart
     where
-        Cache: SharedKeyedBy<U>,
+        Cache: CanKeySharedBy<U>,
     {
-        NoPart
+        InvalidKeyPart
     }
 }
 
 impl<T> WrongWholeArg<'_, T> {
     /// Asks for what is missing.
     #[must_use]
-    pub const fn part(&self) -> NoPart
+    pub const fn key_part(&self) -> InvalidKeyPart
     where
-        Cache: KeyedBy<T>,
+        Cache: CanKeyBy<T>,
     {
-        NoPart
+        InvalidKeyPart
     }
 
     /// Asks for what is missing.
     #[must_use]
-    pub const fn shared_part(&self) -> NoPart
+    pub const fn shared_key_part(&self) -> InvalidKeyPart
     where
-        Cache: SharedKeyedBy<T>,
+        Cache: CanKeySharedBy<T>,
     {
-        NoPart
+        InvalidKeyPart
     }
 }
 
 /// What stands for an argument that can not be a part of a key; it is never made, because that does not compile.
 #[derive(Debug)]
-pub struct NoPart;
+pub struct InvalidKeyPart;
 
-impl Part for NoPart {
+impl KeyPart for InvalidKeyPart {
     type Owned = ();
 
     fn hash_part<H: Hasher>(&self, _: &mut H) {}
@@ -569,7 +569,7 @@ mod tests {
     use super::*;
 
     #[allow(clippy::needless_pass_by_value, reason = "as the runtime does it")]
-    fn is_found<P: Parts>(parts: P) {
+    fn is_found<P: KeyParts>(parts: P) {
         let hasher = quick_cache::DefaultHashBuilder::default();
         let owned = parts.own();
         assert_eq!(hasher.hash_one(Probe(&parts)), hasher.hash_one(&owned));
@@ -579,10 +579,14 @@ mod tests {
     #[test]
     fn what_is_borrowed_finds_what_is_owned() {
         let (id, name, list): (u64, &str, &[u8]) = (1, "one", &[1, 2]);
-        is_found((Arg::new(&id).part(), Arg::new(&name).part(), Arg::new(&list).part()));
-        is_found((Arg::new(&Some(name)).part(), Arg::new(&None::<&str>).part(), Arg::new(&Some(id)).part()));
-        is_found((Arg::new(&Path::new("/a")).part(), Arg::new(&(1, String::new())).part()));
-        is_found((Arg::new(&std::sync::Arc::new(3)).part(),));
+        is_found((Arg::new(&id).key_part(), Arg::new(&name).key_part(), Arg::new(&list).key_part()));
+        is_found((
+            Arg::new(&Some(name)).key_part(),
+            Arg::new(&None::<&str>).key_part(),
+            Arg::new(&Some(id)).key_part(),
+        ));
+        is_found((Arg::new(&Path::new("/a")).key_part(), Arg::new(&(1, String::new())).key_part()));
+        is_found((Arg::new(&std::sync::Arc::new(3)).key_part(),));
         is_found(());
     }
 

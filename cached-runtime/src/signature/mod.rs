@@ -7,8 +7,10 @@ mod key_parts;
 mod return_kind;
 mod tag_text;
 
-pub use key_parts::{Arg, Cache, KeyedBy, Parts, SharedKeyedBy, SharedParts, tagged};
+pub use key_parts::{Arg, Cache, CanKeyBy, CanKeySharedBy, KeyParts, SharedKeyParts, with_tags};
 pub(crate) use key_parts::{KeyType, Probe};
-pub(crate) use return_kind::{Absent, FromValue, Outcome, TooLate};
-pub use return_kind::{Remembers, Shape, Stands, failing, kept, none, too_late, weighed};
-pub use tag_text::Spelled;
+pub(crate) use return_kind::{Absent, FromValue, ReturnKind, TimeoutOutput};
+pub use return_kind::{
+    CanCache, IntoOutput, ReturnType, caching_errors, caching_none, timed_out, with_fallback, with_weight,
+};
+pub use tag_text::TagText;

@@ -1,20 +1,20 @@
 //! What a function returns, seen by its type: a `Result`, an `Option`, or a plain value.
 //!
-//! The macro can not know what `ApiResult<User>` is. So it writes `Shape::<ApiResult<User>>::new().kind()`, and the
-//! type decides which `kind` is meant: Rust looks at `Shape` first, and if that has none for this type, at what it
+//! The macro can not know what `ApiResult<User>` is. So it writes `ReturnType::<ApiResult<User>>::new().kind()`, and the
+//! type decides which `kind` is meant: Rust looks at `ReturnType` first, and if that has none for this type, at what it
 //! derefs to.
 #![allow(clippy::unused_self, reason = "Rust finds these methods by what they are called on")]
 
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use super::key_parts::{Cache, Parts, Weigh, Weighed};
+use super::key_parts::{Cache, KeyParts, Weigh, WithWeight};
 use crate::{Error, ErrorKind};
 
 /// What can be remembered.
-pub trait Memorable: Clone + Send + Sync + 'static {}
+pub trait Cacheable: Clone + Send + Sync + 'static {}
 
-impl<T: Clone + Send + Sync + 'static> Memorable for T {}
+impl<T: Clone + Send + Sync + 'static> Cacheable for T {}
 
 /// What can remember a `T`; for messages.
 ///
@@ -24,17 +24,17 @@ impl<T: Clone + Send + Sync + 'static> Memorable for T {}
     label = "a remembered value must be `Clone + Send + Sync + 'static`",
     note = "derive `Clone`, or return an `Arc` of it"
 )]
-pub trait Remembers<T> {}
+pub trait CanCache<T> {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Memorable> Remembers<T> for Cache {}
+impl<T: Cacheable> CanCache<T> for Cache {}
 
 /// How the output of a function is taken apart, stored, shared with those who wait for it, and put together.
-pub trait Outcome: Copy + Send + Sync + 'static {
+pub trait ReturnKind: Copy + Send + Sync + 'static {
     /// What the function returns.
     type Output: 'static;
     /// What is stored.
-    type Value: Memorable;
+    type Value: Cacheable;
     /// What those who wait get.
     type Shared: Clone + Send + Sync + 'static;
     /// What `cache_if`, `ttl_from` and `weigh` look at.
@@ -61,16 +61,16 @@ pub trait Outcome: Copy + Send + Sync + 'static {
 }
 
 /// What makes the output of a body that has taken too long.
-pub(crate) type TooLate<R> = fn() -> R;
+pub(crate) type TimeoutOutput<R> = fn() -> R;
 
 /// A key that comes with the weight of its entries: `weigh = |key, value| ...`
 #[inline]
-pub fn weighed<P: Parts, O: Outcome>(
+pub fn with_weight<P: KeyParts, O: ReturnKind>(
     parts: P,
     _outcome: O,
     weigh: Weigh<P::Owned, O::Success>,
-) -> Weighed<P, O::Success> {
-    Weighed { parts, weigh }
+) -> WithWeight<P, O::Success> {
+    WithWeight { parts, weigh }
 }
 
 /// The type that a function returns, on its way to its kind.
@@ -78,7 +78,7 @@ pub fn weighed<P: Parts, O: Outcome>(
 /// The last steps are for what can not be remembered: they ask for what is missing, and return a kind all the same,
 /// so that this is said once and nothing else.
 #[derive(Debug)]
-pub struct Shape<R>(AnyResult<R>);
+pub struct ReturnType<R>(AnyResult<R>);
 
 /// What is no `Result` with an error that can be cloned.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ pub struct WrongOption<R>(WrongValue<R>);
 #[derive(Debug)]
 pub struct WrongValue<R>(PhantomData<fn() -> R>);
 
-impl<R> Shape<R> {
+impl<R> ReturnType<R> {
     /// The shape of `R`.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "only the macro calls it")]
@@ -127,7 +127,7 @@ macro_rules! steps {
 }
 
 steps! {
-    Shape -> AnyResult
+    ReturnType -> AnyResult
     AnyResult -> AnyOption
     AnyOption -> Anything
     Anything -> WrongResult
@@ -168,7 +168,7 @@ kinds! {
 
 // There is one `kind` and one `absent` at each step, so that nothing is ambiguous about a type with a mistake in it.
 
-impl<T: Memorable, E: Clone + Send + Sync + 'static> Shape<Result<T, E>> {
+impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnType<Result<T, E>> {
     /// The kind of a `Result` with an error that can be cloned.
     #[must_use]
     pub const fn kind(&self) -> Sharing<T, E> {
@@ -176,7 +176,7 @@ impl<T: Memorable, E: Clone + Send + Sync + 'static> Shape<Result<T, E>> {
     }
 }
 
-impl<T: Memorable, E> AnyResult<Result<T, E>> {
+impl<T: Cacheable, E> AnyResult<Result<T, E>> {
     /// The kind of a `Result` with any other error.
     #[must_use]
     pub const fn kind(&self) -> Fallible<T, E> {
@@ -192,7 +192,7 @@ impl<T, E> AnyResult<Result<Option<T>, E>> {
     }
 }
 
-impl<T: Memorable> AnyOption<Option<T>> {
+impl<T: Cacheable> AnyOption<Option<T>> {
     /// The kind of an `Option`.
     #[must_use]
     pub const fn kind(&self) -> Optional<T> {
@@ -208,7 +208,7 @@ impl<T> AnyOption<Option<T>> {
     }
 }
 
-impl<T: Memorable> Anything<T> {
+impl<T: Cacheable> Anything<T> {
     /// The kind of everything else.
     #[must_use]
     pub const fn kind(&self) -> Plain<T> {
@@ -221,7 +221,7 @@ impl<T, E> WrongResult<Result<T, E>> {
     #[must_use]
     pub const fn kind(&self) -> Nothing<Result<T, E>, T>
     where
-        Cache: Remembers<T>,
+        Cache: CanCache<T>,
     {
         Nothing(PhantomData)
     }
@@ -232,7 +232,7 @@ impl<T> WrongOption<Option<T>> {
     #[must_use]
     pub const fn kind(&self) -> Nothing<Option<T>, T>
     where
-        Cache: Remembers<T>,
+        Cache: CanCache<T>,
     {
         Nothing(PhantomData)
     }
@@ -243,7 +243,7 @@ impl<T> WrongValue<T> {
     #[must_use]
     pub const fn kind(&self) -> Nothing<T, T>
     where
-        Cache: Remembers<T>,
+        Cache: CanCache<T>,
     {
         Nothing(PhantomData)
     }
@@ -306,7 +306,7 @@ impl<R> HasNone for WhenNone<R> {
 }
 
 /// The absence of the output of a function with `cache_none`.
-pub fn none<A: HasNone>(absent: A) -> A::Absent {
+pub fn caching_none<A: HasNone>(absent: A) -> A::Absent {
     absent.absent()
 }
 
@@ -316,32 +316,32 @@ pub fn none<A: HasNone>(absent: A) -> A::Absent {
     label = "the function must return a `Result` whose error is `Clone + Send + Sync + 'static`",
     note = "derive `Clone` for the error, or leave `cache_err` out; of an `Option` `cache_none` remembers the `None`"
 )]
-pub trait KeepsErrors {
+pub trait CanCacheErrors {
     /// The kind that remembers them.
-    type Kept;
+    type WithErrors;
     /// The kind that remembers them.
-    fn kept(self) -> Self::Kept;
+    fn caching_errors(self) -> Self::WithErrors;
 }
 
 #[diagnostic::do_not_recommend]
-impl<R, T> KeepsErrors for Nothing<R, T> {
-    type Kept = Self;
+impl<R, T> CanCacheErrors for Nothing<R, T> {
+    type WithErrors = Self;
 
-    fn kept(self) -> Self {
+    fn caching_errors(self) -> Self {
         self
     }
 }
 
 #[diagnostic::do_not_recommend]
-impl<T, E> KeepsErrors for Sharing<T, E> {
-    type Kept = Keeping<T, E>;
+impl<T, E> CanCacheErrors for Sharing<T, E> {
+    type WithErrors = Keeping<T, E>;
 
-    fn kept(self) -> Self::Kept {
+    fn caching_errors(self) -> Self::WithErrors {
         Keeping(PhantomData)
     }
 }
 
-impl<T: Memorable> Outcome for Plain<T> {
+impl<T: Cacheable> ReturnKind for Plain<T> {
     type Output = T;
     type Value = T;
     type Shared = T;
@@ -376,7 +376,7 @@ impl<T: Memorable> Outcome for Plain<T> {
     }
 }
 
-impl<T: Memorable> Outcome for Optional<T> {
+impl<T: Cacheable> ReturnKind for Optional<T> {
     type Output = Option<T>;
     type Value = Option<T>;
     type Shared = Option<T>;
@@ -411,7 +411,7 @@ impl<T: Memorable> Outcome for Optional<T> {
     }
 }
 
-impl<T: Memorable, E: 'static> Outcome for Fallible<T, E> {
+impl<T: Cacheable, E: 'static> ReturnKind for Fallible<T, E> {
     type Output = Result<T, E>;
     type Value = T;
     type Shared = T;
@@ -446,7 +446,7 @@ impl<T: Memorable, E: 'static> Outcome for Fallible<T, E> {
     }
 }
 
-impl<T: Memorable, E: Clone + Send + Sync + 'static> Outcome for Sharing<T, E> {
+impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnKind for Sharing<T, E> {
     type Output = Result<T, E>;
     type Value = T;
     type Shared = Result<T, E>;
@@ -481,7 +481,7 @@ impl<T: Memorable, E: Clone + Send + Sync + 'static> Outcome for Sharing<T, E> {
     }
 }
 
-impl<R: 'static, T: 'static> Outcome for Nothing<R, T> {
+impl<R: 'static, T: 'static> ReturnKind for Nothing<R, T> {
     type Output = R;
     type Value = ();
     type Shared = ();
@@ -516,7 +516,7 @@ impl<R: 'static, T: 'static> Outcome for Nothing<R, T> {
     }
 }
 
-impl<T: Memorable, E: Clone + Send + Sync + 'static> Outcome for Keeping<T, E> {
+impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnKind for Keeping<T, E> {
     type Output = Result<T, E>;
     type Value = Result<T, E>;
     type Shared = Result<T, E>;
@@ -573,7 +573,7 @@ impl<T, E> Fails for Fallible<T, E> {}
 impl<T, E> Fails for Sharing<T, E> {}
 
 /// The kind of a function with `stale_if_error`.
-pub fn failing<K: Fails>(kind: K) -> K {
+pub fn with_fallback<K: Fails>(kind: K) -> K {
     kind
 }
 
@@ -585,12 +585,12 @@ pub fn failing<K: Fails>(kind: K) -> K {
 )]
 pub trait TimesOut<R> {
     /// The output of a function that took too long.
-    fn too_late() -> R;
+    fn timed_out() -> R;
 }
 
 #[diagnostic::do_not_recommend]
 impl<R: FromTimeout> TimesOut<R> for Cache {
-    fn too_late() -> R {
+    fn timed_out() -> R {
         R::from_timeout(Error::new(ErrorKind::Timeout, "the cached function took longer than its `timeout`"))
     }
 }
@@ -609,16 +609,16 @@ impl<T, E: From<Error>> FromTimeout for Result<T, E> {
 
 /// The output of a function with `timeout` that took too long.
 #[must_use]
-pub fn too_late<R>() -> R
+pub fn timed_out<R>() -> R
 where
     Cache: TimesOut<R>,
 {
-    <Cache as TimesOut<R>>::too_late()
+    <Cache as TimesOut<R>>::timed_out()
 }
 
 /// The kind of a function with `cache_err`.
-pub fn kept<K: KeepsErrors>(kind: K) -> K::Kept {
-    kind.kept()
+pub fn caching_errors<K: CanCacheErrors>(kind: K) -> K::WithErrors {
+    kind.caching_errors()
 }
 
 /// A value that can be put for an output.
@@ -626,13 +626,13 @@ pub fn kept<K: KeepsErrors>(kind: K) -> K::Kept {
     message = "`{Self}` can not be put for `{R}`",
     label = "this must be what the function returns, or what is in its `Ok` or `Some`"
 )]
-pub trait Stands<R> {
+pub trait IntoOutput<R> {
     /// The output.
     fn output(self) -> R;
 }
 
 #[diagnostic::do_not_recommend]
-impl<V, R: FromValue<V>> Stands<R> for V {
+impl<V, R: FromValue<V>> IntoOutput<R> for V {
     #[inline]
     fn output(self) -> R {
         R::from_value(self)

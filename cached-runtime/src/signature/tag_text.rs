@@ -31,22 +31,22 @@ impl<T: Display + ?Sized> Spells<T> for Cache {}
 #[diagnostic::do_not_recommend]
 impl<T: AsRef<str> + ?Sized> Tags<T> for Cache {}
 
-/// An argument, or an expression, on its way to its text: `Spelled::new(&argument).text()`.
+/// An argument, or an expression, on its way to its text: `TagText::new(&argument).text()`.
 #[derive(Debug)]
-pub struct Spelled<'a, T: ?Sized>(Unspelled<'a, T>);
+pub struct TagText<'a, T: ?Sized>(Unspelled<'a, T>);
 
 /// One that has no text.
 #[derive(Debug)]
 pub struct Unspelled<'a, T: ?Sized>(&'a T);
 
-impl<'a, T: ?Sized> Spelled<'a, T> {
+impl<'a, T: ?Sized> TagText<'a, T> {
     /// The argument.
     pub const fn new(argument: &'a T) -> Self {
         Self(Unspelled(argument))
     }
 }
 
-impl<'a, T: ?Sized> Deref for Spelled<'a, T> {
+impl<'a, T: ?Sized> Deref for TagText<'a, T> {
     type Target = Unspelled<'a, T>;
 
     fn deref(&self) -> &Unspelled<'a, T> {
@@ -54,7 +54,7 @@ impl<'a, T: ?Sized> Deref for Spelled<'a, T> {
     }
 }
 
-impl<T: Display + ?Sized> Spelled<'_, T> {
+impl<T: Display + ?Sized> TagText<'_, T> {
     /// What stands for `{argument}` in a template.
     #[must_use]
     pub fn text(&self) -> String {
@@ -68,7 +68,7 @@ impl<T: Display + ?Sized> Spelled<'_, T> {
     }
 }
 
-impl<T: AsRef<str> + ?Sized> Spelled<'_, T> {
+impl<T: AsRef<str> + ?Sized> TagText<'_, T> {
     /// The tag that an expression is.
     #[must_use]
     pub fn tag(&self) -> String {
@@ -121,13 +121,13 @@ mod tests {
     #[test]
     fn whatever_has_a_text_can_be_a_tag() {
         let (name, id) = ("ada", 42);
-        assert_eq!((Spelled::new(&name).text(), Spelled::new(&id).text_again()), ("ada".into(), "42".into()));
+        assert_eq!((TagText::new(&name).text(), TagText::new(&id).text_again()), ("ada".into(), "42".into()));
         assert_eq!(
-            (Spelled::new(&name).tag(), Spelled::new("ada").tag_again()),
+            (TagText::new(&name).tag(), TagText::new("ada").tag_again()),
             ("ada".into(), "ada".into())
         );
-        assert_eq!(Spelled::new(&String::from("a")).tag(), "a");
-        assert_eq!(Spelled::new(&std::sync::Arc::<str>::from("a")).tag(), "a");
-        assert_eq!(Spelled::new(&std::borrow::Cow::Borrowed("a")).tag(), "a");
+        assert_eq!(TagText::new(&String::from("a")).tag(), "a");
+        assert_eq!(TagText::new(&std::sync::Arc::<str>::from("a")).tag(), "a");
+        assert_eq!(TagText::new(&std::borrow::Cow::Borrowed("a")).tag(), "a");
     }
 }

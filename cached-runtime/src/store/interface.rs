@@ -84,27 +84,32 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Reads a key and tries to become the one who fills it, in one atomic step.
     ///
     /// The lease is given to one caller at a time. It is not given while another holds it, nor, with
-    /// [`Over::Nothing`], when the key has a value. In the first case the answer says who the other is.
+    /// [`LeaseMode::IfAbsent`], when the key has a value. In the first case the answer says who the other is.
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
     ///
-    /// use cached_runtime::{Key, Over, Store as _};
+    /// use cached_runtime::{Key, LeaseMode, Store as _};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// # let store = map::MapStore::default();
     /// let key = Key::new("users", "ada")?;
     /// let term = Duration::from_secs(10);
-    /// let first = store.acquire(&key, term, Over::Nothing).await?;
-    /// let second = store.acquire(&key, term, Over::Nothing).await?;
+    /// let first = store.acquire(&key, term, LeaseMode::IfAbsent).await?;
+    /// let second = store.acquire(&key, term, LeaseMode::IfAbsent).await?;
     /// assert!(first.lease.is_some());
     /// assert!(second.lease.is_none());
     /// # Ok(())
     /// # }
     /// ```
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>>;
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        term: Duration,
+        over: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>>;
 
     /// Holds a lease for another `term` from now; `false` when it was lost.
     ///
@@ -112,14 +117,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
     ///
-    /// use cached_runtime::{Key, Over, Store as _};
+    /// use cached_runtime::{Key, LeaseMode, Store as _};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// # let store = map::MapStore::default();
     /// let key = Key::new("users", "ada")?;
     /// let term = Duration::from_secs(10);
-    /// let lease = store.acquire(&key, term, Over::Nothing).await?.lease.unwrap();
+    /// let lease = store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.unwrap();
     /// assert!(store.extend(&key, &lease, term).await?);
     ///
     /// store.remove(&key).await?;
@@ -135,14 +140,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
     ///
-    /// use cached_runtime::{Key, Over, Store as _};
+    /// use cached_runtime::{Key, LeaseMode, Store as _};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// # let store = map::MapStore::default();
     /// let key = Key::new("users", "ada")?;
     /// let term = Duration::from_secs(10);
-    /// let lease = store.acquire(&key, term, Over::Nothing).await?.lease.unwrap();
+    /// let lease = store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.unwrap();
     /// let ttl = Duration::from_secs(60);
     /// assert!(store.fill(&key, lease, "Ada".into(), ttl).await?);
     /// assert!(!store.fill(&key, lease, "Eve".into(), ttl).await?); // The lease was given back.
@@ -163,16 +168,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
     ///
-    /// use cached_runtime::{Key, Over, Store as _};
+    /// use cached_runtime::{Key, LeaseMode, Store as _};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// # let store = map::MapStore::default();
     /// let key = Key::new("users", "ada")?;
     /// let term = Duration::from_secs(10);
-    /// let lease = store.acquire(&key, term, Over::Nothing).await?.lease.unwrap();
+    /// let lease = store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.unwrap();
     /// store.release(&key, lease).await?;
-    /// assert!(store.acquire(&key, term, Over::Nothing).await?.lease.is_some());
+    /// assert!(store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.is_some());
     /// # Ok(())
     /// # }
     /// ```
@@ -185,14 +190,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
     ///
-    /// use cached_runtime::{Key, Over, Store as _};
+    /// use cached_runtime::{Key, LeaseMode, Store as _};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// # let store = map::MapStore::default();
     /// let key = Key::new("users", "ada")?;
     /// let term = Duration::from_secs(10);
-    /// let lease = store.acquire(&key, term, Over::Nothing).await?.lease.unwrap();
+    /// let lease = store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.unwrap();
     /// let ttl = Duration::from_secs(60);
     /// store.put(&key, "Ada".into(), Some(ttl)).await?;
     /// assert!(!store.fill(&key, lease, "Eve".into(), ttl).await?); // The lease has ended.
@@ -323,7 +328,7 @@ impl fmt::Debug for Watch {
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// use std::time::Duration;
 ///
-/// use cached_runtime::{Key, Over, Store as _};
+/// use cached_runtime::{Key, LeaseMode, Store as _};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> cached_runtime::Result<()> {
@@ -331,17 +336,17 @@ impl fmt::Debug for Watch {
 /// let key = Key::new("users", "ada")?;
 /// let term = Duration::from_secs(10);
 /// store.put(&key, "Ada".into(), None).await?;
-/// assert!(store.acquire(&key, term, Over::Nothing).await?.lease.is_none());
-/// assert!(store.acquire(&key, term, Over::Value).await?.lease.is_some());
+/// assert!(store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.is_none());
+/// assert!(store.acquire(&key, term, LeaseMode::Replace).await?.lease.is_some());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
+pub enum LeaseMode {
     /// Only a key without a value can be leased: someone who filled it meanwhile has won.
-    Nothing,
+    IfAbsent,
     /// A key that has a value can be leased as well: the value is known to be unusable, or due for a refresh.
-    Value,
+    Replace,
 }
 
 /// What [`Store::acquire`] found.
@@ -351,14 +356,14 @@ pub enum Over {
 /// use std::time::Duration;
 ///
 /// use bytes::Bytes;
-/// use cached_runtime::{Acquired, Key, Over, Store as _};
+/// use cached_runtime::{Acquired, Key, LeaseMode, Store as _};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> cached_runtime::Result<()> {
 /// # let store = map::MapStore::default();
 /// let key = Key::new("users", "ada")?;
 /// let term = Duration::from_secs(10);
-/// let value = match store.acquire(&key, term, Over::Nothing).await? {
+/// let value = match store.acquire(&key, term, LeaseMode::IfAbsent).await? {
 ///     Acquired { value: Some(value), .. } => Some(value),
 ///     Acquired { lease: Some(lease), .. } => {
 ///         let value = Bytes::from("Ada"); // It is ours to compute.
@@ -378,7 +383,7 @@ pub struct Acquired {
     /// The lease, if it was given.
     pub lease: Option<Lease>,
     /// Who holds it, if that is why it was not given.
-    pub holder: Option<Holder>,
+    pub holder: Option<LeaseId>,
 }
 
 /// Who holds a lease: the same as long as the lease is held, and another for the next one.
@@ -387,22 +392,22 @@ pub struct Acquired {
 /// still is no value. It shows no number and makes no lease, so that nobody can fill a key with it.
 ///
 /// ```
-/// use cached_runtime::Holder;
+/// use cached_runtime::LeaseId;
 ///
-/// assert_eq!(Holder::new(7), Holder::new(7));
-/// assert_ne!(Holder::new(7), Holder::new(8));
+/// assert_eq!(LeaseId::new(7), LeaseId::new(7));
+/// assert_ne!(LeaseId::new(7), LeaseId::new(8));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Holder(u128);
+pub struct LeaseId(u128);
 
-impl Holder {
+impl LeaseId {
     /// A holder known to its store by this number: that of the lease, or any other that tells it from the next.
     ///
     /// ```
-    /// use cached_runtime::{Holder, Lease};
+    /// use cached_runtime::{LeaseId, Lease};
     ///
     /// let lease = Lease::new(7);
-    /// assert_eq!(Holder::new(lease.token()), Holder::new(7));
+    /// assert_eq!(LeaseId::new(lease.token()), LeaseId::new(7));
     /// ```
     #[must_use]
     pub const fn new(number: u128) -> Self {
@@ -466,7 +471,7 @@ macro_rules! forward {
                 &'a self,
                 key: &'a Key,
                 term: Duration,
-                over: Over,
+                over: LeaseMode,
             ) -> BoxFuture<'a, Result<Acquired>> {
                 (**self).acquire(key, term, over)
             }

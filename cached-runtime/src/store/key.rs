@@ -58,8 +58,9 @@ impl Key {
     /// assert_ne!(key, Key::new("shop::user@1", &(42_u64, "de")).unwrap());
     /// ```
     pub fn new(namespace: &str, arguments: &(impl Serialize + ?Sized)) -> Result<Self> {
-        let bytes = rmp_serde::to_vec_named(arguments)
-            .map_err(|e| Error::new(ErrorKind::Codec, "the arguments can not be serialized").because(e))?;
+        let bytes = rmp_serde::to_vec_named(arguments).map_err(|e| {
+            Error::new(ErrorKind::Codec, "the arguments can not be serialized").with_source(e)
+        })?;
         Ok(Self::from_parts(namespace, &bytes, &Options::of(arguments).marks))
     }
 
@@ -164,8 +165,8 @@ mod tests {
             (Key::new("n.v1", &()), "n.v1:3da2954490a9ba0b7dd21f77ab678f37"),
             (Key::new("n", &(Query { id: 7, names: vec!["a"] },)), "n:d9dbcf754b57a56a63cbb7035e60f93d"),
             (
-                Ok(Key::from_bytes("shop::user.v1.stamp", &[])),
-                "shop::user.v1.stamp:24c1ed71e6c7d41d8cc2b156573c38bf",
+                Ok(Key::from_bytes("shop::user.v1.generation", &[])),
+                "shop::user.v1.generation:44388c0b6d984b8f072db9090d43e73e",
             ),
             (Ok(Key::from_bytes("tags", b"user:42")), "tags:b05eecc3094250d63ad48fae9f236acc"),
         ] {

@@ -23,7 +23,7 @@ pub(crate) use config::configured_memcached;
 pub(crate) use config::configured_redis;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 pub use config::{Config, configure};
-pub use interface::{Acquired, Holder, Lease, Named, Over, Store, Watch};
+pub use interface::{Acquired, Lease, LeaseId, LeaseMode, Named, Store, Watch};
 pub use key::Key;
 #[cfg(feature = "memcached")]
 pub use memcached::{Memcached, MemcachedConfig};

@@ -3,9 +3,9 @@
 use std::future::Future;
 
 #[derive(Debug)]
-pub(crate) struct Place;
+pub(crate) struct BackgroundPermit;
 
-impl Place {
+impl BackgroundPermit {
     #[allow(clippy::unnecessary_wraps, reason = "the real one can be refused")]
     pub(crate) fn take() -> Option<Self> {
         Some(Self)

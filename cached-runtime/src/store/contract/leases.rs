@@ -3,7 +3,7 @@
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::probe::{CROWD, LATE, LONG, Patience, Probe, SHORT, boxed, together};
-use crate::{Key, Lease, Over, Store};
+use crate::{Key, Lease, LeaseMode, Store};
 
 /// A lease is given to one caller at a time, and over a value only to those who ask for that.
 ///
@@ -22,18 +22,18 @@ use crate::{Key, Lease, Over, Store};
 pub async fn acquiring(store: &dyn Store) {
     let probe = Probe::new(store, "acquiring");
     let key = probe.key("key");
-    let first = probe.acquire(&key, LONG, Over::Nothing).await;
+    let first = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
     assert_eq!(first.value, None, "`acquire` has to find no value where there is none");
     let lease = first.lease.expect("`acquire` has to give the lease on a key without a value");
     assert_eq!(probe.get(&key).await, None, "a key that is only leased has to have no value");
-    for over in [Over::Nothing, Over::Value] {
+    for over in [LeaseMode::IfAbsent, LeaseMode::Replace] {
         let second = probe.acquire(&key, LONG, over).await;
         let found = (second.value, second.lease);
         assert_eq!(found, (None, None), "`acquire` has to give no lease while another holds it");
     }
 
     assert!(probe.fill(&key, lease, b"value", LONG).await, "`fill` has to be taken from the holder");
-    let found = probe.acquire(&key, LONG, Over::Nothing).await;
+    let found = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
     assert_eq!(
         found.value.as_deref(),
         Some(&b"value"[..]),
@@ -41,7 +41,7 @@ pub async fn acquiring(store: &dyn Store) {
     );
     assert_eq!(found.lease, None, "`acquire` over nothing has to give no lease on a key with a value");
 
-    let over_value = probe.acquire(&key, LONG, Over::Value).await;
+    let over_value = probe.acquire(&key, LONG, LeaseMode::Replace).await;
     let value = over_value.value.as_deref();
     assert_eq!(value, Some(&b"value"[..]), "`acquire` over a value has to return the value");
     let lease = over_value.lease.expect("`acquire` over a value has to give the lease");
@@ -50,7 +50,7 @@ pub async fn acquiring(store: &dyn Store) {
         Some(&b"value"[..]),
         "a value has to stay readable while it is leased"
     );
-    let second = probe.acquire(&key, LONG, Over::Value).await;
+    let second = probe.acquire(&key, LONG, LeaseMode::Replace).await;
     assert_eq!(second.lease, None, "`acquire` over a value has to give no lease while another holds it");
     assert_eq!(
         second.value.as_deref(),
@@ -60,9 +60,9 @@ pub async fn acquiring(store: &dyn Store) {
     assert!(probe.fill(&key, lease, b"fresh", LONG).await, "`fill` has to be taken from the holder");
     assert_eq!(probe.get(&key).await.as_deref(), Some(&b"fresh"[..]), "`fill` has to replace the value");
 
-    for over in [Over::Nothing, Over::Value] {
+    for over in [LeaseMode::IfAbsent, LeaseMode::Replace] {
         let keys: Vec<Key> = (0..4).map(|n| probe.key(&format!("crowded {n} {over:?}"))).collect();
-        if over == Over::Value {
+        if over == LeaseMode::Replace {
             together(keys.iter().map(|key| boxed(probe.put(key, b"old", LONG))).collect()).await;
         }
         let crowd = keys.iter().flat_map(|key| (0..CROWD).map(|_| boxed(probe.acquire(key, LONG, over))));
@@ -97,7 +97,7 @@ pub async fn naming(store: &dyn Store) {
             if let Some(value) = there {
                 probe.put(&key, value, LONG).await;
             }
-            let acquired = probe.acquire(&key, LONG, Over::Value).await;
+            let acquired = probe.acquire(&key, LONG, LeaseMode::Replace).await;
             assert_eq!(acquired.holder, None, "`acquire` has to name no holder when it gives the lease");
             let lease = acquired.lease.expect("`acquire` has to give the lease that nobody holds");
 
@@ -124,7 +124,7 @@ pub async fn naming(store: &dyn Store) {
     }
     let key = probe.key("only a value");
     probe.put(&key, b"value", LONG).await;
-    let found = probe.acquire(&key, LONG, Over::Nothing).await;
+    let found = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
     assert_eq!(found.holder, None, "`acquire` has to name no holder when a value is the reason for no lease");
 }
 
@@ -300,7 +300,7 @@ pub async fn releasing(store: &dyn Store) {
     let released = probe.lease(&key, LONG).await;
     probe.release(&key, released).await;
     refuses(&probe, &key, released, None, "a lease that was released").await;
-    let again = probe.acquire(&key, LONG, Over::Nothing).await;
+    let again = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
     let lease = again.lease.expect("`acquire` has to give a lease that was released");
 
     probe.release(&key, released).await; // It is not an error that it was lost before.
@@ -345,7 +345,7 @@ pub async fn dying(store: &dyn Store) {
     let by = Instant::now() + SHORT + LATE;
 
     sleep(SHORT / 2).await;
-    let during = probe.acquire(&replaced, LONG, Over::Value).await;
+    let during = probe.acquire(&replaced, LONG, LeaseMode::Replace).await;
     if start.elapsed() < SHORT {
         assert_eq!(during.lease, None, "a lease has to be held until its term is over");
     }
@@ -356,7 +356,7 @@ pub async fn dying(store: &dyn Store) {
             Some(lease) => break lease,
             None => patience.wait().await,
         }
-        lease = probe.acquire(&replaced, LONG, Over::Nothing).await.lease;
+        lease = probe.acquire(&replaced, LONG, LeaseMode::IfAbsent).await.lease;
     };
     refuses(&probe, &replaced, lost_by_replaced, None, "a lease of which another took over the key").await;
     probe.release(&replaced, lost_by_replaced).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store, Watch};
+use crate::{Acquired, BoxFuture, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
 
 /// How much later than asked for a value or a lease may end.
 ///
@@ -70,24 +70,24 @@ impl<'a> Probe<'a> {
         answer("get", self.store.get(keys)).await
     }
 
-    pub(super) async fn acquire(&self, key: &Key, term: Duration, over: Over) -> Acquired {
+    pub(super) async fn acquire(&self, key: &Key, term: Duration, over: LeaseMode) -> Acquired {
         answer("acquire", self.store.acquire(key, term, over)).await
     }
 
     /// The lease on a key that nobody holds.
     pub(super) async fn lease(&self, key: &Key, term: Duration) -> Lease {
-        let acquired = self.acquire(key, term, Over::Value).await;
+        let acquired = self.acquire(key, term, LeaseMode::Replace).await;
         acquired.lease.expect("`acquire` over any value has to give the lease that nobody holds")
     }
 
     /// Who holds the lease on a key that is leased.
-    pub(super) async fn holder(&self, key: &Key) -> Option<Holder> {
-        self.acquire(key, LONG, Over::Value).await.holder
+    pub(super) async fn holder(&self, key: &Key) -> Option<LeaseId> {
+        self.acquire(key, LONG, LeaseMode::Replace).await.holder
     }
 
     /// Whether somebody holds the lease on a key; it is left as it was.
     pub(super) async fn leased(&self, key: &Key) -> bool {
-        match self.acquire(key, LONG, Over::Value).await.lease {
+        match self.acquire(key, LONG, LeaseMode::Replace).await.lease {
             Some(lease) => {
                 self.release(key, lease).await;
                 false

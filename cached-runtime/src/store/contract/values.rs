@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::probe::{CROWD, LATE, LONG, Patience, Probe, SHORT, boxed, drop_after, together};
-use crate::{Key, Over, Store};
+use crate::{Key, LeaseMode, Store};
 
 /// What is put is what is got, until it is put again or removed.
 ///
@@ -47,7 +47,7 @@ pub async fn storing(store: &dyn Store) {
             probe.get(&key).await.as_deref() == Some(&value),
             "{name} has to come back from `fill` as it was"
         );
-        let value_found = probe.acquire(&key, LONG, Over::Nothing).await.value;
+        let value_found = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await.value;
         assert!(value_found.as_deref() == Some(&value), "{name} has to come back from `acquire` as it was");
         probe.remove(&key).await;
     }
@@ -123,7 +123,7 @@ pub async fn expiring(store: &dyn Store) {
     while probe.get(&filled).await.is_some() {
         patience.wait().await;
     }
-    let expired = probe.acquire(&put, LONG, Over::Nothing).await;
+    let expired = probe.acquire(&put, LONG, LeaseMode::IfAbsent).await;
     assert_eq!(expired.value, None, "`acquire` has to find no value that has expired");
     assert!(expired.lease.is_some(), "`acquire` has to give the lease on a key whose value has expired");
 
@@ -292,7 +292,7 @@ pub async fn dropping(store: &dyn Store) {
         drop_after(polls, store.get(std::slice::from_ref(&dropped))).await;
         drop_after(polls, store.extend(&dropped, &lease, LONG)).await;
         drop_after(polls, store.fill(&dropped, lease, value.clone(), LONG)).await;
-        drop_after(polls, store.acquire(&dropped, SHORT, Over::Value)).await;
+        drop_after(polls, store.acquire(&dropped, SHORT, LeaseMode::Replace)).await;
         drop_after(polls, store.release(&dropped, lease)).await;
         drop_after(polls, store.put(&dropped, value.clone(), Some(LONG))).await;
         drop_after(polls, store.watch(&dropped)).await;
@@ -312,7 +312,7 @@ pub async fn dropping(store: &dyn Store) {
         probe.remove(&dropped).await;
     }
     let free = probe.key("dropped acquire");
-    drop_after(1, store.acquire(&free, SHORT, Over::Nothing)).await;
+    drop_after(1, store.acquire(&free, SHORT, LeaseMode::IfAbsent)).await;
     let by = Instant::now() + SHORT + LATE;
     let mut patience = Patience::new(by, "a lease whose `acquire` was dropped has to end after its term");
     while probe.leased(&free).await {

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::config::{Address, Credentials};
-use super::protocol::{self, Epoch, Parsed, Reply, Script, Verb};
+use super::protocol::{self, Epoch, Operation, Parsed, Reply, Script};
 use crate::{Error, ErrorKind, Result};
 
 /// One server, as it is reached from every runtime of the program.
@@ -68,7 +68,7 @@ impl Server {
     /// The way to the connection of the present runtime.
     fn link(&self) -> Result<mpsc::Sender<Request>> {
         let runtime = runtime::Handle::try_current().map_err(|e| {
-            Error::new(ErrorKind::Config, "memcached was used outside of a tokio runtime").because(e)
+            Error::new(ErrorKind::Config, "memcached was used outside of a tokio runtime").with_source(e)
         })?;
         let id = runtime.id();
         let of_runtime = |links: &[Link]| {
@@ -112,7 +112,7 @@ struct Request {
 /// A request that was written, or is about to be.
 struct Pending {
     number: u32,
-    verbs: Vec<Verb>,
+    verbs: Vec<Operation>,
     replies: Vec<Reply>,
     answer: oneshot::Sender<Result<Option<Answer>>>,
     since: Instant,
@@ -214,12 +214,12 @@ impl Carrier {
                     Ok(0) => break lost(),
                     Ok(_) if output.is_empty() => renew(&mut output),
                     Ok(_) => {}
-                    Err(e) => break lost().because(e),
+                    Err(e) => break lost().with_source(e),
                 },
                 read = reader.read_buf(&mut input.buffer) => match read {
                     Ok(0) => break lost(),
                     Ok(_) => if let Err(error) = input.hand_out() { break error },
-                    Err(e) => break lost().because(e),
+                    Err(e) => break lost().with_source(e),
                 },
                 taken = self.queue.recv_many(&mut batch, room.min(BATCH)), if room > 0 => {
                     if taken == 0 {
@@ -359,7 +359,7 @@ enum Stream {
 async fn dial(settings: &Settings) -> Result<(Stream, Epoch)> {
     let dial = async {
         let unreachable =
-            |e: io::Error| Error::new(ErrorKind::Unreachable, "memcached can not be reached").because(e);
+            |e: io::Error| Error::new(ErrorKind::Unreachable, "memcached can not be reached").with_source(e);
         match &settings.address {
             // Names are resolved here, on every dial: servers move.
             Address::Tcp { host, port } => {
@@ -412,12 +412,12 @@ async fn ask<S, T>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    stream.write_all(question).await.map_err(|e| lost().because(e))?;
+    stream.write_all(question).await.map_err(|e| lost().with_source(e))?;
     loop {
         if let Parsed::Whole(answer) = parse(buffer)? {
             return Ok(answer);
         }
-        if stream.read_buf(buffer).await.map_err(|e| lost().because(e))? == 0 {
+        if stream.read_buf(buffer).await.map_err(|e| lost().with_source(e))? == 0 {
             return Err(lost());
         }
     }

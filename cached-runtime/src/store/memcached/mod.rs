@@ -49,7 +49,7 @@ use self::config::LOCK_SUFFIX;
 pub use self::config::MemcachedConfig;
 use self::connection::{Answer, Server, Settings};
 use self::protocol::{Epoch, Name, Reply, Script, When, seconds};
-use crate::{Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store, Watch};
+use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
 
 /// A store in a Memcached server, version 1.6 or newer.
 ///
@@ -73,7 +73,7 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Res
 /// # Errors
 ///
 /// [`ErrorKind::Unreachable`] if there is no connection or it was lost half way, [`ErrorKind::Timeout`] when the
-/// [`deadline`](MemcachedConfig::deadline) has passed, [`ErrorKind::Refused`] if the server is out of memory or
+/// [`deadline`](MemcachedConfig::deadline) has passed, [`ErrorKind::Rejected`] if the server is out of memory or
 /// wants other credentials, [`ErrorKind::Protocol`] if what answers is not Memcached, and [`ErrorKind::Config`]
 /// outside of a tokio runtime.
 ///
@@ -356,7 +356,7 @@ impl Memcached {
                 (Reply::NotStored, other) | (other, _) => return Err(refused(&other)),
             }
         }
-        Err(Error::new(ErrorKind::Refused, "a key of memcached changes too fast to add a value"))
+        Err(Error::new(ErrorKind::Rejected, "a key of memcached changes too fast to add a value"))
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
@@ -398,7 +398,7 @@ impl Memcached {
     async fn within<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
         if let Err(e) = Handle::try_current() {
             return Err(
-                Error::new(ErrorKind::Config, "memcached was used outside of a tokio runtime").because(e)
+                Error::new(ErrorKind::Config, "memcached was used outside of a tokio runtime").with_source(e)
             );
         }
         timeout(self.config.deadline, operation)
@@ -412,10 +412,15 @@ impl Store for Memcached {
         Box::pin(self.within(self.read(keys)))
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        term: Duration,
+        over: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
         match over {
-            Over::Nothing => Box::pin(self.within(self.reserve(key, term))),
-            Over::Value => Box::pin(self.within(self.lock(key, term))),
+            LeaseMode::IfAbsent => Box::pin(self.within(self.reserve(key, term))),
+            LeaseMode::Replace => Box::pin(self.within(self.lock(key, term))),
         }
     }
 
@@ -504,8 +509,8 @@ fn reserved(epoch: Epoch, version: u64, won: bool) -> Acquired {
 }
 
 /// Whoever made a reservation or a lock of this version.
-fn holder(epoch: Epoch, version: u64) -> Holder {
-    Holder::new(u128::from(epoch.0) << 64 | u128::from(version))
+fn holder(epoch: Epoch, version: u64) -> LeaseId {
+    LeaseId::new(u128::from(epoch.0) << 64 | u128::from(version))
 }
 
 /// What lies under a lock; only that it is there counts.
@@ -554,7 +559,9 @@ fn first(replies: Vec<Reply>) -> Result<Reply> {
 fn refused(reply: &Reply) -> Error {
     match reply {
         Reply::TooLarge => too_large(),
-        Reply::Refused => Error::new(ErrorKind::Refused, "memcached refused, most likely for lack of memory"),
+        Reply::Refused => {
+            Error::new(ErrorKind::Rejected, "memcached refused, most likely for lack of memory")
+        }
         _ => not_understood(),
     }
 }

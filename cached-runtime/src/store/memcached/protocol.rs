@@ -28,7 +28,7 @@ pub(super) struct Name<'a> {
 pub(super) struct Script {
     pub(super) number: u32,
     pub(super) bytes: Vec<u8>,
-    pub(super) verbs: Vec<Verb>,
+    pub(super) verbs: Vec<Operation>,
 }
 
 impl Script {
@@ -49,33 +49,33 @@ impl Script {
         for name in names {
             self.write(" ", name);
         }
-        self.verbs.push(Verb::Values(self.bytes[start..].into()));
+        self.verbs.push(Operation::Values(self.bytes[start..].into()));
         self.bytes.extend_from_slice(CRLF);
         self
     }
 
     /// The value and its version. Replies: [`Reply::Item`], [`Reply::Miss`].
     pub(super) fn read_with_version(mut self, name: Name<'_>) -> Self {
-        self.begin(Verb::Value, "mg ", name);
+        self.begin(Operation::Value, "mg ", name);
         self.end(" v c")
     }
 
     /// The value and its version; if there is none, an empty one for so many seconds, which is a `won` item.
     /// Reply: [`Reply::Item`].
     pub(super) fn read_or_reserve(mut self, name: Name<'_>, seconds: i32) -> Self {
-        self.begin(Verb::Value, "mg ", name);
+        self.begin(Operation::Value, "mg ", name);
         self.end(format_args!(" v c N{seconds}"))
     }
 
     /// The version. Replies: [`Reply::Done`], [`Reply::Miss`].
     pub(super) fn read_version(mut self, name: Name<'_>) -> Self {
-        self.begin(Verb::Version, "mg ", name);
+        self.begin(Operation::Version, "mg ", name);
         self.end(" c")
     }
 
     /// Gives what is there so many seconds from now, and answers as [`Script::read_version`]. The version stays.
     pub(super) fn touch(mut self, name: Name<'_>, seconds: i32) -> Self {
-        self.begin(Verb::Version, "mg ", name);
+        self.begin(Operation::Version, "mg ", name);
         self.end(format_args!(" c T{seconds}"))
     }
 
@@ -83,7 +83,7 @@ impl Script {
     /// [`Reply::NotStored`].
     pub(super) fn store(mut self, name: Name<'_>, value: &[u8], seconds: i32, when: When) -> Self {
         self.bytes.reserve(name.len() + value.len() + 64);
-        self.begin(Verb::Store, "ms ", name);
+        self.begin(Operation::Store, "ms ", name);
         let size = value.len();
         let mut script = match when {
             When::Always => self.end(format_args!(" {size} T{seconds} c")),
@@ -98,7 +98,7 @@ impl Script {
     /// Gives an item of this version a new one, and leaves its value and its ttl alone: an append of nothing.
     /// Replies as [`Script::store`].
     pub(super) fn renew_version(mut self, name: Name<'_>, version: u64) -> Self {
-        self.begin(Verb::Store, "ms ", name);
+        self.begin(Operation::Store, "ms ", name);
         let mut script = self.end(format_args!(" 0 MA c C{version}"));
         script.bytes.extend_from_slice(CRLF);
         script
@@ -106,13 +106,13 @@ impl Script {
 
     /// Deletes an item, whatever its version. Replies: [`Reply::Done`], [`Reply::Absent`].
     pub(super) fn delete(mut self, name: Name<'_>) -> Self {
-        self.begin(Verb::Delete, "md ", name);
+        self.begin(Operation::Delete, "md ", name);
         self.end("")
     }
 
     /// Deletes an item of this version. Replies: [`Reply::Done`], [`Reply::Absent`], [`Reply::Exists`].
     pub(super) fn delete_version(mut self, name: Name<'_>, version: u64) -> Self {
-        self.begin(Verb::Delete, "md ", name);
+        self.begin(Operation::Delete, "md ", name);
         self.end(format_args!(" C{version}"))
     }
 
@@ -122,7 +122,7 @@ impl Script {
         self
     }
 
-    fn begin(&mut self, verb: Verb, command: &str, name: Name<'_>) {
+    fn begin(&mut self, verb: Operation, command: &str, name: Name<'_>) {
         self.verbs.push(verb);
         self.write(command, name);
     }
@@ -150,7 +150,7 @@ pub(super) enum When {
 
 /// What a command may be answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum Operation {
     /// The values of these keys, each after a space.
     Values(Box<[u8]>),
     Value,
@@ -196,11 +196,11 @@ pub(super) enum Parsed<T> {
 /// An error means that we and the server no longer agree on where replies begin: the connection is of no use.
 pub(super) fn parse(
     buffer: &mut BytesMut,
-    verb: &Verb,
+    verb: &Operation,
     number: u32,
     max_value: usize,
 ) -> Result<Parsed<Reply>, Error> {
-    if let Verb::Values(keys) = verb {
+    if let Operation::Values(keys) = verb {
         return parse_values(buffer, keys, max_value);
     }
     let Some(line) = first_line(buffer)? else {
@@ -210,7 +210,7 @@ pub(super) fn parse(
     let (code, rest) = split_word(line);
 
     let reply = match (verb, code) {
-        (Verb::Value, b"VA") => {
+        (Operation::Value, b"VA") => {
             let (size, flags) = split_word(rest);
             let size = announced(size, max_value)?;
             let Flags { version, won } = flags_of(flags, number)?;
@@ -225,14 +225,14 @@ pub(super) fn parse(
             return Ok(Parsed::Whole(Reply::Item { value, version, won }));
         }
         // Not every version repeats the number here.
-        (Verb::Value | Verb::Version, b"EN") if rest.is_empty() => Reply::Miss,
-        (Verb::Value | Verb::Version, b"EN") => flags_of(rest, number).map(|_| Reply::Miss)?,
-        (Verb::Version | Verb::Store | Verb::Delete, b"HD") => {
+        (Operation::Value | Operation::Version, b"EN") if rest.is_empty() => Reply::Miss,
+        (Operation::Value | Operation::Version, b"EN") => flags_of(rest, number).map(|_| Reply::Miss)?,
+        (Operation::Version | Operation::Store | Operation::Delete, b"HD") => {
             Reply::Done { version: flags_of(rest, number)?.version }
         }
-        (Verb::Store | Verb::Delete, b"EX") => flags_of(rest, number).map(|_| Reply::Exists)?,
-        (Verb::Store | Verb::Delete, b"NF") => flags_of(rest, number).map(|_| Reply::Absent)?,
-        (Verb::Store, b"NS") => flags_of(rest, number).map(|_| Reply::NotStored)?,
+        (Operation::Store | Operation::Delete, b"EX") => flags_of(rest, number).map(|_| Reply::Exists)?,
+        (Operation::Store | Operation::Delete, b"NF") => flags_of(rest, number).map(|_| Reply::Absent)?,
+        (Operation::Store, b"NS") => flags_of(rest, number).map(|_| Reply::NotStored)?,
         (_, b"SERVER_ERROR") => server_error(rest),
         // Also `ERROR` and `CLIENT_ERROR`: after these it is not certain how many more will follow.
         _ => return Err(refusal(line)),
@@ -498,7 +498,7 @@ fn server_error(reason: &[u8]) -> Reply {
 /// A line that is no answer to what was asked.
 fn refusal(line: &[u8]) -> Error {
     if line.starts_with(b"CLIENT_ERROR unauthenticated") || line.starts_with(b"CLIENT_ERROR authentication") {
-        return Error::new(ErrorKind::Refused, "memcached wants other credentials");
+        return Error::new(ErrorKind::Rejected, "memcached wants other credentials");
     }
     violation("the answer is not one that memcached gives")
 }

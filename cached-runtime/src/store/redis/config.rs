@@ -255,7 +255,7 @@ fn parse(url: &str) -> Result<Config> {
     }
     // What fred says may quote the URL, and with it the password; only the parser's own verdict does not.
     Config::from_url(url).map_err(|e| match e.kind() {
-        Cause::Url => error("the redis url can not be parsed").because(e.details().to_owned()),
+        Cause::Url => error("the redis url can not be parsed").with_source(e.details().to_owned()),
         Cause::Config | Cause::Parse => error("the redis url has a wrong host, port, database or node"),
         _ => error("the redis url can not be used"),
     })

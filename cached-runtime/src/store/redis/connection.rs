@@ -70,7 +70,7 @@ impl Connection {
     /// The link of the current runtime.
     fn link(&self) -> Result<Arc<Link>> {
         let runtime = Handle::try_current().map_err(|e| {
-            Error::new(ErrorKind::Config, "redis was called outside of a tokio runtime").because(e)
+            Error::new(ErrorKind::Config, "redis was called outside of a tokio runtime").with_source(e)
         })?;
         let find = |links: &[Arc<Link>]| links.iter().find(|link| link.serves(runtime.id())).cloned();
 
@@ -158,7 +158,7 @@ impl Session<'_> {
         for answer in self.at_once::<Value>(commands).await? {
             if let Err(error) = answer {
                 let error = protocol::failure(&error);
-                if error.kind() != ErrorKind::Refused {
+                if error.kind() != ErrorKind::Rejected {
                     return Err(error);
                 }
                 debug!(servers = self.settings.servers, ?error, "redis does not tell when keys change");
@@ -321,7 +321,7 @@ impl Shared {
         }
         match &self.state.borrow().trouble {
             Some(trouble) if matches!(trouble.kind(), ErrorKind::Unreachable | ErrorKind::Timeout) => {
-                error.because(trouble.clone())
+                error.with_source(trouble.clone())
             }
             Some(trouble) => trouble.clone(),
             None => error,
@@ -552,7 +552,7 @@ fn report(settings: &Settings, shared: &Shared, error: &ClientError) {
     let said = error.details();
     let trouble = match &settings.password {
         Some(password) if said.contains(password) => {
-            Error::new(ErrorKind::Refused, "the redis server refused to connect")
+            Error::new(ErrorKind::Rejected, "the redis server refused to connect")
         }
         _ => protocol::failure(error),
     };

@@ -15,7 +15,7 @@ use self::config::Topology;
 use self::connection::Connection;
 use self::watchers::LEASE_SUFFIX;
 use crate::util::random::random;
-use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store, Watch};
+use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result, Store, Watch};
 
 /// Values in Redis 6.2 and later, or in Valkey.
 ///
@@ -131,12 +131,17 @@ impl Store for Redis {
         })
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        term: Duration,
+        over: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
         Box::pin(async move {
             let lease = new_lease();
             let over = match over {
-                Over::Nothing => "0",
-                Over::Value => "1",
+                LeaseMode::IfAbsent => "0",
+                LeaseMode::Replace => "1",
             };
             let arguments = [protocol::token(lease), protocol::millis(term), Value::from_static_str(over)];
             let answer = self.run(&protocol::ACQUIRE, key, &arguments).await?;

@@ -10,7 +10,7 @@ use fred::error::{Error as ClientError, ErrorKind as Cause};
 use fred::types::{Resp3Frame as Frame, Value};
 use sha1::{Digest as _, Sha1};
 
-use crate::{Acquired, Error, ErrorKind, Holder, Lease, Result};
+use crate::{Acquired, Error, ErrorKind, Lease, LeaseId, Result};
 
 /// A Lua script, of which usually only the digest is sent.
 pub(super) struct Script {
@@ -141,7 +141,7 @@ pub(super) fn acquired(answer: Frame, lease: Lease) -> Result<Acquired> {
     let lease = flag(&won)?.then_some(lease);
     // Whatever it is that lies there.
     let number = |token: &Bytes| u128::from(BuildHasherDefault::<DefaultHasher>::default().hash_one(token));
-    let holder = value(holder)?.map(|token| Holder::new(number(&token)));
+    let holder = value(holder)?.map(|token| LeaseId::new(number(&token)));
     Ok(Acquired { value: value(found)?, lease, holder })
 }
 
@@ -189,14 +189,14 @@ pub(super) fn refusal(message: &str) -> Error {
         "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY" => {
             (ErrorKind::Unreachable, "the redis server is not ready")
         }
-        "READONLY" => (ErrorKind::Refused, "the redis server is a read-only replica"),
-        "OOM" => (ErrorKind::Refused, "the redis server is out of memory"),
-        "MISCONF" | "NOREPLICAS" => (ErrorKind::Refused, "the redis server does not take writes"),
-        "NOAUTH" | "WRONGPASS" => (ErrorKind::Refused, "the redis server wants other credentials"),
-        "NOPERM" => (ErrorKind::Refused, "the redis user lacks a permission"),
-        _ => (ErrorKind::Refused, "the redis server refused the command"),
+        "READONLY" => (ErrorKind::Rejected, "the redis server is a read-only replica"),
+        "OOM" => (ErrorKind::Rejected, "the redis server is out of memory"),
+        "MISCONF" | "NOREPLICAS" => (ErrorKind::Rejected, "the redis server does not take writes"),
+        "NOAUTH" | "WRONGPASS" => (ErrorKind::Rejected, "the redis server wants other credentials"),
+        "NOPERM" => (ErrorKind::Rejected, "the redis user lacks a permission"),
+        _ => (ErrorKind::Rejected, "the redis server refused the command"),
     };
-    Error::new(kind, what).because(Said::by(message))
+    Error::new(kind, what).with_source(Said::by(message))
 }
 
 /// What a failure of the client means to the caller.
@@ -213,7 +213,7 @@ pub(super) fn failure(error: &ClientError) -> Error {
         Cause::Config | Cause::Url => (ErrorKind::Config, "the redis server is not what the url says"),
         _ => (ErrorKind::Unreachable, "the redis server can not be reached"),
     };
-    Error::new(kind, what).because(Said::by(details))
+    Error::new(kind, what).with_source(Said::by(details))
 }
 
 /// What a server or the client said, fit to be shown.
@@ -264,17 +264,17 @@ mod tests {
     #[test]
     fn a_refusal_is_recognised_inside_and_outside_of_scripts() {
         for (message, kind) in [
-            ("OOM command not allowed when used memory > 'maxmemory'.", ErrorKind::Refused),
+            ("OOM command not allowed when used memory > 'maxmemory'.", ErrorKind::Rejected),
             (
                 "READONLY You can't write against a read only replica. script: 1f, on @user_script:7.",
-                ErrorKind::Refused,
+                ErrorKind::Rejected,
             ),
             (
                 "ERR Error running script (call to f_1f): @user_script:7: -LOADING Redis is loading",
                 ErrorKind::Unreachable,
             ),
             ("MASTERDOWN Link with MASTER is down", ErrorKind::Unreachable),
-            ("", ErrorKind::Refused),
+            ("", ErrorKind::Rejected),
         ] {
             assert_eq!(refusal(message).kind(), kind, "{message}");
         }

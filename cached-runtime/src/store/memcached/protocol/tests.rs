@@ -5,7 +5,7 @@ const NUMBER: u32 = 70;
 
 const NAME: Name<'static> = Name { prefix: "p:", key: "k", suffix: ".l" };
 
-fn all(stream: &[u8], verbs: &[Verb]) -> Vec<Reply> {
+fn all(stream: &[u8], verbs: &[Operation]) -> Vec<Reply> {
     let mut buffer = BytesMut::from(stream);
     let replies = verbs
         .iter()
@@ -18,8 +18,8 @@ fn all(stream: &[u8], verbs: &[Verb]) -> Vec<Reply> {
     replies
 }
 
-fn three() -> Verb {
-    Verb::Values(b" a b c"[..].into())
+fn three() -> Operation {
+    Operation::Values(b" a b c"[..].into())
 }
 
 fn item(value: &'static [u8], version: u64, won: bool) -> Reply {
@@ -27,7 +27,7 @@ fn item(value: &'static [u8], version: u64, won: bool) -> Reply {
 }
 
 /// Every reply of the server, large and small values, and values that look like replies.
-fn conversation() -> (Vec<u8>, Vec<Verb>, Vec<Reply>) {
+fn conversation() -> (Vec<u8>, Vec<Operation>, Vec<Reply>) {
     let large = vec![b'\n'; COPIED + 1];
     let mut stream = Vec::new();
     let (mut verbs, mut replies) = (Vec::new(), Vec::new());
@@ -36,25 +36,25 @@ fn conversation() -> (Vec<u8>, Vec<Verb>, Vec<Reply>) {
         verbs.push(verb);
         replies.push(reply);
     };
-    say(b"VA 2 c7 O70\r\nhi\r\n", Verb::Value, item(b"hi", 7, false));
-    say(b"VA 0 c18446744073709551615 O70 W\r\n\r\n", Verb::Value, item(b"", u64::MAX, true));
-    say(b"VA 0 s0 O70 Z c4\r\n\r\n", Verb::Value, item(b"", 4, false));
-    say(b"VA 9 O70\r\nEN\r\nVA 1\r\r\n", Verb::Value, item(b"EN\r\nVA 1\r", 0, false));
-    say(b"EN\r\n", Verb::Value, Reply::Miss);
-    say(b"EN O70\r\n", Verb::Version, Reply::Miss);
-    say(b"HD c12 O70 Z\r\n", Verb::Version, Reply::Done { version: 12 });
-    say(b"HD O70\r\n", Verb::Delete, Reply::Done { version: 0 });
-    say(b"HD c9 O70\r\n", Verb::Store, Reply::Done { version: 9 });
-    say(b"EX c0 O70\r\n", Verb::Store, Reply::Exists);
-    say(b"NF O70\r\n", Verb::Delete, Reply::Absent);
-    say(b"NS c0 O70\r\n", Verb::Store, Reply::NotStored);
-    say(b"SERVER_ERROR object too large for cache\r\n", Verb::Store, Reply::TooLarge);
-    say(b"SERVER_ERROR out of memory storing object\r\n", Verb::Store, Reply::Refused);
+    say(b"VA 2 c7 O70\r\nhi\r\n", Operation::Value, item(b"hi", 7, false));
+    say(b"VA 0 c18446744073709551615 O70 W\r\n\r\n", Operation::Value, item(b"", u64::MAX, true));
+    say(b"VA 0 s0 O70 Z c4\r\n\r\n", Operation::Value, item(b"", 4, false));
+    say(b"VA 9 O70\r\nEN\r\nVA 1\r\r\n", Operation::Value, item(b"EN\r\nVA 1\r", 0, false));
+    say(b"EN\r\n", Operation::Value, Reply::Miss);
+    say(b"EN O70\r\n", Operation::Version, Reply::Miss);
+    say(b"HD c12 O70 Z\r\n", Operation::Version, Reply::Done { version: 12 });
+    say(b"HD O70\r\n", Operation::Delete, Reply::Done { version: 0 });
+    say(b"HD c9 O70\r\n", Operation::Store, Reply::Done { version: 9 });
+    say(b"EX c0 O70\r\n", Operation::Store, Reply::Exists);
+    say(b"NF O70\r\n", Operation::Delete, Reply::Absent);
+    say(b"NS c0 O70\r\n", Operation::Store, Reply::NotStored);
+    say(b"SERVER_ERROR object too large for cache\r\n", Operation::Store, Reply::TooLarge);
+    say(b"SERVER_ERROR out of memory storing object\r\n", Operation::Store, Reply::Refused);
     let mut bytes = format!("VA {} c5 O70\r\n", large.len()).into_bytes();
     bytes.extend_from_slice(&large);
     bytes.extend_from_slice(b"\r\n");
-    say(&bytes, Verb::Value, Reply::Item { value: large.into(), version: 5, won: false });
-    say(b"VA 1 O70\r\nx\r\n", Verb::Value, item(b"x", 0, false));
+    say(&bytes, Operation::Value, Reply::Item { value: large.into(), version: 5, won: false });
+    say(b"VA 1 O70\r\nx\r\n", Operation::Value, item(b"x", 0, false));
 
     let value = |text: &[u8]| Some(Bytes::copy_from_slice(text));
     say(b"END\r\n", three(), Reply::Values(vec![None, None, None]));
@@ -156,7 +156,7 @@ fn hostile_replies_are_errors_and_cost_nothing() {
         let mut buffer = BytesMut::from(stream);
         let capacity = buffer.capacity();
         let error =
-            parse(&mut buffer, &Verb::Value, NUMBER, MAX).expect_err(&String::from_utf8_lossy(stream));
+            parse(&mut buffer, &Operation::Value, NUMBER, MAX).expect_err(&String::from_utf8_lossy(stream));
         assert_eq!(error.kind(), ErrorKind::Protocol);
         assert_eq!(buffer.capacity(), capacity);
     }
@@ -215,7 +215,7 @@ fn random_bytes_never_panic() {
     ];
     for _ in 0..20_000 {
         let stream: Vec<u8> = (0..next() % 9).flat_map(|_| words[next() % words.len()].to_vec()).collect();
-        for verb in [three(), Verb::Value, Verb::Version, Verb::Store, Verb::Delete] {
+        for verb in [three(), Operation::Value, Operation::Version, Operation::Store, Operation::Delete] {
             let mut buffer = BytesMut::from(&stream[..]);
             while let Ok(Parsed::Whole(_)) = parse(&mut buffer, &verb, NUMBER, MAX) {}
         }
@@ -229,7 +229,8 @@ fn a_small_value_does_not_keep_the_buffer() {
     let mut buffer = BytesMut::with_capacity(64 * 1024);
     buffer.extend_from_slice(b"VA 2 O70\r\nhi\r\n");
     let start = buffer.as_ptr();
-    let Ok(Parsed::Whole(Reply::Item { value, .. })) = parse(&mut buffer, &Verb::Value, NUMBER, MAX) else {
+    let Ok(Parsed::Whole(Reply::Item { value, .. })) = parse(&mut buffer, &Operation::Value, NUMBER, MAX)
+    else {
         panic!("no value");
     };
     assert!(!(start as usize..start as usize + 64 * 1024).contains(&(value.as_ptr() as usize)));
@@ -263,13 +264,13 @@ fn the_greeting_tells_one_life_of_a_server_from_the_next() {
 #[test]
 fn a_server_that_will_not_do_is_told_apart() {
     let kind = |text: &str| parse_greeting(&mut BytesMut::from(text.as_bytes())).unwrap_err().kind();
-    assert_eq!(kind("CLIENT_ERROR unauthenticated\r\n"), ErrorKind::Refused);
+    assert_eq!(kind("CLIENT_ERROR unauthenticated\r\n"), ErrorKind::Rejected);
     assert_eq!(kind("STAT version 1.5.22\r\n"), ErrorKind::Protocol);
     assert_eq!(kind("-ERR unknown command\r\n"), ErrorKind::Protocol);
     assert_eq!(kind(&"STAT a b\r\n".repeat(MAX_GREETING)), ErrorKind::Protocol);
 
     let refused = parse_authenticated(&mut BytesMut::from(&b"CLIENT_ERROR authentication failure\r\n"[..]));
-    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Rejected);
 }
 
 #[test]
