@@ -34,7 +34,7 @@ pub(crate) struct Tier<K, V> {
 /// What is done about a lease that another call has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiting {
-    /// Who asks for a lease_request key is answered when nobody else has the lease: that is how calls wait for another process,
+    /// Who asks for the lease of a vacant key is answered when nobody else has the lease: that is how calls wait for another process,
     /// but with timers.
     UntilFree,
     /// The call is told at once, and computes without a lease.

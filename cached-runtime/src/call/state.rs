@@ -151,7 +151,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             State::Fresh | State::Due => counters.shared_hits.add(1),
             State::Stale(past) if past < policy.stale_while_revalidate => counters.stale_hits.add(1),
             State::Stale(past) if past < policy.stale_if_error && !self.may_try() => {
-                counters.stale_hits.add(1)
+                counters.stale_hits.add(1);
             }
             State::Stale(_) | State::Expired => {
                 self.fallback = Some(kept);
