@@ -1,6 +1,7 @@
 //! What the documents say about the code holds. Needs no server.
 #![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion, in a helper of tests too")]
 
+mod blocks;
 mod examples;
 mod layers;
 mod links;

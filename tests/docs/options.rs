@@ -10,6 +10,18 @@ fn the_readme_lists_the_options_that_exist() {
 }
 
 #[test]
+fn every_option_of_the_readme_has_an_example_a_meaning_and_a_default() {
+    let readme = read("README.md");
+    let rows = rows(&readme, "## Options", "");
+    let heads: Vec<_> = rows.iter().filter(|row| row.starts_with("| option: ")).collect();
+    assert!(heads.len() > 1, "the options are in groups");
+    assert!(heads.iter().all(|head| head.ends_with(" | example | meaning | default |")), "{heads:?}");
+    // A `|` in a closure is written `\|`.
+    let cells = |row: &str| row.replace(r"\|", "").matches('|').count() - 1;
+    assert!(rows.iter().all(|row| cells(row) == 4 && !row.contains("|  |")), "{rows:#?}");
+}
+
+#[test]
 fn the_attribute_lists_the_options_that_exist() {
     assert_eq!(first_column(&read("cached-macros/src/lib.rs"), "/// # Options", "/// "), options());
 }
@@ -24,10 +36,19 @@ fn options() -> BTreeSet<String> {
     options
 }
 
-/// What stands in backquotes in the first column of the first table below a heading.
+/// What is in backquotes in the first column of the tables in the section below a heading.
 fn first_column(document: &str, heading: &str, margin: &str) -> BTreeSet<String> {
+    let column = rows(document, heading, margin)
+        .into_iter()
+        .filter_map(|row| row.strip_prefix("| `")?.split('`').next().map(str::to_owned));
+    column.collect()
+}
+
+/// The rows of all tables in the section below a heading, their heads included.
+fn rows<'a>(document: &'a str, heading: &str, margin: &str) -> Vec<&'a str> {
     let below = document.split_once(heading).unwrap_or_else(|| panic!("no heading {heading}")).1;
-    let rows = below.lines().map(|line| line.strip_prefix(margin).unwrap_or(line));
-    let table = rows.skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
-    table.filter_map(|row| row.strip_prefix("| `")?.split('`').next().map(str::to_owned)).collect()
+    let level = heading.trim_start_matches(margin).split(' ').next().unwrap();
+    let lines = below.lines().map(|line| line.strip_prefix(margin).unwrap_or(line));
+    let section = lines.take_while(|line| line.split(' ').next() != Some(level));
+    section.filter(|line| line.starts_with('|')).collect()
 }
