@@ -4,18 +4,17 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
-use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
-use tokio::sync::Notify;
+use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
 use super::entry::Entry;
-use crate::policy::Bound;
-use crate::policy::Counters;
-use crate::util::{AtomicMoment, Moment};
+use super::eviction::{Evicted, Leaving, Leavings};
+use super::sweeper::Sweeper;
+use crate::policy::{Bound, Counters};
+use crate::util::Moment;
 
 /// How much an entry counts against the bound.
 pub(crate) type Weigh<K, V> = Arc<dyn Fn(&K, &V) -> u64 + Send + Sync>;
@@ -28,9 +27,6 @@ pub(crate) struct Memory<K, V> {
     counters: &'static Counters,
     sweeper: Sweeper,
 }
-
-/// What gave way; dropped by whoever holds it, outside of every lock.
-pub(crate) type Evicted<K, V> = Leaving<K, Entry<V>>;
 
 impl<K, V> Memory<K, V>
 where
@@ -185,7 +181,6 @@ impl<K, V> fmt::Debug for Memory<K, V> {
     }
 }
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const SWEPT_AT_ONCE: usize = 1_024;
 const BYTES_A_SHARD: u64 = 16 << 20;
 const MAX_SHARDS: usize = 4_096;
@@ -196,62 +191,6 @@ const MAX_SHARDS: usize = 4_096;
 fn shards_for(entries: usize) -> usize {
     let for_threads = available_parallelism().map_or(4, usize::from) * 4;
     (entries / 1_024).min(for_threads).max(entries / 16_384).clamp(1, MAX_SHARDS)
-}
-
-/// Whether a sweeper is at work, and when it will come.
-#[derive(Default)]
-struct Sweeper {
-    at_work: AtomicBool,
-    /// When it will come, or `Moment::NEVER` while it sweeps.
-    due: AtomicMoment,
-    sooner: Notify,
-}
-
-impl Sweeper {
-    /// Whether a sweeper is there; it will come at that moment at the latest.
-    fn is_told_in_time(&self, expires: Moment) -> bool {
-        if !self.at_work.load(Ordering::Acquire) {
-            return false;
-        }
-        if self.due.lower(expires) {
-            self.sooner.notify_one();
-        }
-        true
-    }
-
-    /// The right to sweep, if nobody has it.
-    fn start(&'static self) -> Option<Sweeping> {
-        (!self.at_work.swap(true, Ordering::AcqRel)).then(|| Sweeping(self))
-    }
-}
-
-/// Whoever sweeps; gives the right back also when its runtime ends.
-struct Sweeping(&'static Sweeper);
-
-impl Sweeping {
-    /// Waits until something is to be swept: at that moment, or sooner if something is stored that expires sooner.
-    async fn until(&mut self, mut due: Moment) {
-        self.0.due.lower(due);
-        // Many things that expire one after another are swept together.
-        tokio::time::sleep(SHORTEST_PAUSE).await;
-        loop {
-            let told = self.0.sooner.notified();
-            due = due.min(self.0.due.get());
-            let now = Moment::now();
-            if due < now {
-                self.0.due.reset();
-                return;
-            }
-            let _ = tokio::time::timeout(due.since(now) + Duration::from_millis(1), told).await;
-        }
-    }
-}
-
-impl Drop for Sweeping {
-    fn drop(&mut self) {
-        self.0.due.reset();
-        self.0.at_work.store(false, Ordering::Release);
-    }
 }
 
 /// Counts each entry as one, or as what the user says.
@@ -268,41 +207,5 @@ impl<K, V> Weighter<K, Entry<V>> for Weight<K, V> {
     fn weight(&self, key: &K, entry: &Entry<V>) -> u64 {
         // An entry that weighs nothing could never be evicted.
         self.0.as_ref().map_or(1, |weigh| weigh(key, &entry.value).max(1))
-    }
-}
-
-/// Takes down what leaves.
-#[derive(Clone)]
-struct Leavings;
-
-impl<K, E> Lifecycle<K, E> for Leavings {
-    type RequestState = Leaving<K, E>;
-
-    fn on_evict(&self, leaving: &mut Self::RequestState, key: K, entry: E) {
-        if leaving.first.is_none() {
-            leaving.first = Some((key, entry));
-        } else {
-            leaving.more.push((key, entry));
-        }
-    }
-}
-
-/// Evicted entries; most often one, which costs no allocation.
-#[must_use]
-#[derive(Debug)]
-pub(crate) struct Leaving<K, E> {
-    first: Option<(K, E)>,
-    more: Vec<(K, E)>,
-}
-
-impl<K, E> Leaving<K, E> {
-    fn iter(&self) -> impl Iterator<Item = &(K, E)> {
-        self.first.iter().chain(&self.more)
-    }
-}
-
-impl<K, E> Default for Leaving<K, E> {
-    fn default() -> Self {
-        Self { first: None, more: Vec::new() }
     }
 }
