@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::ops::Deref;
 
-use super::key_parts::Cache;
+use super::cache::Cache;
 
 /// What spells a `T` in a template; for messages.
 #[diagnostic::on_unimplemented(
