@@ -1,11 +1,12 @@
 //! What is known of a function without its types: its options, its statistics, and the registry of all functions.
 
+mod function;
 mod handle;
 mod options;
 pub(crate) mod registry;
 mod stats;
 
-pub(crate) use handle::Function;
+pub(crate) use function::Function;
 pub use handle::Handle;
 pub use options::Policy;
 #[cfg(feature = "store")]

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use super::handle::Function;
-use crate::{BoxFuture, Result, Stats};
+use super::function::Function;
+use super::stats::Stats;
+use crate::{BoxFuture, Result};
 
 static FUNCTIONS: Mutex<Vec<&'static dyn Function>> = Mutex::new(Vec::new());
 
