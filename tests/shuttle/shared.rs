@@ -193,8 +193,9 @@ impl<K, V> Tier<K, V> {
     /// The value, if it was not cleared.
     fn usable(&self, value: Option<Value>, stamp: u64) -> Option<Entry<V>> {
         let value = value.filter(|value| value.stamp == stamp)?;
-        let left = if value.is_stale { Freshness::Stale(Duration::ZERO) } else { Freshness::Fresh(HOUR) };
-        let age = Age { since: Duration::ZERO, left, life: HOUR, cost: Duration::ZERO };
+        let freshness =
+            if value.is_stale { Freshness::Stale(Duration::ZERO) } else { Freshness::Fresh(HOUR) };
+        let age = Age { elapsed: Duration::ZERO, freshness, lifetime: HOUR, compute_time: Duration::ZERO };
         let state = if value.is_stale { State::Stale(Duration::ZERO) } else { State::Fresh };
         Some(Entry { value: (self.decode)(value.version), age, state })
     }

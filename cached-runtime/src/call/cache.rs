@@ -11,7 +11,7 @@ use super::flight::Flights;
 use crate::lookup::{Origin, Source};
 use crate::memory::{CachedValue, Entry, State};
 use crate::memory::{DerivedTags, TagSnapshot};
-use crate::memory::{Evicted, Memory, Weigh};
+use crate::memory::{Evicted, Memory, Weigher};
 use crate::policy::Counters;
 use crate::policy::Policy;
 use crate::shared::{HeldLease, Tier};
@@ -114,7 +114,7 @@ impl<K: KeyType, O: ReturnKind> Cache<K, O> {
     /// A fresh value in memory, if one is there by now.
     pub(crate) fn settled(&self, key: &K) -> Option<(O::Output, Origin)> {
         let (kept, _) = self.kept(key)?;
-        let origin = Origin { source: Source::Memory, age: kept.age.since };
+        let origin = Origin { source: Source::Memory, age: kept.age.elapsed };
         matches!(kept.state, State::Fresh | State::Due).then(|| (O::from_value(kept.value), origin))
     }
 
@@ -129,7 +129,11 @@ impl<K: KeyType, O: ReturnKind> Cache<K, O> {
         let ttl = self.whole_lifetime(output)?;
         let jitter = f64::from(self.policy.jitter());
         // Always the same part for one key, on whatever machine.
-        Some(if jitter > 0.0 { ttl.mul_f64(1.0 - jitter * random::part(stable_hash(key))) } else { ttl })
+        Some(if jitter > 0.0 {
+            ttl.mul_f64(1.0 - jitter * random::fraction_from_bits(stable_hash(key)))
+        } else {
+            ttl
+        })
     }
 
     fn whole_lifetime(&self, output: &O::Output) -> Option<Duration> {
@@ -306,7 +310,7 @@ impl<K, O: ReturnKind> TypedOptions<K, O> {
     };
 
     /// The user weighs successes; anything else that is stored weighs its own size.
-    fn weigher(self) -> Option<Weigh<K, O::Value>>
+    fn weigher(self) -> Option<Weigher<K, O::Value>>
     where
         K: 'static,
     {

@@ -145,7 +145,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     fn weigh_up(&mut self, kept: CachedValue<O::Value>, source: Source) -> Others<O::Output> {
         let (counters, policy) = (self.cache.counters, self.cache.policy);
         let source = if matches!(kept.state, State::Stale(_)) { Source::Stale } else { source };
-        let origin = Origin { source, age: kept.age.since };
+        let origin = Origin { source, age: kept.age.elapsed };
         match kept.state {
             State::Fresh | State::Due if source == Source::Memory => counters.hits.add_one(),
             State::Fresh | State::Due => counters.shared_hits.add(1),
@@ -308,7 +308,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     fn fall_back(&mut self, window: Duration) -> Option<O::Output> {
         let usable = |kept: &CachedValue<O::Value>| matches!(kept.state, State::Stale(past) if past < window);
         let kept = self.fallback.take().filter(usable)?;
-        self.origin = Origin { source: Source::Stale, age: kept.age.since };
+        self.origin = Origin { source: Source::Stale, age: kept.age.elapsed };
         Some(O::from_value(kept.value))
     }
 }

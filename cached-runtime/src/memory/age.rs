@@ -1,46 +1,48 @@
-//! How old a value is, and what it is good for.
+//! How old a value is, and what it may be used for.
 
 use std::time::Duration;
 
 use crate::util::random;
 
-/// How old a value is, and how long it was to be fresh. What is in memory has it by the clock of the process, what is in
-/// a shared store by the clock on the wall.
+/// The age of a value: in memory by the clock of the process, in a shared store by the system clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Age {
-    /// Since it was computed.
-    pub(crate) since: Duration,
-    /// How long it is still fresh, or how long it has not been.
-    pub(crate) left: Freshness,
-    /// How long it was to be fresh.
-    pub(crate) life: Duration,
-    /// How long it took to compute.
-    pub(crate) cost: Duration,
+    /// The time since the value was computed.
+    pub(crate) elapsed: Duration,
+    pub(crate) freshness: Freshness,
+    /// How long the value is fresh in all.
+    pub(crate) lifetime: Duration,
+    /// How long the computation took.
+    pub(crate) compute_time: Duration,
 }
 
+/// Whether a value is within its lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {
+    /// It is, and for this long.
     Fresh(Duration),
+    /// It has not been for this long.
     Stale(Duration),
 }
 
-/// What a value is good for.
+/// What a value may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It is the answer.
+    /// It answers a call.
     Fresh,
-    /// It is the answer, and it is time to compute the next one.
+    /// It answers a call, and the next value is to be computed in the background.
     Due,
-    /// It is an answer if there is no better one; for so long it has not been fresh.
+    /// It has not been fresh for this long: `stale_while_revalidate` and `stale_if_error` decide.
     Stale(Duration),
-    /// It is none.
+    /// It is not returned any more.
     Expired,
 }
 
 impl Age {
-    /// What it is good for, if it is kept for so long after it was fresh and refreshed in the last part of its life.
+    /// Returns what the value may be used for if it is kept for `retention` after its lifetime, and refreshed early in
+    /// the last part of its lifetime, the fraction `refresh_ahead`.
     pub(crate) fn state(&self, retention: Duration, refresh_ahead: Option<f32>) -> State {
-        match self.left {
+        match self.freshness {
             Freshness::Fresh(left) => match refresh_ahead {
                 Some(window) if self.is_due(left, window, random::fraction()) => State::Due,
                 _ => State::Fresh,
@@ -50,11 +52,14 @@ impl Age {
         }
     }
 
-    /// Whether to compute the next value now, by the algorithm `XFetch` (Vattani, Chierichetti, Lowenstein: "Optimal Probabilistic Cache
-    /// Stampede Prevention", VLDB 2015) with beta 1: the more likely the less time is left, measured by what it takes to
-    /// compute one; but only in the last part of its life, as large as `window` says.
+    /// Returns whether to compute the next value now, by `XFetch` (Vattani, Chierichetti, Lowenstein: "Optimal
+    /// Probabilistic Cache Stampede Prevention", VLDB 2015) with a beta of 1.
+    ///
+    /// The probability grows with the compute time and as the time that is left shrinks; `fraction` is the random number.
+    /// Unlike there, it is zero before the last part of the lifetime, the fraction `window`.
     fn is_due(&self, left: Duration, window: f32, fraction: f64) -> bool {
-        left <= self.life.mul_f32(window) && self.cost.as_secs_f64() * -fraction.ln() >= left.as_secs_f64()
+        left <= self.lifetime.mul_f32(window)
+            && self.compute_time.as_secs_f64() * -fraction.ln() >= left.as_secs_f64()
     }
 }
 
@@ -62,21 +67,21 @@ impl Age {
 mod tests {
     use super::*;
 
-    fn age(left: Duration) -> Age {
-        let life = Duration::from_secs(100);
+    fn fresh(left: Duration) -> Age {
+        let lifetime = Duration::from_secs(100);
         Age {
-            since: life.saturating_sub(left),
-            left: Freshness::Fresh(left),
-            life,
-            cost: Duration::from_secs(2),
+            elapsed: lifetime.saturating_sub(left),
+            freshness: Freshness::Fresh(left),
+            lifetime,
+            compute_time: Duration::from_secs(2),
         }
     }
 
     #[test]
-    fn a_value_is_due_the_likelier_the_less_time_is_left() {
-        let is_due = |left, fraction| age(left).is_due(left, 0.2, fraction);
+    fn refresh_becomes_more_likely_towards_the_end_of_the_lifetime() {
+        let is_due = |left, fraction| fresh(left).is_due(left, 0.2, fraction);
         let second = Duration::from_secs(1);
-        // Half of the time when what is left is 1.386 times the half of the cost.
+        // The probability is one half when 1.386 s are left: the compute time times ln 2.
         assert!(is_due(second, 0.5) && !is_due(2 * second, 0.5));
         assert!(is_due(2 * second, 0.3) && !is_due(10 * second, 0.3));
         assert!(is_due(18 * second, 0.000_1));
@@ -84,15 +89,15 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_never_due_before_the_last_part_of_its_life() {
-        assert!(!age(Duration::from_secs(21)).is_due(Duration::from_secs(21), 0.2, f64::MIN_POSITIVE));
-        assert!(age(Duration::from_secs(20)).is_due(Duration::from_secs(20), 0.2, f64::MIN_POSITIVE));
+    fn value_is_never_due_before_the_window() {
+        assert!(!fresh(Duration::from_secs(21)).is_due(Duration::from_secs(21), 0.2, f64::MIN_POSITIVE));
+        assert!(fresh(Duration::from_secs(20)).is_due(Duration::from_secs(20), 0.2, f64::MIN_POSITIVE));
     }
 
     #[test]
-    fn what_is_no_longer_fresh_is_stale_for_as_long_as_it_is_kept() {
+    fn value_is_stale_until_its_retention_ends() {
         let state = |past, retention| {
-            Age { left: Freshness::Stale(past), ..age(Duration::ZERO) }
+            Age { freshness: Freshness::Stale(past), ..fresh(Duration::ZERO) }
                 .state(Duration::from_secs(retention), Some(1.0))
         };
         let almost = Duration::from_millis(8_999);

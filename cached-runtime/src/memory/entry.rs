@@ -1,4 +1,4 @@
-//! A value with its lifetime: fresh, due for a refresh, stale, or expired.
+//! A value in memory with its lifetime and its tags.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,70 +11,73 @@ use crate::util::Moment;
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<V> {
     pub(crate) value: V,
-    /// Until when it is fresh.
-    until: Moment,
-    /// How long it was to be fresh, in seconds; seven digits are enough for an age.
-    life: f32,
-    /// How long it took to compute, in seconds.
-    cost: f32,
-    /// What it can be invalidated by together with others.
+    fresh_until: Moment,
+    /// How long the value is fresh in all, in seconds. The seven digits of an `f32` are enough for an age.
+    lifetime: f32,
+    /// How long the computation took, in seconds.
+    compute_time: f32,
     tags: Option<Arc<TagSnapshot>>,
 }
 
 impl<V> Entry<V> {
-    pub(crate) fn new(value: V, ttl: Duration, cost: Duration, tags: Option<Arc<TagSnapshot>>) -> Self {
+    pub(crate) fn new(
+        value: V,
+        ttl: Duration,
+        compute_time: Duration,
+        tags: Option<Arc<TagSnapshot>>,
+    ) -> Self {
         let now = Moment::now();
-        let until = now.after(ttl);
-        // Not `ttl`: there is an end to what can be told.
-        Self { value, until, life: until.since(now).as_secs_f32(), cost: cost.as_secs_f32(), tags }
+        let fresh_until = now.after(ttl);
+        // Not `ttl`: `after` saturates.
+        let lifetime = fresh_until.since(now).as_secs_f32();
+        Self { value, fresh_until, lifetime, compute_time: compute_time.as_secs_f32(), tags }
     }
 
-    /// Whether it is the answer and nothing else is to be done: it is fresh, it is not in the last part of its life in
-    /// which it may be refreshed, and none of its tags was invalidated.
+    /// Returns `true` if the entry answers a call and nothing else is to be done: it is fresh, it is not in the last part
+    /// of its lifetime in which it may be refreshed, and none of its tags was invalidated.
     #[inline]
     pub(crate) fn is_plain_hit(&self, refresh_ahead: Option<f32>) -> bool {
         let end = match refresh_ahead {
-            None => self.until,
-            Some(window) => self.until.before(seconds(self.life * window)),
+            None => self.fresh_until,
+            Some(window) => self.fresh_until.before(duration(self.lifetime * window)),
         };
-        !end.has_come() && self.is_current()
+        !end.has_passed() && self.is_current()
     }
 
-    /// Whether none of its tags was invalidated.
+    /// Returns `true` if none of its tags was invalidated since its computation began.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
         self.tags.as_ref().is_none_or(|tags| tags.is_current())
     }
 
-    /// Until when it is fresh.
     pub(crate) fn fresh_until(&self) -> Moment {
-        self.until
+        self.fresh_until
     }
 
-    /// The same, fresh no longer.
-    pub(crate) fn expired(mut self) -> Self {
+    /// Returns the entry as if its lifetime ended now.
+    pub(crate) fn into_stale(mut self) -> Self {
         let now = Moment::now();
-        self.life -= self.until.since(now).as_secs_f32();
-        self.until = self.until.min(now);
+        self.lifetime -= self.fresh_until.since(now).as_secs_f32();
+        self.fresh_until = self.fresh_until.min(now);
         self
     }
 
     #[cold]
     pub(crate) fn age(&self) -> Age {
         let now = Moment::now();
-        let life = seconds(self.life);
-        let (left, age) = if now < self.until {
-            let left = self.until.since(now);
-            (Freshness::Fresh(left), life.saturating_sub(left))
+        let lifetime = duration(self.lifetime);
+        let (freshness, elapsed) = if now < self.fresh_until {
+            let left = self.fresh_until.since(now);
+            (Freshness::Fresh(left), lifetime.saturating_sub(left))
         } else {
-            let past = now.since(self.until);
-            (Freshness::Stale(past), life.saturating_add(past))
+            let past = now.since(self.fresh_until);
+            (Freshness::Stale(past), lifetime.saturating_add(past))
         };
-        Age { since: age, left, life, cost: seconds(self.cost) }
+        Age { elapsed, freshness, lifetime, compute_time: duration(self.compute_time) }
     }
 }
 
-/// What was found under a key.
+/// A value that was found in a tier.
 #[derive(Clone, Debug)]
 pub(crate) struct CachedValue<V> {
     pub(crate) value: V,
@@ -82,6 +85,6 @@ pub(crate) struct CachedValue<V> {
     pub(crate) state: State,
 }
 
-fn seconds(seconds: f32) -> Duration {
+fn duration(seconds: f32) -> Duration {
     Duration::try_from_secs_f32(seconds).unwrap_or(Duration::MAX)
 }

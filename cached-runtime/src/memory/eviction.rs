@@ -1,44 +1,43 @@
-//! Entries that were evicted.
+//! Entries that left the map.
 
 use quick_cache::Lifecycle;
 
 use super::entry::Entry;
 
-/// What gave way; dropped by whoever holds it, outside of every lock.
-pub(crate) type Evicted<K, V> = Leaving<K, Entry<V>>;
-
-/// Takes down what leaves.
-#[derive(Clone)]
-pub(super) struct Leavings;
-
-impl<K, E> Lifecycle<K, E> for Leavings {
-    type RequestState = Leaving<K, E>;
-
-    fn on_evict(&self, leaving: &mut Self::RequestState, key: K, entry: E) {
-        if leaving.first.is_none() {
-            leaving.first = Some((key, entry));
-        } else {
-            leaving.more.push((key, entry));
-        }
-    }
-}
-
-/// Evicted entries; most often one, which costs no allocation.
+/// Entries that were evicted, replaced or removed, to be dropped outside of every lock.
+///
+/// Most often there is one, which costs no allocation.
 #[must_use]
 #[derive(Debug)]
-pub(crate) struct Leaving<K, E> {
-    pub(super) first: Option<(K, E)>,
-    pub(super) more: Vec<(K, E)>,
+pub(crate) struct Evicted<K, V> {
+    pub(super) first: Option<(K, Entry<V>)>,
+    pub(super) more: Vec<(K, Entry<V>)>,
 }
 
-impl<K, E> Leaving<K, E> {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(K, E)> {
+impl<K, V> Evicted<K, V> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(K, Entry<V>)> {
         self.first.iter().chain(&self.more)
     }
 }
 
-impl<K, E> Default for Leaving<K, E> {
+impl<K, V> Default for Evicted<K, V> {
     fn default() -> Self {
         Self { first: None, more: Vec::new() }
+    }
+}
+
+/// Collects what an insertion evicts or replaces.
+#[derive(Clone)]
+pub(super) struct EvictionListener;
+
+impl<K, V> Lifecycle<K, Entry<V>> for EvictionListener {
+    type RequestState = Evicted<K, V>;
+
+    fn on_evict(&self, evicted: &mut Self::RequestState, key: K, entry: Entry<V>) {
+        if evicted.first.is_none() {
+            evicted.first = Some((key, entry));
+        } else {
+            evicted.more.push((key, entry));
+        }
     }
 }

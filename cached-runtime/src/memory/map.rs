@@ -1,4 +1,4 @@
-//! The tier inside the process.
+//! The bounded map from keys to entries.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -11,18 +11,24 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
 use super::entry::Entry;
-use super::eviction::{Evicted, Leaving, Leavings};
+use super::eviction::{Evicted, EvictionListener};
 use super::sweeper::Sweeper;
 use crate::policy::{Bound, Counters};
 use crate::util::Moment;
 
-/// How much an entry counts against the bound.
-pub(crate) type Weigh<K, V> = Arc<dyn Fn(&K, &V) -> u64 + Send + Sync>;
+/// Returns how much of a [`Bound::Bytes`] an entry takes up.
+pub(crate) type Weigher<K, V> = Arc<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 
-/// Entries by key: bounded, and swept of what has expired while it holds any.
+/// The entries of one instance of a function, by key.
+///
+/// The map is bounded: quick_cache evicts by S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: "FIFO Queues are All You Need for
+/// Cache Eviction", SOSP 2023). Expired entries are removed by a task that runs only while there are entries.
+///
+/// Methods that take entries out return them, so that the caller can drop them outside of every lock: dropping a value
+/// is user code.
 pub(crate) struct Memory<K, V> {
-    entries: Cache<K, Entry<V>, Weight<K, V>, DefaultHashBuilder, Leavings>,
-    /// How long a value is kept after it was fresh.
+    entries: Cache<K, Entry<V>, EntryWeighter<K, V>, DefaultHashBuilder, EvictionListener>,
+    /// How long an entry is kept after it was fresh.
     retention: Duration,
     counters: &'static Counters,
     sweeper: Sweeper,
@@ -36,13 +42,13 @@ where
     pub(crate) fn new(
         bound: Bound,
         retention: Duration,
-        weigh: Option<Weigh<K, V>>,
+        weigher: Option<Weigher<K, V>>,
         counters: &'static Counters,
     ) -> Self {
         let (shards, items, weight) = match bound {
             Bound::Entries(entries) => (shards_for(entries), entries, entries as u64),
             Bound::Bytes(bytes) => (
-                usize::try_from(bytes / BYTES_A_SHARD).unwrap_or(MAX_SHARDS).clamp(1, MAX_SHARDS),
+                usize::try_from(bytes / BYTES_PER_SHARD).unwrap_or(MAX_SHARDS).clamp(1, MAX_SHARDS),
                 4_096,
                 bytes,
             ),
@@ -53,41 +59,46 @@ where
             .weight_capacity(weight)
             .build()
             .expect("both capacities are set");
-        let entries = Cache::with_options(options, Weight(weigh), DefaultHashBuilder::default(), Leavings);
+        let entries = Cache::with_options(
+            options,
+            EntryWeighter(weigher),
+            DefaultHashBuilder::default(),
+            EvictionListener,
+        );
         Self { entries, retention, counters, sweeper: Sweeper::default() }
     }
 
-    /// A copy of what is under a key, be it fresh or not.
+    /// Returns a copy of the entry of a key, whether it is fresh or not.
     #[inline]
     pub(crate) fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<Entry<V>> {
         self.entries.get(key)
     }
 
-    /// Stores an entry; returns what gave way to it.
+    /// Stores an entry, and returns what it replaced and what was evicted for it.
     pub(crate) fn insert(&'static self, key: K, entry: Entry<V>) -> Evicted<K, V> {
-        let mut evicted = Leaving::default();
-        let expires = self.end(&entry);
+        let mut evicted = Evicted::default();
+        let expires_at = self.expires_at(&entry);
         self.entries.insert_with_lifecycle(key, entry, &mut evicted);
-        // What was replaced has left too, but its key is still there.
+        // The listener also gets the entry that was replaced, but the key of that one is still there.
         let evictions = evicted.iter().filter(|(key, _)| !self.entries.contains_key(key)).count();
         if evictions > 0 {
             self.counters.evictions.add(evictions as u64);
         }
-        self.see_to_sweeping(expires);
+        self.ensure_sweeper(expires_at);
         evicted
     }
 
-    /// Removes an entry, and returns it for the same reason.
+    /// Removes the entry of a key and returns it.
     pub(crate) fn remove(&self, key: &K) -> Evicted<K, V> {
-        Leaving { first: self.entries.remove(key), more: Vec::new() }
+        Evicted { first: self.entries.remove(key), more: Vec::new() }
     }
 
-    /// Makes what is under a key stale, if it is kept then; returns what gave way.
+    /// Makes the entry of a key stale, or removes it if stale entries are not kept; returns what left the map.
     pub(crate) fn expire(&'static self, key: &K) -> Evicted<K, V> {
         let mut removed = self.remove(key);
         match removed.first.take() {
-            Some((key, entry)) if !self.retention.is_zero() => self.insert(key, entry.expired()),
-            first => Leaving { first, ..removed },
+            Some((key, entry)) if !self.retention.is_zero() => self.insert(key, entry.into_stale()),
+            first => Evicted { first, ..removed },
         }
     }
 
@@ -100,72 +111,74 @@ where
         self.entries.len()
     }
 
-    /// Starts a task that sweeps until nothing is left, unless one is at it; then it is told if it would come too late.
+    /// Makes sure that a task removes what has expired by `expires_at`: starts one if none is running, or wakes the
+    /// running one earlier. The task ends when the map is empty.
     ///
-    /// The task belongs to the runtime of the call that stored something, and so goes by that runtime's clock; when the
-    /// runtime ends, the next value stored starts another.
-    fn see_to_sweeping(&'static self, expires: Moment) {
-        if self.sweeper.is_told_in_time(expires) {
+    /// The task belongs to the runtime of the call that stored something, and so follows that runtime's clock. When the
+    /// runtime ends, the next insertion starts another task.
+    fn ensure_sweeper(&'static self, expires_at: Moment) {
+        if self.sweeper.wake_by(expires_at) {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let Some(mut sweeping) = self.sweeper.start() else { return };
+        let Some(mut guard) = self.sweeper.try_start() else { return };
         runtime.spawn(async move {
-            let mut due = expires;
+            let mut due = expires_at;
             loop {
-                sweeping.until(due).await;
+                guard.wait_until(due).await;
                 if let Some(next) = self.sweep().await {
                     due = next;
                     continue;
                 }
-                drop(sweeping);
-                // Whoever stored something before that line relied on this task.
-                let Some(again) =
-                    Some(()).filter(|()| !self.entries.is_empty()).and_then(|()| self.sweeper.start())
+                drop(guard);
+                // An insertion before that line relied on this task.
+                let Some(restarted) =
+                    Some(()).filter(|()| !self.entries.is_empty()).and_then(|()| self.sweeper.try_start())
                 else {
                     return;
                 };
-                sweeping = again;
+                guard = restarted;
                 due = Moment::now();
             }
         });
     }
 
-    /// Removes what has expired; returns when to come again, if anything is left.
+    /// Removes the expired entries; returns when the next one expires, or `None` if none is left.
     ///
-    /// Expired keys are collected shard by shard, a bounded number at a time, and removed one by one, so that
-    /// neither a caller nor the runtime waits long for it.
+    /// Expired keys are collected shard by shard, [`SWEEP_BATCH`] at a time, and removed one by one, so that neither a
+    /// caller nor the runtime waits long for it.
     async fn sweep(&self) -> Option<Moment> {
         loop {
             let now = Moment::now();
-            let (expired, next) = self.expired(now);
-            let more = expired.len() == SWEPT_AT_ONCE;
+            let (expired, next) = self.find_expired(now);
+            let is_full_batch = expired.len() == SWEEP_BATCH;
             for key in expired {
-                drop(self.entries.remove_if(&key, |entry| self.end(entry) <= now));
+                drop(self.entries.remove_if(&key, |entry| self.expires_at(entry) <= now));
             }
-            if !more {
+            if !is_full_batch {
                 return next;
             }
             tokio::task::yield_now().await;
         }
     }
 
-    /// When an entry is of no use any more.
-    fn end(&self, entry: &Entry<V>) -> Moment {
+    /// Returns when an entry is neither fresh nor stale any more.
+    fn expires_at(&self, entry: &Entry<V>) -> Moment {
         entry.fresh_until().after(self.retention)
     }
 
-    /// Some of the keys that have expired by now, and the first moment at which another will.
-    fn expired(&self, now: Moment) -> (Vec<K>, Option<Moment>) {
+    /// Returns up to [`SWEEP_BATCH`] keys whose entries have expired by now, and when the next entry will.
+    fn find_expired(&self, now: Moment) -> (Vec<K>, Option<Moment>) {
         let expired = RefCell::new(Vec::new());
         let next = Cell::new(None::<Moment>);
+        // `retain` visits entries without cloning them; here it keeps all of them.
         self.entries.retain(|key, entry| {
-            let moment = self.end(entry);
-            if moment > now {
-                next.set(Some(next.get().map_or(moment, |next| next.min(moment))));
+            let expires_at = self.expires_at(entry);
+            if expires_at > now {
+                next.set(Some(next.get().map_or(expires_at, |next| next.min(expires_at))));
             } else {
                 let mut expired = expired.borrow_mut();
-                if expired.len() < SWEPT_AT_ONCE {
+                if expired.len() < SWEEP_BATCH {
                     expired.push(key.clone());
                 }
             }
@@ -181,31 +194,35 @@ impl<K, V> fmt::Debug for Memory<K, V> {
     }
 }
 
-const SWEPT_AT_ONCE: usize = 1_024;
-const BYTES_A_SHARD: u64 = 16 << 20;
+/// How many expired entries are removed before the sweeper yields.
+const SWEEP_BATCH: usize = 1_024;
+/// The part of a bound in bytes for which there is one shard.
+const BYTES_PER_SHARD: u64 = 16 << 20;
 const MAX_SHARDS: usize = 4_096;
 
-/// A shard evicts when its own share of the bound is used up, so few and large shards keep the promise of
-/// `capacity` and many small ones keep threads apart. Below 1 024 entries a share would be too small for keys to
-/// spread evenly; above 16 384 a sweep would hold a shard too long.
+/// Returns the number of shards for a bound of this many entries.
+///
+/// A shard evicts when its own share of the bound is used up: few large shards keep to `capacity` closely, many
+/// small ones keep threads apart. With less than 1 024 entries to a shard, keys would not spread evenly enough; with more than
+/// 16 384, a sweep would lock a shard for too long.
 fn shards_for(entries: usize) -> usize {
     let for_threads = available_parallelism().map_or(4, usize::from) * 4;
     (entries / 1_024).min(for_threads).max(entries / 16_384).clamp(1, MAX_SHARDS)
 }
 
-/// Counts each entry as one, or as what the user says.
-struct Weight<K, V>(Option<Weigh<K, V>>);
+/// Weighs each entry as one, or as the user's `weigh` says.
+struct EntryWeighter<K, V>(Option<Weigher<K, V>>);
 
-impl<K, V> Clone for Weight<K, V> {
+impl<K, V> Clone for EntryWeighter<K, V> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K, V> Weighter<K, Entry<V>> for Weight<K, V> {
+impl<K, V> Weighter<K, Entry<V>> for EntryWeighter<K, V> {
     #[inline]
     fn weight(&self, key: &K, entry: &Entry<V>) -> u64 {
-        // An entry that weighs nothing could never be evicted.
+        // quick_cache never evicts an entry that weighs nothing.
         self.0.as_ref().map_or(1, |weigh| weigh(key, &entry.value).max(1))
     }
 }

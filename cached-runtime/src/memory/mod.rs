@@ -1,4 +1,8 @@
-//! The tier inside the process: entries with their lifetime, bounded and swept, and the tags that end them.
+//! The tier inside the process: a bounded map of entries for each instance of a function, with their expiry and their tags.
+//!
+//! [`Memory`] is the map. An [`Entry`] is a value with its lifetime, from which [`Age`] derives whether the value is
+//! [fresh, due for a refresh, stale or expired](State); the shared tier uses the same rules. Tags cost an entry one
+//! comparison for each tag and need no index: see [`tags`].
 
 mod age;
 mod entry;
@@ -9,10 +13,10 @@ mod tags;
 mod write;
 
 pub(crate) use age::State;
-#[cfg_attr(not(feature = "store"), allow(unused_imports, reason = "only a shared tier makes them"))]
+#[cfg_attr(not(feature = "store"), allow(unused_imports, reason = "only a shared tier constructs them"))]
 pub(crate) use age::{Age, Freshness};
 pub(crate) use entry::{CachedValue, Entry};
 pub(crate) use eviction::Evicted;
-pub(crate) use map::{Memory, Weigh};
+pub(crate) use map::{Memory, Weigher};
 pub(crate) use tags::{DerivedTags, TagSnapshot, invalidate_tag};
 pub(crate) use write::{Fill, WriteAction};

@@ -1,4 +1,4 @@
-//! When expired entries are removed.
+//! When the task that removes expired entries runs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,60 +7,61 @@ use tokio::sync::Notify;
 
 use crate::util::{AtomicMoment, Moment};
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-
-/// Whether a sweeper is at work, and when it will come.
+/// The state of the task that removes the expired entries of one map: at most one runs.
 #[derive(Default)]
 pub(super) struct Sweeper {
-    at_work: AtomicBool,
-    /// When it will come, or `Moment::NEVER` while it sweeps.
-    due: AtomicMoment,
-    sooner: Notify,
+    is_running: AtomicBool,
+    /// When the task wakes at the latest; unset while it removes entries.
+    wakes_at: AtomicMoment,
+    /// Notified when `wakes_at` was brought forward.
+    wakes_earlier: Notify,
 }
 
 impl Sweeper {
-    /// Whether a sweeper is there; it will come at that moment at the latest.
-    pub(super) fn is_told_in_time(&self, expires: Moment) -> bool {
-        if !self.at_work.load(Ordering::Acquire) {
+    /// Makes the running task wake at `expires_at` at the latest; returns `false` if none is running.
+    pub(super) fn wake_by(&self, expires_at: Moment) -> bool {
+        if !self.is_running.load(Ordering::Acquire) {
             return false;
         }
-        if self.due.lower(expires) {
-            self.sooner.notify_one();
+        if self.wakes_at.bring_forward(expires_at) {
+            self.wakes_earlier.notify_one();
         }
         true
     }
 
-    /// The right to sweep, if nobody has it.
-    pub(super) fn start(&'static self) -> Option<Sweeping> {
-        (!self.at_work.swap(true, Ordering::AcqRel)).then(|| Sweeping(self))
+    /// Marks the task as running, if it is not running yet.
+    pub(super) fn try_start(&'static self) -> Option<SweepGuard> {
+        (!self.is_running.swap(true, Ordering::AcqRel)).then(|| SweepGuard(self))
     }
 }
 
-/// Whoever sweeps; gives the right back also when its runtime ends.
-pub(super) struct Sweeping(&'static Sweeper);
+/// The right to be the task of a [`Sweeper`]. Dropping it lets another task start, also when the runtime of this one ends.
+pub(super) struct SweepGuard(&'static Sweeper);
 
-impl Sweeping {
-    /// Waits until something is to be swept: at that moment, or sooner if something is stored that expires sooner.
-    pub(super) async fn until(&mut self, mut due: Moment) {
-        self.0.due.lower(due);
-        // Many things that expire one after another are swept together.
-        tokio::time::sleep(SHORTEST_PAUSE).await;
+impl SweepGuard {
+    /// Waits until `due`, or less if an entry that expires sooner is stored meanwhile; at least for [`MIN_PAUSE`].
+    pub(super) async fn wait_until(&mut self, mut due: Moment) {
+        self.0.wakes_at.bring_forward(due);
+        // Entries that expire shortly after one another are removed together.
+        tokio::time::sleep(MIN_PAUSE).await;
         loop {
-            let told = self.0.sooner.notified();
-            due = due.min(self.0.due.get());
+            let wakes_earlier = self.0.wakes_earlier.notified();
+            due = due.min(self.0.wakes_at.get());
             let now = Moment::now();
             if due < now {
-                self.0.due.reset();
+                self.0.wakes_at.reset();
                 return;
             }
-            let _ = tokio::time::timeout(due.since(now) + Duration::from_millis(1), told).await;
+            let _ = tokio::time::timeout(due.since(now) + Duration::from_millis(1), wakes_earlier).await;
         }
     }
 }
 
-impl Drop for Sweeping {
+impl Drop for SweepGuard {
     fn drop(&mut self) {
-        self.0.due.reset();
-        self.0.at_work.store(false, Ordering::Release);
+        self.0.wakes_at.reset();
+        self.0.is_running.store(false, Ordering::Release);
     }
 }
+
+const MIN_PAUSE: Duration = Duration::from_millis(50);

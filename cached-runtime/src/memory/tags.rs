@@ -1,9 +1,10 @@
-//! Tags in this process: which of what is in memory belongs together.
+//! Invalidation of values in memory by their tags.
 //!
-//! There is no index. A tag is a cell with the number of its last invalidation, and a value holds the cells of its tags
-//! together with the number that was the last when its computation began: as long as no cell has a greater one, the value
-//! is current. So an invalidation is one write, whatever was computed from before it is out of date from the moment it is
-//! stored, and what a tag takes up goes with the last value that has it.
+//! There is no index from tags to values. Every invalidation has a number. The generation of a tag is the number of its
+//! last invalidation. A value holds the generations of its tags, together with the number of the last invalidation before
+//! its computation began: it is current while none of those generations is greater. So an invalidation is one write, a
+//! value that was computed from before it is out of date from the moment it is stored, and the memory of a tag is freed
+//! with the last value that has it.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -12,117 +13,122 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use quick_cache::DefaultHashBuilder;
 
-/// The tags of one value, with the state of the world that it was computed from.
+/// The tags of one value, as of the time when its computation began.
 #[derive(Debug, Clone)]
 pub(crate) struct TagSnapshot {
-    cells: Vec<Arc<Cell>>,
-    /// How many invalidations there had been, in all.
-    since: u64,
+    generations: Vec<Arc<Generation>>,
+    /// The number of the last invalidation, of whichever tag, before the computation began.
+    epoch: u64,
 }
 
-/// The tags that only a value itself can tell.
+/// The tags that are derived from a value, by `tags_from`.
 #[derive(Debug)]
 pub(crate) enum DerivedTags {
     Known(Vec<String>),
-    /// It tells none though its function has such tags, as an error does not: any might have been one of its.
+    /// The function has `tags_from`, but there is no success to derive the tags from, as with a cached error. Any tag
+    /// could have been one of them, so the invalidation of any tag counts.
     Any,
 }
 
-/// A tag that some value has: the number of its last invalidation.
+/// The number of the last invalidation of a tag; shared by all values that have the tag.
 #[derive(Debug)]
-struct Cell(AtomicU64);
+struct Generation(AtomicU64);
 
 impl TagSnapshot {
-    /// A value with these tags that is about to be computed.
+    /// Returns the snapshot for a value with these static tags whose computation begins now.
     pub(crate) fn new(tags: &[String]) -> Self {
-        let mut cells = cells();
-        let since = cells.last;
-        Self { cells: tags.iter().map(|tag| cells.cell(tag)).collect(), since }
+        let mut table = table();
+        let epoch = table.epoch;
+        Self { generations: tags.iter().map(|tag| table.generation(tag)).collect(), epoch }
     }
 
-    /// Gives it more tags, which only the value itself could tell.
+    /// Adds the tags that were derived from the value.
     ///
     /// An invalidation of them since the computation began counts, also if no value had them then.
-    pub(crate) fn extend(&mut self, told: &DerivedTags) {
-        let mut cells = cells();
-        match told {
-            DerivedTags::Known(tags) => self.cells.extend(tags.iter().map(|tag| cells.cell(tag))),
-            DerivedTags::Any => self.cells.push(Arc::clone(&cells.any)),
+    pub(crate) fn extend(&mut self, derived: &DerivedTags) {
+        let mut table = table();
+        match derived {
+            DerivedTags::Known(tags) => self.generations.extend(tags.iter().map(|tag| table.generation(tag))),
+            DerivedTags::Any => self.generations.push(Arc::clone(&table.any_tag)),
         }
     }
 
-    /// Whether none of the tags was invalidated since the computation began.
+    /// Returns `true` if none of the tags was invalidated since the computation began.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
-        self.cells.iter().all(|cell| cell.0.load(Ordering::Acquire) <= self.since)
+        self.generations.iter().all(|generation| generation.0.load(Ordering::Acquire) <= self.epoch)
     }
 }
 
-/// Makes everything in memory that has this tag out of date, and what is being computed too.
+/// Invalidates every value in memory that has this tag, and the computations in flight.
 pub(crate) fn invalidate_tag(tag: &str) {
-    let mut cells = cells();
-    cells.last += 1;
-    let number = cells.last;
-    cells.any.0.store(number, Ordering::Release);
-    if let Some(cell) = cells.by_name.get(tag).and_then(Weak::upgrade) {
-        cell.0.store(number, Ordering::Release);
+    let mut table = table();
+    table.epoch += 1;
+    let epoch = table.epoch;
+    table.any_tag.0.store(epoch, Ordering::Release);
+    if let Some(generation) = table.by_name.get(tag).and_then(Weak::upgrade) {
+        generation.0.store(epoch, Ordering::Release);
     }
-    // A value may be under way that turns out to have it when no other value has it any more.
-    *cells.unknown(tag) = number;
+    // A computation in flight may derive the tag when no other value has it any more.
+    *table.initial_generation(tag) = epoch;
 }
 
-/// The cells of all tags that values have.
+/// The generations of all tags that values have.
 #[derive(Debug)]
-struct Cells {
-    by_name: HashMap<Box<str>, Weak<Cell>>,
-    /// The number of the last invalidation.
-    last: u64,
-    /// The same as a tag that all have who can not tell their tags.
-    any: Arc<Cell>,
-    /// The last invalidation of a tag, for each of some groups of tags: what a new cell begins with.
-    unknown: Box<[u64; GROUPS]>,
+struct Table {
+    by_name: HashMap<Box<str>, Weak<Generation>>,
+    /// The number of the last invalidation of any tag.
+    epoch: u64,
+    /// The same as a generation, for values with [`DerivedTags::Any`].
+    any_tag: Arc<Generation>,
+    /// The generation that a new tag begins with: the last invalidation of any tag in the same bucket of hashes.
+    initial_generations: Box<[u64; BUCKETS]>,
     hasher: DefaultHashBuilder,
-    /// With so many names it is time to look which are still in use.
-    full_at: usize,
+    /// The number of names at which those without a value are removed.
+    prune_at: usize,
 }
 
-const GROUPS: usize = 1_024;
-const FEW: usize = 64;
+const BUCKETS: usize = 1_024;
+const MIN_PRUNE_AT: usize = 64;
 
-impl Cells {
-    fn cell(&mut self, tag: &str) -> Arc<Cell> {
-        if let Some(cell) = self.by_name.get(tag).and_then(Weak::upgrade) {
-            return cell;
+impl Table {
+    fn generation(&mut self, tag: &str) -> Arc<Generation> {
+        if let Some(generation) = self.by_name.get(tag).and_then(Weak::upgrade) {
+            return generation;
         }
-        if self.by_name.len() >= self.full_at {
-            self.by_name.retain(|_, cell| cell.strong_count() > 0);
-            self.full_at = (2 * self.by_name.len()).max(FEW);
+        if self.by_name.len() >= self.prune_at {
+            self.by_name.retain(|_, generation| generation.strong_count() > 0);
+            self.prune_at = (2 * self.by_name.len()).max(MIN_PRUNE_AT);
         }
-        let cell = Arc::new(Cell(AtomicU64::new(*self.unknown(tag))));
-        self.by_name.insert(tag.into(), Arc::downgrade(&cell));
-        cell
+        let generation = Arc::new(Generation(AtomicU64::new(*self.initial_generation(tag))));
+        self.by_name.insert(tag.into(), Arc::downgrade(&generation));
+        generation
     }
 
-    fn unknown(&mut self, tag: &str) -> &mut u64 {
-        #[allow(clippy::cast_possible_truncation, reason = "less than GROUPS")]
-        let group = (self.hasher.hash_one(tag) % GROUPS as u64) as usize;
-        &mut self.unknown[group]
+    fn initial_generation(&mut self, tag: &str) -> &mut u64 {
+        let bucket = self.bucket(tag);
+        &mut self.initial_generations[bucket]
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "less than BUCKETS")]
+    fn bucket(&self, tag: &str) -> usize {
+        (self.hasher.hash_one(tag) % BUCKETS as u64) as usize
     }
 }
 
-/// A panic while they are locked leaves nothing half done.
-fn cells() -> MutexGuard<'static, Cells> {
-    static CELLS: LazyLock<Mutex<Cells>> = LazyLock::new(|| {
-        Mutex::new(Cells {
+/// Locks the table. A panic of another thread that held the lock leaves nothing half done.
+fn table() -> MutexGuard<'static, Table> {
+    static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(|| {
+        Mutex::new(Table {
             by_name: HashMap::new(),
-            last: 0,
-            any: Arc::new(Cell(AtomicU64::new(0))),
-            unknown: Box::new([0; GROUPS]),
+            epoch: 0,
+            any_tag: Arc::new(Generation(AtomicU64::new(0))),
+            initial_generations: Box::new([0; BUCKETS]),
             hasher: DefaultHashBuilder::default(),
-            full_at: FEW,
+            prune_at: MIN_PRUNE_AT,
         })
     });
-    CELLS.lock().unwrap_or_else(PoisonError::into_inner)
+    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -133,62 +139,70 @@ mod tests {
         tags.iter().map(|tag| (*tag).to_owned()).collect()
     }
 
-    fn tagged(tags: &[&str]) -> TagSnapshot {
+    fn snapshot(tags: &[&str]) -> TagSnapshot {
         TagSnapshot::new(&owned(tags))
     }
 
-    fn told(tags: &[&str]) -> DerivedTags {
+    fn derived(tags: &[&str]) -> DerivedTags {
         DerivedTags::Known(owned(tags))
     }
 
+    /// Returns a tag that shares its bucket with none that a test here invalidates.
+    fn tag_in_an_untouched_bucket() -> String {
+        let table = table();
+        let touched = ["tags b", "tags c", "late b", "gone a", "another tag"].map(|tag| table.bucket(tag));
+        let mut tags = (0..).map(|n| format!("untouched {n}"));
+        tags.find(|tag| !touched.contains(&table.bucket(tag))).unwrap()
+    }
+
     #[test]
-    fn a_value_is_current_until_one_of_its_tags_is_invalidated() {
-        let (both, one) = (tagged(&["tags a", "tags b"]), tagged(&["tags a"]));
+    fn value_is_current_until_one_of_its_tags_is_invalidated() {
+        let (both, one) = (snapshot(&["tags a", "tags b"]), snapshot(&["tags a"]));
         invalidate_tag("tags c");
         assert!(both.is_current() && one.is_current());
         invalidate_tag("tags b");
         assert!(!both.is_current() && one.is_current());
-        assert!(tagged(&["tags a", "tags b"]).is_current(), "computed after it");
-        assert!(tagged(&[]).is_current());
+        assert!(snapshot(&["tags a", "tags b"]).is_current(), "computed after it");
+        assert!(snapshot(&[]).is_current());
     }
 
     #[test]
-    fn a_tag_that_only_the_value_tells_counts_from_the_beginning_of_the_computation() {
-        let (mut before, mut other) = (tagged(&["late a"]), tagged(&["late a"]));
+    fn derived_tag_counts_from_the_beginning_of_the_computation() {
+        let (mut before, mut other) = (snapshot(&["late a"]), snapshot(&["late a"]));
         invalidate_tag("late b");
-        before.extend(&told(&["late b"]));
+        before.extend(&derived(&["late b"]));
         assert!(!before.is_current());
-        other.extend(&told(&["late other"]));
+        other.extend(&derived(&[&tag_in_an_untouched_bucket()]));
         assert!(other.is_current());
-        let mut after = tagged(&[]);
-        after.extend(&told(&["late b"]));
+        let mut after = snapshot(&[]);
+        after.extend(&derived(&["late b"]));
         assert!(after.is_current());
     }
 
     #[test]
-    fn an_invalidation_is_known_longer_than_the_values_that_had_the_tag() {
-        let mut before = tagged(&[]);
-        let other = tagged(&["gone a"]);
+    fn invalidation_outlives_the_values_that_had_the_tag() {
+        let mut before = snapshot(&[]);
+        let other = snapshot(&["gone a"]);
         invalidate_tag("gone a");
         drop(other);
-        before.extend(&told(&["gone a"]));
+        before.extend(&derived(&["gone a"]));
         assert!(!before.is_current());
     }
 
     #[test]
-    fn what_tells_no_tags_ends_with_any() {
-        let mut untold = tagged(&[]);
-        untold.extend(&DerivedTags::Any);
-        assert!(untold.is_current());
-        invalidate_tag("nobody's");
-        assert!(!untold.is_current());
+    fn value_with_unknown_derived_tags_ends_with_any_tag() {
+        let mut unknown = snapshot(&[]);
+        unknown.extend(&DerivedTags::Any);
+        assert!(unknown.is_current());
+        invalidate_tag("another tag");
+        assert!(!unknown.is_current());
     }
 
     #[test]
-    fn a_tag_that_no_value_has_takes_up_nothing_for_long() {
+    fn tags_without_values_are_pruned() {
         for n in 0..10_000 {
-            drop(tagged(&[&format!("short {n}")]));
+            drop(snapshot(&[&format!("short {n}")]));
         }
-        assert!(cells().by_name.len() < 1_000);
+        assert!(table().by_name.len() < 1_000);
     }
 }

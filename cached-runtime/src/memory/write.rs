@@ -1,17 +1,18 @@
-//! What a computation leaves under its key.
+//! What a computation writes to a tier.
 
-/// What a computation leaves under its key.
+/// What to do with the entry of a key after a computation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum WriteAction<T> {
+    /// Store the result.
     Store(T),
-    /// Nothing: what was there has given way to an answer that is not kept.
+    /// Remove the entry: the result replaces it and is not cacheable.
     Remove,
-    /// What is there, as it has brought nothing better.
+    /// Keep the entry: the computation brought nothing better, as when it failed.
     Keep,
 }
 
 impl<T> WriteAction<T> {
-    /// The same with something else for the value, if there is that: else nothing is left.
+    /// Replaces what is stored; where `value` returns `None`, the entry is removed instead.
     pub(crate) fn filter_map<U>(self, value: impl FnOnce(T) -> Option<U>) -> WriteAction<U> {
         match self {
             Self::Store(old) => value(old).map_or(WriteAction::Remove, WriteAction::Store),
@@ -21,12 +22,12 @@ impl<T> WriteAction<T> {
     }
 }
 
-/// What became of a value that was to be stored.
+/// The outcome of a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fill {
-    /// It is stored, or could have been: nothing was invalidated while it was computed.
+    /// Nothing was invalidated during the computation. The result is stored, if it was to be.
     Stored,
-    /// The lease was lost, or everything was cleared: what was computed may be from before that.
+    /// The lease was lost or the namespace was cleared: the result may be from before an invalidation.
     Rejected,
     /// The store failed, or was not asked.
     Unknown,

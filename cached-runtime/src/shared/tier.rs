@@ -334,15 +334,15 @@ fn current(found: &[Option<u64>], stamps: impl Iterator<Item = u64>) -> bool {
 
 fn age(label: &Header) -> Age {
     let (now, millis) = (unix_millis(), Duration::from_millis);
-    let left = match label.fresh_until.checked_sub(now) {
+    let freshness = match label.fresh_until.checked_sub(now) {
         Some(left) if left > 0 => Freshness::Fresh(millis(left)),
         Some(_) | None => Freshness::Stale(millis(now - label.fresh_until)),
     };
     Age {
-        since: millis(now.saturating_sub(label.computed_at)),
-        left,
-        life: millis(label.fresh_until.saturating_sub(label.computed_at)),
-        cost: millis(label.compute_time.into()),
+        elapsed: millis(now.saturating_sub(label.computed_at)),
+        freshness,
+        lifetime: millis(label.fresh_until.saturating_sub(label.computed_at)),
+        compute_time: millis(label.compute_time.into()),
     }
 }
 

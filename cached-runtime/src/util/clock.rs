@@ -1,11 +1,10 @@
-//! What time it is, as cheaply as the question allows.
+//! The clock that lifetimes in memory follow.
 //!
-//! Reading the precise clock costs more than the rest of a hit. So a hit asks the kernel's coarse clock first, which
-//! is a load from a shared page but lags behind by up to one tick, and the precise one only when the answer is
-//! within that lag.
+//! Reading the precise clock costs more than the rest of a hit. So a hit reads the kernel's coarse clock first, which is a
+//! load from a page shared with the kernel and lags behind by up to one tick. The precise clock is read only when the
+//! coarse one is too close to the end of the lifetime to tell.
 //!
-//! Debug builds, and release builds with the feature `test-util`, ask tokio's clock only: in tests it can be
-//! paused and moved.
+//! Debug builds, and release builds with the feature `test-util`, read tokio's clock only: tests can pause and move it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,46 +12,48 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A point in time: nanoseconds since some moment before the program began.
+/// A point in time, in nanoseconds since [`epoch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
 impl Moment {
-    /// Exactly now.
+    /// Returns the current time, by the precise clock.
     pub(crate) fn now() -> Self {
         Self(nanos(Instant::now().saturating_duration_since(epoch())))
     }
 
-    /// Whether this moment has come.
+    /// Returns `true` if this moment is not in the future.
     #[inline]
-    pub(crate) fn has_come(self) -> bool {
-        match coarse::at_the_latest() {
+    pub(crate) fn has_passed(self) -> bool {
+        match coarse::upper_bound() {
             Some(latest) if latest < self.0 => false,
             _ => self <= Self::now(),
         }
     }
 
+    /// Returns the moment `duration` later; saturates after 584 years.
     pub(crate) fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(nanos(duration)))
     }
 
+    /// Returns the moment `duration` earlier; saturates at [`epoch`].
     pub(crate) fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(duration)))
     }
 
-    /// How long it is from an `earlier` moment to this one; zero if it is not earlier.
+    /// Returns the time from an `earlier` moment to this one, or zero if it is not earlier.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// A moment that several threads bring forward; at first it is never.
+/// A moment that several threads bring forward; unset at first, which is later than any moment.
 #[derive(Debug)]
 pub(crate) struct AtomicMoment(AtomicU64);
 
 impl AtomicMoment {
-    /// Brings it forward to `moment`; whether that changed it.
-    pub(crate) fn lower(&self, moment: Moment) -> bool {
+    /// Sets it to `moment` if that is earlier; returns `true` if it is.
+    pub(crate) fn bring_forward(&self, moment: Moment) -> bool {
         moment.0 < self.0.load(Ordering::Relaxed) && moment.0 < self.0.fetch_min(moment.0, Ordering::AcqRel)
     }
 
@@ -60,7 +61,7 @@ impl AtomicMoment {
         Moment(self.0.load(Ordering::Acquire))
     }
 
-    /// Makes it never again.
+    /// Unsets it.
     pub(crate) fn reset(&self) {
         self.0.store(u64::MAX, Ordering::Release);
     }
@@ -72,25 +73,25 @@ impl Default for AtomicMoment {
     }
 }
 
-/// Milliseconds since 1970 by the clock on the wall, for what other machines will read.
+/// Returns the milliseconds since 1970 by the system clock, for what other machines read.
 #[cfg(feature = "store")]
 pub(crate) fn unix_millis() -> u64 {
     let now = std::time::SystemTime::now();
     now.duration_since(std::time::UNIX_EPOCH).map_or(0, millis)
 }
 
-/// Saturates after 584 million years.
+/// Returns a duration in milliseconds; saturates after 584 million years.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Saturates after 584 years.
+/// Returns a duration in nanoseconds; saturates after 584 years.
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Lies a day before the first question, so that a runtime whose clock was paused earlier than that still has
-/// moments that differ.
+/// Returns the origin of all moments: a day before the first call, so that moments also differ in a runtime whose clock was
+/// paused earlier than that.
 fn epoch() -> Instant {
     static EPOCH: OnceLock<Instant> = OnceLock::new();
     *EPOCH.get_or_init(|| {
@@ -105,23 +106,24 @@ mod coarse {
 
     use rustix::time::{ClockId, Timespec, clock_gettime};
 
-    /// Linux ticks at least 100 times a second.
+    /// The lag of the coarse clock in nanoseconds, at most: Linux ticks at least 100 times a second.
     const TICK: u64 = 10_000_000;
 
-    /// No `Moment::now` of this instant is later than this.
+    /// Returns a time that is not before [`super::Moment::now`], in nanoseconds since [`super::epoch`].
     #[inline]
-    pub(super) fn at_the_latest() -> Option<u64> {
+    pub(super) fn upper_bound() -> Option<u64> {
         Some((nanos(clock_gettime(ClockId::MonotonicCoarse)) + TICK).saturating_sub(epoch()))
     }
 
-    /// Our epoch by the kernel's clock.
+    /// Returns [`super::epoch`] by the kernel's clock.
     #[inline]
     fn epoch() -> u64 {
         static EPOCH: OnceLock<u64> = OnceLock::new();
         *EPOCH.get_or_init(|| {
-            // In this order: a pause between the two makes the epoch too early, which only costs a precise look.
-            let kernels = nanos(clock_gettime(ClockId::Monotonic));
-            kernels.saturating_sub(super::Moment::now().0)
+            // In this order: a pause between the two makes the epoch too early, and the bound too high. That only costs
+            // a read of the precise clock.
+            let kernel_now = nanos(clock_gettime(ClockId::Monotonic));
+            kernel_now.saturating_sub(super::Moment::now().0)
         })
     }
 
@@ -132,7 +134,8 @@ mod coarse {
 
 #[cfg(not(all(target_os = "linux", not(any(debug_assertions, feature = "test-util")))))]
 mod coarse {
-    pub(super) const fn at_the_latest() -> Option<u64> {
+    /// Returns `None`: there is no coarse clock here.
+    pub(super) const fn upper_bound() -> Option<u64> {
         None
     }
 }

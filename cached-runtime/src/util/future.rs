@@ -1,9 +1,11 @@
-//! Futures as objects.
+//! The type of boxed futures.
 
 use std::future::Future;
 use std::pin::Pin;
 
-/// A boxed future that can be sent to other threads, as every method of `Store` returns it.
+/// A boxed future that is `Send`, as the methods of `Store` return it.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::{BoxFuture, Result};
