@@ -35,7 +35,7 @@ macro_rules! __companions {
         $($where)*
         {
             use $crate::__private;
-            $($at)* (__private::Put(__private::IntoOutput::output(__value)), $key)
+            $($at)* (__private::Put(__private::IntoOutput::into_output(__value)), $key)
         }
 
         /// What a call would find; computes nothing.

@@ -22,7 +22,7 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
     /// A key of an instance, with the kind of its outcome and when that is absent.
     #[inline]
     pub fn new(instance: Instance, parts: P, _kind: O, absent: impl Absent<O::Output>) -> Self {
-        Self { instance, parts, rules: TypedOptions { absent: absent.test(), ..TypedOptions::NONE } }
+        Self { instance, parts, rules: TypedOptions { absent: absent.predicate(), ..TypedOptions::NONE } }
     }
 
     /// `cache_if = |value| ...`
@@ -77,7 +77,7 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
 
     /// A call at this key that is no plain hit.
     fn attempt(&self, purpose: Purpose) -> CallState<P::Owned, O> {
-        CallState::new(self.cache(), self.parts.own(), self.parts.tags(), purpose)
+        CallState::new(self.cache(), self.parts.to_owned_key(), self.parts.tags(), purpose)
     }
 
     #[inline]
@@ -148,7 +148,7 @@ impl<R> Operation<R> for Invalidate {
     type Out = BoxFuture<'static, Result<()>>;
 
     fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
-        Box::pin(at.cache().invalidate(at.parts.own()))
+        Box::pin(at.cache().invalidate(at.parts.to_owned_key()))
     }
 }
 
@@ -160,7 +160,7 @@ impl<R> Operation<R> for Expire {
     type Out = BoxFuture<'static, Result<()>>;
 
     fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
-        Box::pin(at.cache().expire(at.parts.own(), at.parts.tags()))
+        Box::pin(at.cache().expire(at.parts.to_owned_key(), at.parts.tags()))
     }
 }
 
@@ -172,7 +172,7 @@ impl<R> Operation<R> for Put<R> {
     type Out = BoxFuture<'static, Result<()>>;
 
     fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
-        at.cache().put(at.parts.own(), at.parts.tags(), &self.0)
+        at.cache().put(at.parts.to_owned_key(), at.parts.tags(), &self.0)
     }
 }
 
@@ -184,7 +184,7 @@ impl<R> Operation<R> for Peek {
     type Out = BoxFuture<'static, Option<R>>;
 
     fn act<P: KeyParts, O: ReturnKind<Output = R>>(self, at: EntryRef<P, O>) -> Self::Out {
-        Box::pin(at.cache().peek(at.parts.own(), at.parts.tags()))
+        Box::pin(at.cache().peek(at.parts.to_owned_key(), at.parts.tags()))
     }
 }
 

@@ -92,7 +92,7 @@ impl Handle {
     #[allow(clippy::needless_pass_by_value, reason = "a key is a tuple that is written in place")]
     // No `async fn`: its type would mention the type of the key, and be a second mistake where that is one.
     pub fn invalidate(&self, key: impl KeyParts) -> BoxFuture<'_, Result<()>> {
-        let key = key.own();
+        let key = key.to_owned_key();
         Box::pin(async move {
             match self.function()?.invalidate(&key).await? {
                 0 => Err(Error::new(ErrorKind::Config, "the cached function has no keys of this type")),

@@ -1,29 +1,29 @@
-//! When an output counts as absent.
+//! Which outputs count as absent: `None` and `Ok(None)`.
 
 use std::marker::PhantomData;
 
-/// When an output counts as absent.
+/// Knows whether an output can be absent.
 pub trait Absent<R> {
-    /// Tells whether it does, if it ever can.
-    fn test(self) -> Option<fn(&R) -> bool>;
+    /// Returns the function that tells whether an output is absent, if one can be.
+    fn predicate(self) -> Option<fn(&R) -> bool>;
 }
 
-/// The absence of an output that is, or has, an `Option`.
+/// For an output that is, or contains, an `Option`.
 #[derive(Debug)]
-pub struct WhenNone<R>(pub(super) fn(&R) -> bool);
+pub struct IsNone<R>(pub(super) fn(&R) -> bool);
 
-/// The absence of any other output.
+/// For any other output.
 #[derive(Debug)]
-pub struct Never<R>(pub(super) PhantomData<fn() -> R>);
+pub struct NeverAbsent<R>(pub(super) PhantomData<fn() -> R>);
 
-impl<R> Absent<R> for WhenNone<R> {
-    fn test(self) -> Option<fn(&R) -> bool> {
+impl<R> Absent<R> for IsNone<R> {
+    fn predicate(self) -> Option<fn(&R) -> bool> {
         Some(self.0)
     }
 }
 
-impl<R> Absent<R> for Never<R> {
-    fn test(self) -> Option<fn(&R) -> bool> {
+impl<R> Absent<R> for NeverAbsent<R> {
+    fn predicate(self) -> Option<fn(&R) -> bool> {
         None
     }
 }

@@ -1,45 +1,44 @@
-//! An argument on its way to its key part.
-#![allow(clippy::unused_self, reason = "Rust finds these methods by what they are called on")]
+//! The dispatch from an argument to its key part, by type.
+#![allow(clippy::unused_self, reason = "method lookup selects these methods by the type of `self`")]
 
 use std::ops::Deref;
 
 use super::key_part::{KeyPart, KeyType};
 use super::shared_key::SharedKeyType;
 
-/// An argument on its way to its `KeyPart`: `Arg::new(&argument).key_part()` finds the form in which it is looked up.
+/// The first step of the dispatch: `Arg::new(&argument).key_part()` returns the form in which the argument is looked up.
 ///
-/// Which `key_part` is meant is decided by the type of the argument: Rust looks for the method at `Arg` first and, if
-/// there is none for this type, at what `Arg` derefs to, and so on. The last of them are for what can be no key: they
-/// ask for what is missing, and return something that can be one, so that this is said once and nothing else. There
-/// is one `key_part` at each step, so that nothing is ambiguous about an argument with a mistake in its type.
+/// Its case is a reference that is a [`KeyPart`], such as `&str`. The technique is described in [`super`].
 #[derive(Debug)]
-pub struct Arg<'a, T: ?Sized>(OptionArg<'a, T>);
+pub struct Arg<'a, T: ?Sized>(OptionalReferenceArg<'a, T>);
 
-/// An argument that is no reference.
+/// The step for an `Option` of a reference that is a [`KeyPart`].
 #[derive(Debug)]
-pub struct OptionArg<'a, T: ?Sized>(WrongArg<'a, T>);
+pub struct OptionalReferenceArg<'a, T: ?Sized>(InvalidReferenceArg<'a, T>);
 
-/// An argument that is no reference to what can be a key.
+/// The error step for any other reference.
 #[derive(Debug)]
-pub struct WrongArg<'a, T: ?Sized>(WrongOptionArg<'a, T>);
+pub struct InvalidReferenceArg<'a, T: ?Sized>(InvalidOptionalReferenceArg<'a, T>);
 
-/// An argument that is no `Option` of a reference to what can be a key.
+/// The error step for an `Option` of any other reference.
 #[derive(Debug)]
-pub struct WrongOptionArg<'a, T: ?Sized>(WholeArg<'a, T>);
+pub struct InvalidOptionalReferenceArg<'a, T: ?Sized>(OwnedArg<'a, T>);
 
-/// An argument that is stored as it is.
+/// The step for a [`KeyType`] that is no reference.
 #[derive(Debug)]
-pub struct WholeArg<'a, T: ?Sized>(WrongWholeArg<'a, T>);
+pub struct OwnedArg<'a, T: ?Sized>(InvalidOwnedArg<'a, T>);
 
-/// An argument that can not be stored.
+/// The error step for everything else.
 #[derive(Debug)]
-pub struct WrongWholeArg<'a, T: ?Sized>(&'a T);
+pub struct InvalidOwnedArg<'a, T: ?Sized>(&'a T);
 
 impl<'a, T: ?Sized> Arg<'a, T> {
-    /// The argument.
+    /// Wraps a reference to the argument.
     #[inline]
     pub const fn new(argument: &'a T) -> Self {
-        Self(OptionArg(WrongArg(WrongOptionArg(WholeArg(WrongWholeArg(argument))))))
+        Self(OptionalReferenceArg(InvalidReferenceArg(InvalidOptionalReferenceArg(OwnedArg(
+            InvalidOwnedArg(argument),
+        )))))
     }
 }
 
@@ -57,20 +56,20 @@ macro_rules! steps {
 }
 
 steps! {
-    Arg -> OptionArg
-    OptionArg -> WrongArg
-    WrongArg -> WrongOptionArg
-    WrongOptionArg -> WholeArg
-    WholeArg -> WrongWholeArg
+    Arg -> OptionalReferenceArg
+    OptionalReferenceArg -> InvalidReferenceArg
+    InvalidReferenceArg -> InvalidOptionalReferenceArg
+    InvalidOptionalReferenceArg -> OwnedArg
+    OwnedArg -> InvalidOwnedArg
 }
 
-macro_rules! parts_of_arguments {
+macro_rules! argument_cases {
     ($($key_type:ident, $key_part:ident;)*) => {$(
         impl<'a, U: ?Sized> Arg<'_, &'a U>
         where
             &'a U: KeyPart<Owned: $key_type>,
         {
-            /// `&str` is stored as `String`, `&T` as `T`.
+            /// Returns the argument: `&str` is stored as `String`, `&T` as `T`.
             #[inline]
             #[must_use]
             pub const fn $key_part(&self) -> &'a U {
@@ -78,11 +77,11 @@ macro_rules! parts_of_arguments {
             }
         }
 
-        impl<'a, U: ?Sized> OptionArg<'_, Option<&'a U>>
+        impl<'a, U: ?Sized> OptionalReferenceArg<'_, Option<&'a U>>
         where
             &'a U: KeyPart<Owned: $key_type>,
         {
-            /// `Option<&str>` is stored as `Option<String>`.
+            /// Returns the argument: `Option<&str>` is stored as `Option<String>`.
             #[inline]
             #[must_use]
             pub const fn $key_part(&self) -> Option<&'a U> {
@@ -90,8 +89,8 @@ macro_rules! parts_of_arguments {
             }
         }
 
-        impl<'a, T: $key_type> WholeArg<'a, T> {
-            /// Everything else is stored as it is.
+        impl<'a, T: $key_type> OwnedArg<'a, T> {
+            /// Returns a reference to the argument, which is stored as it is.
             #[inline]
             #[must_use]
             pub const fn $key_part(&self) -> &'a T {
@@ -101,7 +100,7 @@ macro_rules! parts_of_arguments {
     )*};
 }
 
-parts_of_arguments! {
+argument_cases! {
     KeyType, key_part;
     KeyType, key_part_again;
     SharedKeyType, shared_key_part;
@@ -116,25 +115,25 @@ mod tests {
     use super::*;
     use crate::signature::{KeyParts, Probe};
 
-    #[allow(clippy::needless_pass_by_value, reason = "as the runtime does it")]
-    fn is_found<P: KeyParts>(parts: P) {
+    #[allow(clippy::needless_pass_by_value, reason = "as the runtime calls it")]
+    fn assert_found<P: KeyParts>(parts: P) {
         let hasher = quick_cache::DefaultHashBuilder::default();
-        let owned = parts.own();
+        let owned = parts.to_owned_key();
         assert_eq!(hasher.hash_one(Probe(&parts)), hasher.hash_one(&owned));
-        assert!(parts.are(&owned));
+        assert!(parts.equivalent(&owned));
     }
 
     #[test]
-    fn what_is_borrowed_finds_what_is_owned() {
+    fn borrowed_key_finds_the_owned_key() {
         let (id, name, list): (u64, &str, &[u8]) = (1, "one", &[1, 2]);
-        is_found((Arg::new(&id).key_part(), Arg::new(&name).key_part(), Arg::new(&list).key_part()));
-        is_found((
+        assert_found((Arg::new(&id).key_part(), Arg::new(&name).key_part(), Arg::new(&list).key_part()));
+        assert_found((
             Arg::new(&Some(name)).key_part(),
             Arg::new(&None::<&str>).key_part(),
             Arg::new(&Some(id)).key_part(),
         ));
-        is_found((Arg::new(&Path::new("/a")).key_part(), Arg::new(&(1, String::new())).key_part()));
-        is_found((Arg::new(&std::sync::Arc::new(3)).key_part(),));
-        is_found(());
+        assert_found((Arg::new(&Path::new("/a")).key_part(), Arg::new(&(1, String::new())).key_part()));
+        assert_found((Arg::new(&std::sync::Arc::new(3)).key_part(),));
+        assert_found(());
     }
 }

@@ -1,16 +1,14 @@
-//! What can be no part of a key.
-#![allow(clippy::unused_self, reason = "Rust finds these methods by what they are called on")]
+//! The error steps for arguments that cannot be in a key.
+#![allow(clippy::unused_self, reason = "method lookup selects these methods by the type of `self`")]
 
 use std::hash::Hasher;
 
-use super::argument::{WrongArg, WrongOptionArg, WrongWholeArg};
+use super::argument::{InvalidOptionalReferenceArg, InvalidOwnedArg, InvalidReferenceArg};
 use super::cache::Cache;
 use super::key_part::{KeyPart, KeyType};
 use super::shared_key::SharedKeyType;
 
-/// What finds values in memory by keys made of `T`; for messages.
-///
-/// It is not asked of `T` itself, or else the compiler would say that a reference to it would do.
+/// Implemented for [`Cache`] if a `T` can be in a key in memory.
 #[diagnostic::on_unimplemented(
     message = "`{T}` can not be key_part of the key",
     label = "a key_part of the key must be `Hash + Eq + Clone + Send + Sync + 'static`",
@@ -18,7 +16,7 @@ use super::shared_key::SharedKeyType;
 )]
 pub trait CanKeyBy<T: ?Sized> {}
 
-/// What finds values in a shared store by keys made of `T`; for messages.
+/// Implemented for [`Cache`] if a `T` can be in a key in a shared store.
 #[diagnostic::on_unimplemented(
     message = "`{T}` can not be key_part of the key in a shared store",
     label = "a key_part of the key must be `Hash + Eq + Clone + Send + Sync + 'static` and `serde::Serialize`",
@@ -32,17 +30,17 @@ impl<T: KeyType> CanKeyBy<T> for Cache {}
 #[diagnostic::do_not_recommend]
 impl<T: SharedKeyType> CanKeySharedBy<T> for Cache {}
 
-// What is wrong with an argument is said of the function, and not again of each of its companions.
-macro_rules! not_again {
+// In the companions nothing is required: the mistake is reported for the function.
+macro_rules! companion_cases {
     ($($wrong:ident<$argument:ty>)*) => {$(
         impl<T: ?Sized> $wrong<'_, $argument> {
-            /// Asks for nothing.
+            /// Returns the substitute.
             #[must_use]
             pub const fn key_part_again(&self) -> InvalidKeyPart {
                 InvalidKeyPart
             }
 
-            /// Asks for nothing.
+            /// Returns the substitute.
             #[must_use]
             pub const fn shared_key_part_again(&self) -> InvalidKeyPart {
                 InvalidKeyPart
@@ -51,12 +49,12 @@ macro_rules! not_again {
     )*};
 }
 
-not_again! { WrongArg<&T> WrongOptionArg<Option<&T>> WrongWholeArg<T> }
+companion_cases! { InvalidReferenceArg<&T> InvalidOptionalReferenceArg<Option<&T>> InvalidOwnedArg<T> }
 
-// These are written out, because the compiler shows them.
+// Not by a macro: the compiler shows these lines to the user.
 
-impl<U: ?Sized> WrongArg<'_, &U> {
-    /// Asks for what is missing.
+impl<U: ?Sized> InvalidReferenceArg<'_, &U> {
+    /// Requires the traits that are missing.
     #[must_use]
     pub const fn key_part(&self) -> InvalidKeyPart
     where
@@ -65,7 +63,7 @@ impl<U: ?Sized> WrongArg<'_, &U> {
         InvalidKeyPart
     }
 
-    /// Asks for what is missing.
+    /// Requires the traits that are missing.
     #[must_use]
     pub const fn shared_key_part(&self) -> InvalidKeyPart
     where
@@ -75,8 +73,8 @@ impl<U: ?Sized> WrongArg<'_, &U> {
     }
 }
 
-impl<U: ?Sized> WrongOptionArg<'_, Option<&U>> {
-    /// Asks for what is missing.
+impl<U: ?Sized> InvalidOptionalReferenceArg<'_, Option<&U>> {
+    /// Requires the traits that are missing.
     #[must_use]
     pub const fn key_part(&self) -> InvalidKeyPart
     where
@@ -85,7 +83,7 @@ impl<U: ?Sized> WrongOptionArg<'_, Option<&U>> {
         InvalidKeyPart
     }
 
-    /// Asks for what is missing.
+    /// Requires the traits that are missing.
     #[must_use]
     pub const fn shared_key_part(&self) -> InvalidKeyPart
     where
@@ -95,8 +93,8 @@ impl<U: ?Sized> WrongOptionArg<'_, Option<&U>> {
     }
 }
 
-impl<T> WrongWholeArg<'_, T> {
-    /// Asks for what is missing.
+impl<T> InvalidOwnedArg<'_, T> {
+    /// Requires the traits that are missing.
     #[must_use]
     pub const fn key_part(&self) -> InvalidKeyPart
     where
@@ -105,7 +103,7 @@ impl<T> WrongWholeArg<'_, T> {
         InvalidKeyPart
     }
 
-    /// Asks for what is missing.
+    /// Requires the traits that are missing.
     #[must_use]
     pub const fn shared_key_part(&self) -> InvalidKeyPart
     where
@@ -115,7 +113,7 @@ impl<T> WrongWholeArg<'_, T> {
     }
 }
 
-/// What stands for an argument that can not be a part of a key; it is never made, because that does not compile.
+/// The substitute for an argument that cannot be in a key. Code that constructs it does not compile.
 #[derive(Debug)]
 pub struct InvalidKeyPart;
 
@@ -124,9 +122,9 @@ impl KeyPart for InvalidKeyPart {
 
     fn hash_part<H: Hasher>(&self, _: &mut H) {}
 
-    fn is(&self, (): &()) -> bool {
+    fn equivalent(&self, (): &()) -> bool {
         true
     }
 
-    fn own(&self) {}
+    fn to_owned_part(&self) {}
 }

@@ -1,5 +1,7 @@
-//! The type that messages of the compiler are about.
+//! The type for which the compiler reports missing traits.
 
-/// Whatever remembers, for messages.
+/// Stands for the cache in bounds such as `Cache: CanKeyBy<T>`, which say that `T` lacks a trait.
+///
+/// A bound on `T` itself would make the compiler suggest a reference to `T`, which would not help.
 #[derive(Debug)]
 pub struct Cache;

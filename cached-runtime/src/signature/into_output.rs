@@ -1,26 +1,28 @@
-//! Values that are put for an output.
+//! Values that `put` accepts in place of an output.
 
-/// A value that can be put for an output.
+/// A value that `put` accepts for a function that returns `R`.
+///
+/// The bound of the companions: its message names the value, which [`FromValue`] could not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can not be put for `{R}`",
     label = "this must be what the function returns, or what is in its `Ok` or `Some`"
 )]
 pub trait IntoOutput<R> {
-    /// The output.
-    fn output(self) -> R;
+    /// Returns the output.
+    fn into_output(self) -> R;
 }
 
 #[diagnostic::do_not_recommend]
 impl<V, R: FromValue<V>> IntoOutput<R> for V {
     #[inline]
-    fn output(self) -> R {
+    fn into_output(self) -> R {
         R::from_value(self)
     }
 }
 
-/// A value that stands for an output: `Ok` and `Some` may be left out where a value is put.
+/// An output that can be made of a `V`: of itself, or of the value in its `Ok` or `Some`.
 pub trait FromValue<V> {
-    /// The output.
+    /// Returns the output.
     fn from_value(value: V) -> Self;
 }
 

@@ -1,19 +1,19 @@
-//! Keys that come with their tags or with the weight of their entries.
+//! Options that travel with the key, because their types depend on it: `tags` and `weigh`.
 
 use std::any::Any;
 use std::fmt;
 use std::hash::Hasher;
 
-use super::key_parts::{KeyParts, Weigh};
+use super::key_parts::{KeyParts, WeighFn};
 use super::return_kind::ReturnKind;
 
-/// A key that comes with `tags("user:{id}")`.
+/// A key with its static tags: `tags("user:{id}")`.
 pub struct WithTags<P, F> {
     parts: P,
     tags: F,
 }
 
-/// A key with its tags, which are made only when they are needed.
+/// Returns a key with its static tags. `tags` is called only when they are needed, not for a hit in memory.
 #[inline]
 pub fn with_tags<P: KeyParts, F: Fn() -> Vec<String>>(parts: P, tags: F) -> WithTags<P, F> {
     WithTags { parts, tags }
@@ -28,12 +28,12 @@ impl<P: KeyParts, F: Fn() -> Vec<String>> KeyParts for WithTags<P, F> {
     }
 
     #[inline]
-    fn are(&self, owned: &P::Owned) -> bool {
-        self.parts.are(owned)
+    fn equivalent(&self, owned: &P::Owned) -> bool {
+        self.parts.equivalent(owned)
     }
 
-    fn own(&self) -> P::Owned {
-        self.parts.own()
+    fn to_owned_key(&self) -> P::Owned {
+        self.parts.to_owned_key()
     }
 
     fn tags(&self) -> Vec<String> {
@@ -41,7 +41,7 @@ impl<P: KeyParts, F: Fn() -> Vec<String>> KeyParts for WithTags<P, F> {
     }
 
     #[inline]
-    fn weigh<S: 'static>(&self) -> Option<Weigh<P::Owned, S>> {
+    fn weigh<S: 'static>(&self) -> Option<WeighFn<P::Owned, S>> {
         self.parts.weigh()
     }
 }
@@ -52,19 +52,19 @@ impl<P: fmt::Debug, F> fmt::Debug for WithTags<P, F> {
     }
 }
 
-/// A key that comes with `weigh = |key, value| ...`.
+/// A key with the function that weighs entries: `weigh = |key, value| ...`.
 #[derive(Debug)]
 pub struct WithWeight<P: KeyParts, S> {
     parts: P,
-    weigh: Weigh<P::Owned, S>,
+    weigh: WeighFn<P::Owned, S>,
 }
 
-/// A key that comes with the weight of its entries: `weigh = |key, value| ...`
+/// Returns a key with the function that weighs entries. The `kind` of the return type says what a value is.
 #[inline]
 pub fn with_weight<P: KeyParts, O: ReturnKind>(
     parts: P,
-    _outcome: O,
-    weigh: Weigh<P::Owned, O::Success>,
+    _kind: O,
+    weigh: WeighFn<P::Owned, O::Success>,
 ) -> WithWeight<P, O::Success> {
     WithWeight { parts, weigh }
 }
@@ -78,12 +78,12 @@ impl<P: KeyParts, S: 'static> KeyParts for WithWeight<P, S> {
     }
 
     #[inline]
-    fn are(&self, owned: &P::Owned) -> bool {
-        self.parts.are(owned)
+    fn equivalent(&self, owned: &P::Owned) -> bool {
+        self.parts.equivalent(owned)
     }
 
-    fn own(&self) -> P::Owned {
-        self.parts.own()
+    fn to_owned_key(&self) -> P::Owned {
+        self.parts.to_owned_key()
     }
 
     fn tags(&self) -> Vec<String> {
@@ -91,8 +91,8 @@ impl<P: KeyParts, S: 'static> KeyParts for WithWeight<P, S> {
     }
 
     #[inline]
-    fn weigh<T: 'static>(&self) -> Option<Weigh<P::Owned, T>> {
-        // `T` is `S`; only the compiler does not know.
+    fn weigh<T: 'static>(&self) -> Option<WeighFn<P::Owned, T>> {
+        // `T` is always `S`, which the compiler does not know.
         (&self.weigh as &dyn Any).downcast_ref().copied()
     }
 }

@@ -1,31 +1,31 @@
-//! One part of a key.
+//! One part of a key, borrowed from an argument.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// What a part of the key must be.
+/// What the owned form of a key part must be.
 pub trait KeyType: Hash + Eq + Clone + Send + Sync + 'static {}
 
 impl<T: Hash + Eq + Clone + Send + Sync + 'static> KeyType for T {}
 
 /// One part of a key, borrowed from an argument.
 ///
-/// It hashes like what it owns, so that it finds what it owns.
+/// It has the hash of its owned form, so that a lookup needs no owned key.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no key_part of a key",
     label = "a key_part of a key is a reference: `&42_u64`, `\"en\"`, `&text[..]`",
     note = "a key is a tuple of such parts, of exactly the types of the arguments: `(&42_u64, \"en\")`"
 )]
 pub trait KeyPart {
-    /// What is stored.
+    /// The form in which the part is stored.
     type Owned: KeyType;
-    /// Feeds the part to a hasher, as `Owned` would.
+    /// Feeds the part to a hasher, exactly as `Owned` does.
     fn hash_part<H: Hasher>(&self, state: &mut H);
-    /// Whether it equals a stored part.
-    fn is(&self, owned: &Self::Owned) -> bool;
-    /// A copy to store.
-    fn own(&self) -> Self::Owned;
+    /// Returns `true` if the part equals a stored part.
+    fn equivalent(&self, owned: &Self::Owned) -> bool;
+    /// Returns a copy to store.
+    fn to_owned_part(&self) -> Self::Owned;
 }
 
 impl<T: KeyType> KeyPart for &T {
@@ -37,11 +37,11 @@ impl<T: KeyType> KeyPart for &T {
     }
 
     #[inline]
-    fn is(&self, owned: &T) -> bool {
+    fn equivalent(&self, owned: &T) -> bool {
         *self == owned
     }
 
-    fn own(&self) -> T {
+    fn to_owned_part(&self) -> T {
         (*self).clone()
     }
 }
@@ -57,11 +57,11 @@ macro_rules! unsized_parts {
             }
 
             #[inline]
-            fn is(&self, owned: &$owned) -> bool {
+            fn equivalent(&self, owned: &$owned) -> bool {
                 **self == **owned
             }
 
-            fn own(&self) -> $owned {
+            fn to_owned_part(&self) -> $owned {
                 (*self).to_owned()
             }
         }
@@ -79,11 +79,11 @@ impl<T: KeyType> KeyPart for &[T] {
     }
 
     #[inline]
-    fn is(&self, owned: &Vec<T>) -> bool {
+    fn equivalent(&self, owned: &Vec<T>) -> bool {
         *self == owned.as_slice()
     }
 
-    fn own(&self) -> Vec<T> {
+    fn to_owned_part(&self) -> Vec<T> {
         self.to_vec()
     }
 }
@@ -94,21 +94,21 @@ impl<P: KeyPart> KeyPart for Option<P> {
     #[inline]
     fn hash_part<H: Hasher>(&self, state: &mut H) {
         std::mem::discriminant(self).hash(state);
-        if let Some(key_part) = self {
-            key_part.hash_part(state);
+        if let Some(part) = self {
+            part.hash_part(state);
         }
     }
 
     #[inline]
-    fn is(&self, owned: &Self::Owned) -> bool {
+    fn equivalent(&self, owned: &Self::Owned) -> bool {
         match (self, owned) {
-            (Some(key_part), Some(owned)) => key_part.is(owned),
+            (Some(part), Some(owned)) => part.equivalent(owned),
             (None, None) => true,
             _ => false,
         }
     }
 
-    fn own(&self) -> Self::Owned {
-        self.as_ref().map(KeyPart::own)
+    fn to_owned_part(&self) -> Self::Owned {
+        self.as_ref().map(KeyPart::to_owned_part)
     }
 }

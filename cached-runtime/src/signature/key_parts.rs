@@ -1,4 +1,4 @@
-//! How arguments become a key in memory: looked up as they were passed, owned only when they are stored.
+//! Whole keys: tuples of key parts, borrowed for a lookup and owned to be stored.
 
 use std::hash::{Hash, Hasher};
 
@@ -6,34 +6,34 @@ use quick_cache::Equivalent;
 
 use super::key_part::{KeyPart, KeyType};
 
-/// All parts of a key: a tuple of them.
+/// A whole key: a tuple of key parts.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no key",
     label = "a key is a tuple of references to what makes it",
     note = "write `(&42_u64,)`, or `(&42_u64, \"en\")`, with exactly the types of the arguments"
 )]
 pub trait KeyParts {
-    /// What is stored.
+    /// The form in which the key is stored.
     type Owned: KeyType;
-    /// Feeds the parts to a hasher, as `Owned` would.
+    /// Feeds the parts to a hasher, exactly as `Owned` does.
     fn hash_parts<H: Hasher>(&self, state: &mut H);
-    /// Whether they equal a stored key.
-    fn are(&self, owned: &Self::Owned) -> bool;
-    /// A copy to store.
-    fn own(&self) -> Self::Owned;
-    /// The tags that the arguments tell.
+    /// Returns `true` if the parts equal a stored key.
+    fn equivalent(&self, owned: &Self::Owned) -> bool;
+    /// Returns a copy to store.
+    fn to_owned_key(&self) -> Self::Owned;
+    /// Returns the static tags: those that are made of the arguments.
     fn tags(&self) -> Vec<String> {
         Vec::new()
     }
-    /// How much an entry weighs whose value is an `S`, if the user says so.
+    /// Returns the function that weighs an entry whose success is an `S`, if the user gave one.
     #[inline]
-    fn weigh<S: 'static>(&self) -> Option<Weigh<Self::Owned, S>> {
+    fn weigh<S: 'static>(&self) -> Option<WeighFn<Self::Owned, S>> {
         None
     }
 }
 
-/// How much an entry weighs.
-pub(crate) type Weigh<K, S> = fn(&K, &S) -> u64;
+/// The `weigh` of the user: returns how much an entry takes up.
+pub(crate) type WeighFn<K, S> = fn(&K, &S) -> u64;
 
 macro_rules! tuples {
     ($(($($name:ident $index:tt),*)),* $(,)?) => {$(
@@ -46,13 +46,13 @@ macro_rules! tuples {
             }
 
             #[inline]
-            fn are(&self, _owned: &Self::Owned) -> bool {
-                true $(&& self.$index.is(&_owned.$index))*
+            fn equivalent(&self, _owned: &Self::Owned) -> bool {
+                true $(&& self.$index.equivalent(&_owned.$index))*
             }
 
-            #[allow(clippy::unused_unit, reason = "the empty tuple is a key as well")]
-            fn own(&self) -> Self::Owned {
-                ($(self.$index.own(),)*)
+            #[allow(clippy::unused_unit, reason = "the empty tuple is a key")]
+            fn to_owned_key(&self) -> Self::Owned {
+                ($(self.$index.to_owned_part(),)*)
             }
         }
 
@@ -65,12 +65,12 @@ macro_rules! tuples {
             }
 
             #[inline]
-            fn is(&self, owned: &Self::Owned) -> bool {
-                self.are(owned)
+            fn equivalent(&self, owned: &Self::Owned) -> bool {
+                KeyParts::equivalent(self, owned)
             }
 
-            fn own(&self) -> Self::Owned {
-                KeyParts::own(self)
+            fn to_owned_part(&self) -> Self::Owned {
+                self.to_owned_key()
             }
         }
     )*};
@@ -92,7 +92,7 @@ tuples! {
     (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11),
 }
 
-/// Parts on their way into a table: what `Hash` and `Equivalent` are asked of.
+/// A borrowed key as quick_cache looks it up: with the hash and the equality of the owned key.
 #[derive(Debug)]
 pub(crate) struct Probe<'a, P>(pub(crate) &'a P);
 
@@ -106,7 +106,7 @@ impl<P: KeyParts> Hash for Probe<'_, P> {
 impl<P: KeyParts> Equivalent<P::Owned> for Probe<'_, P> {
     #[inline]
     fn equivalent(&self, key: &P::Owned) -> bool {
-        self.0.are(key)
+        self.0.equivalent(key)
     }
 }
 
@@ -115,9 +115,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_and_none_are_two_keys() {
-        assert!(!(Some(&1),).are(&(None,)));
-        assert!(!(Some(&1),).are(&(Some(2),)));
-        assert!(!("a", "bc").are(&("ab".to_owned(), "c".to_owned())));
+    fn different_keys_are_not_equivalent() {
+        assert!(!KeyParts::equivalent(&(Some(&1),), &(None,)));
+        assert!(!KeyParts::equivalent(&(Some(&1),), &(Some(2),)));
+        assert!(!KeyParts::equivalent(&("a", "bc"), &("ab".to_owned(), "c".to_owned())));
     }
 }

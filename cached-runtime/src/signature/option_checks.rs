@@ -1,27 +1,27 @@
-//! What options ask of the return type.
+//! What `cache_none`, `cache_err`, `stale_if_error` and `timeout` require of the return type.
 
 use std::marker::PhantomData;
 
-use super::absent::WhenNone;
+use super::absent::IsNone;
 use super::cache::Cache;
-use super::return_kind::{Fallible, Keeping, Nothing, Sharing};
+use super::return_kind::{CachedErr, CloneErr, Fallible, Uncacheable};
 use crate::{Error, ErrorKind};
 
-/// What can be absent.
+/// Required by `cache_none`: an output can be absent.
 #[diagnostic::on_unimplemented(
     message = "`cache_none` has no `None` to remember here",
     label = "the function must return an `Option<_>` or a `Result<Option<_>, _>`",
     note = "leave `cache_none` out"
 )]
 pub trait HasNone {
-    /// Its absence.
+    /// The same type.
     type Absent;
-    /// Its absence.
+    /// Returns it unchanged.
     fn absent(self) -> Self::Absent;
 }
 
 #[diagnostic::do_not_recommend]
-impl<R> HasNone for WhenNone<R> {
+impl<R> HasNone for IsNone<R> {
     type Absent = Self;
 
     fn absent(self) -> Self {
@@ -29,26 +29,26 @@ impl<R> HasNone for WhenNone<R> {
     }
 }
 
-/// The absence of the output of a function with `cache_none`.
+/// Checks the return type of a function with `cache_none`.
 pub fn caching_none<A: HasNone>(absent: A) -> A::Absent {
     absent.absent()
 }
 
-/// What has errors that can be remembered.
+/// Required by `cache_err`: the function returns errors that can be cloned.
 #[diagnostic::on_unimplemented(
     message = "`cache_err` has no errors to remember here",
     label = "the function must return a `Result` whose error is `Clone + Send + Sync + 'static`",
     note = "derive `Clone` for the error, or leave `cache_err` out; of an `Option` `cache_none` remembers the `None`"
 )]
 pub trait CanCacheErrors {
-    /// The kind that remembers them.
+    /// The kind that caches errors.
     type WithErrors;
-    /// The kind that remembers them.
+    /// Returns the kind that caches errors.
     fn caching_errors(self) -> Self::WithErrors;
 }
 
 #[diagnostic::do_not_recommend]
-impl<R, T> CanCacheErrors for Nothing<R, T> {
+impl<R, T> CanCacheErrors for Uncacheable<R, T> {
     type WithErrors = Self;
 
     fn caching_errors(self) -> Self {
@@ -57,62 +57,62 @@ impl<R, T> CanCacheErrors for Nothing<R, T> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<T, E> CanCacheErrors for Sharing<T, E> {
-    type WithErrors = Keeping<T, E>;
+impl<T, E> CanCacheErrors for CloneErr<T, E> {
+    type WithErrors = CachedErr<T, E>;
 
     fn caching_errors(self) -> Self::WithErrors {
-        Keeping(PhantomData)
+        CachedErr(PhantomData)
     }
 }
 
-/// The kind of a function with `cache_err`.
+/// Returns the kind of a function with `cache_err`.
 pub fn caching_errors<K: CanCacheErrors>(kind: K) -> K::WithErrors {
     kind.caching_errors()
 }
 
-/// What can fail.
+/// Required by `stale_if_error`: the function returns errors.
 #[diagnostic::on_unimplemented(
     message = "`stale_if_error` has no error to stand in for here",
     label = "the function must return a `Result`",
     note = "leave `stale_if_error` out, or write `stale_while_revalidate`"
 )]
-pub trait Fails {}
+pub trait HasErr {}
 
 #[diagnostic::do_not_recommend]
-impl<R, T> Fails for Nothing<R, T> {}
+impl<R, T> HasErr for Uncacheable<R, T> {}
 
 #[diagnostic::do_not_recommend]
-impl<T, E> Fails for Fallible<T, E> {}
+impl<T, E> HasErr for Fallible<T, E> {}
 
 #[diagnostic::do_not_recommend]
-impl<T, E> Fails for Sharing<T, E> {}
+impl<T, E> HasErr for CloneErr<T, E> {}
 
-/// The kind of a function with `stale_if_error`.
-pub fn with_fallback<K: Fails>(kind: K) -> K {
+/// Checks the return type of a function with `stale_if_error`.
+pub fn with_fallback<K: HasErr>(kind: K) -> K {
     kind
 }
 
-/// What has an error for a function that took too long.
+/// Required by `timeout`, and implemented for [`Cache`]: an `R` can be made of an [`Error`].
 #[diagnostic::on_unimplemented(
     message = "`timeout` has no error to return here",
     label = "the function must return a `Result` whose error is `From<cached_runtime::Error>`",
     note = "implement `From<cached_runtime::Error>` for the error, or leave `timeout` out"
 )]
-pub trait TimesOut<R> {
-    /// The output of a function that took too long.
+pub trait CanTimeOut<R> {
+    /// Returns the output of a computation that exceeded its `timeout`.
     fn timed_out() -> R;
 }
 
 #[diagnostic::do_not_recommend]
-impl<R: FromTimeout> TimesOut<R> for Cache {
+impl<R: FromTimeout> CanTimeOut<R> for Cache {
     fn timed_out() -> R {
         R::from_timeout(Error::new(ErrorKind::Timeout, "the cached function took longer than its `timeout`"))
     }
 }
 
-/// What can be made of an error of ours.
+/// An output that can be made of an [`Error`].
 pub trait FromTimeout {
-    /// The output.
+    /// Returns the output for this error.
     fn from_timeout(error: Error) -> Self;
 }
 
@@ -122,11 +122,11 @@ impl<T, E: From<Error>> FromTimeout for Result<T, E> {
     }
 }
 
-/// The output of a function with `timeout` that took too long.
+/// Returns the output of a computation that exceeded its `timeout`.
 #[must_use]
 pub fn timed_out<R>() -> R
 where
-    Cache: TimesOut<R>,
+    Cache: CanTimeOut<R>,
 {
-    <Cache as TimesOut<R>>::timed_out()
+    <Cache as CanTimeOut<R>>::timed_out()
 }

@@ -1,44 +1,46 @@
-//! What a function returns, seen by its type: a `Result`, an `Option`, or a plain value.
+//! The kinds of return types: a `Result`, an `Option`, or a plain value.
 
 use std::marker::PhantomData;
 
-/// What can be remembered.
+/// What a value must be to be cached.
 pub trait Cacheable: Clone + Send + Sync + 'static {}
 
 impl<T: Clone + Send + Sync + 'static> Cacheable for T {}
 
-/// How the output of a function is taken apart, stored, shared with those who wait for it, and put together.
+/// How the output of a function is taken apart, stored, shared with waiting callers, and put together again.
+///
+/// Each kind is a type without fields that knows the output type.
 pub trait ReturnKind: Copy + Send + Sync + 'static {
     /// What the function returns.
     type Output: 'static;
-    /// What is stored.
+    /// What is stored of an output.
     type Value: Cacheable;
-    /// What those who wait get.
+    /// What waiting callers get of an output.
     type Shared: Clone + Send + Sync + 'static;
-    /// What `cache_if`, `ttl_from` and `weigh` look at.
+    /// The argument of `cache_if`, `ttl_from`, `tags_from` and `weigh`.
     type Success: 'static;
 
-    /// The successful part of an output.
+    /// Returns the success in an output.
     fn success(output: &Self::Output) -> Option<&Self::Success>;
-    /// The successful part of a stored value.
+    /// Returns the success in a stored value.
     fn stored_success(value: &Self::Value) -> Option<&Self::Success>;
-    /// Whether the function failed.
+    /// Returns `true` if the output is an error.
     fn is_err(output: &Self::Output) -> bool;
-    /// Whether a stored value says that the function failed.
+    /// Returns `true` if the stored value is an error.
     fn is_stored_err(_: &Self::Value) -> bool {
         false
     }
-    /// What of an output is stored, if it can be.
+    /// Returns what is stored of an output, if it can be stored.
     fn as_value(output: &Self::Output) -> Option<&Self::Value>;
-    /// What a stored value is to a caller.
+    /// Returns the output for a stored value.
     fn from_value(value: Self::Value) -> Self::Output;
-    /// A copy for those who wait, if there can be one.
+    /// Returns a copy for waiting callers, if the output can be cloned.
     fn to_shared(output: &Self::Output) -> Option<Self::Shared>;
-    /// What a shared copy is to a caller.
+    /// Returns the output for such a copy.
     fn from_shared(shared: Self::Shared) -> Self::Output;
 }
 
-/// What makes the output of a body that has taken too long.
+/// Returns the output of a computation that exceeded its `timeout`.
 pub(crate) type TimeoutOutput<R> = fn() -> R;
 
 macro_rules! kinds {
@@ -58,18 +60,18 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Any value; it always counts as a success.
+    /// A plain value, which always counts as a success.
     Plain<T>;
-    /// An `Option`; `Some` is a success.
+    /// An `Option`, of which `Some` is a success.
     Optional<T>;
-    /// A `Result` whose error can not be cloned.
+    /// A `Result` whose error cannot be cloned: waiting callers do not get it.
     Fallible<T, E>;
-    /// A `Result` whose error can be handed to everyone who waits for it.
-    Sharing<T, E>;
-    /// A `Result` whose error is remembered too.
-    Keeping<T, E>;
-    /// An output whose success can not be remembered; nothing is, because that does not compile.
-    Nothing<R, T>;
+    /// A `Result` whose error can be cloned: waiting callers get a clone.
+    CloneErr<T, E>;
+    /// A `Result` whose error is cached too, by `cache_err`.
+    CachedErr<T, E>;
+    /// The substitute for a type whose success cannot be cached. Code that uses it does not compile.
+    Uncacheable<R, T>;
 }
 
 impl<T: Cacheable> ReturnKind for Plain<T> {
@@ -177,7 +179,7 @@ impl<T: Cacheable, E: 'static> ReturnKind for Fallible<T, E> {
     }
 }
 
-impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnKind for Sharing<T, E> {
+impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnKind for CloneErr<T, E> {
     type Output = Result<T, E>;
     type Value = T;
     type Shared = Result<T, E>;
@@ -212,7 +214,7 @@ impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnKind for Sharing<T, E
     }
 }
 
-impl<R: 'static, T: 'static> ReturnKind for Nothing<R, T> {
+impl<R: 'static, T: 'static> ReturnKind for Uncacheable<R, T> {
     type Output = R;
     type Value = ();
     type Shared = ();
@@ -235,7 +237,7 @@ impl<R: 'static, T: 'static> ReturnKind for Nothing<R, T> {
     }
 
     fn from_value((): ()) -> R {
-        unreachable!("what can not be remembered does not compile")
+        unreachable!("a function whose output cannot be cached does not compile")
     }
 
     fn to_shared(_: &R) -> Option<()> {
@@ -243,11 +245,11 @@ impl<R: 'static, T: 'static> ReturnKind for Nothing<R, T> {
     }
 
     fn from_shared((): ()) -> R {
-        unreachable!("what can not be remembered does not compile")
+        unreachable!("a function whose output cannot be cached does not compile")
     }
 }
 
-impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnKind for Keeping<T, E> {
+impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnKind for CachedErr<T, E> {
     type Output = Result<T, E>;
     type Value = Result<T, E>;
     type Shared = Result<T, E>;

@@ -1,53 +1,51 @@
-//! The type that a function returns, on its way to its kind.
-//!
-//! The macro can not know what `ApiResult<User>` is. So it writes `ReturnType::<ApiResult<User>>::new().kind()`, and the
-//! type decides which `kind` is meant: Rust looks at `ReturnType` first, and if that has none for this type, at what it
-//! derefs to.
-#![allow(clippy::unused_self, reason = "Rust finds these methods by what they are called on")]
+//! The dispatch from the type that a function returns to its kind, by type.
+#![allow(clippy::unused_self, reason = "method lookup selects these methods by the type of `self`")]
 
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use super::absent::{Never, WhenNone};
-use super::return_kind::{Cacheable, Fallible, Optional, Plain, Sharing};
+use super::absent::{IsNone, NeverAbsent};
+use super::return_kind::{Cacheable, CloneErr, Fallible, Optional, Plain};
 
-/// The type that a function returns, on its way to its kind.
+/// The first step of the dispatch: `ReturnType::<R>::new().kind()` returns the kind of `R`, and `.absent()` how to tell
+/// whether an output is a `None`.
 ///
-/// The last steps are for what can not be remembered: they ask for what is missing, and return a kind all the same,
-/// so that this is said once and nothing else.
+/// Its case is a `Result` with an error that can be cloned. The technique is described in [`super`].
 #[derive(Debug)]
-pub struct ReturnType<R>(AnyResult<R>);
+pub struct ReturnType<R>(ResultType<R>);
 
-/// What is no `Result` with an error that can be cloned.
+/// The step for any other `Result` of a success that is [`Cacheable`].
 #[derive(Debug)]
-pub struct AnyResult<R>(AnyOption<R>);
+pub struct ResultType<R>(OptionType<R>);
 
-/// What is no `Result` of anything that can be remembered.
+/// The step for an `Option` of a success that is [`Cacheable`].
 #[derive(Debug)]
-pub struct AnyOption<R>(Anything<R>);
+pub struct OptionType<R>(PlainType<R>);
 
-/// What is no `Option` of anything that can be remembered.
+/// The step for any other type that is [`Cacheable`].
 #[derive(Debug)]
-pub struct Anything<R>(WrongResult<R>);
+pub struct PlainType<R>(UncacheableResult<R>);
 
-/// What can not be remembered.
+/// The error step for a `Result`.
 #[derive(Debug)]
-pub struct WrongResult<R>(WrongOption<R>);
+pub struct UncacheableResult<R>(UncacheableOption<R>);
 
-/// What can not be remembered, and is no `Result`.
+/// The error step for an `Option`.
 #[derive(Debug)]
-pub struct WrongOption<R>(WrongValue<R>);
+pub struct UncacheableOption<R>(UncacheableValue<R>);
 
-/// What can not be remembered, and is neither a `Result` nor an `Option`.
+/// The error step for any other type.
 #[derive(Debug)]
-pub struct WrongValue<R>(PhantomData<fn() -> R>);
+pub struct UncacheableValue<R>(PhantomData<fn() -> R>);
 
 impl<R> ReturnType<R> {
-    /// The shape of `R`.
+    /// Returns the first step for `R`.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "only the macro calls it")]
     pub const fn new() -> Self {
-        Self(AnyResult(AnyOption(Anything(WrongResult(WrongOption(WrongValue(PhantomData)))))))
+        Self(ResultType(OptionType(PlainType(UncacheableResult(UncacheableOption(UncacheableValue(
+            PhantomData,
+        )))))))
     }
 }
 
@@ -65,68 +63,66 @@ macro_rules! steps {
 }
 
 steps! {
-    ReturnType -> AnyResult
-    AnyResult -> AnyOption
-    AnyOption -> Anything
-    Anything -> WrongResult
-    WrongResult -> WrongOption
-    WrongOption -> WrongValue
+    ReturnType -> ResultType
+    ResultType -> OptionType
+    OptionType -> PlainType
+    PlainType -> UncacheableResult
+    UncacheableResult -> UncacheableOption
+    UncacheableOption -> UncacheableValue
 }
 
-// There is one `kind` and one `absent` at each step, so that nothing is ambiguous about a type with a mistake in it.
-
 impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnType<Result<T, E>> {
-    /// The kind of a `Result` with an error that can be cloned.
+    /// Returns the kind of a `Result` with an error that can be cloned.
     #[must_use]
-    pub const fn kind(&self) -> Sharing<T, E> {
-        Sharing(PhantomData)
+    pub const fn kind(&self) -> CloneErr<T, E> {
+        CloneErr(PhantomData)
     }
 }
 
-impl<T: Cacheable, E> AnyResult<Result<T, E>> {
-    /// The kind of a `Result` with any other error.
+impl<T: Cacheable, E> ResultType<Result<T, E>> {
+    /// Returns the kind of a `Result` with any other error.
     #[must_use]
     pub const fn kind(&self) -> Fallible<T, E> {
         Fallible(PhantomData)
     }
 }
 
-impl<T, E> AnyResult<Result<Option<T>, E>> {
-    /// A `Result` is absent when it is `Ok(None)`.
+impl<T, E> ResultType<Result<Option<T>, E>> {
+    /// Returns the check for `Ok(None)`.
     #[must_use]
-    pub fn absent(&self) -> WhenNone<Result<Option<T>, E>> {
-        WhenNone(|output| matches!(output, Ok(None)))
+    pub fn absent(&self) -> IsNone<Result<Option<T>, E>> {
+        IsNone(|output| matches!(output, Ok(None)))
     }
 }
 
-impl<T: Cacheable> AnyOption<Option<T>> {
-    /// The kind of an `Option`.
+impl<T: Cacheable> OptionType<Option<T>> {
+    /// Returns the kind of an `Option`.
     #[must_use]
     pub const fn kind(&self) -> Optional<T> {
         Optional(PhantomData)
     }
 }
 
-impl<T> AnyOption<Option<T>> {
-    /// An `Option` is absent when it is `None`.
+impl<T> OptionType<Option<T>> {
+    /// Returns the check for `None`.
     #[must_use]
-    pub fn absent(&self) -> WhenNone<Option<T>> {
-        WhenNone(Option::is_none)
+    pub fn absent(&self) -> IsNone<Option<T>> {
+        IsNone(Option::is_none)
     }
 }
 
-impl<T: Cacheable> Anything<T> {
-    /// The kind of everything else.
+impl<T: Cacheable> PlainType<T> {
+    /// Returns the kind of any other type.
     #[must_use]
     pub const fn kind(&self) -> Plain<T> {
         Plain(PhantomData)
     }
 }
 
-impl<T> Anything<T> {
-    /// It is never absent.
+impl<T> PlainType<T> {
+    /// Returns that an output of any other type is never absent.
     #[must_use]
-    pub const fn absent(&self) -> Never<T> {
-        Never(PhantomData)
+    pub const fn absent(&self) -> NeverAbsent<T> {
+        NeverAbsent(PhantomData)
     }
 }

@@ -1,15 +1,13 @@
-//! What can not be cached.
-#![allow(clippy::unused_self, reason = "Rust finds these methods by what they are called on")]
+//! The error steps for return types that cannot be cached.
+#![allow(clippy::unused_self, reason = "method lookup selects these methods by the type of `self`")]
 
 use std::marker::PhantomData;
 
 use super::cache::Cache;
-use super::return_kind::{Cacheable, Nothing};
-use super::return_type::{WrongOption, WrongResult, WrongValue};
+use super::return_kind::{Cacheable, Uncacheable};
+use super::return_type::{UncacheableOption, UncacheableResult, UncacheableValue};
 
-/// What can remember a `T`; for messages.
-///
-/// It is not asked of `T` itself, or else the compiler would say that a reference to it would do.
+/// Implemented for [`Cache`] if a `T` can be cached.
 #[diagnostic::on_unimplemented(
     message = "`{T}` can not be remembered",
     label = "a remembered value must be `Clone + Send + Sync + 'static`",
@@ -20,35 +18,35 @@ pub trait CanCache<T> {}
 #[diagnostic::do_not_recommend]
 impl<T: Cacheable> CanCache<T> for Cache {}
 
-impl<T, E> WrongResult<Result<T, E>> {
-    /// Asks for what is missing.
+impl<T, E> UncacheableResult<Result<T, E>> {
+    /// Requires the traits that are missing.
     #[must_use]
-    pub const fn kind(&self) -> Nothing<Result<T, E>, T>
+    pub const fn kind(&self) -> Uncacheable<Result<T, E>, T>
     where
         Cache: CanCache<T>,
     {
-        Nothing(PhantomData)
+        Uncacheable(PhantomData)
     }
 }
 
-impl<T> WrongOption<Option<T>> {
-    /// Asks for what is missing.
+impl<T> UncacheableOption<Option<T>> {
+    /// Requires the traits that are missing.
     #[must_use]
-    pub const fn kind(&self) -> Nothing<Option<T>, T>
+    pub const fn kind(&self) -> Uncacheable<Option<T>, T>
     where
         Cache: CanCache<T>,
     {
-        Nothing(PhantomData)
+        Uncacheable(PhantomData)
     }
 }
 
-impl<T> WrongValue<T> {
-    /// Asks for what is missing.
+impl<T> UncacheableValue<T> {
+    /// Requires the traits that are missing.
     #[must_use]
-    pub const fn kind(&self) -> Nothing<T, T>
+    pub const fn kind(&self) -> Uncacheable<T, T>
     where
         Cache: CanCache<T>,
     {
-        Nothing(PhantomData)
+        Uncacheable(PhantomData)
     }
 }

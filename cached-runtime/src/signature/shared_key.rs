@@ -1,32 +1,32 @@
-//! What keys in a shared store must be.
+//! What keys must be in a shared store.
 
 use super::key_part::KeyType;
 use super::key_parts::KeyParts;
 
-/// What a part of the key of a value in a shared store must be.
+/// What the owned form of a key part must be in a shared store.
 #[cfg(feature = "store")]
 pub trait SharedKeyType: KeyType + serde::Serialize {}
 
 #[cfg(feature = "store")]
 impl<T: KeyType + serde::Serialize> SharedKeyType for T {}
 
-/// All parts of the key of a value in a shared store.
+/// A whole key in a shared store.
 #[cfg(feature = "store")]
 pub trait SharedKeyParts: KeyParts<Owned: serde::Serialize> {}
 
 #[cfg(feature = "store")]
 impl<P: KeyParts<Owned: serde::Serialize>> SharedKeyParts for P {}
 
-// In a build without shared stores there is one error, and it is about that.
+// Without the feature, the only error is that it is off: no trait of serde is required.
 
-/// What a part of the key of a value in a shared store must be.
+/// What the owned form of a key part must be in a shared store.
 #[cfg(not(feature = "store"))]
 pub trait SharedKeyType: KeyType {}
 
 #[cfg(not(feature = "store"))]
 impl<T: KeyType> SharedKeyType for T {}
 
-/// All parts of the key of a value in a shared store.
+/// A whole key in a shared store.
 #[cfg(not(feature = "store"))]
 pub trait SharedKeyParts: KeyParts {}
 

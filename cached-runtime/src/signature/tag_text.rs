@@ -1,67 +1,67 @@
-//! How arguments become the text of a tag.
-//!
-//! As with the parts of a key, the type decides which method is meant, and what is wrong is said of the function and
-//! not again of each of its companions.
-#![allow(clippy::unused_self, reason = "Rust finds these methods by what they are called on")]
+//! The dispatch from an argument, or an expression, to the text of a tag, by type.
+#![allow(clippy::unused_self, reason = "method lookup selects these methods by the type of `self`")]
 
 use std::fmt::Display;
 use std::ops::Deref;
 
 use super::cache::Cache;
 
-/// What spells a `T` in a template; for messages.
+/// Implemented for [`Cache`] if a `T` can be in a tag template.
 #[diagnostic::on_unimplemented(
     message = "`{T}` has no text for a tag",
     label = "an argument in a template must be `Display`",
     note = "say what its text is by an expression, as in `tags(format!(\"user:{{}}\", user.id))`"
 )]
-pub trait Spells<T: ?Sized> {}
+pub trait CanFormatInTag<T: ?Sized> {}
 
-/// What takes a `T` for a tag; for messages.
+/// Implemented for [`Cache`] if a `T` can be a tag.
 #[diagnostic::on_unimplemented(
     message = "`{T}` is no tag",
     label = "a tag must be a text: `AsRef<str>`",
     note = "make a text of it, as in `tags(format!(\"user:{{}}\", user.id))`"
 )]
-pub trait Tags<T: ?Sized> {}
+pub trait CanTagWith<T: ?Sized> {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Display + ?Sized> Spells<T> for Cache {}
+impl<T: Display + ?Sized> CanFormatInTag<T> for Cache {}
 
 #[diagnostic::do_not_recommend]
-impl<T: AsRef<str> + ?Sized> Tags<T> for Cache {}
+impl<T: AsRef<str> + ?Sized> CanTagWith<T> for Cache {}
 
-/// An argument, or an expression, on its way to its text: `TagText::new(&argument).text()`.
+/// The first step of the dispatch: `TagText::new(&argument).text()` for an argument in a template,
+/// `TagText::new(&expression).tag()` for an expression that is a tag.
+///
+/// Its cases are what is `Display`, and what is `AsRef<str>`. The technique is described in [`super`].
 #[derive(Debug)]
-pub struct TagText<'a, T: ?Sized>(Unspelled<'a, T>);
+pub struct TagText<'a, T: ?Sized>(InvalidTagText<'a, T>);
 
-/// One that has no text.
+/// The error step.
 #[derive(Debug)]
-pub struct Unspelled<'a, T: ?Sized>(&'a T);
+pub struct InvalidTagText<'a, T: ?Sized>(&'a T);
 
 impl<'a, T: ?Sized> TagText<'a, T> {
-    /// The argument.
+    /// Wraps a reference to the argument or to the value of the expression.
     pub const fn new(argument: &'a T) -> Self {
-        Self(Unspelled(argument))
+        Self(InvalidTagText(argument))
     }
 }
 
 impl<'a, T: ?Sized> Deref for TagText<'a, T> {
-    type Target = Unspelled<'a, T>;
+    type Target = InvalidTagText<'a, T>;
 
-    fn deref(&self) -> &Unspelled<'a, T> {
+    fn deref(&self) -> &InvalidTagText<'a, T> {
         &self.0
     }
 }
 
 impl<T: Display + ?Sized> TagText<'_, T> {
-    /// What stands for `{argument}` in a template.
+    /// Returns the text that replaces `{argument}` in a template.
     #[must_use]
     pub fn text(&self) -> String {
         self.0.0.to_string()
     }
 
-    /// The same in a companion.
+    /// The same, for the companions.
     #[must_use]
     pub fn text_again(&self) -> String {
         self.text()
@@ -69,45 +69,45 @@ impl<T: Display + ?Sized> TagText<'_, T> {
 }
 
 impl<T: AsRef<str> + ?Sized> TagText<'_, T> {
-    /// The tag that an expression is.
+    /// Returns the tag.
     #[must_use]
     pub fn tag(&self) -> String {
         self.0.0.as_ref().to_owned()
     }
 
-    /// The same in a companion.
+    /// The same, for the companions.
     #[must_use]
     pub fn tag_again(&self) -> String {
         self.tag()
     }
 }
 
-impl<T: ?Sized> Unspelled<'_, T> {
-    /// Asks for what is missing.
+impl<T: ?Sized> InvalidTagText<'_, T> {
+    /// Requires the trait that is missing.
     #[must_use]
     pub const fn text(&self) -> String
     where
-        Cache: Spells<T>,
+        Cache: CanFormatInTag<T>,
     {
         String::new()
     }
 
-    /// Asks for what is missing.
+    /// Requires the trait that is missing.
     #[must_use]
     pub const fn tag(&self) -> String
     where
-        Cache: Tags<T>,
+        Cache: CanTagWith<T>,
     {
         String::new()
     }
 
-    /// Asks for nothing.
+    /// Returns the substitute.
     #[must_use]
     pub const fn text_again(&self) -> String {
         String::new()
     }
 
-    /// Asks for nothing.
+    /// Returns the substitute.
     #[must_use]
     pub const fn tag_again(&self) -> String {
         String::new()
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_has_a_text_can_be_a_tag() {
+    fn strings_of_any_type_are_tags() {
         let (name, id) = ("ada", 42);
         assert_eq!((TagText::new(&name).text(), TagText::new(&id).text_again()), ("ada".into(), "42".into()));
         assert_eq!(
