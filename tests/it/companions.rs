@@ -360,7 +360,7 @@ macro_rules! companions {
             }
 
             #[tokio::test]
-            async fn every_used_function_is_listed_with_its_policy() {
+            async fn every_used_function_is_listed_with_its_options() {
                 listed(1).await.unwrap();
                 listed(1).await.unwrap();
                 listed_by_its_companion::peek(1).await;
@@ -369,9 +369,9 @@ macro_rules! companions {
                 find(&format!("{module}::listed_by_its_companion"));
                 let cache = find(&format!("{module}::listed"));
                 assert_eq!(hits_and_computed(cache.stats()), (1, 1));
-                let policy = format!("{:?}", cache.policy());
+                let options = format!("{:?}", cache.options());
                 for part in ["61s", "7s", "version: 3"] {
-                    assert!(policy.contains(part), "{part} is not in {policy}");
+                    assert!(options.contains(part), "{part} is not in {options}");
                 }
                 cache.clear().await.unwrap();
                 assert_eq!(listed::peek(1).await, None);

@@ -279,7 +279,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     fn settle_for(&mut self, output: Result<O::Output, TimeoutOutput<O::Output>>) -> (O::Output, bool) {
         let window = match output {
             Ok(output) if !O::is_err(&output) => {
-                if self.cache.policy.has_stand_in() {
+                if self.cache.policy.has_failure_backoff() {
                     self.cache.failures.forget(&self.key);
                 }
                 return (output, true);
@@ -331,7 +331,7 @@ impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
     fn join(&mut self) -> Join<O::Output> {
         let flights = &self.cache.flights;
         let is_refresh = self.purpose == Purpose::Refresh;
-        if self.disappointments >= PATIENCE || self.cache.policy.flight() == SingleFlight::Off {
+        if self.disappointments >= PATIENCE || self.cache.policy.single_flight() == SingleFlight::Off {
             if is_refresh {
                 flights.invalidate(&self.key, || ());
             }
@@ -424,7 +424,7 @@ impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
             Purpose::Answer | Purpose::BackgroundRefresh => self.lease_request.take()?,
             Purpose::Refresh => tier.replacing(&self.key, &self.tags)?,
         };
-        Some(match (&self.part, self.cache.policy.flight(), self.purpose) {
+        Some(match (&self.part, self.cache.policy.single_flight(), self.purpose) {
             (Part::Leads(flight), SingleFlight::Fleet, Purpose::Answer) if !self.failed => {
                 let (flight, begun) = (Arc::clone(flight), self.begun);
                 Box::pin(async move { lease_wait::acquire(tier, lease_request, &flight, begun).await })

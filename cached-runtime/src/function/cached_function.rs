@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 
 use crate::call::{AnyCache, Cache, TypedOptions};
 use crate::policy::Counters;
-use crate::policy::Function;
+use crate::policy::ErasedFunction;
 use crate::policy::Policy;
-use crate::policy::registry;
+use crate::policy::register;
 use crate::shared;
 use crate::signature::KeyType;
 use crate::signature::ReturnKind;
@@ -60,7 +60,7 @@ impl CachedFunction {
             if let Some(handle) = policy.handle {
                 handle.bind(self);
             }
-            registry::enter(self);
+            register(self);
             policy
         })
     }
@@ -70,12 +70,12 @@ impl CachedFunction {
     }
 }
 
-impl Function for CachedFunction {
+impl ErasedFunction for CachedFunction {
     fn name(&'static self) -> &'static str {
         self.first.get().map_or("", |slot| &slot.name)
     }
 
-    fn policy(&'static self) -> &'static dyn fmt::Debug {
+    fn options(&'static self) -> &'static dyn fmt::Debug {
         self.policy()
     }
 
@@ -180,7 +180,7 @@ fn name(policy: &Policy, marker: &str) -> String {
     };
     let path = path.strip_suffix("::clear").or_else(|| path.strip_suffix("_cache")).unwrap_or(&path);
     match policy.name {
-        Some(name) if policy.one_instance => name.to_owned(),
+        Some(name) if policy.is_single_instance => name.to_owned(),
         Some(name) => format!("{name}<{path}{generics}>"),
         None => format!("{path}{generics}"),
     }

@@ -1,17 +1,19 @@
-//! The companions of a cached method in the impl of a trait.
+//! The static that leads to the values of a cached method in the impl of a trait.
 
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::function::Function;
+use super::erased_function::ErasedFunction;
 use super::stats::Stats;
 use crate::signature::KeyParts;
 use crate::{BoxFuture, Error, ErrorKind, Result};
 
-/// Where the companions of a cached method are found when none can stand beside it: in an impl of a trait.
+/// Leads to the values of a cached method that can have no companions: one in the impl of a trait.
 ///
-/// Declare it as a `static` and name it in the attribute. It knows its function from the first call in this
-/// process on.
+/// Declare it as a `static` and name it in the attribute, by the option `handle`. It knows its method only after the first
+/// call of that method in this process.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::{Handle, async_cached};
@@ -41,10 +43,12 @@ use crate::{BoxFuture, Error, ErrorKind, Result};
 /// # }
 /// ```
 #[derive(Default)]
-pub struct Handle(OnceLock<&'static dyn Function>);
+pub struct Handle(OnceLock<&'static dyn ErasedFunction>);
 
 impl Handle {
-    /// A handle of no function yet.
+    /// Returns a handle that does not know its method yet.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Handle, Stats};
@@ -57,15 +61,23 @@ impl Handle {
         Self(OnceLock::new())
     }
 
-    /// Removes the value under a key, and voids the computation of it that is under way.
+    /// Removes the value of a key, and discards the computation of that key that is in flight.
     ///
-    /// The key is a tuple of references to what makes the key, in order, with exactly those types:
-    /// `(&42_u64, "en")`.
+    /// The key is a tuple of references to the parts of the key, in order and of exactly their types: `(&42_u64, "en")`. In
+    /// a generic type or method, the values of all instances with keys of these types are removed.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the function was not called yet in this process, or has no keys of this type;
-    /// otherwise what the shared store said.
+    /// [`ErrorKind::Config`] if the method was not called yet in this process, or has no keys of these types. Otherwise
+    /// the error of the shared store, if it did not confirm the change; then the invalidation is retried in the
+    /// background.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing happens before the future is polled. A change that has begun is made also if the future is dropped, but
+    /// instances that it had not reached yet keep their values.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::{Handle, async_cached};
@@ -89,24 +101,35 @@ impl Handle {
     /// # Ok(())
     /// # }
     /// ```
-    #[allow(clippy::needless_pass_by_value, reason = "a key is a tuple that is written in place")]
-    // No `async fn`: its type would mention the type of the key, and be a second mistake where that is one.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a key is a tuple of references that is written in place"
+    )]
+    // Not an `async fn`: the type of its future would contain the type of the key, and a mistake in the key would be
+    // reported twice.
     pub fn invalidate(&self, key: impl KeyParts) -> BoxFuture<'_, Result<()>> {
         let key = key.to_owned_key();
         Box::pin(async move {
             match self.function()?.invalidate(&key).await? {
-                0 => Err(Error::new(ErrorKind::Config, "the cached function has no keys of this type")),
+                0 => Err(Error::new(ErrorKind::Config, "the cached function has no keys of these types")),
                 _ => Ok(()),
             }
         })
     }
 
-    /// Removes every value of this function.
+    /// Removes every value of the method, in all its instances.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the function was not called yet in this process; otherwise what the shared store
-    /// said.
+    /// [`ErrorKind::Config`] if the method was not called yet in this process. Otherwise the error of the shared store,
+    /// if it did not confirm the change; then the invalidation is retried in the background.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing happens before the future is polled. A change that has begun is made also if the future is dropped, but
+    /// instances that it had not reached yet keep their values.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::{Handle, async_cached};
@@ -133,7 +156,9 @@ impl Handle {
         self.function()?.clear().await
     }
 
-    /// What the function has done so far; all zero if it was not called yet.
+    /// Returns the counters of the method, of all its instances together; zeros before its first call.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::{Handle, async_cached};
@@ -161,12 +186,12 @@ impl Handle {
         self.0.get().map_or_else(Stats::default, |function| function.stats())
     }
 
-    pub(crate) fn bind(&self, function: &'static dyn Function) {
-        // The first function keeps it: `handle` names one function, and one that is compiled twice is two.
+    pub(crate) fn bind(&self, function: &'static dyn ErasedFunction) {
+        // The first function keeps the handle: a function that is compiled twice, as by a macro, would bind it twice.
         let _ = self.0.set(function);
     }
 
-    fn function(&self) -> Result<&'static dyn Function> {
+    fn function(&self) -> Result<&'static dyn ErasedFunction> {
         self.0
             .get()
             .copied()

@@ -1,17 +1,19 @@
-//! What is known of a function without its types: its options, its statistics, and the registry of all functions.
+//! What is known of a cached function without its types: its options, its statistics, the handle that leads to it, and the
+//! registry of all cached functions.
 
-mod function;
+mod erased_function;
 mod handle;
 mod options;
-pub(crate) mod registry;
+mod registry;
 mod stats;
 
-pub(crate) use function::Function;
+pub(crate) use erased_function::ErasedFunction;
 pub use handle::Handle;
 pub use options::Policy;
 #[cfg(feature = "store")]
 pub(crate) use options::{Backend, Encoding};
 pub(crate) use options::{Bound, SingleFlight};
+pub(crate) use registry::register;
 pub use registry::{CacheInfo, caches};
 pub(crate) use stats::Counters;
 pub use stats::Stats;

@@ -1,4 +1,4 @@
-//! What the attribute asks for.
+//! The options of a cached function that need no types.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,11 +7,13 @@ use super::handle::Handle;
 #[cfg(feature = "store")]
 use crate::store::Store;
 
-/// The options of one attribute, each a call in a chain; what is typed by the function is in `Rules`.
+/// The options of one attribute that need no types; those that do are in `TypedOptions`.
+///
+/// An expansion writes them as a chain: `Policy::new().ttl(...).capacity(...)`.
 #[derive(Clone)]
 pub struct Policy {
     pub(crate) name: Option<&'static str>,
-    pub(crate) one_instance: bool,
+    pub(crate) is_single_instance: bool,
     pub(crate) version: u32,
     pub(crate) ttl: Option<Duration>,
     pub(crate) ttl_of_errors: Option<Duration>,
@@ -21,10 +23,10 @@ pub struct Policy {
     pub(crate) refresh_ahead: Option<f32>,
     jitter: Option<f32>,
     pub(crate) timeout: Option<Duration>,
-    #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "memory knows the tags of its values"))]
+    #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "an entry in memory knows its tags"))]
     pub(crate) has_tags: bool,
     pub(crate) bound: Bound,
-    flight: Option<SingleFlight>,
+    single_flight: Option<SingleFlight>,
     pub(crate) backend: Backend,
     #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "memory encodes nothing"))]
     pub(crate) codec: Encoding,
@@ -43,14 +45,15 @@ pub(crate) enum Backend {
     Store(std::sync::Arc<dyn Store>),
 }
 
-/// How much the tier in the process may hold.
+/// How much the tier in the process may hold, for each instance of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bound {
     Entries(usize),
+    /// The sum of what the user's `weigh` returns.
     Bytes(u64),
 }
 
-/// How many computations of one key may run.
+/// How many computations of one key may run at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SingleFlight {
     /// One in all processes that share the store.
@@ -58,11 +61,11 @@ pub(crate) enum SingleFlight {
     Fleet,
     /// One in this process.
     Process,
-    /// As many as there are calls.
+    /// Any number.
     Off,
 }
 
-/// How values become bytes.
+/// How values are encoded in a shared store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Msgpack,
@@ -70,14 +73,15 @@ pub(crate) enum Encoding {
     Json,
 }
 
+/// The options, as an expansion sets them.
 impl Policy {
-    /// What holds without any option.
+    /// Returns the defaults: memory, 10 000 entries, nothing stale, version 1.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "only the macro calls it")]
     pub const fn new() -> Self {
         Self {
             name: None,
-            one_instance: false,
+            is_single_instance: false,
             version: 1,
             ttl: None,
             ttl_of_errors: None,
@@ -89,7 +93,7 @@ impl Policy {
             timeout: None,
             has_tags: false,
             bound: Bound::Entries(10_000),
-            flight: None,
+            single_flight: None,
             backend: Backend::Memory,
             codec: Encoding::Msgpack,
             handle: None,
@@ -103,22 +107,11 @@ impl Policy {
         self
     }
 
-    /// The function has neither type parameters nor a `Self` around it.
+    /// Says that the function has neither type parameters nor a `Self` around it, so that it has one instance.
     #[must_use]
     pub const fn one_instance(mut self) -> Self {
-        self.one_instance = true;
+        self.is_single_instance = true;
         self
-    }
-
-    /// How many computations may run: in memory one in the process, in a shared store one in the fleet, unless
-    /// the user says otherwise.
-    pub(crate) fn flight(&self) -> SingleFlight {
-        match (self.flight, &self.backend) {
-            (Some(flight), _) => flight,
-            (None, Backend::Memory) => SingleFlight::Process,
-            #[cfg(feature = "store")]
-            (None, _) => SingleFlight::Fleet,
-        }
     }
 
     /// `version = 2`
@@ -149,38 +142,11 @@ impl Policy {
         self
     }
 
-    /// Whether values live in a store that others share.
-    #[cfg(feature = "store")]
-    pub(crate) fn is_shared(&self) -> bool {
-        !matches!(self.backend, Backend::Memory)
-    }
-
     /// `tags("users")`
     #[must_use]
     pub const fn tagged(mut self) -> Self {
         self.has_tags = true;
         self
-    }
-
-    /// How long a value is kept after it has ceased to be fresh.
-    pub(crate) fn retention(&self) -> Duration {
-        self.stale_while_revalidate.max(self.stale_if_error)
-    }
-
-    /// Whether a value may be there already when the next one is computed.
-    pub(crate) fn has_stand_in(&self) -> bool {
-        !self.retention().is_zero() || self.refresh_ahead.is_some()
-    }
-
-    /// By which part of it a lifetime is shortened at the most: in a shared store, where many values begin at once when
-    /// a fleet starts, a tenth, unless the user says otherwise.
-    pub(crate) fn jitter(&self) -> f32 {
-        match (self.jitter, &self.backend) {
-            (Some(jitter), _) => jitter,
-            (None, Backend::Memory) => 0.0,
-            #[cfg(feature = "store")]
-            (None, _) => 0.1,
-        }
     }
 
     /// `stale_while_revalidate = "30s"`
@@ -218,14 +184,14 @@ impl Policy {
         self
     }
 
-    /// `capacity = 10_000`
+    /// `capacity = 10_000`; 0 counts as 1.
     #[must_use]
     pub const fn capacity(mut self, entries: usize) -> Self {
         self.bound = Bound::Entries(if entries == 0 { 1 } else { entries });
         self
     }
 
-    /// `max_bytes = "64MiB"`
+    /// `max_bytes = "64MiB"`; 0 counts as 1.
     #[must_use]
     pub const fn max_bytes(mut self, bytes: u64) -> Self {
         self.bound = Bound::Bytes(if bytes == 0 { 1 } else { bytes });
@@ -235,14 +201,14 @@ impl Policy {
     /// `single_flight = "process"`
     #[must_use]
     pub const fn every_process_computes(mut self) -> Self {
-        self.flight = Some(SingleFlight::Process);
+        self.single_flight = Some(SingleFlight::Process);
         self
     }
 
     /// `single_flight = "off"`
     #[must_use]
     pub const fn every_call_computes(mut self) -> Self {
-        self.flight = Some(SingleFlight::Off);
+        self.single_flight = Some(SingleFlight::Off);
         self
     }
 
@@ -286,6 +252,47 @@ impl Policy {
     }
 }
 
+/// What follows from the options and their defaults.
+impl Policy {
+    /// Returns `true` if values live in a store that other processes may share.
+    #[cfg(feature = "store")]
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(self.backend, Backend::Memory)
+    }
+
+    /// Returns how many computations of one key may run; by default one in all processes that share the values.
+    pub(crate) fn single_flight(&self) -> SingleFlight {
+        match (self.single_flight, &self.backend) {
+            (Some(single_flight), _) => single_flight,
+            (None, Backend::Memory) => SingleFlight::Process,
+            #[cfg(feature = "store")]
+            (None, _) => SingleFlight::Fleet,
+        }
+    }
+
+    /// Returns how long a value is kept after its lifetime.
+    pub(crate) fn retention(&self) -> Duration {
+        self.stale_while_revalidate.max(self.stale_if_error)
+    }
+
+    /// Returns `true` if failed computations of a key are followed by a pause: if calls can be answered by an older value
+    /// meanwhile.
+    pub(crate) fn has_failure_backoff(&self) -> bool {
+        !self.retention().is_zero() || self.refresh_ahead.is_some()
+    }
+
+    /// Returns the largest fraction by which a lifetime is shortened. By default it is a tenth in a shared store, where
+    /// many values are stored at once when all processes start.
+    pub(crate) fn jitter(&self) -> f32 {
+        match (self.jitter, &self.backend) {
+            (Some(jitter), _) => jitter,
+            (None, Backend::Memory) => 0.0,
+            #[cfg(feature = "store")]
+            (None, _) => 0.1,
+        }
+    }
+}
+
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")
@@ -299,7 +306,7 @@ impl fmt::Debug for Policy {
             .field("timeout", &self.timeout)
             .field("bound", &self.bound)
             .field("backend", &self.backend)
-            .field("single_flight", &self.flight())
+            .field("single_flight", &self.single_flight())
             .field("version", &self.version)
             .finish_non_exhaustive()
     }

@@ -1,15 +1,17 @@
-//! The cached functions that this process has used.
+//! The registry of the cached functions that this process has used.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use super::function::Function;
+use super::erased_function::ErasedFunction;
 use super::stats::Stats;
 use crate::{BoxFuture, Result};
 
-static FUNCTIONS: Mutex<Vec<&'static dyn Function>> = Mutex::new(Vec::new());
+static FUNCTIONS: Mutex<Vec<&'static dyn ErasedFunction>> = Mutex::new(Vec::new());
 
-/// Every cached function that was called, or whose companions were used, in this process so far.
+/// Returns every cached function that was called, or whose companions were used, in this process so far.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::async_cached;
@@ -33,7 +35,11 @@ pub fn caches() -> Vec<CacheInfo> {
     functions.iter().map(|function| CacheInfo(*function)).collect()
 }
 
-/// One cached function: its name, its policy (in `Debug`) and its counters.
+/// A cached function: its name, its options and its counters.
+///
+/// Returned by [`caches`]. All instances of a generic function are one `CacheInfo`.
+///
+/// # Examples
 ///
 /// ```
 /// # use cached_runtime::{async_cached, caches};
@@ -55,10 +61,13 @@ pub fn caches() -> Vec<CacheInfo> {
 /// # }
 /// ```
 #[derive(Clone, Copy)]
-pub struct CacheInfo(&'static dyn Function);
+pub struct CacheInfo(&'static dyn ErasedFunction);
 
 impl CacheInfo {
-    /// The name given by `name = "..."`, or else the path of the function.
+    /// Returns the name given by `name = "..."`, or else the path of the function; for a generic function, that of the
+    /// instance that was used first.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::{async_cached, caches};
@@ -79,7 +88,9 @@ impl CacheInfo {
         self.0.name()
     }
 
-    /// What the function has done so far.
+    /// Returns the counters of the function, of all its instances together.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::{async_cached, caches};
@@ -100,7 +111,10 @@ impl CacheInfo {
         self.0.stats()
     }
 
-    /// What the attribute asks for.
+    /// Returns the options of the function, with their defaults. They can be printed; the output is for people and may
+    /// change.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::{async_cached, caches};
@@ -112,20 +126,27 @@ impl CacheInfo {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// double(1).await;
-    /// assert!(format!("{:?}", caches()[0].policy()).contains("60s"));
+    /// assert!(format!("{:?}", caches()[0].options()).contains("60s"));
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn policy(&self) -> &'static dyn fmt::Debug {
-        self.0.policy()
+    pub fn options(&self) -> &'static dyn fmt::Debug {
+        self.0.options()
     }
 
-    /// Removes every value of this function: for tests that want to begin with nothing, say.
+    /// Removes every value of the function, of all its instances: for tests that begin with an empty cache, for example.
     ///
     /// # Errors
     ///
-    /// What the shared store said, if it could not be told.
+    /// The error of the shared store, if it did not confirm the change; then the invalidation is retried in the background.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing happens before the future is polled. A change that has begun is made also if the future is dropped, but
+    /// instances that it had not reached yet keep their values.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::{async_cached, caches};
@@ -154,12 +175,13 @@ impl fmt::Debug for CacheInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CacheInfo")
             .field("name", &self.name())
-            .field("policy", self.policy())
+            .field("options", self.options())
             .field("stats", &self.stats())
             .finish()
     }
 }
 
-pub(crate) fn enter(function: &'static dyn Function) {
+/// Adds a function, once.
+pub(crate) fn register(function: &'static dyn ErasedFunction) {
     FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner).push(function);
 }

@@ -1,11 +1,14 @@
-//! What one cached function has done so far.
+//! The counters of a cached function.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-/// Counters of one cached function in this process, since the program began.
+/// The counters of one cached function in this process, since the program began.
 ///
-/// Every call is counted once, in one of the first six: their sum is the number of calls answered so far.
+/// Each call that was answered is counted in exactly one of the first six: their sum is the number of calls answered.
+/// `peek` and `uncached` are not counted.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::{Stats, async_cached};
@@ -27,41 +30,42 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Calls answered from memory.
+    /// Calls answered from memory by a fresh value.
     pub hits: u64,
-    /// Calls answered from the shared store.
+    /// Calls answered from the shared store by a fresh value.
     pub shared_hits: u64,
-    /// Calls answered at once by a value that was no longer fresh, while the next one was computed in the background.
+    /// Calls answered at once by a value that was no longer fresh: within `stale_while_revalidate`, or within
+    /// `stale_if_error` after a failure.
     pub stale_hits: u64,
-    /// Calls that ran the function, also if it failed and an older value was returned.
+    /// Calls that ran the function, also if it failed and a stale value was returned.
     pub computed: u64,
-    /// Calls that were answered by a computation, or a read, that another call had begun.
+    /// Calls answered by the computation, or by the read, of another call.
     pub joined: u64,
-    /// Calls that ran the function past the cache: `uncached`, or a function calling itself with the same key.
+    /// Calls that the function made to itself with the same key, which ran it without the cache.
     pub bypassed: u64,
-    /// Computations in the background, which no call waited for.
+    /// Computations in the background, for which no call waited.
     pub background_refreshes: u64,
-    /// Computations that ended in an `Err`, or not in time.
+    /// Computations that returned an `Err` or exceeded their `timeout`.
     pub errors: u64,
-    /// Computations that ended in a panic.
+    /// Computations that panicked.
     pub panics: u64,
-    /// Operations that the shared store failed or did not answer in time, and keys and values that it can not be given; their
-    /// calls went on without it.
+    /// Operations of the shared store that failed or missed the deadline, and keys and values that could not be encoded.
+    /// Their calls continued without the store.
     pub store_errors: u64,
-    /// Values in the shared store that could not be used: truncated, foreign, of a type that nobody uses any more.
+    /// Values in the shared store that could not be used: damaged, foreign, or of an earlier type.
     pub undecodable: u64,
-    /// Results that were not stored, because the key was invalidated or leased to another meanwhile.
+    /// Results that were not stored, because the key was invalidated, or leased to another process, meanwhile.
     pub rejected_fills: u64,
-    /// Values that gave way to others for want of room in memory.
+    /// Values evicted from memory before their time, for want of space.
     pub evictions: u64,
-    /// Values in memory now, expired ones included until they are swept.
+    /// Values in memory now, including expired ones that were not removed yet; 0 with a shared store.
     pub entries: u64,
 }
 
-/// Where the numbers of [`Stats`] are counted.
+/// The counters behind [`Stats`]; the number of entries is read elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) hits: Striped,
+    pub(crate) hits: StripedCounter,
     pub(crate) shared_hits: Counter,
     pub(crate) stale_hits: Counter,
     pub(crate) computed: Counter,
@@ -79,7 +83,7 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) const fn new() -> Self {
         Self {
-            hits: Striped::new(),
+            hits: StripedCounter::new(),
             shared_hits: Counter::new(),
             stale_hits: Counter::new(),
             computed: Counter::new(),
@@ -115,6 +119,7 @@ impl Counters {
     }
 }
 
+/// A counter that threads share.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -132,34 +137,36 @@ impl Counter {
     }
 }
 
-/// A counter for the hit path: threads count on cache lines of their own.
+/// A counter for the hit path, striped as `LongAdder` of Java is: threads increment on cache lines of their own, and reading
+/// adds the stripes up.
 #[derive(Debug, Default)]
-pub(crate) struct Striped([Line; STRIPES]);
+pub(crate) struct StripedCounter([Stripe; STRIPES]);
 
 const STRIPES: usize = 8;
 
+/// A counter with a cache line of its own. Some processors fetch lines of 64 bytes in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Line(Counter);
+struct Stripe(Counter);
 
-impl Striped {
+impl StripedCounter {
     const fn new() -> Self {
-        Self([const { Line(Counter::new()) }; STRIPES])
+        Self([const { Stripe(Counter::new()) }; STRIPES])
     }
 
     #[inline]
     pub(crate) fn add_one(&self) {
-        self.0[stripe()].0.add(1);
+        self.0[stripe_of_thread()].0.add(1);
     }
 
     fn get(&self) -> u64 {
-        self.0.iter().map(|line| line.0.get()).sum()
+        self.0.iter().map(|stripe| stripe.0.get()).sum()
     }
 }
 
-/// The stripe of this thread; threads take them in turn.
+/// Returns the index of the stripe of this thread. Threads take the stripes in turn.
 #[inline]
-fn stripe() -> usize {
+fn stripe_of_thread() -> usize {
     thread_local!(static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) });
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     STRIPE.with(|stripe| {

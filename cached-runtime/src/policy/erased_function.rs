@@ -1,0 +1,20 @@
+//! A cached function without its types.
+
+use std::any::Any;
+use std::fmt;
+
+use super::stats::Stats;
+use crate::{BoxFuture, Result};
+
+/// What a [`Handle`](super::Handle) and the registry do with a cached function, whatever the types of its keys and values.
+pub(crate) trait ErasedFunction: Sync {
+    /// Returns the name of the function: the one given by the option `name`, or else its path.
+    fn name(&'static self) -> &'static str;
+    /// Returns the options of the function, for `Debug` output.
+    fn options(&'static self) -> &'static dyn fmt::Debug;
+    fn stats(&'static self) -> Stats;
+    /// Removes every value of every instance.
+    fn clear(&'static self) -> BoxFuture<'static, Result<()>>;
+    /// Removes the value of a key in every instance whose keys are of this type; returns the number of such instances.
+    fn invalidate<'a>(&'static self, key: &'a (dyn Any + Send + Sync)) -> BoxFuture<'a, Result<usize>>;
+}
