@@ -1,16 +1,18 @@
-//! What can go wrong, in one type.
+//! The error of this crate.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-/// `Result` with this crate's [`Error`].
+/// A `Result` with this crate's [`Error`].
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::{Error, ErrorKind, Result};
 ///
 /// fn port(text: &str) -> Result<u16> {
-///     text.parse().map_err(|e| Error::new(ErrorKind::Config, "the port is no number").with_source(e))
+///     text.parse().map_err(|e| Error::new(ErrorKind::Config, "the port is not a number").with_source(e))
 /// }
 ///
 /// assert_eq!(port("11211")?, 11211);
@@ -19,11 +21,16 @@ use std::sync::Arc;
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why the cache could not do what it was asked for.
+/// The error of the cache: of the companions that change something (`invalidate`, `expire`, `put`, `clear`), of
+/// [`invalidate_tag`](crate::invalidate_tag), of the configuration, and of a `Store`.
 ///
-/// A call of a cached function never fails with it, unless it has a `timeout`, whose error is made from this one: a store
-/// that fails is a miss. It is what the companions (`invalidate`, `put`, `clear`), `configure` and a `Store` return.
-/// No message contains a password, an argument or a value.
+/// A call of a cached function does not return it, because a failing store is a miss. The exception is a function with
+/// `timeout`: its error is made of one of the kind [`ErrorKind::Timeout`].
+///
+/// `Display` shows one clause; what caused the error is its `source`. No message contains a password, an argument or a
+/// value. A clone shares the source.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::{ErrorKind, Handle};
@@ -40,11 +47,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
-    what: &'static str,
+    message: &'static str,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What a caller can act on.
+/// What kind of error it is: what a caller decides by.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::{Error, ErrorKind};
@@ -52,35 +61,37 @@ pub struct Error {
 /// fn advice(error: &Error) -> &'static str {
 ///     match error.kind() {
 ///         ErrorKind::Unreachable | ErrorKind::Timeout => "try again",
-///         ErrorKind::Config => "mend the settings",
-///         _ => "look at the server",
+///         ErrorKind::Config => "correct the settings",
+///         _ => "check the server",
 ///     }
 /// }
 ///
-/// assert_eq!(advice(&Error::new(ErrorKind::Unreachable, "nobody listens there")), "try again");
+/// assert_eq!(advice(&Error::new(ErrorKind::Unreachable, "the server cannot be reached")), "try again");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The store could not be reached; it is worth trying again.
+    /// The store could not be reached. A later attempt may succeed.
     Unreachable,
-    /// The store did not answer within the deadline; whether it did what was asked is not known. Or a function took longer
-    /// than its `timeout`.
+    /// The store did not answer within the deadline: the change may or may not have been made. Or a function exceeded its
+    /// `timeout`.
     Timeout,
-    /// The store answered, and refused: it is read-only, out of memory, or wants other credentials.
+    /// The store rejected the operation: it is read-only, out of memory, or requires other credentials.
     Rejected,
-    /// The answer was not understood: something else listens there, or bytes were lost.
+    /// The answer was not understood: the server is of another kind, or bytes were lost.
     Protocol,
-    /// The value is larger than the store takes.
+    /// The value is larger than the store accepts, or has too many tags.
     TooLarge,
-    /// A key or a value can not be turned into bytes, or bytes not into a value.
+    /// A key or a value cannot be encoded, or a value cannot be decoded.
     Codec,
-    /// A setting is wrong, missing, or came too late.
+    /// A setting is wrong or missing, or was made too late.
     Config,
 }
 
 impl Error {
-    /// An error of a kind, with one lower-case clause that says what happened.
+    /// Returns an error of this kind, with one lower-case clause that says what happened.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Error, ErrorKind};
@@ -90,11 +101,13 @@ impl Error {
     /// assert!(error.is_timeout());
     /// ```
     #[must_use]
-    pub const fn new(kind: ErrorKind, what: &'static str) -> Self {
-        Self { kind, what, source: None }
+    pub const fn new(kind: ErrorKind, message: &'static str) -> Self {
+        Self { kind, message, source: None }
     }
 
-    /// The same error with what caused it.
+    /// Returns the error with this cause as its `source`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::error::Error as _;
@@ -110,7 +123,9 @@ impl Error {
         self
     }
 
-    /// What a caller can act on.
+    /// Returns the kind of the error.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Error, ErrorKind};
@@ -122,19 +137,24 @@ impl Error {
         self.kind
     }
 
-    /// Whether the store could not be reached.
+    /// Returns `true` if the store could not be reached.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Error, ErrorKind};
     ///
-    /// assert!(Error::new(ErrorKind::Unreachable, "nobody listens there").is_unreachable());
+    /// assert!(Error::new(ErrorKind::Unreachable, "the server cannot be reached").is_unreachable());
     /// ```
     #[must_use]
     pub const fn is_unreachable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unreachable)
     }
 
-    /// Whether the store did not answer in time, so that what was asked may or may not have happened.
+    /// Returns `true` if the store did not answer within the deadline, so that the change may or may not have been made, or
+    /// if a function exceeded its `timeout`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Error, ErrorKind};
@@ -146,7 +166,9 @@ impl Error {
         matches!(self.kind, ErrorKind::Timeout)
     }
 
-    /// Whether the value was larger than the store takes.
+    /// Returns `true` if the value is larger than the store accepts, or has too many tags.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Error, ErrorKind};
@@ -161,14 +183,14 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.what)
+        f.write_str(self.message)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Error");
-        out.field("kind", &self.kind).field("what", &self.what);
+        out.field("kind", &self.kind).field("message", &self.message);
         if let Some(source) = &self.source {
             out.field("source", source);
         }
@@ -176,7 +198,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// For functions that return an [`io::Error`](std::io::Error) and have a `timeout`.
+/// For functions with `timeout` that return an [`io::Error`](std::io::Error).
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind {
