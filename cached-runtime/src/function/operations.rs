@@ -225,7 +225,7 @@ pub enum AnyOperation<R> {
     Peek,
 }
 
-/// What [`Any`] comes to.
+/// What [`AnyOperation`] comes to.
 #[derive(Debug)]
 pub enum AnyOutput<R> {
     /// Of `Invalidate`, `Expire` and `Put`.

@@ -8,11 +8,11 @@ use super::shared_key::SharedKeyType;
 
 /// The first step of the dispatch: `Arg::new(&argument).key_part()` returns the form in which the argument is looked up.
 ///
-/// Its case is a reference that is a [`KeyPart`], such as `&str`. The technique is described in [`super`].
+/// Its case is a reference that is a `KeyPart`, such as `&str`. `signature/mod.rs` describes the technique.
 #[derive(Debug)]
 pub struct Arg<'a, T: ?Sized>(OptionalReferenceArg<'a, T>);
 
-/// The step for an `Option` of a reference that is a [`KeyPart`].
+/// The step for an `Option` of a reference that is a `KeyPart`.
 #[derive(Debug)]
 pub struct OptionalReferenceArg<'a, T: ?Sized>(InvalidReferenceArg<'a, T>);
 

@@ -2,7 +2,7 @@
 
 /// A value that `put` accepts for a function that returns `R`.
 ///
-/// The bound of the companions: its message names the value, which [`FromValue`] could not.
+/// The bound of the companions: its message names the value, which that of `FromValue` could not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can not be put for `{R}`",
     label = "this must be what the function returns, or what is in its `Ok` or `Some`"

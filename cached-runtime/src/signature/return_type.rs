@@ -10,7 +10,7 @@ use super::return_kind::{Cacheable, CloneErr, Fallible, Optional, Plain};
 /// The first step of the dispatch: `ReturnType::<R>::new().kind()` returns the kind of `R`, and `.absent()` how to tell
 /// whether an output is a `None`.
 ///
-/// Its case is a `Result` with an error that can be cloned. The technique is described in [`super`].
+/// Its case is a `Result` with an error that can be cloned. `signature/mod.rs` describes the technique.
 #[derive(Debug)]
 pub struct ReturnType<R>(ResultType<R>);
 

@@ -31,7 +31,7 @@ impl<T: AsRef<str> + ?Sized> CanTagWith<T> for Cache {}
 /// The first step of the dispatch: `TagText::new(&argument).text()` for an argument in a template,
 /// `TagText::new(&expression).tag()` for an expression that is a tag.
 ///
-/// Its cases are what is `Display`, and what is `AsRef<str>`. The technique is described in [`super`].
+/// Its cases are what is `Display`, and what is `AsRef<str>`. `signature/mod.rs` describes the technique.
 #[derive(Debug)]
 pub struct TagText<'a, T: ?Sized>(InvalidTagText<'a, T>);
 
