@@ -73,8 +73,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// The store could not be reached. A later attempt may succeed.
     Unreachable,
-    /// The store did not answer within the deadline: the change may or may not have been made. Or a function exceeded its
-    /// `timeout`.
+    /// The store did not answer within the deadline: the change may or may not have been made. Or a function exceeded
+    /// its `timeout`.
     Timeout,
     /// The store rejected the operation: it is read-only, out of memory, or requires other credentials.
     Rejected,
@@ -151,8 +151,8 @@ impl Error {
         matches!(self.kind, ErrorKind::Unreachable)
     }
 
-    /// Returns `true` if the store did not answer within the deadline, so that the change may or may not have been made, or
-    /// if a function exceeded its `timeout`.
+    /// Returns `true` if the store did not answer within the deadline, so that the change may or may not have been
+    /// made, or if a function exceeded its `timeout`.
     ///
     /// # Examples
     ///

@@ -1,5 +1,5 @@
-//! `#[async_cached]` caches the results of an `async fn`: in the memory of the process, in Redis or Valkey, in Memcached, or
-//! in a store of your own.
+//! `#[async_cached]` caches the results of an `async fn`: in the memory of the process, in Redis or Valkey, in
+//! Memcached, or in a store of your own.
 //!
 //! ```
 //! use cached_runtime::async_cached;
@@ -21,8 +21,8 @@
 //! # }
 //! ```
 //!
-//! The signature, the callers and the error type of the function stay as they are. Concurrent calls of one key share one
-//! computation. An invalidation is final, whatever is in flight. A store that fails is a miss.
+//! The signature, the callers and the error type of the function stay as they are. Concurrent calls of one key share
+//! one computation. An invalidation is final, whatever is in flight. A store that fails is a miss.
 //!
 //! The [`guide`] has a page on each topic. [`async_cached`] lists all options and how each is written.
 //!
@@ -41,8 +41,8 @@
 //! | share values between processes | `backend`, `codec` | [choosing a backend](guide::choosing_a_backend) |
 //! | cache methods | `skip(self)`, `handle`, `associated` | [methods and traits](guide::methods_and_traits) |
 //!
-//! Options can be combined. Here the connection is not in the key, an absent user is cached for a shorter time, and a failure
-//! is answered with the last good value for up to an hour:
+//! Options can be combined. Here the connection is not in the key, an absent user is cached for a shorter time, and a
+//! failure is answered with the last good value for up to an hour:
 //!
 //! ```
 //! use cached_runtime::{async_cached, invalidate_tag};
@@ -66,9 +66,9 @@
 //!
 //! # Companions
 //!
-//! Beside a function `user` there is a type `user` with its companions. It has the visibility of the function, and is imported
-//! with it by `use`. Companions that run the function take all its arguments; the others take the arguments that are in the
-//! key, in order and as the function takes them:
+//! Beside a function `user` there is a type `user` with its companions. It has the visibility of the function, and is
+//! imported with it by `use`. Companions that run the function take all its arguments; the others take the arguments
+//! that are in the key, in order and as the function takes them:
 //!
 //! | call | effect |
 //! |---|---|
@@ -82,9 +82,9 @@
 //! | `user::clear().await?` | removes every value |
 //! | `user::stats()` | returns the counters: [`Stats`] |
 //!
-//! A method `find` has `find_cache()`, which returns a [`MethodCache`], and `find_lookup`, `find_refresh` and `find_uncached`. In
-//! the impl of a trait, a static [`Handle`] leads to the values. [`invalidate_tag`] ends all values with a tag, and
-//! [`caches`] lists the functions in use.
+//! A method `find` has `find_cache()`, which returns a [`MethodCache`], and `find_lookup`, `find_refresh` and
+//! `find_uncached`. In the impl of a trait, a static [`Handle`] leads to the values. [`invalidate_tag`] ends all values
+//! with a tag, and [`caches`] lists the functions in use.
 //!
 //! # What can be cached
 //!
@@ -101,9 +101,9 @@
 //!
 //! # What it needs from the runtime
 //!
-//! A tokio runtime with time enabled, and IO for Redis and Memcached. Hits in memory need no runtime. The future of a cached
-//! function is `Send` if that of the function is, and if its error is: the result is held while the store is written.
-//! Lifetimes in memory follow tokio's clock in debug builds and with `test-util`, so that tests can move it.
+//! A tokio runtime with time enabled, and IO for Redis and Memcached. Hits in memory need no runtime. The future of a
+//! cached function is `Send` if that of the function is, and if its error is: the result is held while the store is
+//! written. Lifetimes in memory follow tokio's clock in debug builds and with `test-util`, so that tests can move it.
 //!
 //! # Feature flags
 //!
@@ -120,8 +120,8 @@
 //!
 //! # Safety
 //!
-//! The crate contains no unsafe code: `unsafe_code` is forbidden. No error and no log message contains a password, an argument
-//! or a value.
+//! The crate contains no unsafe code: `unsafe_code` is forbidden. No error and no log message contains a password, an
+//! argument or a value.
 //!
 #![cfg_attr(feature = "macros", doc = "[`async_cached`]: macro@async_cached")]
 #![cfg_attr(not(feature = "macros"), doc = "[`async_cached`]: https://docs.rs/cached-macros")]

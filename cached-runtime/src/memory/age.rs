@@ -55,8 +55,8 @@ impl Age {
     /// Returns whether to compute the next value now, by `XFetch` (Vattani, Chierichetti, Lowenstein: "Optimal
     /// Probabilistic Cache Stampede Prevention", VLDB 2015) with a beta of 1.
     ///
-    /// The probability grows with the compute time and as the time that is left shrinks; `fraction` is the random number.
-    /// Unlike there, it is zero before the last part of the lifetime, the fraction `window`.
+    /// The probability grows with the compute time and as the time that is left shrinks; `fraction` is the random
+    /// number. Unlike there, it is zero before the last part of the lifetime, the fraction `window`.
     fn is_due(&self, left: Duration, window: f32, fraction: f64) -> bool {
         left <= self.lifetime.mul_f32(window)
             && self.compute_time.as_secs_f64() * -fraction.ln() >= left.as_secs_f64()

@@ -33,8 +33,8 @@ impl<V> Entry<V> {
         Self { value, fresh_until, lifetime, compute_time: compute_time.as_secs_f32(), tags }
     }
 
-    /// Returns `true` if the entry answers a call and nothing else is to be done: it is fresh, it is not in the last part
-    /// of its lifetime in which it may be refreshed, and none of its tags was invalidated.
+    /// Returns `true` if the entry answers a call and nothing else is to be done: it is fresh, it is not in the last
+    /// part of its lifetime in which it may be refreshed, and none of its tags was invalidated.
     #[inline]
     pub(crate) fn is_plain_hit(&self, refresh_ahead: Option<f32>) -> bool {
         let end = match refresh_ahead {

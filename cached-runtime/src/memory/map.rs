@@ -202,9 +202,9 @@ const MAX_SHARDS: usize = 4_096;
 
 /// Returns the number of shards for a bound of this many entries.
 ///
-/// A shard evicts when its own share of the bound is used up: few large shards keep to `capacity` closely, many
-/// small ones keep threads apart. With less than 1 024 entries to a shard, keys would not spread evenly enough; with more than
-/// 16 384, a sweep would lock a shard for too long.
+/// A shard evicts when its own share of the bound is used up: few large shards keep to `capacity` closely, many small
+/// ones keep threads apart. With less than 1 024 entries to a shard, keys would not spread evenly enough; with more
+/// than 16 384, a sweep would lock a shard for too long.
 fn shards_for(entries: usize) -> usize {
     let for_threads = available_parallelism().map_or(4, usize::from) * 4;
     (entries / 1_024).min(for_threads).max(entries / 16_384).clamp(1, MAX_SHARDS)

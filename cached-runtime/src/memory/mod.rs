@@ -1,4 +1,5 @@
-//! The tier inside the process: a bounded map of entries for each instance of a function, with their expiry and their tags.
+//! The tier inside the process: a bounded map of entries for each instance of a function, with their expiry and their
+//! tags.
 //!
 //! [`Memory`] is the map. An [`Entry`] is a value with its lifetime, from which [`Age`] derives whether the value is
 //! [fresh, due for a refresh, stale or expired](State); the shared tier uses the same rules. Tags cost an entry one

@@ -35,7 +35,8 @@ impl Sweeper {
     }
 }
 
-/// The right to be the task of a [`Sweeper`]. Dropping it lets another task start, also when the runtime of this one ends.
+/// The right to be the task of a [`Sweeper`]. Dropping it lets another task start, also when the runtime of this one
+/// ends.
 pub(super) struct SweepGuard(&'static Sweeper);
 
 impl SweepGuard {

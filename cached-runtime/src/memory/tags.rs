@@ -1,10 +1,10 @@
 //! Invalidation of values in memory by their tags.
 //!
 //! There is no index from tags to values. Every invalidation has a number. The generation of a tag is the number of its
-//! last invalidation. A value holds the generations of its tags, together with the number of the last invalidation before
-//! its computation began: it is current while none of those generations is greater. So an invalidation is one write, a
-//! value that was computed from before it is out of date from the moment it is stored, and the memory of a tag is freed
-//! with the last value that has it.
+//! last invalidation. A value holds the generations of its tags, together with the number of the last invalidation
+//! before its computation began: it is current while none of those generations is greater. So an invalidation is one
+//! write, a value that was computed from before it is out of date from the moment it is stored, and the memory of a tag
+//! is freed with the last value that has it.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;

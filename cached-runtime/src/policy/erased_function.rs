@@ -6,7 +6,8 @@ use std::fmt;
 use super::stats::Stats;
 use crate::{BoxFuture, Result};
 
-/// What a [`Handle`](super::Handle) and the registry do with a cached function, whatever the types of its keys and values.
+/// What a [`Handle`](super::Handle) and the registry do with a cached function, whatever the types of its keys and
+/// values.
 pub(crate) trait ErasedFunction: Sync {
     /// Returns the name of the function: the one given by the option `name`, or else its path.
     fn name(&'static self) -> &'static str;

@@ -10,8 +10,8 @@ use crate::{BoxFuture, Error, ErrorKind, Result};
 
 /// Leads to the values of a cached method that can have no companions: one in the impl of a trait.
 ///
-/// Declare it as a `static` and name it in the attribute, by the option `handle`. It knows its method only after the first
-/// call of that method in this process.
+/// Declare it as a `static` and name it in the attribute, by the option `handle`. It knows its method only after the
+/// first call of that method in this process.
 ///
 /// # Examples
 ///
@@ -63,8 +63,8 @@ impl Handle {
 
     /// Removes the value of a key, and discards the computation of that key that is in flight.
     ///
-    /// The key is a tuple of references to the parts of the key, in order and of exactly their types: `(&42_u64, "en")`. In
-    /// a generic type or method, the values of all instances with keys of these types are removed.
+    /// The key is a tuple of references to the parts of the key, in order and of exactly their types, as in
+    /// `(&42_u64, "en")`. In a generic type or method, the values of all instances with keys of these types are removed.
     ///
     /// # Errors
     ///

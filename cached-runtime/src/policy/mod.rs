@@ -1,5 +1,5 @@
-//! What is known of a cached function without its types: its options, its statistics, the handle that leads to it, and the
-//! registry of all cached functions.
+//! What is known of a cached function without its types: its options, its statistics, the handle that leads to it, and
+//! the registry of all cached functions.
 
 mod erased_function;
 mod handle;

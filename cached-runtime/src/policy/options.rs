@@ -275,8 +275,8 @@ impl Policy {
         self.stale_while_revalidate.max(self.stale_if_error)
     }
 
-    /// Returns `true` if failed computations of a key are followed by a pause: if calls can be answered by an older value
-    /// meanwhile.
+    /// Returns `true` if failed computations of a key are followed by a pause: if calls can be answered by an older
+    /// value meanwhile.
     pub(crate) fn has_failure_backoff(&self) -> bool {
         !self.retention().is_zero() || self.refresh_ahead.is_some()
     }

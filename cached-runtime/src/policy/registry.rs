@@ -135,11 +135,13 @@ impl CacheInfo {
         self.0.options()
     }
 
-    /// Removes every value of the function, of all its instances: for tests that begin with an empty cache, for example.
+    /// Removes every value of the function, of all its instances: for tests that begin with an empty cache, for
+    /// example.
     ///
     /// # Errors
     ///
-    /// The error of the shared store, if it did not confirm the change; then the invalidation is retried in the background.
+    /// The error of the shared store, if it did not confirm the change; then the invalidation is retried in the
+    /// background.
     ///
     /// # Cancel safety
     ///

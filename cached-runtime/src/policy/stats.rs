@@ -49,10 +49,11 @@ pub struct Stats {
     pub errors: u64,
     /// Computations that panicked.
     pub panics: u64,
-    /// Operations of the shared store that failed or missed the deadline, and keys and values that could not be encoded.
-    /// Their calls continued without the store.
+    /// Operations of the shared store that failed or missed the deadline, and keys and values that could not be
+    /// encoded. Their calls continued without the store.
     pub store_errors: u64,
-    /// Values in the shared store that could not be used: damaged, foreign, or of an earlier type.
+    /// Values in the shared store that could not be used, because they are damaged or were not written by this
+    /// function.
     pub undecodable: u64,
     /// Results that were not stored, because the key was invalidated, or leased to another process, meanwhile.
     pub rejected_fills: u64,
@@ -137,8 +138,8 @@ impl Counter {
     }
 }
 
-/// A counter for the hit path, striped as `LongAdder` of Java is: threads increment on cache lines of their own, and reading
-/// adds the stripes up.
+/// A counter for the hit path, striped as `LongAdder` of Java is: threads increment on cache lines of their own, and
+/// reading adds the stripes up.
 #[derive(Debug, Default)]
 pub(crate) struct StripedCounter([Stripe; STRIPES]);
 

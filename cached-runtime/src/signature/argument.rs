@@ -6,7 +6,8 @@ use std::ops::Deref;
 use super::key_part::{KeyPart, KeyType};
 use super::shared_key::SharedKeyType;
 
-/// The first step of the dispatch: `Arg::new(&argument).key_part()` returns the form in which the argument is looked up.
+/// The first step of the dispatch: `Arg::new(&argument).key_part()` returns the form in which the argument is looked
+/// up.
 ///
 /// Its case is a reference that is a `KeyPart`, such as `&str`. `signature/mod.rs` describes the technique.
 #[derive(Debug)]

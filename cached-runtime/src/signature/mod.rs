@@ -1,22 +1,22 @@
-//! What the signature of a function says: its arguments as key parts, its arguments as the text of tags, and the kind of its
-//! return type.
+//! What the signature of a function says: its arguments as key parts, its arguments as the text of tags, and the kind
+//! of its return type.
 //!
 //! # How the types are found
 //!
-//! The macro sees tokens, not types: it cannot know that `ApiResult<User>` is a `Result`, or that `Id` is a float. So an
-//! expansion writes `ReturnType::<ApiResult<User>>::new().kind()` and `Arg::new(&id).key_part()`, and the compiler selects the
-//! method by the type. This is autoref-based specialization (David Tolnay, "Autoref-based stable specialization", in
-//! <https://github.com/dtolnay/case-studies>), with chains of `Deref` in place of references so that there can be more than
-//! two cases: method lookup tries `ReturnType` first; if no `kind` there applies to the type, it tries the type that
-//! `ReturnType` derefs to, and so on.
+//! The macro sees tokens, not types: it cannot know that `ApiResult<User>` is a `Result`, or that `Id` is a float. So
+//! an expansion writes `ReturnType::<ApiResult<User>>::new().kind()` and `Arg::new(&id).key_part()`, and the compiler
+//! selects the method by the type. This is autoref-based specialization (David Tolnay, "Autoref-based stable
+//! specialization", in <https://github.com/dtolnay/case-studies>), with chains of `Deref` in place of references so
+//! that there can be more than two cases: method lookup tries `ReturnType` first; if no `kind` there applies to the
+//! type, it tries the type that `ReturnType` derefs to, and so on.
 //!
-//! Each wrapper of a chain is a step, which has one case. The last case of each kind of type is an error step: its method
-//! requires the traits that are missing, so that the compiler reports them once and where they are missing, and returns a
-//! substitute that every other part of the expansion accepts. A method is defined at most once at each step, so that a type
-//! with a mistake in it does not make the call ambiguous as well.
+//! Each wrapper of a chain is a step, which has one case. The last case of each kind of type is an error step: its
+//! method requires the traits that are missing, so that the compiler reports them once and where they are missing, and
+//! returns a substitute that every other part of the expansion accepts. A method is defined at most once at each step,
+//! so that a type with a mistake in it does not make the call ambiguous as well.
 //!
-//! Methods that end in `_again` do the same in the companions, where error steps require nothing: the mistake is reported
-//! for the function only.
+//! Methods that end in `_again` do the same in the companions, where error steps require nothing: the mistake is
+//! reported for the function only.
 
 mod absent;
 mod argument;

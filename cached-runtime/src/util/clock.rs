@@ -1,8 +1,8 @@
 //! The clock that lifetimes in memory follow.
 //!
-//! Reading the precise clock costs more than the rest of a hit. So a hit reads the kernel's coarse clock first, which is a
-//! load from a page shared with the kernel and lags behind by up to one tick. The precise clock is read only when the
-//! coarse one is too close to the end of the lifetime to tell.
+//! Reading the precise clock costs more than the rest of a hit. So a hit reads the kernel's coarse clock first, which
+//! is a load from a page shared with the kernel and lags behind by up to one tick. The precise clock is read only when
+//! the coarse one is too close to the end of the lifetime to tell.
 //!
 //! Debug builds, and release builds with the feature `test-util`, read tokio's clock only: tests can pause and move it.
 
@@ -90,8 +90,8 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Returns the origin of all moments: a day before the first call, so that moments also differ in a runtime whose clock was
-/// paused earlier than that.
+/// Returns the origin of all moments: a day before the first call, so that moments also differ in a runtime whose clock
+/// was paused earlier than that.
 fn epoch() -> Instant {
     static EPOCH: OnceLock<Instant> = OnceLock::new();
     *EPOCH.get_or_init(|| {
