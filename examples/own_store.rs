@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cached_runtime::{
-    Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store, Watch, async_cached, contract,
+    Acquired, BoxFuture, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch, async_cached, contract,
 };
 use tokio::sync::Notify;
 
@@ -113,15 +113,20 @@ impl Store for MapStore {
         at_once(|| keys.iter().map(|key| self.with(key, |item| item.value.clone())).collect())
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        term: Duration,
+        mode: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
         at_once(|| {
             self.with(key, |item| {
-                let is_wanted = item.value.is_none() || over == Over::Value;
+                let is_wanted = item.value.is_none() || mode == LeaseMode::Replace;
                 let value = item.value.clone();
                 match item.lease {
                     _ if !is_wanted => Acquired { value, lease: None, holder: None },
                     Some((held, _)) => {
-                        Acquired { value, lease: None, holder: Some(Holder::new(held.token())) }
+                        Acquired { value, lease: None, holder: Some(LeaseId::new(held.token())) }
                     }
                     None => {
                         let lease = new_lease();

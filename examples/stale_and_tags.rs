@@ -48,7 +48,7 @@ async fn main() -> cached_runtime::Result<()> {
 
     price::expire(7).await?;
     println!("expired: {}, while the next one is computed", describe(price::lookup(7).await));
-    while price::stats().renewed == 0 {
+    while price::stats().background_refreshes == 0 {
         tokio::task::yield_now().await;
     }
     println!("a moment later: {}", describe(price::lookup(7).await));

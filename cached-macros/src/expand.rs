@@ -40,7 +40,7 @@ pub(crate) fn expand(memo: &Memo) -> TokenStream {
 //     }
 //     impl user {
 //         companions! {
-//             [Self::__at] (id: u64,) => (Arg::new(&id).part_again(),);
+//             [Self::__entry] (id: u64,) => (Arg::new(&id).part_again(),);
 //             (db: &Db, id: u64) -> User, looked => looked.or(move || Self::uncached(db, id)).await
 //         }
 //         fn __at<V: Verb<User>, K: Parts>(verb: V, key: K) -> V::Out {
@@ -59,11 +59,11 @@ fn beside_a_function(memo: &Memo) -> TokenStream {
     let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
     let key_params = key_params(memo);
 
-    let wrapper = wrapper(memo, &quote!(#name::__at #at_turbofish), &quote!(#name::uncached #turbofish));
+    let wrapper = wrapper(memo, &quote!(#name::__entry #at_turbofish), &quote!(#name::uncached #turbofish));
     let uncached = uncached(memo, &format_ident!("uncached"));
-    let own_at = quote!(Self::__at #at_turbofish);
+    let own_at = quote!(Self::__entry #at_turbofish);
     let computing = computing(memo, &own_at, &quote!(Self::uncached #turbofish));
-    let at = at(memo, &format_ident!("__at"), &quote!(Self::clear #turbofish));
+    let at = at(memo, &format_ident!("__entry"), &quote!(Self::clear #turbofish));
     let doc = format!(
         "What has been remembered of [`{name}()`]({name}()): `invalidate`, `expire`, `put` and `peek` take what makes \
          the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing."
@@ -107,7 +107,7 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
     let beside = |prefix: &str, suffix: &str| {
         format_ident!("{prefix}{name}{suffix}", span = memo.item.sig.ident.span())
     };
-    let (at_name, any_name) = (beside("__", "_at"), beside("__", "_any"));
+    let (at_name, any_name) = (beside("__", "_entry"), beside("__", "_operation"));
     let (uncached_name, refresh_name) = (beside("", "_uncached"), beside("", "_refresh"));
     let (lookup_name, cache_name) = (beside("", "_lookup"), beside("", "_cache"));
     let (vis, output, krate) = (&memo.item.vis, &memo.item.output, &memo.krate);
@@ -138,7 +138,7 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
     let receiver =
         memo.key.uses_self.then(|| memo.item.receiver.as_ref().map(|receiver| &receiver.arg)).flatten();
     let receiver = receiver.into_iter();
-    let verb = ours("__verb");
+    let operation = ours("__operation");
     let doc = format!("What has been remembered of [`{name}`](Self::{name}()).");
 
     quote! {
@@ -157,17 +157,17 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
         #vis fn #cache_name #cache_generics () -> #krate::MethodCache<#key_type, #output> #where_clause {
             #scope
             #krate::MethodCache::new(
-                |#verb, #pattern| Self::#any_name #turbofish (#(#this,)* #verb, #(#arguments),*),
+                |#operation, #pattern| Self::#any_name #turbofish (#(#this,)* #operation, #(#arguments),*),
                 || Self::#at_name #at_turbofish (#p::Clear, ()),
-                || Self::#at_name #at_turbofish (#p::Count, ()),
+                || Self::#at_name #at_turbofish (#p::ReadStats, ()),
             )
         }
 
         #(#cfgs)*
         #companion_attrs
-        fn #any_name #generics (#(#receiver,)* #verb: #krate::__private::Any<#output>, #(#key_params),*) -> #krate::BoxFuture<'static, #krate::__private::Done<#output>> #where_clause {
+        fn #any_name #generics (#(#receiver,)* #operation: #krate::__private::AnyOperation<#output>, #(#key_params),*) -> #krate::BoxFuture<'static, #krate::__private::AnyOutput<#output>> #where_clause {
             #scope
-            Self::#at_name #at_turbofish (#verb, #key)
+            Self::#at_name #at_turbofish (#operation, #key)
         }
 
         #(#cfgs)*
@@ -186,8 +186,8 @@ fn beside_a_method(memo: &Memo) -> TokenStream {
 fn alone(memo: &Memo) -> TokenStream {
     let (attrs, vis, scope, p) = (&memo.item.attrs, &memo.item.vis, scope(memo), private());
     let lints = underscore_lint(memo);
-    let looked = ours("__looked");
-    let look = chain(memo, &quote!(&|| ()), &key(memo, Check::Here), &quote!(#p::Look));
+    let found = ours("__found");
+    let look = chain(memo, &quote!(&|| ()), &key(memo, Check::Here), &quote!(#p::Get));
     let rebound = rebound(memo);
     match &memo.body {
         Body::Async(body) => {
@@ -196,20 +196,20 @@ fn alone(memo: &Memo) -> TokenStream {
             // A block of ours, or rustc has something to say about braces that the user can not leave out.
             let mut body = body.clone();
             body.set_span(Span::mixed_site());
-            let or = or(memo, &looked, &quote!(async move { #typed #rebound #body }));
+            let or = or(memo, &found, &quote!(async move { #typed #rebound #body }));
             quote! {
                 #(#attrs)*
                 #lints
                 #vis #sig {
                     #scope
-                    let #looked = { #look };
+                    let #found = { #look };
                     #or
                 }
             }
         }
         Body::Boxed { before, pin, future, .. } => {
             let sig = &memo.item.sig;
-            let or = or(memo, &looked, future);
+            let or = or(memo, &found, future);
             quote! {
                 #(#attrs)*
                 #lints
@@ -217,7 +217,7 @@ fn alone(memo: &Memo) -> TokenStream {
                     #before
                     #pin(async move {
                         #scope
-                        let #looked = { #look };
+                        let #found = { #look };
                         #or
                     })
                 }
@@ -231,12 +231,12 @@ fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream
     let (attrs, vis) = (memo.item.attrs.iter().map(allowed), &memo.item.vis);
     let (scope, p) = (scope(memo), private());
     let (sig, lints, key) = (outer_sig(memo), underscore_lint(memo), key(memo, Check::Here));
-    let looked = ours("__looked");
-    let or = or(memo, &looked, &run(memo, uncached));
+    let found = ours("__found");
+    let or = or(memo, &found, &run(memo, uncached));
     // Two statements: what the first one borrows is not to be kept while the second one waits.
     let answer = quote! {
         #scope
-        let #looked = #at(#p::Look, #key);
+        let #found = #at(#p::Get, #key);
         #or
     };
     let body = match &memo.body {
@@ -254,13 +254,13 @@ fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream
 fn computing(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
     let (vis, output) = (&memo.item.vis, &memo.item.output);
     let safety = if is_unsafe(memo) { quote!(unsafe) } else { TokenStream::new() };
-    let (sig, looked) = (outer_sig(memo), ours("__looked"));
+    let (sig, found) = (outer_sig(memo), ours("__found"));
     let (generics, _, where_clause) = sig.generics.split_for_impl();
     let (params, key) = (&sig.inputs, key(memo, Check::Elsewhere));
-    let answer = or(memo, &looked, &run(memo, uncached));
+    let answer = or(memo, &found, &run(memo, uncached));
     quote! {
         [#at] => #key;
-        #vis, [#safety] [#generics] (#params) -> #output, [#where_clause] #looked => #answer
+        #vis, [#safety] [#generics] (#params) -> #output, [#where_clause] #found => #answer
     }
 }
 
@@ -280,17 +280,20 @@ fn uncached(memo: &Memo, name: &Ident) -> TokenStream {
 /// The one place where the types of the key and the value, the policy and the static come together.
 fn at(memo: &Memo, name: &Ident, marker: &TokenStream) -> TokenStream {
     let (output, krate, scope) = (&memo.item.output, &memo.krate, scope(memo));
-    let (verb_type, key_type) = (ours("__Verb"), ours("__Key"));
-    let parts = if is_memory(memo) { quote!(Parts) } else { quote!(SharedParts) };
+    let (verb_type, key_type) = (ours("__Operation"), ours("__Key"));
+    let parts = if is_memory(memo) { quote!(KeyParts) } else { quote!(SharedKeyParts) };
     let generics = with_params(
         &memo.item.sig.generics,
-        &[quote!(#verb_type: #krate::__private::Verb<#output>), quote!(#key_type: #krate::__private::#parts)],
+        &[
+            quote!(#verb_type: #krate::__private::Operation<#output>),
+            quote!(#key_type: #krate::__private::#parts),
+        ],
     );
     let (generics, _, where_clause) = generics.split_for_impl();
-    let (verb, key) = (ours("__verb"), ours("__key"));
-    let chain = chain(memo, &quote!(&#marker), &quote!(#key), &quote!(#verb));
+    let (operation, key) = (ours("__operation"), ours("__key"));
+    let chain = chain(memo, &quote!(&#marker), &quote!(#key), &quote!(#operation));
     quote! {
-        fn #name #generics (#verb: #verb_type, #key: #key_type) -> #verb_type::Out #where_clause {
+        fn #name #generics (#operation: #verb_type, #key: #key_type) -> #verb_type::Out #where_clause {
             #scope
             #chain
         }
@@ -298,10 +301,10 @@ fn at(memo: &Memo, name: &Ident, marker: &TokenStream) -> TokenStream {
 }
 
 /// From the static to the verb. All of it stands where the output does, whose type has to suit.
-fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStream) -> TokenStream {
+fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, operation: &TokenStream) -> TokenStream {
     let (start, end) = across(&memo.item.output);
     let (p, at_output) = (private(), private_at(start));
-    let (site, policy) = (ours("__SITE"), policy(memo));
+    let (site, policy) = (ours("__FUNCTION"), policy(memo));
     let (kind, absent) = (kind(memo), absent(memo));
     let ttl_from = match &memo.life {
         Life::FromValue(option) => Some(option),
@@ -315,7 +318,7 @@ fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStrea
 
     let arguments = quote_spanned!(end=> (#site.instance(#marker), #key, #kind, #absent));
     let new = Ident::new("new", end);
-    let mut at = quote_spanned!(start=> #at_output::At::#new #arguments);
+    let mut at = quote_spanned!(start=> #at_output::EntryRef::#new #arguments);
     for (name, option) in functions.into_iter().filter_map(|(name, option)| Some((name, option?))) {
         let (name, expr) = (Ident::new(name, option.name.span()), &option.value);
         let expr = quote_spanned!(end=> (#expr));
@@ -324,14 +327,14 @@ fn chain(memo: &Memo, marker: &TokenStream, key: &TokenStream, verb: &TokenStrea
     if let Some(timeout) = &memo.timeout {
         let (output, span) = (&memo.item.output, timeout.name.span());
         let p = private_at(span);
-        let too_late = quote_spanned!(span=> #p::too_late::<#output>);
-        at = quote_spanned!(start=> #at.too_late(#too_late));
+        let timed_out = quote_spanned!(span=> #p::timed_out::<#output>);
+        at = quote_spanned!(start=> #at.timed_out(#timed_out));
     }
     let tier = if is_memory(memo) { quote_spanned!(end=> memory) } else { quote_spanned!(end=> shared) };
-    let verb = quote_spanned!(end=> (#verb));
+    let operation = quote_spanned!(end=> (#operation));
     let code = quote! {
-        static #site: #p::Site = #p::Site::new(|| #policy);
-        #at.#tier #verb
+        static #site: #p::CachedFunction = #p::CachedFunction::new(|| #policy);
+        #at.#tier #operation
     };
     let span = memo.backend.span;
     let feature = match &memo.backend.value {
@@ -438,9 +441,9 @@ fn policy(memo: &Memo) -> TokenStream {
 
 /// What the function returns, by its type.
 fn kind(memo: &Memo) -> TokenStream {
-    let of_errors = memo.cache_err.as_ref().map(|option| (&option.name, "kept"));
+    let of_errors = memo.cache_err.as_ref().map(|option| (&option.name, "caching_errors"));
     let of_errors =
-        of_errors.or_else(|| memo.stale_if_error.as_ref().map(|option| (&option.name, "failing")));
+        of_errors.or_else(|| memo.stale_if_error.as_ref().map(|option| (&option.name, "with_fallback")));
     let Some((option, function)) = of_errors else {
         let (start, end) = across(&memo.item.output);
         let shape = shape(memo, start, end);
@@ -460,14 +463,14 @@ fn absent(memo: &Memo) -> TokenStream {
     };
     let span = cache_none.name.span();
     let (p, shape) = (private_at(span), shape(memo, span, span));
-    quote_spanned!(span=> #p::none(#shape.absent()))
+    quote_spanned!(span=> #p::caching_none(#shape.absent()))
 }
 
 /// The type that the function returns, on its way to its kind.
 fn shape(memo: &Memo, start: Span, end: Span) -> TokenStream {
     let (output, p) = (&memo.item.output, private_at(start));
     let call = quote_spanned!(end=> ());
-    quote_spanned!(start=> #p::Shape::<#output>::new #call)
+    quote_spanned!(start=> #p::ReturnType::<#output>::new #call)
 }
 
 /// Where what can be no part of a key is reported: once for each function.
@@ -504,13 +507,14 @@ fn key(memo: &Memo, check: Check) -> TokenStream {
     let key = match &memo.tags {
         Some(tags) => {
             let tags = tags.value.iter().map(|tag| self::tag(memo, check, tag));
-            quote!(#p::tagged(#key, || #p::vec![#(#tags),*]))
+            quote!(#p::with_tags(#key, || #p::vec![#(#tags),*]))
         }
         None => key,
     };
     match &memo.bound {
         Bound::Bytes { weigh, .. } => {
-            let (kind, name, weigh) = (kind(memo), Ident::new("weighed", weigh.name.span()), &weigh.value);
+            let (kind, name, weigh) =
+                (kind(memo), Ident::new("with_weight", weigh.name.span()), &weigh.value);
             quote!(#p::#name(#key, #kind, #weigh))
         }
         Bound::Default | Bound::Entries(_) => key,
@@ -552,7 +556,7 @@ fn spelled((start, end): (Span, Span), place: &TokenStream, function: &str) -> T
     let (p, function) = (private_at(start), Ident::new(function, end));
     let place = quote_spanned!(end=> (&#place));
     let call = quote_spanned!(end=> ());
-    quote_spanned!(start=> #p::Spelled::new #place.#function #call)
+    quote_spanned!(start=> #p::TagText::new #place.#function #call)
 }
 
 /// An expression as it can stand behind `&`.
@@ -578,10 +582,10 @@ fn key_part(memo: &Memo, check: Check, (start, end): (Span, Span), place: &Token
     let p = private_at(start);
     let place = quote_spanned!(end=> (&#place));
     let part = match (is_memory(memo), check) {
-        (true, Check::Here) => "part",
-        (true, Check::Elsewhere) => "part_again",
-        (false, Check::Here) => "shared_part",
-        (false, Check::Elsewhere) => "shared_part_again",
+        (true, Check::Here) => "key_part",
+        (true, Check::Elsewhere) => "key_part_again",
+        (false, Check::Here) => "shared_key_part",
+        (false, Check::Elsewhere) => "shared_key_part_again",
     };
     let part = Ident::new(part, end);
     let call = quote_spanned!(end=> ());
@@ -676,10 +680,12 @@ fn typed(memo: &Memo) -> TokenStream {
 }
 
 /// The second statement of an answer. What a detached body has to be is reported where `detached` was written.
-fn or(memo: &Memo, looked: &Ident, body: &TokenStream) -> TokenStream {
-    let Some(Opt { span, .. }) = memo.detached else { return quote!(#looked.or(move || #body).await) };
-    let (p, looked) = (private_at(span), Ident::new(&looked.to_string(), looked.span().located_at(span)));
-    quote_spanned!(span=> #p::or_detached(#looked, move || #body).await)
+fn or(memo: &Memo, found: &Ident, body: &TokenStream) -> TokenStream {
+    let Some(Opt { span, .. }) = memo.detached else {
+        return quote!(#found.or_compute(move || #body).await);
+    };
+    let (p, found) = (private_at(span), Ident::new(&found.to_string(), found.span().located_at(span)));
+    quote_spanned!(span=> #p::or_compute_detached(#found, move || #body).await)
 }
 
 /// The function as the user wrote it, with everything that it takes.
@@ -698,7 +704,7 @@ fn turbofish(memo: &Memo) -> TokenStream {
     if arguments.is_empty() { TokenStream::new() } else { quote!(::<#(#arguments),*>) }
 }
 
-/// The same for `__at`, which has two more, which are inferred.
+/// The same for `__entry`, which has two more, which are inferred.
 fn at_turbofish(memo: &Memo) -> TokenStream {
     let arguments = generic_arguments(&memo.item.sig.generics);
     if arguments.is_empty() { TokenStream::new() } else { quote!(::<#(#arguments,)* _, _>) }

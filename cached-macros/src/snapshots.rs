@@ -112,6 +112,6 @@ fn lines(name: &str) -> usize {
 /// The companions are written by `companions!` in the runtime, of which here only the arguments count.
 #[test]
 fn expansions_are_short() {
-    assert_eq!(lines("one_argument.rs"), 33);
-    assert_eq!(lines("trait_method.rs"), 32);
+    assert_eq!(lines("one_argument.rs"), 34);
+    assert_eq!(lines("trait_method.rs"), 33);
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store, Watch};
+use cached_runtime::{Acquired, BoxFuture, LeaseId, Key, Lease, LeaseMode, Result, Store, Watch};
 use tokio::time::Instant;
 
 /// Bytes in a map of this process: the least that can be shared.
@@ -62,11 +62,11 @@ impl Store for MapStore {
         done(keys.iter().map(|key| self.with(key, |item| item.value.clone())).collect())
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: LeaseMode) -> BoxFuture<'a, Result<Acquired>> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         done(self.with(key, |item| {
-            let wanted = item.value.is_none() || over == Over::Value;
-            let holder = item.lease.filter(|_| wanted).map(|(held, _)| Holder::new(held.token()));
+            let wanted = item.value.is_none() || over == LeaseMode::Replace;
+            let holder = item.lease.filter(|_| wanted).map(|(held, _)| LeaseId::new(held.token()));
             let vacant = wanted && item.lease.is_none();
             let lease = vacant.then(|| Lease::new(NEXT.fetch_add(1, Ordering::Relaxed).into()));
             item.lease = item.lease.or(lease.map(|lease| (lease, Instant::now() + term)));

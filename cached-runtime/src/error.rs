@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// use cached_runtime::{Error, ErrorKind, Result};
 ///
 /// fn port(text: &str) -> Result<u16> {
-///     text.parse().map_err(|e| Error::new(ErrorKind::Config, "the port is no number").because(e))
+///     text.parse().map_err(|e| Error::new(ErrorKind::Config, "the port is no number").with_source(e))
 /// }
 ///
 /// assert_eq!(port("11211")?, 11211);
@@ -68,7 +68,7 @@ pub enum ErrorKind {
     /// than its `timeout`.
     Timeout,
     /// The store answered, and refused: it is read-only, out of memory, or wants other credentials.
-    Refused,
+    Rejected,
     /// The answer was not understood: something else listens there, or bytes were lost.
     Protocol,
     /// The value is larger than the store takes.
@@ -101,11 +101,11 @@ impl Error {
     ///
     /// use cached_runtime::{Error, ErrorKind};
     ///
-    /// let error = Error::new(ErrorKind::Refused, "the store is read-only").because("the disk is full");
+    /// let error = Error::new(ErrorKind::Rejected, "the store is read-only").with_source("the disk is full");
     /// assert_eq!(error.source().unwrap().to_string(), "the disk is full");
     /// ```
     #[must_use]
-    pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(Arc::from(source.into()));
         self
     }
@@ -115,7 +115,7 @@ impl Error {
     /// ```
     /// use cached_runtime::{Error, ErrorKind};
     ///
-    /// assert_eq!(Error::new(ErrorKind::Refused, "the store is read-only").kind(), ErrorKind::Refused);
+    /// assert_eq!(Error::new(ErrorKind::Rejected, "the store is read-only").kind(), ErrorKind::Rejected);
     /// ```
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
@@ -182,7 +182,7 @@ impl From<Error> for std::io::Error {
         let kind = match error.kind {
             ErrorKind::Timeout => std::io::ErrorKind::TimedOut,
             ErrorKind::Unreachable => std::io::ErrorKind::NotConnected,
-            ErrorKind::Refused
+            ErrorKind::Rejected
             | ErrorKind::Protocol
             | ErrorKind::TooLarge
             | ErrorKind::Codec

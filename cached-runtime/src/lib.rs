@@ -385,89 +385,36 @@
 //!
 //! [`Arc`]: std::sync::Arc
 
-mod attempt;
-mod background;
-mod cache;
 mod call;
-mod clock;
-#[cfg(feature = "store")]
-mod codec;
-mod companions;
-#[cfg(any(feature = "redis", feature = "memcached"))]
-mod config;
-#[cfg(feature = "contract")]
-pub mod contract;
-mod entry;
-#[cfg(feature = "store")]
-mod envelope;
 mod error;
-mod failures;
-mod flight;
-mod future;
-mod groups;
-mod handle;
-#[cfg(feature = "store")]
-mod key;
-#[cfg(feature = "store")]
-mod lease;
-#[cfg(feature = "store")]
-mod looks;
+mod function;
 mod lookup;
-#[cfg(feature = "memcached")]
-mod memcached;
 mod memory;
-mod method;
-#[cfg(feature = "store")]
-mod options;
-mod outcome;
-#[cfg(feature = "store")]
-mod owed;
-mod parts;
-mod patience;
 mod policy;
-mod random;
-#[cfg(feature = "redis")]
-mod redis;
-mod registry;
-#[cfg(feature = "store")]
-mod remote;
-#[cfg(feature = "store")]
-mod schema;
-mod site;
-mod spelling;
-#[cfg(feature = "store")]
-mod stamps;
-mod stats;
+mod shared;
+mod signature;
 #[cfg(feature = "store")]
 mod store;
-mod sync;
-mod tags;
-#[cfg_attr(not(feature = "store"), path = "no_tier.rs")]
-mod tier;
-mod verbs;
-
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
+mod util;
 
 #[cfg(feature = "macros")]
 pub use cached_macros::async_cached;
 
-#[cfg(any(feature = "redis", feature = "memcached"))]
-pub use crate::config::{Config, configure};
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::future::BoxFuture;
-pub use crate::groups::invalidate_tag;
-pub use crate::handle::Handle;
-#[cfg(feature = "store")]
-pub use crate::key::Key;
+pub use crate::function::MethodCache;
+#[doc(hidden)]
+pub use crate::function::private as __private;
 pub use crate::lookup::{Lookup, Source};
-#[cfg(feature = "memcached")]
-pub use crate::memcached::{Memcached, MemcachedConfig};
-pub use crate::method::MethodCache;
-#[cfg(feature = "redis")]
-pub use crate::redis::{Redis, RedisConfig};
-pub use crate::registry::{CacheInfo, caches};
-pub use crate::stats::Stats;
+pub use crate::policy::{CacheInfo, Handle, Stats, caches};
+pub use crate::shared::invalidate_tag;
+#[cfg(feature = "contract")]
+pub use crate::store::contract;
 #[cfg(feature = "store")]
-pub use crate::store::{Acquired, Holder, Lease, Over, Store, Watch};
+pub use crate::store::{Acquired, Key, Lease, LeaseId, LeaseMode, Store, Watch};
+#[cfg(any(feature = "redis", feature = "memcached"))]
+pub use crate::store::{Config, configure};
+#[cfg(feature = "memcached")]
+pub use crate::store::{Memcached, MemcachedConfig};
+#[cfg(feature = "redis")]
+pub use crate::store::{Redis, RedisConfig};
+pub use crate::util::BoxFuture;

@@ -3,13 +3,13 @@ where
     T: Entity,
 {
     use ::cached_runtime::__private;
-    let __looked = load::__at::<
+    let __found = load::__entry::<
         T,
         N,
         _,
         _,
-    >(__private::Look, (__private::Arg::new(&id).part(),));
-    __looked.or(move || load::uncached::<T, N>(db, id)).await
+    >(__private::Get, (__private::Arg::new(&id).key_part(),));
+    __found.or_compute(move || load::uncached::<T, N>(db, id)).await
 }
 ///What has been remembered of [`load()`](load()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
@@ -36,31 +36,31 @@ impl load {
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 impl load {
     ::cached_runtime::__private::companions! {
-        (id : T::Id,) [Self::__at:: < T, N, _, _ >] => (__private::Arg::new(& id)
-        .part_again(),); pub, [] [< T, const N : usize >] (db : & Db, id : T::Id) ->
-        Result < [T; N], Error >, [where T : Entity,] __looked => __looked.or(move ||
-        Self::uncached:: < T, N > (db, id)). await
+        (id : T::Id,) [Self::__entry:: < T, N, _, _ >] => (__private::Arg::new(& id)
+        .key_part_again(),); pub, [] [< T, const N : usize >] (db : & Db, id : T::Id) ->
+        Result < [T; N], Error >, [where T : Entity,] __found => __found.or_compute(move
+        || Self::uncached:: < T, N > (db, id)). await
     }
-    fn __at<
+    fn __entry<
         T,
         const N: usize,
-        __Verb: ::cached_runtime::__private::Verb<Result<[T; N], Error>>,
-        __Key: ::cached_runtime::__private::Parts,
-    >(__verb: __Verb, __key: __Key) -> __Verb::Out
+        __Operation: ::cached_runtime::__private::Operation<Result<[T; N], Error>>,
+        __Key: ::cached_runtime::__private::KeyParts,
+    >(__operation: __Operation, __key: __Key) -> __Operation::Out
     where
         T: Entity,
     {
         use ::cached_runtime::__private;
-        static __SITE: __private::Site = __private::Site::new(|| {
+        static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(|| {
             __private::Policy::new().ttl(MINUTE)
         });
-        __private::At::new(
-                __SITE.instance(&Self::clear::<T, N>),
+        __private::EntryRef::new(
+                __FUNCTION.instance(&Self::clear::<T, N>),
                 __key,
-                __private::Shape::<Result<[T; N], Error>>::new().kind(),
-                __private::Shape::<Result<[T; N], Error>>::new().absent(),
+                __private::ReturnType::<Result<[T; N], Error>>::new().kind(),
+                __private::ReturnType::<Result<[T; N], Error>>::new().absent(),
             )
             .cache_if(|value: &T| value.is_current())
-            .memory(__verb)
+            .memory(__operation)
     }
 }

@@ -1,11 +1,11 @@
 impl Users {
     pub async fn find(&self, id: u64, lang: &str) -> Result<User, Error> {
         use ::cached_runtime::__private;
-        let __looked = Self::__find_at(
-            __private::Look,
-            (__private::Arg::new(&id).part(), __private::Arg::new(&lang).part()),
+        let __found = Self::__find_entry(
+            __private::Get,
+            (__private::Arg::new(&id).key_part(), __private::Arg::new(&lang).key_part()),
         );
-        __looked.or(move || Self::find_uncached(self, id, lang)).await
+        __found.or_compute(move || Self::find_uncached(self, id, lang)).await
     }
     #[allow(
         dead_code,
@@ -22,10 +22,10 @@ impl Users {
         self.db.load(id, lang).await
     }
     ::cached_runtime::__private::computing! {
-        find_refresh find_lookup[Self::__find_at] => (__private::Arg::new(& id)
-        .part_again(), __private::Arg::new(& lang).part_again(),); pub, [] [] (& self, id
-        : u64, lang : & str) -> Result < User, Error >, [] __looked => __looked.or(move
-        || Self::find_uncached(self, id, lang)). await
+        find_refresh find_lookup[Self::__find_entry] => (__private::Arg::new(& id)
+        .key_part_again(), __private::Arg::new(& lang).key_part_again(),); pub, [] [] (&
+        self, id : u64, lang : & str) -> Result < User, Error >, [] __found => __found
+        .or_compute(move || Self::find_uncached(self, id, lang)). await
     }
     ///What has been remembered of [`find`](Self::find()).
     #[allow(
@@ -41,9 +41,9 @@ impl Users {
     > {
         use ::cached_runtime::__private;
         ::cached_runtime::MethodCache::new(
-            |__verb, (id, lang)| Self::__find_any(__verb, id, lang),
-            || Self::__find_at(__private::Clear, ()),
-            || Self::__find_at(__private::Count, ()),
+            |__operation, (id, lang)| Self::__find_operation(__operation, id, lang),
+            || Self::__find_entry(__private::Clear, ()),
+            || Self::__find_entry(__private::ReadStats, ()),
         )
     }
     #[allow(
@@ -53,20 +53,20 @@ impl Users {
         clippy::all,
         clippy::pedantic
     )]
-    fn __find_any(
-        __verb: ::cached_runtime::__private::Any<Result<User, Error>>,
+    fn __find_operation(
+        __operation: ::cached_runtime::__private::AnyOperation<Result<User, Error>>,
         id: u64,
         lang: &str,
     ) -> ::cached_runtime::BoxFuture<
         'static,
-        ::cached_runtime::__private::Done<Result<User, Error>>,
+        ::cached_runtime::__private::AnyOutput<Result<User, Error>>,
     > {
         use ::cached_runtime::__private;
-        Self::__find_at(
-            __verb,
+        Self::__find_entry(
+            __operation,
             (
-                __private::Arg::new(&id).part_again(),
-                __private::Arg::new(&lang).part_again(),
+                __private::Arg::new(&id).key_part_again(),
+                __private::Arg::new(&lang).key_part_again(),
             ),
         )
     }
@@ -77,22 +77,22 @@ impl Users {
         clippy::all,
         clippy::pedantic
     )]
-    fn __find_at<
-        __Verb: ::cached_runtime::__private::Verb<Result<User, Error>>,
-        __Key: ::cached_runtime::__private::Parts,
-    >(__verb: __Verb, __key: __Key) -> __Verb::Out {
+    fn __find_entry<
+        __Operation: ::cached_runtime::__private::Operation<Result<User, Error>>,
+        __Key: ::cached_runtime::__private::KeyParts,
+    >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private;
-        static __SITE: __private::Site = __private::Site::new(|| {
+        static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(|| {
             __private::Policy::new()
                 .ttl(__private::Duration::new(300u64, 0u32))
                 .name("users")
         });
-        __private::At::new(
-                __SITE.instance(&Self::find_cache),
+        __private::EntryRef::new(
+                __FUNCTION.instance(&Self::find_cache),
                 __key,
-                __private::Shape::<Result<User, Error>>::new().kind(),
-                __private::Shape::<Result<User, Error>>::new().absent(),
+                __private::ReturnType::<Result<User, Error>>::new().kind(),
+                __private::ReturnType::<Result<User, Error>>::new().absent(),
             )
-            .memory(__verb)
+            .memory(__operation)
     }
 }

@@ -1,7 +1,7 @@
 async fn user(id: u64) -> User {
     use ::cached_runtime::__private;
-    let __looked = user::__at(__private::Look, (__private::Arg::new(&id).part(),));
-    __looked.or(move || user::uncached(id)).await
+    let __found = user::__entry(__private::Get, (__private::Arg::new(&id).key_part(),));
+    __found.or_compute(move || user::uncached(id)).await
 }
 ///What has been remembered of [`user()`](user()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
@@ -25,23 +25,24 @@ impl user {
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 impl user {
     ::cached_runtime::__private::companions! {
-        (id : u64,) [Self::__at] => (__private::Arg::new(& id).part_again(),);, [] [] (id
-        : u64) -> User, [] __looked => __looked.or(move || Self::uncached(id)). await
+        (id : u64,) [Self::__entry] => (__private::Arg::new(& id).key_part_again(),);, []
+        [] (id : u64) -> User, [] __found => __found.or_compute(move ||
+        Self::uncached(id)). await
     }
-    fn __at<
-        __Verb: ::cached_runtime::__private::Verb<User>,
-        __Key: ::cached_runtime::__private::Parts,
-    >(__verb: __Verb, __key: __Key) -> __Verb::Out {
+    fn __entry<
+        __Operation: ::cached_runtime::__private::Operation<User>,
+        __Key: ::cached_runtime::__private::KeyParts,
+    >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private;
-        static __SITE: __private::Site = __private::Site::new(|| {
+        static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(|| {
             __private::Policy::new().ttl(__private::Duration::new(60u64, 0u32))
         });
-        __private::At::new(
-                __SITE.instance(&Self::clear),
+        __private::EntryRef::new(
+                __FUNCTION.instance(&Self::clear),
                 __key,
-                __private::Shape::<User>::new().kind(),
-                __private::Shape::<User>::new().absent(),
+                __private::ReturnType::<User>::new().kind(),
+                __private::ReturnType::<User>::new().absent(),
             )
-            .memory(__verb)
+            .memory(__operation)
     }
 }

@@ -5,14 +5,14 @@ pub(crate) async fn weather(
     _verbose: bool,
 ) -> Result<Option<Weather>, Error> {
     use ::cached_runtime::__private;
-    let __looked = weather::__at(
-        __private::Look,
+    let __found = weather::__entry(
+        __private::Get,
         (
-            __private::Arg::new(&place.id).shared_part(),
-            __private::Arg::new(&lang).shared_part(),
+            __private::Arg::new(&place.id).shared_key_part(),
+            __private::Arg::new(&lang).shared_key_part(),
         ),
     );
-    __looked.or(move || weather::uncached(place, lang, _verbose)).await
+    __found.or_compute(move || weather::uncached(place, lang, _verbose)).await
 }
 ///What has been remembered of [`weather()`](weather()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
@@ -40,24 +40,27 @@ impl weather {
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 impl weather {
     ::cached_runtime::__private::companions! {
-        (place : & Place, lang : & str,) [Self::__at] => (__private::Arg::new(& place.id)
-        .shared_part_again(), __private::Arg::new(& lang).shared_part_again(),); pub
-        (crate), [] [] (place : & Place, lang : & str, _verbose : bool) -> Result <
-        Option < Weather >, Error >, [] __looked => __looked.or(move ||
-        Self::uncached(place, lang, _verbose)). await
+        (place : & Place, lang : & str,) [Self::__entry] => (__private::Arg::new(& place
+        .id).shared_key_part_again(), __private::Arg::new(& lang)
+        .shared_key_part_again(),); pub (crate), [] [] (place : & Place, lang : & str,
+        _verbose : bool) -> Result < Option < Weather >, Error >, [] __found => __found
+        .or_compute(move || Self::uncached(place, lang, _verbose)). await
     }
-    fn __at<
-        __Verb: ::cached_runtime::__private::Verb<Result<Option<Weather>, Error>>,
-        __Key: ::cached_runtime::__private::SharedParts,
-    >(__verb: __Verb, __key: __Key) -> __Verb::Out {
+    fn __entry<
+        __Operation: ::cached_runtime::__private::Operation<
+                Result<Option<Weather>, Error>,
+            >,
+        __Key: ::cached_runtime::__private::SharedKeyParts,
+    >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private;
         __private::redis! {
-            { static __SITE : __private::Site = __private::Site::new(|| __private::json!
-            { __private::Policy::new().ttl(__private::Duration::new(60u64, 0u32)).redis()
-            .json() }); __private::At::new(__SITE.instance(& Self::clear), __key,
-            __private::Shape:: < Result < Option < Weather >, Error > > ::new().kind(),
-            __private::Shape:: < Result < Option < Weather >, Error > > ::new().absent())
-            .shared(__verb) }
+            { static __FUNCTION : __private::CachedFunction =
+            __private::CachedFunction::new(|| __private::json! { __private::Policy::new()
+            .ttl(__private::Duration::new(60u64, 0u32)).redis().json() });
+            __private::EntryRef::new(__FUNCTION.instance(& Self::clear), __key,
+            __private::ReturnType:: < Result < Option < Weather >, Error > > ::new()
+            .kind(), __private::ReturnType:: < Result < Option < Weather >, Error > >
+            ::new().absent()).shared(__operation) }
         }
     }
 }

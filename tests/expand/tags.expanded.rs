@@ -1,24 +1,25 @@
 pub async fn user(id: u64, r#type: Kind, lang: String) -> Result<User, Error> {
     use ::cached_runtime::__private;
-    let __looked = user::__at(
-        __private::Look,
-        __private::tagged(
+    let __found = user::__entry(
+        __private::Get,
+        __private::with_tags(
             (
-                __private::Arg::new(&id).part(),
-                __private::Arg::new(&r#type).part(),
-                __private::Arg::new(&lang).part(),
+                __private::Arg::new(&id).key_part(),
+                __private::Arg::new(&r#type).key_part(),
+                __private::Arg::new(&lang).key_part(),
             ),
             || {
                 __private::vec![
-                    __private::format!("user:{}", __private::Spelled::new(& id).text()),
-                    __private::format!("type:{}:{{}}", __private::Spelled::new(& r#type)
-                    .text()), __private::Spelled::new(& format!("lang:{lang}")).tag(),
-                    __private::Spelled::new(& USERS).tag()
+                    __private::format!("user:{}", __private::TagText::new(& id).text()),
+                    __private::format!("type:{}:{{}}", __private::TagText::new(& r#type)
+                    .text()), __private::TagText::new(& format!("lang:{lang}")).tag(),
+                    __private::TagText::new(& USERS).tag()
                 ]
             },
         ),
     );
-    __private::or_detached(__looked, move || user::uncached(id, r#type, lang)).await
+    __private::or_compute_detached(__found, move || user::uncached(id, r#type, lang))
+        .await
 }
 ///What has been remembered of [`user()`](user()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
@@ -42,33 +43,34 @@ impl user {
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 impl user {
     ::cached_runtime::__private::companions! {
-        (id : u64, r#type : Kind, lang : String,) [Self::__at] =>
-        __private::tagged((__private::Arg::new(& id).part_again(), __private::Arg::new(&
-        r#type).part_again(), __private::Arg::new(& lang).part_again(),), ||
-        __private::vec![__private::format!("user:{}", __private::Spelled::new(& id)
-        .text_again()), __private::format!("type:{}:{{}}", __private::Spelled::new(&
-        r#type).text_again()), __private::Spelled::new(& format!("lang:{lang}"))
-        .tag_again(), __private::Spelled::new(& USERS).tag_again()]); pub, [] [] (id :
-        u64, r#type : Kind, lang : String) -> Result < User, Error >, [] __looked =>
-        __private::or_detached(__looked, move || Self::uncached(id, r#type, lang)). await
+        (id : u64, r#type : Kind, lang : String,) [Self::__entry] =>
+        __private::with_tags((__private::Arg::new(& id).key_part_again(),
+        __private::Arg::new(& r#type).key_part_again(), __private::Arg::new(& lang)
+        .key_part_again(),), || __private::vec![__private::format!("user:{}",
+        __private::TagText::new(& id).text_again()), __private::format!("type:{}:{{}}",
+        __private::TagText::new(& r#type).text_again()), __private::TagText::new(&
+        format!("lang:{lang}")).tag_again(), __private::TagText::new(& USERS)
+        .tag_again()]); pub, [] [] (id : u64, r#type : Kind, lang : String) -> Result <
+        User, Error >, [] __found => __private::or_compute_detached(__found, move ||
+        Self::uncached(id, r#type, lang)). await
     }
-    fn __at<
-        __Verb: ::cached_runtime::__private::Verb<Result<User, Error>>,
-        __Key: ::cached_runtime::__private::Parts,
-    >(__verb: __Verb, __key: __Key) -> __Verb::Out {
+    fn __entry<
+        __Operation: ::cached_runtime::__private::Operation<Result<User, Error>>,
+        __Key: ::cached_runtime::__private::KeyParts,
+    >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private;
-        static __SITE: __private::Site = __private::Site::new(|| {
+        static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(|| {
             __private::Policy::new()
                 .ttl(__private::Duration::new(600u64, 0u32))
                 .stale_while_revalidate(__private::Duration::new(60u64, 0u32))
                 .tagged()
         });
-        __private::At::new(
-                __SITE.instance(&Self::clear),
+        __private::EntryRef::new(
+                __FUNCTION.instance(&Self::clear),
                 __key,
-                __private::Shape::<Result<User, Error>>::new().kind(),
-                __private::Shape::<Result<User, Error>>::new().absent(),
+                __private::ReturnType::<Result<User, Error>>::new().kind(),
+                __private::ReturnType::<Result<User, Error>>::new().absent(),
             )
-            .memory(__verb)
+            .memory(__operation)
     }
 }

@@ -1,22 +1,23 @@
 impl Find for Users {
     async fn find(&self, id: u64) -> Result<User, Error> {
         use ::cached_runtime::__private;
-        let __looked = {
-            static __SITE: __private::Site = __private::Site::new(|| {
+        let __found = {
+            static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(||
+            {
                 __private::Policy::new()
                     .ttl(__private::Duration::new(60u64, 0u32))
                     .handle(&FIND)
             });
-            __private::At::new(
-                    __SITE.instance(&|| ()),
-                    (__private::Arg::new(&id).part(),),
-                    __private::Shape::<Result<User, Error>>::new().kind(),
-                    __private::Shape::<Result<User, Error>>::new().absent(),
+            __private::EntryRef::new(
+                    __FUNCTION.instance(&|| ()),
+                    (__private::Arg::new(&id).key_part(),),
+                    __private::ReturnType::<Result<User, Error>>::new().kind(),
+                    __private::ReturnType::<Result<User, Error>>::new().absent(),
                 )
-                .memory(__private::Look)
+                .memory(__private::Get)
         };
-        __looked
-            .or(move || async move {
+        __found
+            .or_compute(move || async move {
                 #[allow(unused_qualifications)]
                 if let __private::Option::Some(__never) = __private::Option::None::<
                     Result<User, Error>,

@@ -139,7 +139,7 @@ async fn a_foreign_stamp(server: &impl Server, subject: &Subject<'_>) {
     for foreign in ["hello", "12345678", "\0"] {
         let before = subject.number.call(1).await;
         assert_eq!(subject.number.call(1).await, before);
-        let stamp = || server.keys().into_iter().find(|key| key.contains(".stamp:"));
+        let stamp = || server.keys().into_iter().find(|key| key.contains(".generation:"));
         // Memcached lists what it has only after a while.
         eventually("there is a stamp", async || stamp().is_some()).await;
         let stamp = stamp().expect("it was there");

@@ -339,7 +339,7 @@ macro_rules! companions {
                 }
                 let stats = busy::stats();
                 assert_eq!(calls(stats), 520, "{stats:?}");
-                assert_eq!(stats.refused + stats.store_errors + stats.undecodable, 0, "{stats:?}");
+                assert_eq!(stats.rejected_fills + stats.store_errors + stats.undecodable, 0, "{stats:?}");
             }
 
             #[async_cached(ttl = 61, cache_err = 7, version = 3 $($backend)*)]
@@ -465,7 +465,7 @@ macro_rules! changes {
             assert_eq!(INVALIDATED.change_under_way(|| invalidated(1), || invalidated::invalidate(1)).await, 1);
             assert_eq!(PUT.change_under_way(|| put(1), || put::put(1, 7)).await, 7);
             assert_eq!(CLEARED.change_under_way(|| cleared(1), cleared::clear).await, 1);
-            assert_eq!(invalidated::stats().refused, 1, "the old one was not stored");
+            assert_eq!(invalidated::stats().rejected_fills, 1, "the old one was not stored");
         }
     };
 }

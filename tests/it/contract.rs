@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cached_runtime::{
-    Acquired, BoxFuture, Error, ErrorKind, Holder, Key, Lease, Over, Result, Store, Watch, contract,
+    Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch, contract,
 };
 use cached_tests::map_store::{Entry, MapStore};
 use tokio::task::yield_now;
@@ -207,11 +207,16 @@ impl Store for Broken {
         })
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        term: Duration,
+        over: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
         Box::pin(async move {
             let over = match self.flaw {
-                Flaw::acquire_leases_over_any_value => Over::Value,
-                Flaw::acquire_never_leases_over_a_value => Over::Nothing,
+                Flaw::acquire_leases_over_any_value => LeaseMode::Replace,
+                Flaw::acquire_never_leases_over_a_value => LeaseMode::IfAbsent,
                 _ => over,
             };
             let term = match self.flaw {
@@ -223,7 +228,7 @@ impl Store for Broken {
             match self.flaw {
                 Flaw::acquire_is_not_exclusive => self.with(key, |entry| entry.lease = None),
                 Flaw::acquire_over_a_value_is_not_exclusive
-                    if before.value.is_some() && over == Over::Value =>
+                    if before.value.is_some() && over == LeaseMode::Replace =>
                 {
                     self.with(key, |entry| entry.lease = None);
                 }
@@ -238,17 +243,17 @@ impl Store for Broken {
                 Flaw::acquire_hides_the_value => acquired.value = None,
                 Flaw::acquire_names_no_holder => acquired.holder = None,
                 Flaw::acquire_names_one_holder_for_all => {
-                    acquired.holder = acquired.holder.map(|_| Holder::new(0));
+                    acquired.holder = acquired.holder.map(|_| LeaseId::new(0));
                 }
                 Flaw::acquire_names_the_one_who_asks => {
                     let asked = self.asked.fetch_add(1, Ordering::Relaxed);
-                    acquired.holder = acquired.holder.map(|_| Holder::new(asked.into()));
+                    acquired.holder = acquired.holder.map(|_| LeaseId::new(asked.into()));
                 }
                 Flaw::acquire_names_the_holder_to_itself if acquired.lease.is_some() => {
-                    acquired.holder = Some(Holder::new(0));
+                    acquired.holder = Some(LeaseId::new(0));
                 }
                 Flaw::acquire_names_a_holder_of_nothing if acquired.lease.is_none() => {
-                    acquired.holder = acquired.holder.or(Some(Holder::new(0)));
+                    acquired.holder = acquired.holder.or(Some(LeaseId::new(0)));
                 }
                 Flaw::acquire_hides_the_value_when_busy
                     if acquired.lease.is_none() && before.lease.is_some() =>
@@ -329,7 +334,7 @@ impl Store for Broken {
                 Flaw::release_does_nothing => return Ok(()),
                 Flaw::release_ends_any_lease => self.with(key, |entry| entry.lease = None),
                 Flaw::release_of_a_lost_lease_is_an_error if !self.with(key, |entry| entry.holds(lease)) => {
-                    return Err(Error::new(ErrorKind::Refused, "the lease was lost"));
+                    return Err(Error::new(ErrorKind::Rejected, "the lease was lost"));
                 }
                 Flaw::release_removes_the_value if self.with(key, |entry| entry.holds(lease)) => {
                     self.with(key, |entry| entry.value = None);
@@ -398,7 +403,7 @@ impl Store for Broken {
         Box::pin(async move {
             let before = self.with(key, |entry| entry.clone());
             if self.flaw == Flaw::remove_of_nothing_is_an_error && before.value.is_none() {
-                return Err(Error::new(ErrorKind::Refused, "there is nothing to remove"));
+                return Err(Error::new(ErrorKind::Rejected, "there is nothing to remove"));
             }
             if self.flaw == Flaw::remove_tells_nobody {
                 self.with(key, |entry| *entry = Entry::default());
@@ -440,7 +445,12 @@ impl Store for Seconds {
         self.0.get(keys)
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        term: Duration,
+        over: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
         self.0.acquire(key, seconds(term), over)
     }
 

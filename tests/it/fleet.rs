@@ -296,7 +296,7 @@ fn a_member_of_a_fleet() {
             }
         });
         let stats = if is_redis { through_redis::stats() } else { through_memcached::stats() };
-        say(&format!("refused {}", stats.refused));
+        say(&format!("refused {}", stats.rejected_fills));
     }
 }
 

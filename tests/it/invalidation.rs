@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, Watch, async_cached};
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseMode, Result, Store, Watch, async_cached};
 use cached_tests::MARK_OF_TAGS;
 use cached_tests::map_store::MapStore;
 use tokio::sync::Semaphore;
@@ -360,7 +360,12 @@ impl Store for SlowReads {
         })
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        term: Duration,
+        over: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
         self.map.acquire(key, term, over)
     }
 

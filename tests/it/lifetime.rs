@@ -465,7 +465,7 @@ mod memory_given_back {
             replaced::put(value).await.unwrap();
             replaced::refresh().await;
         }
-        assert_eq!((replaced::stats().evicted, replaced::stats().entries), (0, 1));
+        assert_eq!((replaced::stats().evictions, replaced::stats().entries), (0, 1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -559,7 +559,7 @@ mod entries {
     }
 
     fn filling(stats: Stats) -> (u64, u64) {
-        (stats.entries, stats.evicted)
+        (stats.entries, stats.evictions)
     }
 }
 
@@ -590,7 +590,7 @@ mod bytes {
             assert!(weight <= 1_024, "{weight} bytes after {at} values");
         }
         let stats = text::stats();
-        assert_eq!(stats.entries + stats.evicted, 200);
+        assert_eq!(stats.entries + stats.evictions, 200);
         let weight = weight(&calls).await;
         assert!(weight > 1_024 - 303, "{weight} bytes are used");
     }

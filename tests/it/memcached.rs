@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cached_runtime::{
-    Error, ErrorKind, Key, Lease, Memcached, MemcachedConfig, Over, Result, Store, contract,
+    Error, ErrorKind, Key, Lease, LeaseMode, Memcached, MemcachedConfig, Result, Store, contract,
 };
 use cached_tests::proxy::{Proxy, Replies};
 use cached_tests::server::MemcachedServer;
@@ -103,7 +103,7 @@ async fn values_of_every_size_come_back_as_they_were() {
     let store = store(server.addr());
     for size in [1, 2, 4095, 4096, 4097, 16 * 1024, 100_000, (1 << 20) - (1 << 10)] {
         let value: Vec<u8> = b"\r\nEN\r\nVA 1".iter().copied().cycle().take(size).collect();
-        let lease = store.acquire(&key(size), TERM, Over::Nothing).await.unwrap().lease.unwrap();
+        let lease = store.acquire(&key(size), TERM, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
         assert!(store.fill(&key(size), lease, value.clone().into(), TTL).await.unwrap());
         assert_eq!(get(&store, &key(size)).await.unwrap(), Some(value), "{size}");
     }
@@ -115,7 +115,7 @@ async fn the_longest_key_and_prefix_fit() {
     let store = Memcached::new(config(server.addr()).prefix("p".repeat(95))).unwrap();
     let key = Key::new(&"n".repeat(500), "").unwrap();
     store.put(&key, "value".into(), None).await.unwrap();
-    let lease = store.acquire(&key, TERM, Over::Value).await.unwrap().lease.unwrap();
+    let lease = store.acquire(&key, TERM, LeaseMode::Replace).await.unwrap().lease.unwrap();
     assert!(store.fill(&key, lease, "new".into(), TTL).await.unwrap());
     assert_eq!(get(&store, &key).await.unwrap().unwrap(), b"new");
 }
@@ -165,9 +165,9 @@ async fn one_of_many_processes_gets_a_lease_over_nothing_and_over_a_value() {
     let server = MemcachedServer::start();
     let stores: Vec<_> = (0..4).map(|_| Arc::new(store(server.addr()))).collect();
     for round in 0..20 {
-        for over in [Over::Nothing, Over::Value] {
+        for over in [LeaseMode::IfAbsent, LeaseMode::Replace] {
             let key = key(format!("{round} {over:?}"));
-            if over == Over::Value {
+            if over == LeaseMode::Replace {
                 stores[0].put(&key, "old".into(), None).await.unwrap();
             }
             let tasks: Vec<_> = (0..40)
@@ -192,7 +192,7 @@ async fn who_holds_a_lease_for_too_long_is_replaced_and_can_not_fill() {
     let server = MemcachedServer::start();
     let store = store(server.addr());
     store.put(&key("Value"), "old".into(), None).await.unwrap();
-    for (over, name) in [(Over::Nothing, "Nothing"), (Over::Value, "Value")] {
+    for (over, name) in [(LeaseMode::IfAbsent, "Nothing"), (LeaseMode::Replace, "Value")] {
         let key = key(name);
         let start = Instant::now();
         let dead = store.acquire(&key, Duration::from_millis(300), over).await.unwrap().lease.unwrap();
@@ -222,7 +222,7 @@ async fn a_lease_over_a_value_ends_with_whatever_happens_to_the_value() {
     for change in ["put", "remove", "evicted"] {
         let key = key(change);
         store.put(&key, "old".into(), None).await.unwrap();
-        let lease = store.acquire(&key, TERM, Over::Value).await.unwrap().lease.unwrap();
+        let lease = store.acquire(&key, TERM, LeaseMode::Replace).await.unwrap().lease.unwrap();
         match change {
             "put" => store.put(&key, "put".into(), None).await.unwrap(),
             "remove" => store.remove(&key).await.unwrap(),
@@ -242,14 +242,14 @@ async fn whoever_comes_after_a_change_has_the_lease_at_once() {
     for change in ["put", "remove", "release"] {
         let key = key(change);
         store.put(&key, "old".into(), None).await.unwrap();
-        let lease = store.acquire(&key, TERM, Over::Value).await.unwrap().lease.unwrap();
+        let lease = store.acquire(&key, TERM, LeaseMode::Replace).await.unwrap().lease.unwrap();
         match change {
             "put" => store.put(&key, "put".into(), None).await.unwrap(),
             "remove" => store.remove(&key).await.unwrap(),
             _ => store.release(&key, lease).await.unwrap(),
         }
         store.add(&key, "value".into(), None).await.unwrap();
-        let next = store.acquire(&key, TERM, Over::Value).await.unwrap().lease;
+        let next = store.acquire(&key, TERM, LeaseMode::Replace).await.unwrap().lease;
         assert!(next.is_some(), "{change}");
         assert!(!store.fill(&key, lease, "late".into(), TTL).await.unwrap(), "{change}");
     }
@@ -262,12 +262,12 @@ async fn an_extended_lease_leaves_the_ttl_of_a_value_alone() {
     let key = key("ttl");
     let ttl = || server.command(&format!("mg {} t", wire(&key)));
     store.put(&key, "value".into(), None).await.unwrap();
-    let lease = store.acquire(&key, TERM, Over::Value).await.unwrap().lease.unwrap();
+    let lease = store.acquire(&key, TERM, LeaseMode::Replace).await.unwrap().lease.unwrap();
     assert!(store.extend(&key, &lease, TERM).await.unwrap());
     assert_eq!(ttl(), "HD t-1");
 
     store.remove(&key).await.unwrap();
-    let lease = store.acquire(&key, TERM, Over::Nothing).await.unwrap().lease.unwrap();
+    let lease = store.acquire(&key, TERM, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
     store.put(&key, "value".into(), None).await.unwrap();
     assert!(!store.extend(&key, &lease, TERM).await.unwrap());
     assert_eq!(ttl(), "HD t-1");
@@ -283,7 +283,7 @@ async fn a_value_that_is_too_large_is_refused_and_its_lease_given_back() {
     assert!(error.is_too_large());
     assert_eq!(get(&small, &key).await.unwrap(), Some(vec![1; 1000]), "nothing was sent");
 
-    for over in [Over::Value, Over::Nothing] {
+    for over in [LeaseMode::Replace, LeaseMode::IfAbsent] {
         let lease = small.acquire(&key, TERM, over).await.unwrap().lease.unwrap();
         assert!(small.fill(&key, lease, vec![2; 1001].into(), TTL).await.unwrap_err().is_too_large());
         assert!(!small.fill(&key, lease, vec![2; 1].into(), TTL).await.unwrap(), "the lease is over");
@@ -304,7 +304,7 @@ async fn an_empty_value_is_refused() {
     let server = MemcachedServer::start();
     let store = store(server.addr());
     let key = key("empty");
-    let lease = store.acquire(&key, TERM, Over::Nothing).await.unwrap().lease.unwrap();
+    let lease = store.acquire(&key, TERM, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
     for error in [
         store.put(&key, "".into(), None).await.unwrap_err(),
         store.add(&key, "".into(), None).await.unwrap_err(),
@@ -362,10 +362,10 @@ async fn a_lease_from_before_a_restart_fits_nothing_after_it() {
     let mut server = MemcachedServer::start();
     let store = store(server.addr());
     let key = key("restarted");
-    let old = store.acquire(&key, TERM, Over::Nothing).await.unwrap().lease.unwrap();
+    let old = store.acquire(&key, TERM, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
     server.restart();
     // The versions count from 1 again.
-    let new = recovered(async || store.acquire(&key, TERM, Over::Nothing).await).await.lease.unwrap();
+    let new = recovered(async || store.acquire(&key, TERM, LeaseMode::IfAbsent).await).await.lease.unwrap();
     assert_eq!(version(old), version(new));
 
     assert!(!store.extend(&key, &old, TERM).await.unwrap());
@@ -380,7 +380,7 @@ async fn a_lost_connection_costs_no_lease() {
     let proxy = Proxy::start(&server.addr());
     let store = store(proxy.addr());
     let key = key("cut");
-    let lease = store.acquire(&key, TERM, Over::Nothing).await.unwrap().lease.unwrap();
+    let lease = store.acquire(&key, TERM, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
     proxy.cut();
     recovered(async || get(&store, &key).await).await;
     assert!(store.fill(&key, lease, "value".into(), TTL).await.unwrap());
@@ -608,7 +608,7 @@ async fn a_memcached_that_goes_mad_is_given_up() {
 
     // These are in step: the connection stays.
     for (says, kind) in [
-        (&b"SERVER_ERROR out of memory storing object\r\n"[..], ErrorKind::Refused),
+        (&b"SERVER_ERROR out of memory storing object\r\n"[..], ErrorKind::Rejected),
         (b"SERVER_ERROR object too large for cache\r\n", ErrorKind::TooLarge),
     ] {
         let store = store(parrot(true, says));
@@ -671,7 +671,7 @@ async fn credentials_are_given_and_wrong_ones_refused() {
     let wrong = server.config().credentials("user", "secrets");
     for config in [server.config(), wrong, server.config().credentials("users", "secret")] {
         let error = get(&Memcached::new(config).unwrap(), &key("a")).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert_eq!(error.kind(), ErrorKind::Rejected);
         assert!(!format!("{error:?}").contains("secret"));
     }
 }
@@ -690,7 +690,9 @@ async fn a_server_without_versions_is_an_error_and_no_busy_lease() {
     let server = MemcachedServer::start_with(&["-C"]);
     let store = store(server.addr());
     store.put(&key("there"), "value".into(), None).await.unwrap();
-    for (key, over) in [(key("a"), Over::Nothing), (key("a"), Over::Nothing), (key("there"), Over::Value)] {
+    for (key, over) in
+        [(key("a"), LeaseMode::IfAbsent), (key("a"), LeaseMode::IfAbsent), (key("there"), LeaseMode::Replace)]
+    {
         assert_eq!(store.acquire(&key, TERM, over).await.unwrap_err().kind(), ErrorKind::Config);
     }
     assert_eq!(get(&store, &key("there")).await.unwrap().unwrap(), b"value");
@@ -703,7 +705,7 @@ async fn added_values_are_shared_by_all_who_add() {
     for leased in [false, true] {
         let key = key(leased);
         if leased {
-            assert!(store.acquire(&key, TERM, Over::Nothing).await.unwrap().lease.is_some());
+            assert!(store.acquire(&key, TERM, LeaseMode::IfAbsent).await.unwrap().lease.is_some());
         }
         let tasks: Vec<_> = (0..32)
             .map(|n| {

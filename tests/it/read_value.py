@@ -26,7 +26,7 @@ def main(kind, port, namespace, arguments, options, schema):
         # Without arguments there is no array but nil.
         key = key_of(namespace, msgpack.packb(json.loads(arguments) or None), bytes.fromhex(options))
         value = fetch(stream, key)
-        stamp = fetch(stream, key_of(namespace + ".stamp", b""))
+        stamp = fetch(stream, key_of(namespace + ".generation", b""))
     opened = open_envelope(key, value, stamp, fingerprint_of(schema))
     json.dump(opened, sys.stdout, default=list)  # Bytes as a list of numbers.
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cached_runtime::{Error, ErrorKind, Key, Over, Redis, RedisConfig, Result, Store};
+use cached_runtime::{Error, ErrorKind, Key, LeaseMode, Redis, RedisConfig, Result, Store};
 use cached_tests::proxy::{Proxy, Replies};
 use cached_tests::server::RedisServer;
 use tokio::task::{JoinSet, yield_now};
@@ -156,10 +156,10 @@ mod commands {
         for round in 1..=3 {
             for number in 0..5 {
                 let key = key((round, number));
-                let lease = store.acquire(&key, MINUTE, Over::Nothing).await.unwrap().lease.unwrap();
+                let lease = store.acquire(&key, MINUTE, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
                 assert!(store.extend(&key, &lease, MINUTE).await.unwrap());
                 assert!(store.fill(&key, lease, "value".into(), MINUTE).await.unwrap());
-                let lease = store.acquire(&key, MINUTE, Over::Value).await.unwrap().lease.unwrap();
+                let lease = store.acquire(&key, MINUTE, LeaseMode::Replace).await.unwrap().lease.unwrap();
                 store.release(&key, lease).await.unwrap();
                 assert_eq!(store.add(&key, "other".into(), None).await.unwrap(), "value");
                 put(&store, &key, "third").await.unwrap();
@@ -177,7 +177,8 @@ mod commands {
         let lease = format!("{value}:l");
         let remaining = |name: &str| server.command(&["PTTL", name]).parse::<i64>().unwrap();
 
-        let held = store.acquire(&key, Duration::from_secs(10), Over::Nothing).await.unwrap().lease.unwrap();
+        let held =
+            store.acquire(&key, Duration::from_secs(10), LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
         assert!((1..=10_000).contains(&remaining(&lease)));
         assert!(store.extend(&key, &held, MINUTE).await.unwrap());
         assert!((10_001..=60_000).contains(&remaining(&lease)));
@@ -198,14 +199,14 @@ mod commands {
     async fn the_longest_and_the_shortest_lifetimes_are_taken() {
         let server = RedisServer::start();
         let store = patient(server.url());
-        let lease = store.acquire(&key(1), Duration::MAX, Over::Nothing).await.unwrap().lease.unwrap();
+        let lease = store.acquire(&key(1), Duration::MAX, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
         assert!(store.extend(&key(1), &lease, Duration::MAX).await.unwrap());
         assert!(store.fill(&key(1), lease, "v".into(), Duration::MAX).await.unwrap());
         store.put(&key(2), "v".into(), Some(Duration::MAX)).await.unwrap();
         assert_eq!(store.get(&[key(1), key(2)]).await.unwrap(), [Some("v".into()), Some("v".into())]);
 
         store.put(&key(3), "v".into(), Some(Duration::ZERO)).await.unwrap();
-        let lease = store.acquire(&key(4), Duration::ZERO, Over::Nothing).await.unwrap().lease.unwrap();
+        let lease = store.acquire(&key(4), Duration::ZERO, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
         eventually("both are over", || server.command(&["DBSIZE"]) == "2").await;
         assert!(!store.extend(&key(4), &lease, MINUTE).await.unwrap());
     }
@@ -222,7 +223,7 @@ mod commands {
             store.put(key, Bytes::copy_from_slice(value), Some(MINUTE)).await.unwrap();
             assert_eq!(get(&store, key).await.unwrap().unwrap(), value);
             assert_eq!(store.add(key, "x".into(), None).await.unwrap(), value);
-            let acquired = store.acquire(key, MINUTE, Over::Value).await.unwrap();
+            let acquired = store.acquire(key, MINUTE, LeaseMode::Replace).await.unwrap();
             assert_eq!(acquired.value.unwrap(), value);
             assert!(acquired.lease.is_some());
         }
@@ -244,7 +245,7 @@ mod commands {
         let key = foreign("a");
         assert_eq!(get(&store, &key).await.unwrap(), None);
         assert_eq!(store.get(&[key.clone(), key.clone()]).await.unwrap(), [None, None]);
-        for over in [Over::Nothing, Over::Value] {
+        for over in [LeaseMode::IfAbsent, LeaseMode::Replace] {
             let key = foreign("a");
             let acquired = store.acquire(&key, MINUTE, over).await.unwrap();
             assert_eq!(acquired.value, None);
@@ -526,11 +527,12 @@ mod failures {
         for number in 0..5 {
             let store = brisk(server.url());
             recover(&store, Duration::ZERO).await;
-            let lease = store.acquire(&key(number), MINUTE, Over::Nothing).await.unwrap().lease.unwrap();
+            let lease =
+                store.acquire(&key(number), MINUTE, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
             server.stop();
             let started = Instant::now();
             let error = match number {
-                0 => store.acquire(&key(9), MINUTE, Over::Nothing).await.unwrap_err(),
+                0 => store.acquire(&key(9), MINUTE, LeaseMode::IfAbsent).await.unwrap_err(),
                 1 => store.extend(&key(number), &lease, MINUTE).await.unwrap_err(),
                 2 => store.fill(&key(number), lease, "v".into(), MINUTE).await.unwrap_err(),
                 3 => store.release(&key(number), lease).await.unwrap_err(),
@@ -615,11 +617,11 @@ mod refusals {
         let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
         let refused = |result: Result<()>| {
             let error = result.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+            assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
         };
         let store = || patient(replica.url());
         refused(store().put(&key(1), "v".into(), None).await);
-        refused(store().acquire(&key(1), MINUTE, Over::Nothing).await.map(drop));
+        refused(store().acquire(&key(1), MINUTE, LeaseMode::IfAbsent).await.map(drop));
         refused(store().add(&key(1), "v".into(), None).await.map(drop));
         refused(store().remove(&key(1)).await);
         assert_eq!(get(&store(), &key(1)).await.unwrap(), None);
@@ -633,7 +635,7 @@ mod refusals {
         put(&store, &key(1), "v").await.unwrap();
         assert_eq!(proxy.accepted(), 1);
         assert_eq!(server.command(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
-        assert_eq!(put(&store, &key(1), "v").await.unwrap_err().kind(), ErrorKind::Refused);
+        assert_eq!(put(&store, &key(1), "v").await.unwrap_err().kind(), ErrorKind::Rejected);
         eventually("it connects again", || proxy.accepted() == 2).await;
         assert_eq!(server.command(&["REPLICAOF", "NO", "ONE"]), "OK");
         recover(&store, Duration::from_millis(5)).await;
@@ -644,13 +646,13 @@ mod refusals {
     async fn a_full_server_refuses_and_keeps_no_lease_over_it() {
         let server = RedisServer::start();
         let store = patient(server.url());
-        let lease = store.acquire(&key(1), MINUTE, Over::Nothing).await.unwrap().lease.unwrap();
+        let lease = store.acquire(&key(1), MINUTE, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
         assert_eq!(server.command(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
-        let refused = |error: Error| assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+        let refused = |error: Error| assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
         refused(store.fill(&key(1), lease, "v".into(), MINUTE).await.unwrap_err());
         refused(store.put(&key(2), "v".into(), None).await.unwrap_err());
         refused(store.add(&key(2), "v".into(), None).await.unwrap_err());
-        refused(store.acquire(&key(2), MINUTE, Over::Nothing).await.unwrap_err());
+        refused(store.acquire(&key(2), MINUTE, LeaseMode::IfAbsent).await.unwrap_err());
         store.remove(&key(1)).await.unwrap();
         assert_eq!(get(&store, &key(1)).await.unwrap(), None);
         assert_eq!(server.command(&["DBSIZE"]), "0");
@@ -672,7 +674,7 @@ mod refusals {
             let store = Redis::new(config.deadline(SOON)).unwrap();
             for _ in 0..20 {
                 let error = get(&store, &key(1)).await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+                assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
                 assert!(!(everything(&error) + &format!("{store:?}")).contains("s3cret"));
             }
         }
@@ -688,7 +690,7 @@ mod refusals {
         let store = Redis::new(config).unwrap();
         assert_eq!(get(&store, &key(1)).await.unwrap(), None);
         let error = put(&store, &key(1), "v").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
     }
 }
 
@@ -816,6 +818,6 @@ mod cluster {
         let server = RedisServer::start();
         let store = patient(format!("redis-cluster://{}", server.addr()));
         let error = get(&store, &key(1)).await.unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Config | ErrorKind::Refused), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected), "{error:?}");
     }
 }

@@ -127,10 +127,10 @@ macro_rules! while_revalidating {
                 }
                 body.let_all_through();
                 eventually("the next value", async || counted::peek().await == Some(1)).await;
-                eventually("it is counted", async || counted::stats().renewed == 1).await;
+                eventually("it is counted", async || counted::stats().background_refreshes == 1).await;
                 assert_eq!(counted(Arc::clone(&body)).await, 1);
                 let stats = counted::stats();
-                assert_eq!((stats.stale, stats.computed, stats.joined), (10, 0, 0));
+                assert_eq!((stats.stale_hits, stats.computed, stats.joined), (10, 0, 0));
                 assert_eq!(stats.hits + stats.shared_hits, 1);
             }
 
@@ -153,12 +153,12 @@ macro_rules! while_revalidating {
 
             #[tokio::test]
             async fn a_panic_in_a_renewal_is_counted_and_the_next_call_renews_again() {
-                let before = load::stats().panicked;
+                let before = load::stats().panics;
                 let body = stale("panics").await;
                 body.let_one_through();
                 assert_eq!(load(Arc::clone(&body), "panics").await, Ok(1));
                 body.has_begun(2).await;
-                until("it panics", || load::stats().panicked == before + 1).await;
+                until("it panics", || load::stats().panics == before + 1).await;
                 eventually("another renewal", async || {
                     assert_eq!(load(Arc::clone(&body), "panics").await, Ok(1));
                     body.begun() == 3
@@ -764,7 +764,7 @@ mod in_memory {
             }
             advance(SECOND).await;
         }
-        assert_eq!(renewed::stats().panicked, 1);
+        assert_eq!(renewed::stats().panics, 1);
     }
 
     /// Whoever waits for a renewal has an old value of its own.
@@ -853,7 +853,7 @@ mod ahead {
         }
         advance(10 * SECOND).await; // What would have begun by now has ended.
         settle().await;
-        assert_eq!(hot::stats().renewed, 0, "it is not the last part yet");
+        assert_eq!(hot::stats().background_refreshes, 0, "it is not the last part yet");
         // A tenth of the life is left: by chance one in e calls computes the next one.
         all_hit().await;
         sleep(9 * SECOND).await;
@@ -863,8 +863,12 @@ mod ahead {
         sleep(15 * SECOND).await;
         let stats = hot::stats();
         assert_eq!(stats.computed, computed, "nobody had to wait");
-        assert!((KEYS * 9 / 10..=KEYS).contains(&stats.renewed), "{}", stats.renewed);
-        assert_eq!(stats.stale, 0);
+        assert!(
+            (KEYS * 9 / 10..=KEYS).contains(&stats.background_refreshes),
+            "{}",
+            stats.background_refreshes
+        );
+        assert_eq!(stats.stale_hits, 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -880,7 +884,7 @@ mod ahead {
             quick().await;
         }
         settle().await;
-        assert_eq!((quick::stats().renewed, quick::stats().hits), (0, 99));
+        assert_eq!((quick::stats().background_refreshes, quick::stats().hits), (0, 99));
     }
 
     macro_rules! shared {
@@ -901,10 +905,10 @@ mod ahead {
                     for key in 0..100 {
                         assert_eq!(short(key).await, key);
                     }
-                    short::stats().renewed > 0
+                    short::stats().background_refreshes > 0
                 })
                 .await;
-                assert_eq!(short::stats().stale, 0);
+                assert_eq!(short::stats().stale_hits, 0);
             }
         };
     }

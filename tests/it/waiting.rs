@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cached_runtime::{
-    Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Redis, RedisConfig, Result, Store, Watch,
+    Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Redis, RedisConfig, Result, Store, Watch,
     async_cached,
 };
 use cached_tests::map_store::MapStore;
@@ -46,7 +46,12 @@ impl Store for Asked {
         self.store.get(keys)
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        term: Duration,
+        over: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
         Box::pin(async move {
             let less = |failures: usize| failures.checked_sub(1);
             if self.failures.fetch_update(SeqCst, SeqCst, less).is_ok() {
@@ -76,7 +81,7 @@ impl Store for Asked {
         Box::pin(async move {
             self.store.release(key, lease).await?;
             if self.grabs {
-                self.store.acquire(key, MINUTE, Over::Nothing).await?.lease.unwrap();
+                self.store.acquire(key, MINUTE, LeaseMode::IfAbsent).await?.lease.unwrap();
             }
             Ok(())
         })

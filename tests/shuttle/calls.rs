@@ -13,18 +13,17 @@ use shuttle::future::{block_on, yield_now};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
-use crate::attempt::{Attempt, Purpose};
-use crate::cache::{AnyCache, Cache, Rules, TagsFrom, Tiers};
-use crate::call::{Looked, Miss, or_detached};
+use crate::call::{
+    AnyCache, Cache, CallState, Flights, Found, Miss, Purpose, TagsFrom, Tiers, TypedOptions,
+    or_compute_detached,
+};
 use crate::explore::explore;
-use crate::flight::Flights;
-use crate::memory::Memory;
-use crate::outcome::Fallible;
-use crate::policy::{Bound, Policy};
-use crate::stats::Counters;
-use crate::sync::{AtomicU64, Ordering};
-use crate::tier::{Store, Tier, Waiting};
-use crate::{BoxFuture, tags};
+use crate::memory::{self, Memory};
+use crate::policy::{Bound, Counters, Policy};
+use crate::shared::{Store, Tier, Waiting};
+use crate::signature::Fallible;
+use crate::util::BoxFuture;
+use crate::util::sync::{AtomicU64, Ordering};
 
 use Act::{
     Call, Clear, ClearElsewhere, EndLateTag, EndTag, Expire, GiveUp, Invalidate, InvalidateElsewhere, Put,
@@ -309,7 +308,7 @@ impl World {
         let first = world << 32;
         let store = Arc::<Store>::default();
         let tags_from: Option<TagsFrom<u64>> = Some(|version| vec![late_tag(*version)]);
-        let rules = Rules { tags_from: tags_from.filter(|_| policy.has_tags), ..Rules::NONE };
+        let rules = TypedOptions { tags_from: tags_from.filter(|_| policy.has_tags), ..TypedOptions::NONE };
         let mut cache = Cache::new(policy, "", &COUNTERS, rules);
         // One shard, because which one a key is in is drawn anew each time.
         cache.flights = Flights::in_shards(1);
@@ -401,7 +400,7 @@ impl World {
 
     /// What `invalidate_tag` does.
     async fn end(&self, tag: String) -> crate::Result<()> {
-        tags::invalidate(&tag);
+        memory::invalidate_tag(&tag);
         yield_now().await;
         self.store.clear();
         Ok(())
@@ -414,18 +413,18 @@ impl World {
     /// What the expansion of a function does, in the caller's task or in one of its own.
     async fn call(&self, purpose: Purpose, body: BoxFuture<'static, Result<u64, Broken>>) {
         let settled = self.settled.load(Ordering::SeqCst);
-        let attempt = || Attempt::new(self.cache, (KEY,), self.tags(), purpose);
+        let attempt = || CallState::new(self.cache, (KEY,), self.tags(), purpose);
         let looked = match purpose {
-            Purpose::Refresh => Looked::Miss(Miss::new(attempt())),
-            Purpose::Answer | Purpose::Renewal => match self.cache.hit(&(&KEY,)) {
-                Some(output) => Looked::Hit(output),
-                None => attempt().looked(),
+            Purpose::Refresh => Found::Miss(Miss::new(attempt())),
+            Purpose::Answer | Purpose::BackgroundRefresh => match self.cache.hit(&(&KEY,)) {
+                Some(output) => Found::Hit(output),
+                None => attempt().get(),
             },
         };
         let output = if thread_rng().gen_bool(0.5) {
-            looked.or(|| body).await
+            looked.or_compute(|| body).await
         } else {
-            or_detached(looked, || body).await
+            or_compute_detached(looked, || body).await
         };
         if let Ok(version) = output {
             assert!(version >= settled, "version {version:x} after version {settled:x} was settled");

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use shuttle::future::block_on;
 use shuttle::thread::{self, JoinHandle, yield_now};
 
+use crate::call::{Flight, Flights, Joined, Sequence, Waited};
 use crate::explore::{exhaust, explore};
-use crate::flight::{Flight, Flights, Joined, Turn, Waited};
-use crate::sync::{AtomicU64, Mutex, Ordering, PoisonError};
+use crate::util::sync::{AtomicU64, Mutex, Ordering, PoisonError};
 
 const KEY: u8 = 7;
 
@@ -92,7 +92,7 @@ impl World {
     }
 
     fn call(&self) -> Called {
-        let turn = Turn::take();
+        let turn = Sequence::take();
         match self.join() {
             Joined::Settled(value) => Called::Found(value),
             Joined::Leads(flight) => {
@@ -104,7 +104,7 @@ impl World {
                 let flight = Arc::clone(&follower.flight);
                 match block_on(follower.wait(turn)) {
                     Waited::Landed(value) => Called::Joined(*value),
-                    Waited::Abandoned => Called::Inherited(flight.take_baggage()),
+                    Waited::Abandoned => Called::Inherited(flight.take_handoff()),
                     Waited::Failed | Waited::Outdated => Called::Disappointed,
                     Waited::TooLong => panic!("there are no timers"),
                 }
@@ -134,7 +134,7 @@ fn what_was_computed_before_an_invalidation_is_not_stored_after_it() {
         let world = World::new();
         let call = world.spawn(|world| world.call());
         world.change();
-        world.flights.void(&KEY, || world.remember(None));
+        world.flights.invalidate(&KEY, || world.remember(None));
         world.assert_current();
         call.join().unwrap();
         world.assert_current();
@@ -147,7 +147,7 @@ fn what_was_computed_before_a_clear_is_not_stored_after_it() {
         let world = World::new();
         let call = world.spawn(|world| world.call());
         world.change();
-        world.flights.void_all(|| world.remember(None));
+        world.flights.invalidate_all(|| world.remember(None));
         world.assert_current();
         call.join().unwrap();
         world.assert_current();
@@ -162,7 +162,7 @@ fn what_was_computed_before_either_of_two_clears_is_not_stored_after_it() {
         let value = world.read();
         let clear = |world: &Arc<World>| {
             world.change();
-            world.flights.void_all(|| world.remember(None));
+            world.flights.invalidate_all(|| world.remember(None));
         };
         let cleared = world.spawn(clear);
         let landed = world.spawn(move |world| world.land(&flight, value));
@@ -179,7 +179,7 @@ fn what_was_put_is_not_replaced_by_what_was_computed_before() {
         let world = World::new();
         let call = world.spawn(|world| world.call());
         world.change();
-        world.flights.void(&KEY, || world.remember(Some(world.read())));
+        world.flights.invalidate(&KEY, || world.remember(Some(world.read())));
         call.join().unwrap();
         assert_eq!(world.remembered(), Some(1));
     });
@@ -190,12 +190,12 @@ fn what_was_computed_without_a_flight_is_not_stored_after_an_invalidation() {
     exhaust(|| {
         let world = World::new();
         let call = world.spawn(|world| {
-            let since = world.flights.voided(&KEY);
+            let since = world.flights.invalidations(&KEY);
             let value = world.read();
-            world.flights.unless_voided(&KEY, since, || world.remember(Some(value)));
+            world.flights.unless_invalidated(&KEY, since, || world.remember(Some(value)));
         });
         world.change();
-        world.flights.void(&KEY, || world.remember(None));
+        world.flights.invalidate(&KEY, || world.remember(None));
         call.join().unwrap();
         world.assert_current();
     });
@@ -213,7 +213,7 @@ fn a_flight_that_was_withdrawn_stores_nothing_after_an_invalidation() {
             world.land(&flight, value);
         });
         world.change();
-        world.flights.void(&KEY, || world.remember(None));
+        world.flights.invalidate(&KEY, || world.remember(None));
         withdrawal.join().unwrap();
         landing.join().unwrap();
         world.assert_current();
@@ -289,7 +289,7 @@ fn whoever_comes_when_a_result_is_on_its_way_gets_no_older_one() {
         // Another process changes something, and then there is a call in this one.
         world.change();
         world.remember(None);
-        let turn = Turn::take();
+        let turn = Sequence::take();
         match world.join() {
             Joined::Follows(follower) => {
                 let waited = block_on(follower.wait(turn));
@@ -311,7 +311,7 @@ fn what_is_refused_is_for_those_who_came_before_its_body_and_new_enough_for_them
         let follows = world.spawn(|world| {
             // What was changed before this the body has to have seen.
             world.change();
-            let (turn, seen) = (Turn::take(), world.read());
+            let (turn, seen) = (Sequence::take(), world.read());
             match world.join() {
                 Joined::Follows(follower) => match block_on(follower.wait(turn)) {
                     Waited::Landed(value) => assert!(*value >= seen, "{value} after {seen}"),
@@ -340,8 +340,8 @@ fn what_an_abandoned_flight_leaves_is_for_one() {
             let flight = Arc::clone(flight);
             move |world: &Arc<World>| match world.join() {
                 Joined::Follows(follower) if Arc::ptr_eq(&follower.flight, &flight) => {
-                    assert!(matches!(block_on(follower.wait(Turn::take())), Waited::Abandoned));
-                    Some(flight.take_baggage())
+                    assert!(matches!(block_on(follower.wait(Sequence::take())), Waited::Abandoned));
+                    Some(flight.take_handoff())
                 }
                 // It came when that one was gone.
                 Joined::Leads(_) | Joined::Follows(_) => None,
@@ -350,7 +350,7 @@ fn what_an_abandoned_flight_leaves_is_for_one() {
         };
         let follows = [world.spawn(follow(&flight)), world.spawn(follow(&flight))];
         world.flights.withdraw(&KEY, &flight);
-        flight.abandon(Some("baggage"));
+        flight.abandon(Some("handoff"));
         let left: Vec<_> = follows.into_iter().filter_map(|follow| follow.join().unwrap()).collect();
         assert_eq!(left.iter().flatten().count(), usize::from(!left.is_empty()), "{left:?}");
     });

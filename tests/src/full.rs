@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, Over, Result, Store, Watch};
+use cached_runtime::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result, Store, Watch};
 
 use crate::map_store::MapStore;
 
@@ -28,7 +28,7 @@ impl Full {
 
     fn told<'a, T: Send + 'a>(&'a self, told: BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
         if self.is_full.load(SeqCst) {
-            return Box::pin(std::future::ready(Err(Error::new(ErrorKind::Refused, "it is full"))));
+            return Box::pin(std::future::ready(Err(Error::new(ErrorKind::Rejected, "it is full"))));
         }
         told
     }
@@ -39,7 +39,12 @@ impl Store for Full {
         self.map.get(keys)
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        term: Duration,
+        over: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
         self.told(self.map.acquire(key, term, over))
     }
 

@@ -12,3 +12,8 @@ mod wire;
 
 /// Where the mark of all tags lies in every store, see `docs/WIRE.md`.
 pub const MARK_OF_TAGS: &str = "tags:d6fd6091fa789f62d8261d0e5ad8ddd6";
+
+// The documentation tests compile and run the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

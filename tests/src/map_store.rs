@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Holder, Key, Lease, Over, Result, Store, Watch};
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -83,13 +83,18 @@ impl Store for MapStore {
         )
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        term: Duration,
+        over: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
         let acquire = move |entry: &mut Entry| {
             let value = entry.value.clone();
-            let wanted = value.is_none() || over == Over::Value;
+            let wanted = value.is_none() || over == LeaseMode::Replace;
             let lease = (wanted && entry.lease.is_none()).then(new_lease);
             let busy = entry.lease.filter(|_| wanted && lease.is_none());
-            let holder = busy.map(|(held, _)| Holder::new(held.token()));
+            let holder = busy.map(|(held, _)| LeaseId::new(held.token()));
             if let Some(lease) = lease {
                 entry.lease = Some((lease, Instant::now() + term));
             }

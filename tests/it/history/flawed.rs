@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, Watch};
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseMode, Result, Store, Watch};
 use cached_tests::MARK_OF_TAGS;
 use cached_tests::map_store::MapStore;
 
@@ -85,7 +85,12 @@ impl Store for Flawed {
         self.slowly(self.inside.get(keys))
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        term: Duration,
+        over: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
         self.slowly(self.inside.acquire(key, term, over))
     }
 
@@ -148,5 +153,5 @@ fn is_tag(key: &Key) -> bool {
 }
 
 fn is_stamp(key: &Key) -> bool {
-    is_tag(key) || key.as_str().contains(".stamp:")
+    is_tag(key) || key.as_str().contains(".generation:")
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, Over, Result, Store, Watch};
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseMode, Result, Store, Watch};
 
 /// A store of one's own.
 pub static STORE: Nowhere = Nowhere;
@@ -21,7 +21,7 @@ impl Store for Nowhere {
         ready(vec![None; keys.len()])
     }
 
-    fn acquire<'a>(&'a self, _: &'a Key, _: Duration, _: Over) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(&'a self, _: &'a Key, _: Duration, _: LeaseMode) -> BoxFuture<'a, Result<Acquired>> {
         ready(Acquired { value: None, lease: Some(Lease::new(1)), holder: None })
     }
 

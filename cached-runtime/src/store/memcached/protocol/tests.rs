@@ -1,0 +1,316 @@
+use super::*;
+
+const MAX: usize = 10_000;
+const NUMBER: u32 = 70;
+
+const NAME: Name<'static> = Name { prefix: "p:", key: "k", suffix: ".l" };
+
+fn all(stream: &[u8], verbs: &[Operation]) -> Vec<Reply> {
+    let mut buffer = BytesMut::from(stream);
+    let replies = verbs
+        .iter()
+        .map(|verb| match parse(&mut buffer, verb, NUMBER, MAX) {
+            Ok(Parsed::Whole(reply)) => reply,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(buffer.is_empty());
+    replies
+}
+
+fn three() -> Operation {
+    Operation::Values(b" a b c"[..].into())
+}
+
+fn item(value: &'static [u8], version: u64, won: bool) -> Reply {
+    Reply::Item { value: Bytes::from_static(value), version, won }
+}
+
+/// Every reply of the server, large and small values, and values that look like replies.
+fn conversation() -> (Vec<u8>, Vec<Operation>, Vec<Reply>) {
+    let large = vec![b'\n'; COPIED + 1];
+    let mut stream = Vec::new();
+    let (mut verbs, mut replies) = (Vec::new(), Vec::new());
+    let mut say = |bytes: &[u8], verb, reply| {
+        stream.extend_from_slice(bytes);
+        verbs.push(verb);
+        replies.push(reply);
+    };
+    say(b"VA 2 c7 O70\r\nhi\r\n", Operation::Value, item(b"hi", 7, false));
+    say(b"VA 0 c18446744073709551615 O70 W\r\n\r\n", Operation::Value, item(b"", u64::MAX, true));
+    say(b"VA 0 s0 O70 Z c4\r\n\r\n", Operation::Value, item(b"", 4, false));
+    say(b"VA 9 O70\r\nEN\r\nVA 1\r\r\n", Operation::Value, item(b"EN\r\nVA 1\r", 0, false));
+    say(b"EN\r\n", Operation::Value, Reply::Miss);
+    say(b"EN O70\r\n", Operation::Version, Reply::Miss);
+    say(b"HD c12 O70 Z\r\n", Operation::Version, Reply::Done { version: 12 });
+    say(b"HD O70\r\n", Operation::Delete, Reply::Done { version: 0 });
+    say(b"HD c9 O70\r\n", Operation::Store, Reply::Done { version: 9 });
+    say(b"EX c0 O70\r\n", Operation::Store, Reply::Exists);
+    say(b"NF O70\r\n", Operation::Delete, Reply::Absent);
+    say(b"NS c0 O70\r\n", Operation::Store, Reply::NotStored);
+    say(b"SERVER_ERROR object too large for cache\r\n", Operation::Store, Reply::TooLarge);
+    say(b"SERVER_ERROR out of memory storing object\r\n", Operation::Store, Reply::Refused);
+    let mut bytes = format!("VA {} c5 O70\r\n", large.len()).into_bytes();
+    bytes.extend_from_slice(&large);
+    bytes.extend_from_slice(b"\r\n");
+    say(&bytes, Operation::Value, Reply::Item { value: large.into(), version: 5, won: false });
+    say(b"VA 1 O70\r\nx\r\n", Operation::Value, item(b"x", 0, false));
+
+    let value = |text: &[u8]| Some(Bytes::copy_from_slice(text));
+    say(b"END\r\n", three(), Reply::Values(vec![None, None, None]));
+    say(b"VALUE b 0 0\r\n\r\nEND\r\n", three(), Reply::Values(vec![None, value(b""), None]));
+    say(
+        b"VALUE a 0 5\r\nEND\r\n\r\nVALUE c 32 2\r\nhi\r\nEND\r\n",
+        three(),
+        Reply::Values(vec![value(b"END\r\n"), None, value(b"hi")]),
+    );
+    let large = vec![b'E'; COPIED + 1];
+    let mut bytes = format!("VALUE a 0 1\r\nx\r\nVALUE b 0 {}\r\n", large.len()).into_bytes();
+    bytes.extend_from_slice(&large);
+    bytes.extend_from_slice(b"\r\nVALUE c 0 1\r\ny\r\nEND\r\n");
+    say(&bytes, three(), Reply::Values(vec![value(b"x"), value(&large), value(b"y")]));
+    say(b"SERVER_ERROR out of memory writing get response\r\n", three(), Reply::Refused);
+    say(b"END\r\n", three(), Reply::Values(vec![None, None, None]));
+    (stream, verbs, replies)
+}
+
+#[test]
+fn replies_are_understood() {
+    let (stream, verbs, replies) = conversation();
+    assert_eq!(all(&stream, &verbs), replies);
+}
+
+#[test]
+fn it_does_not_matter_where_the_network_splits_replies() {
+    let (stream, verbs, replies) = conversation();
+    for piece in (1..40).chain([COPIED, COPIED + 1, stream.len() - 1]) {
+        let mut buffer = BytesMut::new();
+        let (mut got, mut need) = (Vec::new(), 0);
+        for chunk in stream.chunks(piece) {
+            buffer.extend_from_slice(chunk);
+            while got.len() < verbs.len() && buffer.len() >= need {
+                match parse(&mut buffer, &verbs[got.len()], NUMBER, MAX).unwrap() {
+                    Parsed::Whole(reply) => (got.push(reply), need = 0).1,
+                    Parsed::Need(more) => {
+                        assert!(more > buffer.len(), "never asks for what it has");
+                        need = more;
+                    }
+                }
+            }
+        }
+        assert_eq!(got, replies, "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn a_reply_that_is_cut_off_anywhere_is_neither_an_answer_nor_an_error() {
+    let (stream, verbs, replies) = conversation();
+    let mut start = 0;
+    for (verb, reply) in verbs.iter().zip(&replies) {
+        let mut rest = BytesMut::from(&stream[start..]);
+        assert!(matches!(parse(&mut rest, verb, NUMBER, MAX), Ok(Parsed::Whole(whole)) if whole == *reply));
+        let end = stream.len() - rest.len();
+        for cut in start..end {
+            let mut part = BytesMut::from(&stream[start..cut]);
+            assert!(matches!(parse(&mut part, verb, NUMBER, MAX), Ok(Parsed::Need(_))), "cut at {cut}");
+            assert_eq!(part.len(), cut - start, "nothing is taken off");
+        }
+        start = end;
+    }
+}
+
+#[test]
+fn hostile_replies_are_errors_and_cost_nothing() {
+    let endless = vec![b'A'; MAX_LINE];
+    for stream in [
+        &b"VA 18446744073709551615 O70\r\n"[..],
+        b"VA 18446744073709551616 O70\r\n",
+        b"VA 99999999999999999999999999 O70\r\n",
+        b"VA 1073741824 O70\r\n",
+        b"VA 26385 O70\r\n",
+        b"VA -1 O70\r\n",
+        b"VA 1\r\nx\r\n",
+        b"VA 1 O71\r\nx\r\n",
+        b"VA 1 O\r\nx\r\n",
+        b"EN O7\r\n",
+        b"VA +1 O70\r\n\r\n",
+        b"VA\r\n",
+        b"VA  1 O70\r\nx\r\n",
+        b"VA 0x1 O70\r\nx\r\n",
+        b"VA 1 c-1 O70\r\nx\r\n",
+        b"VA 1 c18446744073709551616 O70\r\nx\r\n",
+        b"VA 1 O70\r\nxyz",
+        b"VA 1 O70\nx\n",
+        b"\n",
+        b"\r\n",
+        b"HD O70\r\n",
+        b"NS O70\r\n",
+        b"VAL 1 O70\r\nx\r\n",
+        b"ERROR\r\n",
+        b"CLIENT_ERROR bad command line format\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n",
+        b"-ERR unknown command 'mg'\r\n",
+        b"\0\0\0\0\n",
+        &endless,
+    ] {
+        let mut buffer = BytesMut::from(stream);
+        let capacity = buffer.capacity();
+        let error =
+            parse(&mut buffer, &Operation::Value, NUMBER, MAX).expect_err(&String::from_utf8_lossy(stream));
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert_eq!(buffer.capacity(), capacity);
+    }
+}
+
+#[test]
+fn hostile_values_are_errors_and_cost_nothing() {
+    for stream in [
+        &b"VALUE a 0 18446744073709551616\r\n"[..],
+        b"VALUE a 0 26385\r\n",
+        b"VALUE a 0 -1\r\n",
+        b"VALUE a 0\r\n\r\n",
+        b"VALUE a 0 1 7\r\nx\r\n",
+        b"VALUE a 0 1\r\nxyz",
+        b"VALUE d 0 1\r\nx\r\nEND\r\n",
+        b"VALUE  0 1\r\nx\r\nEND\r\n",
+        b"VALUE b 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n",
+        b"VALUE a 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n",
+        b"VALUE a 0 1\r\nx\r\nSERVER_ERROR out of memory\r\n",
+        b"EN\r\n",
+        b"END \r\r\n",
+        b"VA 1 O70\r\nx\r\n",
+        b"ERROR\r\n",
+    ] {
+        let mut buffer = BytesMut::from(stream);
+        let capacity = buffer.capacity();
+        let error = parse(&mut buffer, &three(), NUMBER, MAX)
+            .map(|parsed| format!("{parsed:?} of {}", String::from_utf8_lossy(stream)))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert_eq!(buffer.capacity(), capacity);
+    }
+}
+
+#[test]
+fn random_bytes_never_panic() {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize
+    };
+    let words = [
+        &b"VA "[..],
+        b"HD",
+        b"EN",
+        b" c",
+        b"\r\n",
+        b"\n",
+        b"0",
+        b"7",
+        b"-",
+        b"STAT pid ",
+        b"END",
+        b"VALUE b 0 ",
+        b"\xff",
+    ];
+    for _ in 0..20_000 {
+        let stream: Vec<u8> = (0..next() % 9).flat_map(|_| words[next() % words.len()].to_vec()).collect();
+        for verb in [three(), Operation::Value, Operation::Version, Operation::Store, Operation::Delete] {
+            let mut buffer = BytesMut::from(&stream[..]);
+            while let Ok(Parsed::Whole(_)) = parse(&mut buffer, &verb, NUMBER, MAX) {}
+        }
+        let _ = parse_greeting(&mut BytesMut::from(&stream[..]));
+        let _ = parse_authenticated(&mut BytesMut::from(&stream[..]));
+    }
+}
+
+#[test]
+fn a_small_value_does_not_keep_the_buffer() {
+    let mut buffer = BytesMut::with_capacity(64 * 1024);
+    buffer.extend_from_slice(b"VA 2 O70\r\nhi\r\n");
+    let start = buffer.as_ptr();
+    let Ok(Parsed::Whole(Reply::Item { value, .. })) = parse(&mut buffer, &Operation::Value, NUMBER, MAX)
+    else {
+        panic!("no value");
+    };
+    assert!(!(start as usize..start as usize + 64 * 1024).contains(&(value.as_ptr() as usize)));
+}
+
+#[test]
+fn the_greeting_tells_one_life_of_a_server_from_the_next() {
+    let greeting = |pid: u32, uptime: u32, time: u32| {
+        format!(
+            "STAT pid {pid}\r\nSTAT uptime {uptime}\r\nSTAT time {time}\r\nSTAT version 1.6.18\r\nEND\r\n"
+        )
+    };
+    let epoch = |text: String| match parse_greeting(&mut BytesMut::from(text.as_bytes())) {
+        Ok(Parsed::Whole(epoch)) => epoch,
+        other => panic!("{other:?}"),
+    };
+    let first = epoch(greeting(7, 10, 1_700_000_010));
+    assert!(first.is_some());
+    assert_eq!(first, epoch(greeting(7, 60, 1_700_000_060)));
+    assert_ne!(first, epoch(greeting(8, 10, 1_700_000_010)));
+    assert_ne!(first, epoch(greeting(7, 9, 1_700_000_010)));
+    assert_eq!(epoch("STAT pid 1\r\nEND\r\n".to_owned()), None);
+
+    let whole = greeting(7, 10, 1_700_000_010);
+    for cut in 0..whole.len() {
+        let part = parse_greeting(&mut BytesMut::from(&whole.as_bytes()[..cut]));
+        assert!(matches!(part, Ok(Parsed::Need(_))), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_server_that_will_not_do_is_told_apart() {
+    let kind = |text: &str| parse_greeting(&mut BytesMut::from(text.as_bytes())).unwrap_err().kind();
+    assert_eq!(kind("CLIENT_ERROR unauthenticated\r\n"), ErrorKind::Rejected);
+    assert_eq!(kind("STAT version 1.5.22\r\n"), ErrorKind::Protocol);
+    assert_eq!(kind("-ERR unknown command\r\n"), ErrorKind::Protocol);
+    assert_eq!(kind(&"STAT a b\r\n".repeat(MAX_GREETING)), ErrorKind::Protocol);
+
+    let refused = parse_authenticated(&mut BytesMut::from(&b"CLIENT_ERROR authentication failure\r\n"[..]));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Rejected);
+}
+
+#[test]
+fn commands_are_as_documented() {
+    let script = Script::numbered(8)
+        .read([NAME, Name { suffix: "", ..NAME }])
+        .read_with_version(NAME)
+        .read_or_reserve(NAME, 9)
+        .read_version(NAME)
+        .touch(NAME, 9)
+        .store(NAME, b"hi", 0, When::Always)
+        .store(NAME, b"hi", 1, When::Vacant)
+        .store(NAME, b"\r\n", 2, When::Version(3))
+        .renew_version(NAME, 3)
+        .delete(NAME)
+        .delete_version(NAME, 3);
+    assert_eq!(
+        String::from_utf8(script.bytes).unwrap(),
+        "get p:k.l p:k\r\nmg p:k.l v c O8\r\nmg p:k.l v c N9 O8\r\nmg p:k.l c O8\r\nmg p:k.l c T9 O8\r\n\
+         ms p:k.l 2 T0 c O8\r\nhi\r\nms p:k.l 2 T1 c ME O8\r\nhi\r\nms p:k.l 2 T2 c C3 O8\r\n\r\n\r\n\
+         ms p:k.l 0 MA c C3 O8\r\n\r\nmd p:k.l O8\r\nmd p:k.l C3 O8\r\n"
+    );
+    assert_eq!(script.verbs.len(), 11);
+    assert_eq!(authenticate("u", "pw"), b"set auth 0 -1 4\r\nu pw\r\n");
+}
+
+#[test]
+fn a_ttl_is_never_shorter_than_asked_and_never_a_date_by_mistake() {
+    let now = Duration::from_secs(1_800_000_000);
+    let month = 60 * 60 * 24 * 30;
+    for (asked, sent) in [
+        (Duration::ZERO, 2),
+        (Duration::from_nanos(1), 2),
+        (Duration::from_secs(1), 2),
+        (Duration::from_millis(1001), 3),
+        (Duration::from_secs(month - 1), 2_592_000),
+        (Duration::from_secs(month), 1_802_592_001),
+        (Duration::from_secs(60 * month), 1_955_520_001),
+        (Duration::MAX, 2_592_000),
+    ] {
+        assert_eq!(seconds(asked, now), sent, "{asked:?}");
+    }
+}

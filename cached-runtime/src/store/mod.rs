@@ -1,0 +1,32 @@
+//! Shared stores: the public trait [`Store`], its keys, the stores for Redis and Memcached, their configuration, and
+//! the contract that every store passes.
+//!
+//! This layer knows bytes only; types, envelopes and policies are above it.
+
+#[cfg(any(feature = "redis", feature = "memcached"))]
+mod config;
+#[cfg(feature = "contract")]
+pub mod contract;
+mod interface;
+mod key;
+#[cfg(feature = "memcached")]
+mod memcached;
+mod nested_options;
+#[cfg(feature = "redis")]
+mod redis;
+
+#[cfg(any(feature = "redis", feature = "memcached"))]
+pub(crate) use config::configured;
+#[cfg(feature = "memcached")]
+pub(crate) use config::configured_memcached;
+#[cfg(feature = "redis")]
+pub(crate) use config::configured_redis;
+#[cfg(any(feature = "redis", feature = "memcached"))]
+pub use config::{Config, configure};
+pub use interface::{Acquired, Lease, LeaseId, LeaseMode, Named, Store, Watch};
+pub use key::Key;
+#[cfg(feature = "memcached")]
+pub use memcached::{Memcached, MemcachedConfig};
+pub(crate) use nested_options::Options;
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisConfig};

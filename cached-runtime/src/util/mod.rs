@@ -1,0 +1,12 @@
+//! What every layer uses: the clock, random numbers, boxed futures, and the synchronization primitives that tests
+//! replace.
+
+mod clock;
+mod future;
+pub(crate) mod random;
+pub(crate) mod sync;
+
+#[cfg(feature = "store")]
+pub(crate) use clock::unix_millis;
+pub(crate) use clock::{AtomicMoment, Moment, millis};
+pub use future::BoxFuture;

@@ -1,0 +1,41 @@
+//! What the documents say about the code holds. Needs no server.
+#![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion, in a helper of tests too")]
+
+mod blocks;
+mod examples;
+mod layers;
+mod links;
+mod options;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The top of the workspace.
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(top().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The files below a directory with one of these extensions; not those that are built, fetched or hidden.
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let (path, name) = {
+            let entry = entry.unwrap();
+            (entry.path(), entry.file_name())
+        };
+        if name == "target" || name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,20 @@
+//! The layer `call`, with everything in it within reach, and with the tasks of Shuttle.
+
+mod background;
+#[path = "../../cached-runtime/src/call/backoff.rs"]
+mod backoff;
+#[path = "../../cached-runtime/src/call/cache.rs"]
+mod cache;
+#[path = "../../cached-runtime/src/call/flight.rs"]
+mod flight;
+#[path = "../../cached-runtime/src/call/lease_wait.rs"]
+mod lease_wait;
+#[path = "../../cached-runtime/src/call/poll.rs"]
+mod poll;
+#[path = "../../cached-runtime/src/call/state.rs"]
+mod state;
+
+pub(crate) use cache::{AnyCache, Cache, TagsFrom, Tiers, TypedOptions};
+pub(crate) use flight::{Flight, Flights, Joined, Sequence, Waited};
+pub(crate) use poll::{Found, Miss, or_compute_detached};
+pub(crate) use state::{CallState, Purpose};

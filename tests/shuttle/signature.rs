@@ -1,0 +1,9 @@
+//! The layer `signature`, with everything in it within reach.
+
+#[path = "../../cached-runtime/src/signature/key_parts.rs"]
+mod key_parts;
+#[path = "../../cached-runtime/src/signature/return_kind.rs"]
+mod return_kind;
+
+pub(crate) use key_parts::{KeyParts, KeyType, Probe};
+pub(crate) use return_kind::{Fallible, ReturnKind, TimeoutOutput};

@@ -1,0 +1,21 @@
+//! What stands for `util`: the clock, boxed futures and random numbers of the crate, with the synchronization primitives
+//! of Shuttle.
+
+#[path = "../../cached-runtime/src/util/clock.rs"]
+mod clock;
+#[path = "../../cached-runtime/src/util/future.rs"]
+mod future;
+#[path = "../../cached-runtime/src/util/random.rs"]
+pub(crate) mod random;
+pub(crate) mod watch;
+
+pub(crate) mod sync {
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    pub(crate) use shuttle::sync::{Mutex, MutexGuard, PoisonError};
+    pub(crate) use shuttle::thread_local;
+
+    pub(crate) use super::watch;
+}
+
+pub(crate) use clock::{AtomicMoment, Moment, millis};
+pub(crate) use future::BoxFuture;
