@@ -1,5 +1,6 @@
 //! A function with its options, known to make sense.
 
+mod check;
 mod key;
 mod tags;
 #[cfg(test)]
@@ -9,12 +10,13 @@ use std::mem;
 use std::time::Duration;
 
 use proc_macro2::{Ident, Span};
-use syn::{Error, Expr, Path, Result, Type, Visibility, parse_quote};
+use syn::{Error, Expr, Path, Result, Visibility, parse_quote};
 
+use self::check::{check_detached, check_function, check_options};
 pub(crate) use self::key::{Key, Part};
 use crate::args::{Amount, Args, Backend, Codec, Opt, SingleFlight, Tag};
 use crate::errors::Errors;
-use crate::item::{Body, FnItem, Param, SelfKind, SelfParam, scan};
+use crate::item::{Body, FnItem, Param};
 
 /// What there is to expand: nothing of it can be wrong any more, but for its types.
 pub(crate) struct Memo {
@@ -154,106 +156,6 @@ fn life(args: &mut Args, errors: &mut Errors) -> Option<Life> {
     ttl.or_else(|| args.ttl_from.take().map(Life::FromValue))
 }
 
-fn check_options(args: &Args, errors: &mut Errors) {
-    let is_memory = match &args.backend {
-        Some(backend) => Some(matches!(backend.value, Backend::Memory)),
-        None if args.has("backend") => None,
-        None => Some(true),
-    };
-    if let (Some(true), Some(codec)) = (is_memory, &args.codec) {
-        errors.push(
-            &codec.name,
-            "values in memory are not encoded; leave `codec` out, or share them with `backend = \"redis\"`",
-        );
-    }
-    if let (Some(true), Some(Opt { value: SingleFlight::Fleet, name, .. })) = (is_memory, &args.single_flight)
-    {
-        errors.push(
-            name,
-            "a fleet shares a store; add `backend = \"redis\"`, or write `single_flight = \"process\"`",
-        );
-    }
-    if is_memory == Some(false) && !args.has("near") {
-        if let Some(name) = args.first(&["capacity", "max_bytes", "weigh"]) {
-            errors.push(
-                name,
-                format!("the in-process tier is only used by `backend = \"memory\"`; leave `{name}` out"),
-            );
-        }
-        return;
-    }
-    if let Some(second) = args.second(&["capacity", "max_bytes"]) {
-        errors.push(second, "`capacity` counts entries and `max_bytes` weighs them; leave one of them out");
-        return;
-    }
-    match (args.has("max_bytes"), args.has("weigh")) {
-        (true, false) => {
-            if let Some(max) = &args.max_bytes {
-                errors.push(
-                    &max.name,
-                    "`max_bytes` has to know the size of a value; add `weigh = |key, value| ...`, in bytes",
-                );
-            }
-        }
-        (false, true) => {
-            if let Some(weigh) = &args.weigh {
-                errors.push(
-                    &weigh.name,
-                    "`weigh` does nothing without a bound in bytes; add `max_bytes = \"64MiB\"`",
-                );
-            }
-        }
-        _ => {}
-    }
-}
-
-fn check_function(item: &FnItem, errors: &mut Errors) {
-    let sig = &item.sig;
-    for param in &item.params {
-        if let Some(ref_mut) = &param.scan.ref_mut {
-            errors.push(
-                ref_mut,
-                "a hit does not run the body and would lose this change; return what changed instead",
-            );
-        }
-    }
-    if let Some(SelfParam { arg, kind }) = &item.receiver {
-        let message = match kind {
-            SelfKind::RefMut => "a hit does not run the body and would lose this change; take `&self`",
-            SelfKind::Value => "a hit has no use for the value that `self` moves; take `&self`",
-            SelfKind::Ref | SelfKind::Owner => "",
-        };
-        if !message.is_empty() {
-            let mut receiver = arg.clone();
-            receiver.attrs.clear();
-            errors.push(receiver, message);
-        }
-    }
-
-    if let Some(constness) = &sig.constness {
-        return errors.push(constness, "a `const fn` can not wait for a cache; write `async fn`");
-    }
-    if let Some(abi) = &sig.abi {
-        return errors
-            .push(abi, "a function of another language's ABI can not be cached; wrap it in an `async fn`");
-    }
-    if let Some(variadic) = &sig.variadic {
-        return errors.push(variadic.dots, "a variable number of arguments can not make a key; take a slice");
-    }
-    if item.body.is_none() {
-        return errors.push(sig.fn_token, "only an `async fn` can be cached; write `async fn`");
-    }
-
-    let output = scan(&item.output);
-    if let Some(impl_trait) = output.impl_trait {
-        errors.push(impl_trait, "a value whose type has no name can not be kept; name the type, or box it");
-    } else if let Some(and) = output.reference {
-        errors.push(and, format!("a borrowed value can not outlive the call; {}", owned(&item.output)));
-    } else if let Some(lifetime) = output.lifetime {
-        errors.push(lifetime, "a borrowed value can not outlive the call; return one that owns what it has");
-    }
-}
-
 /// A refresh in the background is a task of its own, and so is the computation of a function that has one.
 fn detached(args: &mut Args) -> Option<Opt<()>> {
     let of = |name: &Ident| Opt { name: name.clone(), value: (), span: name.span() };
@@ -261,43 +163,6 @@ fn detached(args: &mut Args) -> Option<Opt<()>> {
         .take()
         .or_else(|| args.stale_while_revalidate.as_ref().map(|option| of(&option.name)))
         .or_else(|| args.refresh_ahead.as_ref().map(|option| of(&option.name)))
-}
-
-fn check_detached(item: &FnItem, args: &Args, errors: &mut Errors) {
-    let Some(detached) = &args.detached else { return };
-    let message = if detached.name == "detached" {
-        "a detached computation outlives its caller; take this by value, or in an `Arc`".to_owned()
-    } else {
-        format!(
-            "`{}` computes in the background, after the caller has gone; take this by value, or in an `Arc`",
-            detached.name
-        )
-    };
-    let message = message.as_str();
-    if let Some(receiver) = item.receiver.as_ref().filter(|receiver| receiver.kind == SelfKind::Ref)
-        && let Some(and) = receiver.reference()
-    {
-        errors.push(and, message.replace("take this by value, or in an `Arc`", "take `self: Arc<Self>`"));
-    }
-    for scan in item.params.iter().map(|param| &param.scan).filter(|scan| scan.ref_mut.is_none()) {
-        match (&scan.reference, &scan.lifetime) {
-            (Some(and), _) => errors.push(and, message),
-            (None, Some(lifetime)) => errors.push(lifetime, message),
-            (None, None) => {}
-        }
-    }
-}
-
-/// What to return instead of a reference.
-fn owned(output: &Type) -> String {
-    match output {
-        Type::Reference(reference) => match &*reference.elem {
-            Type::Path(path) if path.path.is_ident("str") => "return a `String`, or an `Arc<str>`".to_owned(),
-            Type::Slice(_) => "return a `Vec`, or an `Arc` of the slice".to_owned(),
-            _ => "return it by value, or in an `Arc`".to_owned(),
-        },
-        _ => "return one that owns what it has".to_owned(),
-    }
 }
 
 /// What can stand beside the function. In the impl of a trait that is nothing, and a method there looks like a

@@ -1,5 +1,9 @@
 //! What the function under the attribute says about itself.
 
+mod boxed;
+mod scan;
+mod self_type;
+
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 use syn::ext::IdentExt as _;
@@ -7,11 +11,13 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, BoundLifetimes, Error, FnArg, GenericArgument, GenericParam, Lifetime,
-    ParenthesizedGenericArguments, Pat, PatType, Path, PathArguments, Receiver, ReceiverKind, Result,
-    ReturnType, Signature, Token, Type, TypeFnPtr, TypeImplTrait, TypeParamBound, TypeReference, Visibility,
-    parse_quote,
+    Attribute, Error, FnArg, Pat, PatType, Receiver, ReceiverKind, Result, ReturnType, Signature, Token,
+    Type, Visibility, parse_quote,
 };
+
+use self::boxed::boxed;
+pub(crate) use self::scan::{Scan, scan};
+use self::self_type::{mentions_self_type, names_self_type};
 
 /// A function: everything in front of its body, understood, and its body, as it was written.
 pub(crate) struct FnItem {
@@ -84,21 +90,6 @@ pub(crate) struct Param {
     pub(crate) scan: Scan,
 }
 
-/// What is written in a type, as far as it can be seen; each with the place where it is first found.
-#[derive(Default)]
-pub(crate) struct Scan {
-    /// `&` with another lifetime than `'static`.
-    pub(crate) reference: Option<Token![&]>,
-    /// `&mut`, as its two tokens.
-    pub(crate) ref_mut: Option<TokenStream>,
-    /// A lifetime other than `'static`.
-    pub(crate) lifetime: Option<Lifetime>,
-    /// `impl Trait`
-    pub(crate) impl_trait: Option<Token![impl]>,
-    /// `f32` or `f64`, where it takes part in `Hash` and `Eq`: also in an `Option<f64>`, not in an `Ordered<f64>`.
-    pub(crate) float: Option<Ident>,
-}
-
 impl Parse for FnItem {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let attrs = input.call(Attribute::parse_outer)?;
@@ -163,74 +154,6 @@ impl Param {
             bindings.visit_pat(&self.arg.pat);
         }
         bindings.0
-    }
-}
-
-/// What is written in a type.
-pub(crate) fn scan(ty: &Type) -> Scan {
-    let mut scan = Scan { float: float(ty), ..Scan::default() };
-    scan.visit_type(ty);
-    scan
-}
-
-impl<'a> Visit<'a> for Scan {
-    fn visit_type_reference(&mut self, ty: &'a TypeReference) {
-        let is_static = ty.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
-        if !is_static {
-            self.reference.get_or_insert(ty.and_token);
-        }
-        if let Some(mutability) = ty.mutability {
-            let and = ty.and_token;
-            self.ref_mut.get_or_insert_with(|| quote!(#and #mutability));
-        }
-        visit::visit_type_reference(self, ty);
-    }
-
-    fn visit_lifetime(&mut self, lifetime: &'a Lifetime) {
-        if lifetime.ident != "static" {
-            self.lifetime.get_or_insert_with(|| lifetime.clone());
-        }
-    }
-
-    fn visit_type_impl_trait(&mut self, ty: &'a TypeImplTrait) {
-        self.impl_trait.get_or_insert(ty.impl_token);
-        visit::visit_type_impl_trait(self, ty);
-    }
-
-    // What a function borrows when it is called is not borrowed by the function.
-    fn visit_type_fn_ptr(&mut self, _: &'a TypeFnPtr) {}
-    fn visit_parenthesized_generic_arguments(&mut self, _: &'a ParenthesizedGenericArguments) {}
-    fn visit_bound_lifetimes(&mut self, _: &'a BoundLifetimes) {}
-}
-
-/// The float in a type that is compared as a whole.
-fn float(ty: &Type) -> Option<Ident> {
-    const TRANSPARENT: [&str; 8] = ["Option", "Vec", "VecDeque", "Box", "Arc", "Rc", "Result", "Cow"];
-    match ty {
-        Type::Array(ty) => float(&ty.elem),
-        Type::Group(ty) => float(&ty.elem),
-        Type::Paren(ty) => float(&ty.elem),
-        Type::Reference(ty) => float(&ty.elem),
-        Type::Slice(ty) => float(&ty.elem),
-        Type::Tuple(ty) => ty.elems.iter().find_map(float),
-        Type::Path(ty) if ty.qself.is_none() => {
-            let last = ty.path.segments.last()?;
-            match &last.arguments {
-                PathArguments::None => {
-                    (last.ident == "f32" || last.ident == "f64").then(|| last.ident.clone())
-                }
-                PathArguments::AngleBracketed(generics)
-                    if TRANSPARENT.iter().any(|name| last.ident == name) =>
-                {
-                    generics.args.iter().find_map(|argument| match argument {
-                        GenericArgument::Type(ty) => float(ty),
-                        _ => None,
-                    })
-                }
-                _ => None,
-            }
-        }
-        _ => None,
     }
 }
 
@@ -327,107 +250,4 @@ fn param(index: usize, arg: &PatType) -> Param {
         }),
         scan: scan(&arg.ty),
     }
-}
-
-// Input:
-//
-//     fn f<'life0, 'async_trait>(&'life0 self) -> ::core::pin::Pin<Box<
-//         dyn ::core::future::Future<Output = R> + ::core::marker::Send + 'async_trait
-//     >>
-//     where 'life0: 'async_trait, Self: 'async_trait
-//     { Box::pin(async move { body }) }
-//
-// Output: `R` and what there is in `Box::pin(..)`.
-fn boxed(sig: &Signature, output: &Type, block: &Group) -> Option<(Type, Body)> {
-    let output = future_output(argument(output, "Pin").and_then(|ty| argument(ty, "Box"))?)?;
-
-    let mut tokens: Vec<TokenTree> = block.stream().into_iter().collect();
-    let Some(TokenTree::Group(call)) = tokens.pop() else { return None };
-    if call.delimiter() != Delimiter::Parenthesis {
-        return None;
-    }
-    let pin_starts = path_start(&tokens);
-    let pin: TokenStream = tokens.drain(pin_starts..).collect();
-    let path: Path = syn::parse2(pin.clone()).ok()?;
-    let mut names = path.segments.iter().rev().map(|segment| &segment.ident);
-    if !(names.next()? == "pin" && names.next()? == "Box") {
-        return None;
-    }
-
-    let future = call.stream();
-    let async_trait =
-        sig.generics.params.iter().any(
-            |param| matches!(param, GenericParam::Lifetime(param) if param.lifetime.ident == "async_trait"),
-        );
-    Some((output, Body::Boxed { before: tokens.into_iter().collect(), pin, future, async_trait }))
-}
-
-/// `T` of a path that ends in `NAME<T>`.
-fn argument<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
-    let Type::Path(path) = ty else { return None };
-    let last = path.path.segments.last().filter(|last| last.ident == name)?;
-    let PathArguments::AngleBracketed(generics) = &last.arguments else { return None };
-    generics.args.iter().find_map(|argument| match argument {
-        GenericArgument::Type(ty) => Some(ty),
-        _ => None,
-    })
-}
-
-/// `R` of `dyn Future<Output = R>`.
-fn future_output(ty: &Type) -> Option<Type> {
-    let Type::TraitObject(object) = ty else { return None };
-    let future = object.bounds.iter().find_map(|bound| match bound {
-        TypeParamBound::Trait(bound) => bound.path.segments.last().filter(|last| last.ident == "Future"),
-        _ => None,
-    })?;
-    let PathArguments::AngleBracketed(generics) = &future.arguments else { return None };
-    generics.args.iter().find_map(|argument| match argument {
-        GenericArgument::AssocType(output) if output.ident == "Output" => Some(output.ty.clone()),
-        _ => None,
-    })
-}
-
-/// Where the path begins that the tokens end with.
-fn path_start(tokens: &[TokenTree]) -> usize {
-    let mut start = tokens.len();
-    let is_colon = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':');
-    loop {
-        match &tokens[..start] {
-            [.., TokenTree::Ident(_)] => start -= 1,
-            _ => return start,
-        }
-        match &tokens[..start] {
-            [.., first, second] if is_colon(first) && is_colon(second) => start -= 2,
-            _ => return start,
-        }
-    }
-}
-
-fn mentions_self_type(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == "Self",
-        TokenTree::Group(group) => mentions_self_type(group.stream()),
-        _ => false,
-    })
-}
-
-/// Whether `Self` is mentioned outside of the types, traits and impls that stand in the tokens.
-fn names_self_type(tokens: TokenStream) -> bool {
-    let mut in_item = false;
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => {
-            in_item |= ["impl", "trait", "struct", "enum", "union"].iter().any(|item| ident == item);
-            !in_item && ident == "Self"
-        }
-        TokenTree::Punct(punct) => {
-            in_item &= punct.as_char() != ';';
-            false
-        }
-        TokenTree::Group(group) => {
-            let skipped = in_item;
-            in_item &= group.delimiter() != Delimiter::Brace;
-            !skipped && names_self_type(group.stream())
-        }
-        TokenTree::Literal(_) => false,
-    })
 }

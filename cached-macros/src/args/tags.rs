@@ -1,7 +1,11 @@
 //! Reads one tag of `tags(...)`: a template, in which `{name}` stands for an argument, or an expression.
 
 use quote::ToTokens as _;
-use syn::{Expr, LitStr};
+use syn::parse::Parse as _;
+use syn::{Error, Expr, Lit, LitStr, Result, Token, parenthesized, token};
+
+use super::Opt;
+use super::syntax::{Written, ended, literal, mistake};
 
 /// A tag of a value.
 pub(crate) enum Tag {
@@ -20,7 +24,7 @@ pub(crate) struct Template {
 
 impl Template {
     /// Reads a template; a mistake is what to say about it.
-    pub(crate) fn new(text: LitStr) -> Result<Self, String> {
+    pub(crate) fn new(text: LitStr) -> std::result::Result<Self, String> {
         let written = text.value();
         if written.is_empty() {
             return Err("a tag has at least one letter; write `tags(\"user:{id}\")`".to_owned());
@@ -80,11 +84,50 @@ fn no_name(inside: &str, text: &LitStr, emptied: &str) -> String {
     )
 }
 
+impl Written<'_> {
+    pub(super) fn tags(self) -> Result<Opt<Vec<Tag>>> {
+        let input = self.input;
+        if !input.peek(token::Paren) {
+            let message = format!("list the tags in parentheses: `{}`", self.example);
+            return if ended(input) { mistake(&self.name, message) } else { Err(input.error(message)) };
+        }
+        let span = input.span();
+        let content;
+        parenthesized!(content in input);
+        if content.is_empty() {
+            return mistake(&self.name, format!("`tags()` names no tag; write `{}`", self.example));
+        }
+        let exprs = content.parse_terminated(Expr::parse, Token![,]).map_err(|e| self.explain(&e))?;
+        let (mut tags, mut wrong) = (Vec::new(), None::<Error>);
+        for tag in exprs.into_iter().map(|expr| self.tag(expr)) {
+            match (tag, &mut wrong) {
+                (Ok(tag), _) => tags.push(tag),
+                (Err(mistake), Some(wrong)) => wrong.combine(mistake),
+                (Err(mistake), None) => wrong = Some(mistake),
+            }
+        }
+        match wrong {
+            Some(wrong) => Err(wrong),
+            None => Ok(self.is(span, tags)),
+        }
+    }
+
+    fn tag(&self, expr: Expr) -> Result<Tag> {
+        match literal(&expr) {
+            Some(Lit::Str(text)) => {
+                Template::new(text.clone()).map(Tag::Template).or_else(|message| mistake(text, message))
+            }
+            Some(other) => mistake(other, format!("a tag is a text; write `{}`", self.example)),
+            None => Ok(Tag::Expr(expr)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<(String, Vec<String>), String> {
+    fn read(text: &str) -> std::result::Result<(String, Vec<String>), String> {
         let template = Template::new(LitStr::new(text, proc_macro2::Span::call_site()))?;
         Ok((template.format, template.names))
     }
