@@ -3,15 +3,15 @@ where
     T: Entity,
 {
     use ::cached_runtime::__private;
-    let __looked = load::__at::<
+    let __lookup = load::__at::<
         T,
         N,
         _,
         _,
     >(__private::Look, (__private::Arg::new(&id).part(),));
-    __looked.or(move || load::uncached::<T, N>(db, id)).await
+    __lookup.or(move || load::uncached::<T, N>(db, id)).await
 }
-///What has been remembered of [`load()`](load()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+///The cache of [`load()`](load()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 pub struct load {}
 #[allow(
@@ -38,29 +38,29 @@ impl load {
     ::cached_runtime::__private::companions! {
         (id : T::Id,) [Self::__at:: < T, N, _, _ >] => (__private::Arg::new(& id)
         .part_again(),); pub, [] [< T, const N : usize >] (db : & Db, id : T::Id) ->
-        Result < [T; N], Error >, [where T : Entity,] __looked => __looked.or(move ||
+        Result < [T; N], Error >, [where T : Entity,] __lookup => __lookup.or(move ||
         Self::uncached:: < T, N > (db, id)). await
     }
     fn __at<
         T,
         const N: usize,
-        __Verb: ::cached_runtime::__private::Verb<Result<[T; N], Error>>,
+        __Operation: ::cached_runtime::__private::Verb<Result<[T; N], Error>>,
         __Key: ::cached_runtime::__private::Parts,
-    >(__verb: __Verb, __key: __Key) -> __Verb::Out
+    >(__operation: __Operation, __key: __Key) -> __Operation::Out
     where
         T: Entity,
     {
         use ::cached_runtime::__private;
-        static __SITE: __private::Site = __private::Site::new(|| {
+        static __FUNCTION: __private::Site = __private::Site::new(|| {
             __private::Policy::new().ttl(MINUTE)
         });
         __private::At::new(
-                __SITE.instance(&Self::clear::<T, N>),
+                __FUNCTION.instance(&Self::clear::<T, N>),
                 __key,
                 __private::Shape::<Result<[T; N], Error>>::new().kind(),
                 __private::Shape::<Result<[T; N], Error>>::new().absent(),
             )
             .cache_if(|value: &T| value.is_current())
-            .memory(__verb)
+            .memory(__operation)
     }
 }

@@ -1,11 +1,11 @@
 impl Users {
     pub async fn find(&self, id: u64, lang: &str) -> Result<User, Error> {
         use ::cached_runtime::__private;
-        let __looked = Self::__find_at(
+        let __lookup = Self::__find_at(
             __private::Look,
             (__private::Arg::new(&id).part(), __private::Arg::new(&lang).part()),
         );
-        __looked.or(move || Self::find_uncached(self, id, lang)).await
+        __lookup.or(move || Self::find_uncached(self, id, lang)).await
     }
     #[allow(
         dead_code,
@@ -24,10 +24,10 @@ impl Users {
     ::cached_runtime::__private::computing! {
         find_refresh find_lookup[Self::__find_at] => (__private::Arg::new(& id)
         .part_again(), __private::Arg::new(& lang).part_again(),); pub, [] [] (& self, id
-        : u64, lang : & str) -> Result < User, Error >, [] __looked => __looked.or(move
+        : u64, lang : & str) -> Result < User, Error >, [] __lookup => __lookup.or(move
         || Self::find_uncached(self, id, lang)). await
     }
-    ///What has been remembered of [`find`](Self::find()).
+    ///The cache of [`find`](Self::find()).
     #[allow(
         dead_code,
         missing_docs,
@@ -41,7 +41,7 @@ impl Users {
     > {
         use ::cached_runtime::__private;
         ::cached_runtime::MethodCache::new(
-            |__verb, (id, lang)| Self::__find_any(__verb, id, lang),
+            |__operation, (id, lang)| Self::__find_any(__operation, id, lang),
             || Self::__find_at(__private::Clear, ()),
             || Self::__find_at(__private::Count, ()),
         )
@@ -54,7 +54,7 @@ impl Users {
         clippy::pedantic
     )]
     fn __find_any(
-        __verb: ::cached_runtime::__private::Any<Result<User, Error>>,
+        __operation: ::cached_runtime::__private::Any<Result<User, Error>>,
         id: u64,
         lang: &str,
     ) -> ::cached_runtime::BoxFuture<
@@ -63,7 +63,7 @@ impl Users {
     > {
         use ::cached_runtime::__private;
         Self::__find_at(
-            __verb,
+            __operation,
             (
                 __private::Arg::new(&id).part_again(),
                 __private::Arg::new(&lang).part_again(),
@@ -78,21 +78,21 @@ impl Users {
         clippy::pedantic
     )]
     fn __find_at<
-        __Verb: ::cached_runtime::__private::Verb<Result<User, Error>>,
+        __Operation: ::cached_runtime::__private::Verb<Result<User, Error>>,
         __Key: ::cached_runtime::__private::Parts,
-    >(__verb: __Verb, __key: __Key) -> __Verb::Out {
+    >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private;
-        static __SITE: __private::Site = __private::Site::new(|| {
+        static __FUNCTION: __private::Site = __private::Site::new(|| {
             __private::Policy::new()
                 .ttl(__private::Duration::new(300u64, 0u32))
                 .name("users")
         });
         __private::At::new(
-                __SITE.instance(&Self::find_cache),
+                __FUNCTION.instance(&Self::find_cache),
                 __key,
                 __private::Shape::<Result<User, Error>>::new().kind(),
                 __private::Shape::<Result<User, Error>>::new().absent(),
             )
-            .memory(__verb)
+            .memory(__operation)
     }
 }

@@ -1,9 +1,9 @@
 async fn user(id: u64) -> User {
     use ::cached_runtime::__private;
-    let __looked = user::__at(__private::Look, (__private::Arg::new(&id).part(),));
-    __looked.or(move || user::uncached(id)).await
+    let __lookup = user::__at(__private::Look, (__private::Arg::new(&id).part(),));
+    __lookup.or(move || user::uncached(id)).await
 }
-///What has been remembered of [`user()`](user()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+///The cache of [`user()`](user()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 struct user {}
 #[allow(
@@ -26,22 +26,22 @@ impl user {
 impl user {
     ::cached_runtime::__private::companions! {
         (id : u64,) [Self::__at] => (__private::Arg::new(& id).part_again(),);, [] [] (id
-        : u64) -> User, [] __looked => __looked.or(move || Self::uncached(id)). await
+        : u64) -> User, [] __lookup => __lookup.or(move || Self::uncached(id)). await
     }
     fn __at<
-        __Verb: ::cached_runtime::__private::Verb<User>,
+        __Operation: ::cached_runtime::__private::Verb<User>,
         __Key: ::cached_runtime::__private::Parts,
-    >(__verb: __Verb, __key: __Key) -> __Verb::Out {
+    >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private;
-        static __SITE: __private::Site = __private::Site::new(|| {
+        static __FUNCTION: __private::Site = __private::Site::new(|| {
             __private::Policy::new().ttl(__private::Duration::new(60u64, 0u32))
         });
         __private::At::new(
-                __SITE.instance(&Self::clear),
+                __FUNCTION.instance(&Self::clear),
                 __key,
                 __private::Shape::<User>::new().kind(),
                 __private::Shape::<User>::new().absent(),
             )
-            .memory(__verb)
+            .memory(__operation)
     }
 }

@@ -5,16 +5,16 @@ pub(crate) async fn weather(
     _verbose: bool,
 ) -> Result<Option<Weather>, Error> {
     use ::cached_runtime::__private;
-    let __looked = weather::__at(
+    let __lookup = weather::__at(
         __private::Look,
         (
             __private::Arg::new(&place.id).shared_part(),
             __private::Arg::new(&lang).shared_part(),
         ),
     );
-    __looked.or(move || weather::uncached(place, lang, _verbose)).await
+    __lookup.or(move || weather::uncached(place, lang, _verbose)).await
 }
-///What has been remembered of [`weather()`](weather()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+///The cache of [`weather()`](weather()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 pub(crate) struct weather {}
 #[allow(
@@ -43,21 +43,22 @@ impl weather {
         (place : & Place, lang : & str,) [Self::__at] => (__private::Arg::new(& place.id)
         .shared_part_again(), __private::Arg::new(& lang).shared_part_again(),); pub
         (crate), [] [] (place : & Place, lang : & str, _verbose : bool) -> Result <
-        Option < Weather >, Error >, [] __looked => __looked.or(move ||
+        Option < Weather >, Error >, [] __lookup => __lookup.or(move ||
         Self::uncached(place, lang, _verbose)). await
     }
     fn __at<
-        __Verb: ::cached_runtime::__private::Verb<Result<Option<Weather>, Error>>,
+        __Operation: ::cached_runtime::__private::Verb<Result<Option<Weather>, Error>>,
         __Key: ::cached_runtime::__private::SharedParts,
-    >(__verb: __Verb, __key: __Key) -> __Verb::Out {
+    >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private;
         __private::redis! {
-            { static __SITE : __private::Site = __private::Site::new(|| __private::json!
-            { __private::Policy::new().ttl(__private::Duration::new(60u64, 0u32)).redis()
-            .json() }); __private::At::new(__SITE.instance(& Self::clear), __key,
+            { static __FUNCTION : __private::Site = __private::Site::new(||
+            __private::json! { __private::Policy::new()
+            .ttl(__private::Duration::new(60u64, 0u32)).redis().json() });
+            __private::At::new(__FUNCTION.instance(& Self::clear), __key,
             __private::Shape:: < Result < Option < Weather >, Error > > ::new().kind(),
             __private::Shape:: < Result < Option < Weather >, Error > > ::new().absent())
-            .shared(__verb) }
+            .shared(__operation) }
         }
     }
 }

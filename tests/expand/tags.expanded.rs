@@ -1,6 +1,6 @@
 pub async fn user(id: u64, r#type: Kind, lang: String) -> Result<User, Error> {
     use ::cached_runtime::__private;
-    let __looked = user::__at(
+    let __lookup = user::__at(
         __private::Look,
         __private::tagged(
             (
@@ -18,9 +18,9 @@ pub async fn user(id: u64, r#type: Kind, lang: String) -> Result<User, Error> {
             },
         ),
     );
-    __private::or_detached(__looked, move || user::uncached(id, r#type, lang)).await
+    __private::or_detached(__lookup, move || user::uncached(id, r#type, lang)).await
 }
-///What has been remembered of [`user()`](user()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+///The cache of [`user()`](user()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 pub struct user {}
 #[allow(
@@ -49,26 +49,26 @@ impl user {
         .text_again()), __private::format!("type:{}:{{}}", __private::Spelled::new(&
         r#type).text_again()), __private::Spelled::new(& format!("lang:{lang}"))
         .tag_again(), __private::Spelled::new(& USERS).tag_again()]); pub, [] [] (id :
-        u64, r#type : Kind, lang : String) -> Result < User, Error >, [] __looked =>
-        __private::or_detached(__looked, move || Self::uncached(id, r#type, lang)). await
+        u64, r#type : Kind, lang : String) -> Result < User, Error >, [] __lookup =>
+        __private::or_detached(__lookup, move || Self::uncached(id, r#type, lang)). await
     }
     fn __at<
-        __Verb: ::cached_runtime::__private::Verb<Result<User, Error>>,
+        __Operation: ::cached_runtime::__private::Verb<Result<User, Error>>,
         __Key: ::cached_runtime::__private::Parts,
-    >(__verb: __Verb, __key: __Key) -> __Verb::Out {
+    >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private;
-        static __SITE: __private::Site = __private::Site::new(|| {
+        static __FUNCTION: __private::Site = __private::Site::new(|| {
             __private::Policy::new()
                 .ttl(__private::Duration::new(600u64, 0u32))
                 .stale_while_revalidate(__private::Duration::new(60u64, 0u32))
                 .tagged()
         });
         __private::At::new(
-                __SITE.instance(&Self::clear),
+                __FUNCTION.instance(&Self::clear),
                 __key,
                 __private::Shape::<Result<User, Error>>::new().kind(),
                 __private::Shape::<Result<User, Error>>::new().absent(),
             )
-            .memory(__verb)
+            .memory(__operation)
     }
 }

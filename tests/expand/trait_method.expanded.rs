@@ -1,21 +1,21 @@
 impl Find for Users {
     async fn find(&self, id: u64) -> Result<User, Error> {
         use ::cached_runtime::__private;
-        let __looked = {
-            static __SITE: __private::Site = __private::Site::new(|| {
+        let __lookup = {
+            static __FUNCTION: __private::Site = __private::Site::new(|| {
                 __private::Policy::new()
                     .ttl(__private::Duration::new(60u64, 0u32))
                     .handle(&FIND)
             });
             __private::At::new(
-                    __SITE.instance(&|| ()),
+                    __FUNCTION.instance(&|| ()),
                     (__private::Arg::new(&id).part(),),
                     __private::Shape::<Result<User, Error>>::new().kind(),
                     __private::Shape::<Result<User, Error>>::new().absent(),
                 )
                 .memory(__private::Look)
         };
-        __looked
+        __lookup
             .or(move || async move {
                 #[allow(unused_qualifications)]
                 if let __private::Option::Some(__never) = __private::Option::None::<

@@ -1,4 +1,4 @@
-//! The options that say what makes the key.
+//! Options that define the key: `key` and `skip`.
 
 use std::collections::HashSet;
 
@@ -8,9 +8,10 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Result, Token, parenthesized, token};
 
 use super::Opt;
-use super::syntax::{Written, ended, literal, mistake, skip_until};
+use super::syntax::{OptionInput, at_end, fail, literal, skip_until};
 
-impl Written<'_> {
+impl OptionInput<'_> {
+    /// Parses the parts of `key = (...)`; one expression is a key of one part.
     pub(super) fn key(self) -> Result<Opt<Vec<Expr>>> {
         let expr = self.expr()?;
         let span = expr.span();
@@ -18,51 +19,61 @@ impl Written<'_> {
             Expr::Tuple(tuple) => tuple.elems.into_iter().collect(),
             Expr::Paren(paren) => vec![*paren.expr],
             expr if literal(&expr).is_some() => {
-                return mistake(
+                return fail(
                     expr,
-                    format!("all calls would share this key; write what they differ in: `{}`", self.example),
+                    format!(
+                        "all calls would share this key; write expressions of the arguments: `{}`",
+                        self.example
+                    ),
                 );
             }
             expr => vec![expr],
         };
-        Ok(self.is(span, parts))
+        Ok(self.finish(span, parts))
     }
 
-    pub(super) fn names(self) -> Result<Opt<Vec<Ident>>> {
+    /// Parses the names in `skip(...)`.
+    pub(super) fn skip(self) -> Result<Opt<Vec<Ident>>> {
         let input = self.input;
         if !input.peek(token::Paren) {
-            let message = format!("name the parameters to leave out in parentheses: `{}`", self.example);
-            return if ended(input) { mistake(&self.name, message) } else { Err(input.error(message)) };
+            let message =
+                format!("list the parameters to leave out of the key in parentheses: `{}`", self.example);
+            return if at_end(input) { fail(&self.name, message) } else { Err(input.error(message)) };
         }
         let span = input.span();
         let content;
         parenthesized!(content in input);
         if content.is_empty() {
-            return mistake(&self.name, format!("`skip()` leaves nothing out; write `{}`", self.example));
+            return fail(&self.name, format!("`skip()` leaves no parameter out; write `{}`", self.example));
         }
 
         let (mut names, mut seen) = (Vec::new(), HashSet::new());
-        let mut wrong: Option<Error> = None;
+        let mut errors: Option<Error> = None;
         while !content.is_empty() {
             let found = match content.call(Ident::parse_any) {
                 Ok(name) if !(content.is_empty() || content.peek(Token![,])) => {
-                    Err(content.error(format!("`skip` takes names only; write `skip({name})`")))
+                    Err(content.error(format!("`skip` takes names of parameters only; write `skip({name})`")))
                 }
-                Ok(name) if !seen.insert(name.clone()) => mistake(&name, format!("`{name}` is named twice")),
+                Ok(name) if !seen.insert(name.clone()) => {
+                    fail(&name, format!("`{name}` is listed twice; remove one of them"))
+                }
                 Ok(name) => Ok(name),
-                Err(_) => Err(content.error(format!("`skip` takes names only; write `{}`", self.example))),
+                Err(_) => {
+                    Err(content
+                        .error(format!("`skip` takes names of parameters only; write `{}`", self.example)))
+                }
             };
-            match (found, &mut wrong) {
+            match (found, &mut errors) {
                 (Ok(name), _) => names.push(name),
-                (Err(mistake), Some(wrong)) => wrong.combine(mistake),
-                (Err(mistake), None) => wrong = Some(mistake),
+                (Err(error), Some(errors)) => errors.combine(error),
+                (Err(error), None) => errors = Some(error),
             }
             skip_until(&content, |content| content.peek(Token![,]));
             let _ = content.parse::<Token![,]>();
         }
-        match wrong {
-            Some(wrong) => Err(wrong),
-            None => Ok(self.is(span, names)),
+        match errors {
+            Some(errors) => Err(errors),
+            None => Ok(self.finish(span, names)),
         }
     }
 }

@@ -1,47 +1,48 @@
-//! The options that are a length of time or a part of one.
+//! Options that are a duration, or a fraction of a lifetime.
 
 use std::time::Duration;
 
 use syn::spanned::Spanned as _;
 use syn::{Error, Lit, Result};
 
-use super::syntax::{Written, ended, is_plain_integer, literal, mistake};
+use super::syntax::{OptionInput, at_end, fail, is_plain_integer, literal};
 use super::{Amount, Opt, amount, at_option};
 
-/// In which part of a lifetime a value is refreshed ahead, if none is written.
-pub(super) const LAST_FIFTH: f32 = 0.2;
+/// The fraction of the lifetime in which a value is refreshed ahead, by default.
+pub(super) const DEFAULT_REFRESH_AHEAD: f32 = 0.2;
 
-/// What is said of no time at all.
-pub(super) const NEVER_FRESH: &str =
-    "a value that is fresh for no time is never found again; write at least `\"1ms\"`";
-pub(super) const NEVER_STALE: &str =
-    "no time is what there is without this option; leave it out, or write at least `\"1ms\"`";
-pub(super) const NEVER_DONE: &str =
-    "nothing is done in no time; write at least `\"1ms\"`, or leave this option out";
+/// The errors for a duration of zero.
+pub(super) const ZERO_TTL: &str =
+    "a value with a lifetime of zero is never served from the cache; write at least `\"1ms\"`";
+pub(super) const ZERO_STALE: &str =
+    "zero is the same as leaving this option out; leave it out, or write at least `\"1ms\"`";
+pub(super) const ZERO_TIMEOUT: &str =
+    "a timeout of zero fails every computation; write at least `\"1ms\"`, or leave this option out";
 
-impl Written<'_> {
-    /// A length of time; `none` is what to say of none at all.
-    pub(super) fn time(self, none: &str) -> Result<Opt<Amount<Duration>>> {
-        let time = self.amount(seconds, amount::time)?;
-        match time.value {
-            Amount::Known(Duration::ZERO) => Err(Error::new(time.span, none)),
-            _ => Ok(time),
+impl OptionInput<'_> {
+    /// Parses a duration; `zero` is the error for a duration of zero.
+    pub(super) fn duration(self, zero: &str) -> Result<Opt<Amount<Duration>>> {
+        let duration = self.amount(seconds, amount::duration)?;
+        match duration.value {
+            Amount::Known(Duration::ZERO) => Err(Error::new(duration.span, zero)),
+            _ => Ok(duration),
         }
     }
 
-    /// A part of a whole, or the usual one if none is written.
-    pub(super) fn fraction_or(self, usual: f32) -> Result<Opt<f32>> {
-        if ended(self.input) || at_option(self.input) {
+    /// Parses a fraction greater than zero, or takes the default if the option has no value.
+    pub(super) fn fraction_or(self, default: f32) -> Result<Opt<f32>> {
+        if at_end(self.input) || at_option(self.input) {
             let span = self.name.span();
-            return Ok(self.is(span, usual));
+            return Ok(self.finish(span, default));
         }
         let fraction = self.fraction()?;
         if fraction.value == 0.0 {
-            return Err(Error::new(fraction.span, format!("leave `{}` out to switch it off", fraction.name)));
+            return Err(Error::new(fraction.span, format!("leave `{}` out to disable it", fraction.name)));
         }
         Ok(fraction)
     }
 
+    /// Parses a number from 0 to 1.
     pub(super) fn fraction(self) -> Result<Opt<f32>> {
         let expr = self.expr()?;
         let fraction = match literal(&expr) {
@@ -50,10 +51,10 @@ impl Written<'_> {
             _ => None,
         };
         match fraction.filter(|fraction| (0.0..=1.0).contains(fraction)) {
-            Some(fraction) => Ok(self.is(expr.span(), fraction)),
+            Some(fraction) => Ok(self.finish(expr.span(), fraction)),
             None => {
                 let example = self.example;
-                mistake(expr, format!("write a part of the lifetime, from 0 to 1, as a number: `{example}`"))
+                fail(expr, format!("write a fraction of the lifetime as a literal from 0 to 1: `{example}`"))
             }
         }
     }

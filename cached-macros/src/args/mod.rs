@@ -1,4 +1,8 @@
-//! What is written in one attribute, option by option.
+//! The arguments of the attribute, as syntax.
+//!
+//! [`Args::parse`] reads all options of one attribute and collects the errors it finds on the way. Each family of
+//! options has a file of its own; `syntax` has the forms of values that several families share. Whether the options
+//! fit together and fit the function is checked in `memo`.
 
 mod amount;
 mod behavior;
@@ -9,7 +13,6 @@ mod storage;
 mod syntax;
 mod tags;
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -19,15 +22,15 @@ use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Expr, Lit, Path, Result, Token, token};
 
 pub(crate) use self::behavior::SingleFlight;
-use self::lifetime::{LAST_FIFTH, NEVER_DONE, NEVER_FRESH, NEVER_STALE};
-use self::nearest::elsewhere;
-pub(crate) use self::nearest::nearest;
+use self::lifetime::{DEFAULT_REFRESH_AHEAD, ZERO_STALE, ZERO_TIMEOUT, ZERO_TTL};
+use self::nearest::unknown_option;
+pub(crate) use self::nearest::{list, nearest};
 pub(crate) use self::storage::{Backend, Codec};
-use self::storage::{bytes, entries, no_entries};
-use self::syntax::{Written, ended, mistake, skip_until};
+use self::storage::{bytes, entries, entries_from_str};
+use self::syntax::{OptionInput, at_end, fail, skip_until};
 pub(crate) use self::tags::{Tag, Template};
 
-/// The options that were written and understood, and what could not be understood.
+/// The options that were parsed, and the errors in those that were not.
 #[derive(Default)]
 pub(crate) struct Args {
     pub(crate) ttl: Option<Opt<Amount<Duration>>>,
@@ -56,30 +59,30 @@ pub(crate) struct Args {
     pub(crate) handle: Option<Opt<Path>>,
     pub(crate) associated: Option<Opt<()>>,
     pub(crate) krate: Option<Opt<Path>>,
-    /// The names of all known options that were written, also of those with a value that is wrong.
-    written: Vec<Ident>,
-    /// The names of the options that are there, in the order in which they were written.
-    understood: Vec<Ident>,
-    /// What could not be understood.
-    pub(crate) mistakes: Vec<Error>,
+    /// The names of all known options in the attribute, including those whose value is invalid.
+    present: Vec<Ident>,
+    /// The names of the options that were parsed, in source order.
+    parsed: Vec<Ident>,
+    /// The errors found while parsing.
+    pub(crate) errors: Vec<Error>,
 }
 
 /// One option.
 pub(crate) struct Opt<T> {
-    /// Its name, where it was written.
+    /// Its name, with the span it has in the attribute.
     pub(crate) name: Ident,
     pub(crate) value: T,
-    /// Where the value was written; that of the name for a bare word.
+    /// The span of the value; that of the name for an option without a value.
     pub(crate) span: Span,
 }
 
-/// A quantity that is known now, or an expression for it.
+/// A quantity: a constant known at expansion, or an expression.
 pub(crate) enum Amount<T> {
     Known(T),
     Expr(Expr),
 }
 
-/// Every option there is, with an example of it.
+/// All options, each with an example.
 const OPTIONS: [(&str, &str); 26] = [
     ("ttl", "ttl = 60"),
     ("ttl_from", "ttl_from = |value: &Token| value.lifetime()"),
@@ -109,164 +112,136 @@ const OPTIONS: [(&str, &str); 26] = [
     ("crate", "crate = ::path::to::cached_runtime"),
 ];
 
-/// Options that are agreed on but do nothing yet.
-const LATER: [&str; 5] = ["near", "on_backend_error", "compress", "encrypt", "batch"];
+/// Reserved options: planned, but not implemented.
+const RESERVED: [&str; 5] = ["near", "on_backend_error", "compress", "encrypt", "batch"];
 
 impl Args {
-    /// Reads the tokens between the parentheses of the attribute.
+    /// Parses the tokens between the parentheses of the attribute.
     pub(crate) fn parse(tokens: TokenStream) -> Self {
         let mut args = Self::default();
         let rest = (|input: ParseStream<'_>| {
-            args.read(input);
+            args.parse_options(input);
             Ok(())
         })
         .parse2(tokens);
-        // What syn finds left over inside of a group follows from a mistake, if there was one.
-        if let (Err(mistake), true) = (rest, args.mistakes.is_empty()) {
-            args.mistakes.push(mistake);
+        // An error about tokens left over in a group is a consequence of the errors already found.
+        if let (Err(error), true) = (rest, args.errors.is_empty()) {
+            args.errors.push(error);
         }
         args
     }
 
-    /// Whether the option was written, be it right or wrong.
+    /// Returns `true` if the option is in the attribute, with a valid or an invalid value.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.written.iter().any(|written| written == name)
+        self.present.iter().any(|present| present == name)
     }
 
-    /// The first of these options that is there.
+    /// The first of these options that was parsed, in source order.
     pub(crate) fn first(&self, names: &[&str]) -> Option<&Ident> {
-        self.understood.iter().find(|understood| names.iter().any(|name| understood == name))
+        self.parsed.iter().find(|parsed| names.iter().any(|name| parsed == name))
     }
 
-    /// The second of these options that is there.
+    /// The second of these options that was parsed, in source order.
     pub(crate) fn second(&self, names: &[&str]) -> Option<&Ident> {
-        self.understood.iter().filter(|understood| names.iter().any(|name| understood == name)).nth(1)
+        self.parsed.iter().filter(|parsed| names.iter().any(|name| parsed == name)).nth(1)
     }
 
-    fn read(&mut self, input: ParseStream<'_>) {
+    fn parse_options(&mut self, input: ParseStream<'_>) {
         while !input.is_empty() {
-            if let Err(mistake) = self.option(input) {
-                self.mistakes.push(mistake);
+            if let Err(error) = self.parse_option(input) {
+                self.errors.push(error);
                 skip_option(input);
             }
             if input.is_empty() || input.parse::<Token![,]>().is_ok() {
                 continue;
             }
             if at_option(input) {
-                self.mistakes.push(input.error("expected `,` before the next option"));
+                self.errors.push(input.error("expected `,` before the next option"));
             } else {
-                self.mistakes.push(input.error("expected `,` or the end of the attribute"));
+                self.errors.push(input.error("expected `,` or the end of the attribute"));
                 skip_option(input);
                 let _ = input.parse::<Token![,]>();
             }
         }
     }
 
-    fn option(&mut self, input: ParseStream<'_>) -> Result<()> {
+    fn parse_option(&mut self, input: ParseStream<'_>) -> Result<()> {
         let Ok(name) = input.call(Ident::parse_any) else {
             return Err(match input.fork().parse::<Lit>() {
                 Ok(lit) => {
                     let lit = lit.to_token_stream();
-                    input.error(format!("expected the name of an option; write `ttl = {lit}` if this is how long a value is fresh"))
+                    input.error(format!(
+                        "expected the name of an option; write `ttl = {lit}` if this is how \
+                         long a value is fresh"
+                    ))
                 }
                 Err(_) => input.error("expected the name of an option, as in `ttl = 60`"),
             });
         };
-        let word = name.to_string();
-        if LATER.contains(&word.as_str()) {
-            self.written.push(name.clone());
-            return mistake(&name, format!("`{word}` is not available yet"));
+        let option = name.to_string();
+        if RESERVED.contains(&option.as_str()) {
+            self.present.push(name.clone());
+            return fail(&name, format!("`{option}` is not available yet"));
         }
-        let Some(&(_, example)) = OPTIONS.iter().find(|(option, _)| *option == word) else {
-            return mistake(&name, unknown("option", &word, OPTIONS.map(|(option, _)| option), "`"));
+        let Some(&(_, example)) = OPTIONS.iter().find(|(known, _)| *known == option) else {
+            return fail(&name, unknown_option(&option));
         };
-        if self.has(&word) {
-            return mistake(&name, format!("`{word}` is given twice; leave one of them out"));
+        if self.has(&option) {
+            return fail(&name, format!("`{option}` is given twice; leave one of them out"));
         }
-        self.written.push(name.clone());
+        self.present.push(name.clone());
 
-        let understood = name.clone();
-        let written = Written { name, example, input };
-        match word.as_str() {
-            "ttl" => self.ttl = Some(written.time(NEVER_FRESH)?),
-            "ttl_from" => self.ttl_from = Some(written.function()?),
-            "backend" => self.backend = Some(written.backend()?),
-            "capacity" => self.capacity = Some(written.amount(entries, no_entries)?),
-            "max_bytes" => self.max_bytes = Some(written.amount(bytes, amount::size)?),
-            "weigh" => self.weigh = Some(written.function()?),
-            "key" => self.key = Some(written.key()?),
-            "skip" => self.skip = Some(written.names()?),
-            "name" => self.name = Some(written.namespace()?),
-            "version" => self.version = Some(written.version()?),
-            "cache_if" => self.cache_if = Some(written.function()?),
-            "cache_err" => self.cache_err = Some(written.time(NEVER_FRESH)?),
-            "cache_none" => self.cache_none = Some(written.time(NEVER_FRESH)?),
-            "stale_while_revalidate" => {
-                self.stale_while_revalidate = Some(written.time(NEVER_STALE)?);
-            }
-            "stale_if_error" => self.stale_if_error = Some(written.time(NEVER_STALE)?),
-            "refresh_ahead" => self.refresh_ahead = Some(written.fraction_or(LAST_FIFTH)?),
-            "jitter" => self.jitter = Some(written.fraction()?),
-            "timeout" => self.timeout = Some(written.time(NEVER_DONE)?),
-            "tags" => self.tags = Some(written.tags()?),
-            "tags_from" => self.tags_from = Some(written.function()?),
-            "single_flight" => self.single_flight = Some(written.single_flight()?),
-            "detached" => self.detached = Some(written.bare()?),
-            "codec" => self.codec = Some(written.codec()?),
-            "handle" => self.handle = Some(written.path()?),
-            "associated" => self.associated = Some(written.bare()?),
-            "crate" => self.krate = Some(written.path()?),
-            _ => unreachable!("every one of `OPTIONS` is read above"),
+        let parsed = name.clone();
+        let input = OptionInput { name, example, input };
+        match option.as_str() {
+            "ttl" => self.ttl = Some(input.duration(ZERO_TTL)?),
+            "ttl_from" => self.ttl_from = Some(input.function()?),
+            "backend" => self.backend = Some(input.backend()?),
+            "capacity" => self.capacity = Some(input.amount(entries, entries_from_str)?),
+            "max_bytes" => self.max_bytes = Some(input.amount(bytes, amount::bytes)?),
+            "weigh" => self.weigh = Some(input.function()?),
+            "key" => self.key = Some(input.key()?),
+            "skip" => self.skip = Some(input.skip()?),
+            "name" => self.name = Some(input.namespace()?),
+            "version" => self.version = Some(input.version()?),
+            "cache_if" => self.cache_if = Some(input.function()?),
+            "cache_err" => self.cache_err = Some(input.duration(ZERO_TTL)?),
+            "cache_none" => self.cache_none = Some(input.duration(ZERO_TTL)?),
+            "stale_while_revalidate" => self.stale_while_revalidate = Some(input.duration(ZERO_STALE)?),
+            "stale_if_error" => self.stale_if_error = Some(input.duration(ZERO_STALE)?),
+            "refresh_ahead" => self.refresh_ahead = Some(input.fraction_or(DEFAULT_REFRESH_AHEAD)?),
+            "jitter" => self.jitter = Some(input.fraction()?),
+            "timeout" => self.timeout = Some(input.duration(ZERO_TIMEOUT)?),
+            "tags" => self.tags = Some(input.tags()?),
+            "tags_from" => self.tags_from = Some(input.function()?),
+            "single_flight" => self.single_flight = Some(input.single_flight()?),
+            "detached" => self.detached = Some(input.flag()?),
+            "codec" => self.codec = Some(input.codec()?),
+            "handle" => self.handle = Some(input.path()?),
+            "associated" => self.associated = Some(input.flag()?),
+            "crate" => self.krate = Some(input.path()?),
+            _ => unreachable!("every entry of `OPTIONS` has an arm"),
         }
-        self.understood.push(understood);
+        self.parsed.push(parsed);
         Ok(())
     }
 }
 
-/// The names in quotes and in a row: `` `a`, `b` and `c` ``.
-pub(crate) fn list<'a>(
-    names: impl IntoIterator<Item = &'a str>,
-    open: &str,
-    close: &str,
-    last: &str,
-) -> String {
-    let mut names: Vec<String> = names.into_iter().map(|name| format!("{open}{name}{close}")).collect();
-    match names.pop() {
-        Some(end) if !names.is_empty() => format!("{} {last} {end}", names.join(", ")),
-        end => end.unwrap_or_default(),
-    }
-}
-
-/// What to say about a name that does not exist.
-fn unknown<'a>(
-    what: impl Display,
-    wrong: &str,
-    names: impl IntoIterator<Item = &'a str> + Clone,
-    open: &str,
-) -> String {
-    let close: String = open.chars().rev().collect();
-    let known = elsewhere(wrong).filter(|known| names.clone().into_iter().any(|name| name == *known));
-    let meant = match known.or_else(|| nearest(wrong, names.clone())) {
-        Some(name) => format!("; did you mean {open}{name}{close}?"),
-        None => String::new(),
-    };
-    format!("unknown {what} {open}{wrong}{close}{meant} (there are {})", list(names, open, &close, "and"))
-}
-
-/// Whether the next tokens look like an option.
+/// Returns `true` if the next tokens look like an option.
 fn at_option(input: ParseStream<'_>) -> bool {
     let ahead = input.fork();
     match ahead.call(Ident::parse_any) {
         Ok(name) => {
             let name = name.to_string();
-            let known = LATER.contains(&name.as_str()) || OPTIONS.iter().any(|(option, _)| *option == name);
-            ended(&ahead) || ahead.peek(Token![=]) || (known && ahead.peek(token::Paren))
+            let known =
+                RESERVED.contains(&name.as_str()) || OPTIONS.iter().any(|(option, _)| *option == name);
+            at_end(&ahead) || ahead.peek(Token![=]) || (known && ahead.peek(token::Paren))
         }
         Err(_) => false,
     }
 }
 
-/// Goes to the comma in front of the next option, or to the end.
+/// Skips to the comma before the next option, or to the end.
 fn skip_option(input: ParseStream<'_>) {
     skip_until(input, |input| {
         input.peek(Token![,]) && {

@@ -1,8 +1,12 @@
-//! Guesses which name was meant by one that does not exist.
+//! Suggestions for names that do not exist.
+
+use std::fmt::Display;
 
 use strsim::osa_distance;
 
-/// The candidate that is a slip of the pen away from `wrong`, if there is one.
+use super::OPTIONS;
+
+/// The candidate that is nearest to `wrong`, if it is near enough to be a typo.
 pub(crate) fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase();
     candidates
@@ -13,7 +17,7 @@ pub(crate) fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a 
         .map(|(_, candidate)| candidate)
 }
 
-/// What an option of other caches is called here.
+/// The option that other caching crates call `name`.
 pub(crate) fn elsewhere(name: &str) -> Option<&'static str> {
     Some(match name {
         "time" | "time_to_live" | "expires" | "expire" | "expiry" | "expiration" | "lifespan" | "max_age" => {
@@ -34,12 +38,50 @@ pub(crate) fn elsewhere(name: &str) -> Option<&'static str> {
     })
 }
 
+/// The error for an option that does not exist.
+pub(super) fn unknown_option(wrong: &str) -> String {
+    unknown("option", wrong, OPTIONS.map(|(option, _)| option), "`")
+}
+
+/// The error for a name that is not one of `names`.
+pub(super) fn unknown<'a>(
+    what: impl Display,
+    wrong: &str,
+    names: impl IntoIterator<Item = &'a str> + Clone,
+    open: &str,
+) -> String {
+    let close: String = open.chars().rev().collect();
+    let known = elsewhere(wrong).filter(|known| names.clone().into_iter().any(|name| name == *known));
+    let suggestion = match known.or_else(|| nearest(wrong, names.clone())) {
+        Some(name) => format!("; did you mean {open}{name}{close}?"),
+        None => String::new(),
+    };
+    format!(
+        "unknown {what} {open}{wrong}{close}{suggestion} (there are {})",
+        list(names, open, &close, "and")
+    )
+}
+
+/// Joins names in quotes: `` `a`, `b` and `c` ``.
+pub(crate) fn list<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    open: &str,
+    close: &str,
+    conjunction: &str,
+) -> String {
+    let mut names: Vec<String> = names.into_iter().map(|name| format!("{open}{name}{close}")).collect();
+    match names.pop() {
+        Some(last) if !names.is_empty() => format!("{} {conjunction} {last}", names.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{elsewhere, nearest};
 
     #[test]
-    fn a_slip_finds_its_name() {
+    fn a_typo_suggests_the_nearest_name() {
         let names = ["ttl", "ttl_from", "capacity", "single_flight"];
         assert_eq!(nearest("tll", names), Some("ttl"));
         assert_eq!(nearest("TTL", names), Some("ttl"));
@@ -51,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_from_elsewhere_finds_ours() {
+    fn a_name_of_another_crate_suggests_the_option() {
         assert_eq!(elsewhere("time"), Some("ttl"));
         assert_eq!(elsewhere("size"), Some("capacity"));
         assert_eq!(elsewhere("tll"), None);

@@ -1,4 +1,4 @@
-//! The forms of values that several options share.
+//! Forms of values that several options share.
 
 use std::fmt::Display;
 
@@ -8,97 +8,103 @@ use syn::parse::ParseStream;
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Lit, Result, Token, UnOp};
 
-use super::storage::once_for_all;
-use super::{Amount, Opt, list, unknown};
+use super::nearest::{list, unknown};
+use super::storage::check_static;
+use super::{Amount, Opt};
 
-/// A string that stands for a value.
-pub(super) type Word<T> = (&'static str, T);
+/// A string literal with the value it stands for.
+pub(super) type Keyword<T> = (&'static str, T);
 
-/// An option whose value comes next in the input.
-pub(super) struct Written<'a> {
+/// An option whose name was parsed and whose value is next in the input.
+pub(super) struct OptionInput<'a> {
     pub(super) name: Ident,
     pub(super) example: &'static str,
     pub(super) input: ParseStream<'a>,
 }
 
-impl Written<'_> {
+impl OptionInput<'_> {
+    /// Parses an integer, a string with a unit, or any other expression.
     pub(super) fn amount<T>(
         self,
-        number: fn(u64) -> std::result::Result<T, String>,
-        words: fn(&str) -> std::result::Result<T, String>,
+        from_number: fn(u64) -> std::result::Result<T, String>,
+        from_str: fn(&str) -> std::result::Result<T, String>,
     ) -> Result<Opt<Amount<T>>> {
         let expr = self.expr()?;
         let known = match literal(&expr) {
-            None if is_negative(&expr) => Err(format!("this can not be negative; write `{}`", self.example)),
+            None if is_negative(&expr) => Err(format!("this cannot be negative; write `{}`", self.example)),
             None => {
-                once_for_all(&expr)?;
-                return Ok(self.is(expr.span(), Amount::Expr(expr)));
+                check_static(&expr)?;
+                return Ok(self.finish(expr.span(), Amount::Expr(expr)));
             }
-            Some(Lit::Str(text)) => words(&text.value()),
+            Some(Lit::Str(string)) => from_str(&string.value()),
             Some(Lit::Int(int)) if is_plain_integer(int.suffix()) => int
                 .base10_parse::<u64>()
-                .map_err(|_| "this is too large; write less".to_owned())
-                .and_then(number),
+                .map_err(|_| "this is too large; write a smaller number".to_owned())
+                .and_then(from_number),
             Some(lit @ (Lit::Int(_) | Lit::Float(_))) => {
-                // `60s` is one token, but no literal of Rust.
-                let text = lit.to_token_stream().to_string().replace('_', "");
-                words(&text).and_then(|_| Err(format!("write this in quotes: `{} = \"{text}\"`", self.name)))
+                // `60s` is one token, but not a valid literal.
+                let string = lit.to_token_stream().to_string().replace('_', "");
+                from_str(&string)
+                    .and_then(|_| Err(format!("write this in quotes: `{} = \"{string}\"`", self.name)))
             }
-            Some(_) => Err(format!("this is no amount; write `{}`", self.example)),
+            Some(_) => Err(format!("expected a number, a string or an expression; write `{}`", self.example)),
         };
         match known {
-            Ok(known) => Ok(self.is(expr.span(), Amount::Known(known))),
-            Err(message) => mistake(expr, message),
+            Ok(known) => Ok(self.finish(expr.span(), Amount::Known(known))),
+            Err(message) => fail(expr, message),
         }
     }
 
-    /// One of a few strings.
-    pub(super) fn word<T: Copy>(&self, expr: &Expr, words: &[Word<T>]) -> Result<T> {
-        let all = || words.iter().map(|&(word, _)| word);
+    /// Returns the value of one of the keywords.
+    pub(super) fn keyword<T: Copy>(&self, expr: &Expr, keywords: &[Keyword<T>]) -> Result<T> {
+        let all = || keywords.iter().map(|&(keyword, _)| keyword);
         if let Expr::Path(path) = expr
-            && let Some(word) = all().find(|word| path.path.is_ident(word))
+            && let Some(keyword) = all().find(|keyword| path.path.is_ident(keyword))
         {
-            return mistake(expr, format!("write this in quotes: `{} = \"{word}\"`", self.name));
+            return fail(expr, format!("write this in quotes: `{} = \"{keyword}\"`", self.name));
         }
-        let Some(Lit::Str(text)) = literal(expr) else {
-            return mistake(expr, format!("write one of {}", list(all(), "`\"", "\"`", "or")));
+        let Some(Lit::Str(string)) = literal(expr) else {
+            return fail(expr, format!("write one of {}", list(all(), "`\"", "\"`", "or")));
         };
-        let word = text.value();
-        match words.iter().find(|(name, _)| *name == word) {
+        let value = string.value();
+        match keywords.iter().find(|(keyword, _)| *keyword == value) {
             Some(&(_, value)) => Ok(value),
-            None => mistake(text, unknown(&self.name, &word, all(), "`\"")),
+            None => fail(string, unknown(&self.name, &value, all(), "`\"")),
         }
     }
 
+    /// Parses `= EXPR`.
     pub(super) fn expr(&self) -> Result<Expr> {
-        self.equals()?.parse().map_err(|e| self.explain(&e))
+        self.equals()?.parse().map_err(|e| self.with_example(&e))
     }
 
+    /// Parses `=` and returns the input of the value.
     pub(super) fn equals(&self) -> Result<ParseStream<'_>> {
         let (name, example, input) = (&self.name, self.example, self.input);
-        if ended(input) {
-            return mistake(name, format!("`{name}` needs a value; write `{example}`"));
+        if at_end(input) {
+            return fail(name, format!("`{name}` needs a value; write `{example}`"));
         }
         if !input.peek(Token![=]) || input.peek(Token![==]) || input.peek(Token![=>]) {
             return Err(input.error(format!("expected `=`; write `{example}`")));
         }
         let equals = input.parse::<Token![=]>()?;
-        if ended(input) {
-            return mistake(equals, format!("`{name}` needs a value; write `{example}`"));
+        if at_end(input) {
+            return fail(equals, format!("`{name}` needs a value; write `{example}`"));
         }
         Ok(input)
     }
 
-    pub(super) fn explain(&self, error: &Error) -> Error {
-        Error::new(error.span(), format!("{error}; write it as `{}`", self.example))
+    /// Appends the example of the option to an error of the parser.
+    pub(super) fn with_example(&self, error: &Error) -> Error {
+        Error::new(error.span(), format!("{error}; write `{}`", self.example))
     }
 
-    pub(super) fn is<T>(self, span: Span, value: T) -> Opt<T> {
+    pub(super) fn finish<T>(self, span: Span, value: T) -> Opt<T> {
         Opt { name: self.name, value, span }
     }
 }
 
-/// The literal that an expression is, also if it comes out of a `macro_rules!`.
+/// The literal that an expression consists of, also if a `macro_rules!` macro substituted it.
 pub(super) fn literal(expr: &Expr) -> Option<&Lit> {
     match expr {
         Expr::Lit(lit) => Some(&lit.lit),
@@ -115,16 +121,19 @@ fn is_negative(expr: &Expr) -> bool {
     }
 }
 
-pub(super) fn is_one_of<const N: usize>(expr: &Expr, words: [&str; N]) -> bool {
-    matches!(expr, Expr::Path(path) if words.iter().any(|word| path.path.is_ident(word)))
+/// Returns `true` if the expression is a keyword without its quotes.
+pub(super) fn is_keyword<T>(expr: &Expr, keywords: &[Keyword<T>]) -> bool {
+    matches!(expr, Expr::Path(path) if keywords.iter().any(|(keyword, _)| path.path.is_ident(keyword)))
 }
 
+/// Returns `true` for a suffix that an integer literal can have.
 pub(super) fn is_plain_integer(suffix: &str) -> bool {
     let (kind, bits) = suffix.split_at(usize::from(!suffix.is_empty() && suffix.is_char_boundary(1)));
     matches!((kind, bits), ("", "") | ("u" | "i", "8" | "16" | "32" | "64" | "128" | "size"))
 }
 
-pub(super) fn ended(input: ParseStream<'_>) -> bool {
+/// Returns `true` at the end of an option.
+pub(super) fn at_end(input: ParseStream<'_>) -> bool {
     input.is_empty() || input.peek(Token![,])
 }
 
@@ -132,6 +141,6 @@ pub(super) fn skip_until(input: ParseStream<'_>, found: impl Fn(ParseStream<'_>)
     while !input.is_empty() && !found(input) && input.parse::<TokenTree>().is_ok() {}
 }
 
-pub(super) fn mistake<T>(tokens: impl ToTokens, message: impl Display) -> Result<T> {
+pub(super) fn fail<T>(tokens: impl ToTokens, message: impl Display) -> Result<T> {
     Err(Error::new_spanned(tokens, message))
 }

@@ -1,31 +1,31 @@
-//! Writes what stands beside a function.
+//! The companions of a function: their bodies, parameters and attributes.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Lifetime, ReceiverKind, Type, TypeReference, parse_quote};
 
-use super::key::{Check, key};
-use super::ours;
-use super::signature::{is_lint, is_unsafe, or, outer_sig, run};
+use super::hygienic;
+use super::key::{Diagnostics, key};
+use super::signature::{call_uncached, is_lint, is_unsafe, or_compute, outer_signature};
 use crate::item::Body;
 use crate::memo::Memo;
 
-/// What the macros of the runtime have to know to write the companions that run the function.
+/// The input from which `companions!` and `computing!` of the runtime generate the companions that run the function.
 pub(super) fn computing(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
     let (vis, output) = (&memo.item.vis, &memo.item.output);
     let safety = if is_unsafe(memo) { quote!(unsafe) } else { TokenStream::new() };
-    let (sig, looked) = (outer_sig(memo), ours("__looked"));
+    let (sig, lookup) = (outer_signature(memo), hygienic("__lookup"));
     let (generics, _, where_clause) = sig.generics.split_for_impl();
-    let (params, key) = (&sig.inputs, key(memo, Check::Elsewhere));
-    let answer = or(memo, &looked, &run(memo, uncached));
+    let (params, key) = (&sig.inputs, key(memo, Diagnostics::Suppress));
+    let answer = or_compute(memo, &lookup, &call_uncached(memo, uncached));
     quote! {
         [#at] => #key;
-        #vis, [#safety] [#generics] (#params) -> #output, [#where_clause] #looked => #answer
+        #vis, [#safety] [#generics] (#params) -> #output, [#where_clause] #lookup => #answer
     }
 }
 
-/// The function as the user wrote it, under another name.
+/// The original function under another name.
 pub(super) fn uncached(memo: &Memo, name: &Ident) -> TokenStream {
     let lints = memo.item.attrs.iter().filter(|attr| is_lint(attr));
     let vis = &memo.item.vis;
@@ -38,27 +38,28 @@ pub(super) fn uncached(memo: &Memo, name: &Ident) -> TokenStream {
     quote!(#(#lints)* #vis #sig #body)
 }
 
-/// The same for a method's handle, with `self` if it is in the key, and with one lifetime for what is borrowed.
-pub(super) fn handle_params(memo: &Memo, lifetime: &Lifetime) -> Vec<(Ident, Type)> {
+/// The parameters of the key of a `MethodCache`: with `self` if the key contains it, and with one lifetime for all
+/// references.
+pub(super) fn method_key_params(memo: &Memo, lifetime: &Lifetime) -> Vec<(Ident, Type)> {
     let receiver = memo.item.receiver.as_ref().filter(|_| memo.key.uses_self).map(|receiver| {
         let ty = match &receiver.arg.kind {
             ReceiverKind::Typed(_, ty) => (**ty).clone(),
             _ => parse_quote!(&Self),
         };
-        (ours("__this"), ty)
+        (hygienic("__this"), ty)
     });
     let params = memo.key_params().map(|param| (param.name.clone(), param.ty().clone()));
     let mut params: Vec<_> = receiver.into_iter().chain(params).collect();
     for (_, ty) in &mut params {
-        Elided(lifetime).visit_type_mut(ty);
+        NameLifetimes(lifetime).visit_type_mut(ty);
     }
     params
 }
 
-/// Gives a name to every lifetime that has none.
-struct Elided<'a>(&'a Lifetime);
+/// Names all elided lifetimes.
+struct NameLifetimes<'a>(&'a Lifetime);
 
-impl VisitMut for Elided<'_> {
+impl VisitMut for NameLifetimes<'_> {
     fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
         reference.lifetime.get_or_insert_with(|| self.0.clone());
         visit_mut::visit_type_reference_mut(self, reference);
@@ -71,12 +72,12 @@ impl VisitMut for Elided<'_> {
     }
 }
 
-/// The user did not write the companions and is not to hear of them.
+/// Lints are off in companions, which the user did not write.
 pub(super) fn companion_attrs() -> TokenStream {
     quote!(#[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)])
 }
 
-/// The body is the user's, but what is to be said of the signature is said of the function.
+/// Lints of the signature are off here, because they are reported at the function itself.
 pub(super) fn uncached_attrs() -> TokenStream {
     quote! {
         #[allow(

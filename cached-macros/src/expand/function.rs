@@ -1,13 +1,16 @@
-//! Writes a free function.
+//! The expansion of a free function.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::companions::{companion_attrs, computing, uncached, uncached_attrs};
-use super::instance::at;
-use super::key::{Check, key, key_params};
-use super::signature::{allowed, at_turbofish, cfgs, or, outer_sig, run, turbofish, underscore_lint};
-use super::{ours, private, scope};
+use super::entry::entry_fn;
+use super::key::{Diagnostics, key, key_params};
+use super::signature::{
+    call_uncached, cfgs, entry_turbofish, expect_to_allow, or_compute, outer_signature, turbofish,
+    underscore_attr,
+};
+use super::{hygienic, import_private, private};
 use crate::item::Body;
 use crate::memo::Memo;
 
@@ -20,8 +23,8 @@ use crate::memo::Memo;
 //
 //     async fn user(db: &Db, id: u64) -> User {
 //         use cached_runtime::__private;
-//         let looked = user::__at(Look, (Arg::new(&id).part(),));
-//         looked.or(move || user::uncached(db, id)).await
+//         let lookup = user::__at(Look, (Arg::new(&id).part(),));
+//         lookup.or(move || user::uncached(db, id)).await
 //     }
 //     struct user {}
 //     impl user {
@@ -30,32 +33,32 @@ use crate::memo::Memo;
 //     impl user {
 //         companions! {
 //             [Self::__at] (id: u64,) => (Arg::new(&id).part_again(),);
-//             (db: &Db, id: u64) -> User, looked => looked.or(move || Self::uncached(db, id)).await
+//             (db: &Db, id: u64) -> User, lookup => lookup.or(move || Self::uncached(db, id)).await
 //         }
-//         fn __at<V: Verb<User>, K: Parts>(verb: V, key: K) -> V::Out {
+//         fn __at<V: Verb<User>, K: Parts>(operation: V, key: K) -> V::Out {
 //             use cached_runtime::__private;
-//             static SITE: Site = Site::new(|| Policy::new().ttl(Duration::new(60, 0)));
-//             At::new(SITE.instance(&Self::clear), key, Shape::<User>::new().kind(), Shape::<User>::new().absent())
-//                 .memory(verb)
+//             static FUNCTION: Site = Site::new(|| Policy::new().ttl(Duration::new(60, 0)));
+//             At::new(FUNCTION.instance(&Self::clear), key, Shape::<User>::new().kind(), Shape::<User>::new().absent())
+//                 .memory(operation)
 //         }
 //     }
 //
-// What is not a name of the user's comes from `__private`; each body brings it into its scope.
-pub(super) fn beside_a_function(memo: &Memo) -> TokenStream {
+// All names but the user's are in `__private`, which each body imports.
+pub(super) fn expand_function(memo: &Memo) -> TokenStream {
     let name = &memo.item.sig.ident;
     let (vis, krate) = (&memo.item.vis, &memo.krate);
     let (cfgs, uncached_attrs, companion_attrs) = (cfgs(memo), uncached_attrs(), companion_attrs());
-    let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
+    let (turbofish, entry_turbofish) = (turbofish(memo), entry_turbofish(memo));
     let key_params = key_params(memo);
 
-    let wrapper = wrapper(memo, &quote!(#name::__at #at_turbofish), &quote!(#name::uncached #turbofish));
+    let wrapper = wrapper(memo, &quote!(#name::__at #entry_turbofish), &quote!(#name::uncached #turbofish));
     let uncached = uncached(memo, &format_ident!("uncached"));
-    let own_at = quote!(Self::__at #at_turbofish);
+    let own_at = quote!(Self::__at #entry_turbofish);
     let computing = computing(memo, &own_at, &quote!(Self::uncached #turbofish));
-    let at = at(memo, &format_ident!("__at"), &quote!(Self::clear #turbofish));
+    let at = entry_fn(memo, &format_ident!("__at"), &quote!(Self::clear #turbofish));
     let doc = format!(
-        "What has been remembered of [`{name}()`]({name}()): `invalidate`, `expire`, `put` and `peek` take what makes \
-         the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing."
+        "The cache of [`{name}()`]({name}()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; \
+         `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none."
     );
 
     quote! {
@@ -81,18 +84,18 @@ pub(super) fn beside_a_function(memo: &Memo) -> TokenStream {
     }
 }
 
-/// The function under its own name.
+/// The function under its own name: it looks the key up, and calls `uncached` on a miss.
 pub(super) fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
-    let (attrs, vis) = (memo.item.attrs.iter().map(allowed), &memo.item.vis);
-    let (scope, p) = (scope(memo), private());
-    let (sig, lints, key) = (outer_sig(memo), underscore_lint(memo), key(memo, Check::Here));
-    let looked = ours("__looked");
-    let or = or(memo, &looked, &run(memo, uncached));
-    // Two statements: what the first one borrows is not to be kept while the second one waits.
+    let (attrs, vis) = (memo.item.attrs.iter().map(expect_to_allow), &memo.item.vis);
+    let (import_private, p) = (import_private(memo), private());
+    let (sig, lints, key) = (outer_signature(memo), underscore_attr(memo), key(memo, Diagnostics::Report));
+    let lookup = hygienic("__lookup");
+    let answer = or_compute(memo, &lookup, &call_uncached(memo, uncached));
+    // Two statements, so that borrows of the first one end before the second one awaits.
     let answer = quote! {
-        #scope
-        let #looked = #at(#p::Look, #key);
-        #or
+        #import_private
+        let #lookup = #at(#p::Look, #key);
+        #answer
     };
     let body = match &memo.body {
         Body::Async(_) => quote!({ #answer }),

@@ -1,4 +1,4 @@
-//! Writes the key and the tags.
+//! The key: its parts, the tags and the weight.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote, quote_spanned};
@@ -6,98 +6,100 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Expr, LitStr, Type};
 
-use super::instance::kind;
-use super::{across, is_memory, private, private_at};
+use super::entry::return_kind;
+use super::{is_memory, private, private_at, span_bounds};
 use crate::args::{Tag, Template};
 use crate::item::Param;
 use crate::memo::{Bound, Memo, Part};
 
-/// Where what can be no part of a key is reported: once for each function.
+/// Whether this occurrence of the key reports invalid parts. An expansion contains the key several times, and each
+/// error is reported once.
 #[derive(Clone, Copy)]
-pub(super) enum Check {
-    Here,
-    Elsewhere,
+pub(super) enum Diagnostics {
+    Report,
+    Suppress,
 }
 
-/// The tuple of the parts of the key, each looked up as it was passed.
-pub(super) fn key(memo: &Memo, check: Check) -> TokenStream {
+/// The tuple of the borrowed parts of the key, with the tags and the weight.
+pub(super) fn key(memo: &Memo, diagnostics: Diagnostics) -> TokenStream {
     let p = private();
     let parts = memo.key.parts.iter().map(|part| match part {
         Part::Param(index) => {
             let param = &memo.item.params[*index];
             let (name, cfgs) = (&param.name, param.cfgs());
-            let span = across(&param.arg.ty);
+            let span = span_bounds(&param.arg.ty);
             let part = match param.ty() {
-                // A tuple of references is owned part by part.
+                // The elements of a tuple with references become owned one by one.
                 Type::Tuple(tuple) if param.scan.reference.is_some() => {
                     let parts = (0..tuple.elems.len()).map(|index| {
                         let index = syn::Index::from(index);
-                        key_part(memo, check, span, &quote!(#name.#index))
+                        key_part(memo, diagnostics, span, &quote!(#name.#index))
                     });
                     quote!((#(#parts,)*))
                 }
-                _ => key_part(memo, check, span, &name.to_token_stream()),
+                _ => key_part(memo, diagnostics, span, &name.to_token_stream()),
             };
             quote!(#(#cfgs)* #part)
         }
-        Part::Expr(expr) => key_part(memo, check, across(expr), &operand(expr)),
+        Part::Expr(expr) => key_part(memo, diagnostics, span_bounds(expr), &operand(expr)),
     });
     let key = quote!((#(#parts,)*));
     let key = match &memo.tags {
         Some(tags) => {
-            let tags = tags.value.iter().map(|tag| self::tag(memo, check, tag));
+            let tags = tags.value.iter().map(|tag| self::tag(memo, diagnostics, tag));
             quote!(#p::tagged(#key, || #p::vec![#(#tags),*]))
         }
         None => key,
     };
     match &memo.bound {
         Bound::Bytes { weigh, .. } => {
-            let (kind, name, weigh) = (kind(memo), Ident::new("weighed", weigh.name.span()), &weigh.value);
+            let (kind, name, weigh) =
+                (return_kind(memo), Ident::new("weighed", weigh.name.span()), &weigh.value);
             quote!(#p::#name(#key, #kind, #weigh))
         }
         Bound::Default | Bound::Entries(_) => key,
     }
 }
 
-/// The text of a tag, by what the arguments are now.
-fn tag(memo: &Memo, check: Check, tag: &Tag) -> TokenStream {
+/// The expression for a tag as a `String`.
+fn tag(memo: &Memo, diagnostics: Diagnostics, tag: &Tag) -> TokenStream {
     match tag {
-        Tag::Template(Template { text, format, names }) => {
-            let span = text.span();
+        Tag::Template(Template { literal, format, names }) => {
+            let span = literal.span();
             let (p, format) = (private_at(span), LitStr::new(format, span));
-            let function = match check {
-                Check::Here => "text",
-                Check::Elsewhere => "text_again",
+            let function = match diagnostics {
+                Diagnostics::Report => "text",
+                Diagnostics::Suppress => "text_again",
             };
-            // Not by what is written, which may come from another macro than the parameter.
+            // The identifier of the parameter, because the literal can come from another macro and have other hygiene.
             let params =
                 names.iter().filter_map(|name| memo.key_params().find(|param| param.name.unraw() == name));
             let texts = params.map(|param| {
                 let mut name = param.name.clone();
                 name.set_span(name.span().located_at(span));
-                spelled((span, span), &name.to_token_stream(), function)
+                tag_text((span, span), &name.to_token_stream(), function)
             });
             quote_spanned!(span=> #p::format!(#format, #(#texts),*))
         }
         Tag::Expr(expr) => {
-            let function = match check {
-                Check::Here => "tag",
-                Check::Elsewhere => "tag_again",
+            let function = match diagnostics {
+                Diagnostics::Report => "tag",
+                Diagnostics::Suppress => "tag_again",
             };
-            spelled(across(expr), &operand(expr), function)
+            tag_text(span_bounds(expr), &operand(expr), function)
         }
     }
 }
 
-/// The text of a place, by one of the functions for it.
-fn spelled((start, end): (Span, Span), place: &TokenStream, function: &str) -> TokenStream {
+/// The tag text of `place`, by one of the runtime's functions.
+fn tag_text((start, end): (Span, Span), place: &TokenStream, function: &str) -> TokenStream {
     let (p, function) = (private_at(start), Ident::new(function, end));
     let place = quote_spanned!(end=> (&#place));
     let call = quote_spanned!(end=> ());
     quote_spanned!(start=> #p::Spelled::new #place.#function #call)
 }
 
-/// An expression as it can stand behind `&`.
+/// The expression, in parentheses if `&` needs them.
 fn operand(expr: &Expr) -> TokenStream {
     match expr {
         Expr::Path(_)
@@ -115,22 +117,27 @@ fn operand(expr: &Expr) -> TokenStream {
     }
 }
 
-/// One part of the key, with the place of what it is made of.
-fn key_part(memo: &Memo, check: Check, (start, end): (Span, Span), place: &TokenStream) -> TokenStream {
+/// One borrowed part of the key.
+fn key_part(
+    memo: &Memo,
+    diagnostics: Diagnostics,
+    (start, end): (Span, Span),
+    place: &TokenStream,
+) -> TokenStream {
     let p = private_at(start);
     let place = quote_spanned!(end=> (&#place));
-    let part = match (is_memory(memo), check) {
-        (true, Check::Here) => "part",
-        (true, Check::Elsewhere) => "part_again",
-        (false, Check::Here) => "shared_part",
-        (false, Check::Elsewhere) => "shared_part_again",
+    let part = match (is_memory(memo), diagnostics) {
+        (true, Diagnostics::Report) => "part",
+        (true, Diagnostics::Suppress) => "part_again",
+        (false, Diagnostics::Report) => "shared_part",
+        (false, Diagnostics::Suppress) => "shared_part_again",
     };
     let part = Ident::new(part, end);
     let call = quote_spanned!(end=> ());
     quote_spanned!(start=> #p::Arg::new #place.#part #call)
 }
 
-/// The parameters that the companions take to make the key.
+/// The parameters of the companions that take only the arguments in the key.
 pub(super) fn key_params(memo: &Memo) -> Vec<TokenStream> {
     let param = |param: &Param| {
         let (cfgs, name, ty) = (param.cfgs(), &param.name, param.ty());

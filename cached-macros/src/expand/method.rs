@@ -1,56 +1,56 @@
-//! Writes a method or an associated function.
+//! The expansion of a method or an associated function of a type.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::ext::IdentExt as _;
 use syn::{Lifetime, parse_quote};
 
-use super::companions::{companion_attrs, computing, handle_params, uncached, uncached_attrs};
+use super::companions::{companion_attrs, computing, method_key_params, uncached, uncached_attrs};
+use super::entry::entry_fn;
 use super::function::wrapper;
-use super::instance::at;
-use super::key::{Check, key, key_params};
-use super::signature::{at_turbofish, cfgs, turbofish};
-use super::{ours, private, scope};
+use super::key::{Diagnostics, key, key_params};
+use super::signature::{cfgs, entry_turbofish, turbofish};
+use super::{hygienic, import_private, private};
 use crate::memo::Memo;
 
-// Beside a method `find` no type can stand. So there are `find_uncached`, `find_refresh`, `find_lookup` and `find_cache`,
-// which returns the other verbs:
+// An impl cannot contain a type. So the companions of a method `find` are `find_uncached`, `find_refresh`, `find_lookup`,
+// and `find_cache`, which returns an object with the other operations:
 //
 //     fn find_cache<'key>() -> MethodCache<(u64, &'key str), User> {
 //         MethodCache::new(
-//             |verb, (id, lang)| Self::__find_any(verb, id, lang),
+//             |operation, (id, lang)| Self::__find_any(operation, id, lang),
 //             || Self::__find_at(Clear, ()),
 //             || Self::__find_at(Count, ()),
 //         )
 //     }
-pub(super) fn beside_a_method(memo: &Memo) -> TokenStream {
+pub(super) fn expand_method(memo: &Memo) -> TokenStream {
     let name = memo.item.sig.ident.unraw();
-    let beside = |prefix: &str, suffix: &str| {
+    let companion = |prefix: &str, suffix: &str| {
         format_ident!("{prefix}{name}{suffix}", span = memo.item.sig.ident.span())
     };
-    let (at_name, any_name) = (beside("__", "_at"), beside("__", "_any"));
-    let (uncached_name, refresh_name) = (beside("", "_uncached"), beside("", "_refresh"));
-    let (lookup_name, cache_name) = (beside("", "_lookup"), beside("", "_cache"));
+    let (at_name, any_name) = (companion("__", "_at"), companion("__", "_any"));
+    let (uncached_name, refresh_name) = (companion("", "_uncached"), companion("", "_refresh"));
+    let (lookup_name, cache_name) = (companion("", "_lookup"), companion("", "_cache"));
     let (vis, output, krate) = (&memo.item.vis, &memo.item.output, &memo.krate);
-    let (scope, p) = (scope(memo), private());
+    let (import_private, p) = (import_private(memo), private());
     let (cfgs, uncached_attrs, companion_attrs) = (cfgs(memo), uncached_attrs(), companion_attrs());
     let (generics, _, where_clause) = memo.item.sig.generics.split_for_impl();
-    let (turbofish, at_turbofish) = (turbofish(memo), at_turbofish(memo));
-    let (key, key_params) = (key(memo, Check::Elsewhere), key_params(memo));
+    let (turbofish, entry_turbofish) = (turbofish(memo), entry_turbofish(memo));
+    let (key, key_params) = (key(memo, Diagnostics::Suppress), key_params(memo));
 
-    let own_at = quote!(Self::#at_name #at_turbofish);
+    let own_at = quote!(Self::#at_name #entry_turbofish);
     let own_uncached = quote!(Self::#uncached_name #turbofish);
     let wrapper = wrapper(memo, &own_at, &own_uncached);
     let uncached = uncached(memo, &uncached_name);
     let computing = computing(memo, &own_at, &own_uncached);
-    let at = at(memo, &at_name, &quote!(Self::#cache_name #turbofish));
+    let at = entry_fn(memo, &at_name, &quote!(Self::#cache_name #turbofish));
 
     let lifetime = Lifetime::new("'__key", Span::mixed_site());
     let mut cache_generics = memo.item.sig.generics.clone();
     cache_generics.params.insert(0, parse_quote!(#lifetime));
     let (cache_generics, _, _) = cache_generics.split_for_impl();
-    let (names, types): (Vec<_>, Vec<_>) = handle_params(memo, &lifetime).into_iter().unzip();
-    // A method takes its `self` first, and the verb after it.
+    let (names, types): (Vec<_>, Vec<_>) = method_key_params(memo, &lifetime).into_iter().unzip();
+    // `self` is the first argument; the operation is the second.
     let (this, arguments) = names.split_at(usize::from(memo.key.uses_self));
     let (pattern, key_type) = match (&*names, &*types) {
         ([name], [ty]) => (quote!(#name), quote!(#ty)),
@@ -59,8 +59,8 @@ pub(super) fn beside_a_method(memo: &Memo) -> TokenStream {
     let receiver =
         memo.key.uses_self.then(|| memo.item.receiver.as_ref().map(|receiver| &receiver.arg)).flatten();
     let receiver = receiver.into_iter();
-    let verb = ours("__verb");
-    let doc = format!("What has been remembered of [`{name}`](Self::{name}()).");
+    let operation = hygienic("__operation");
+    let doc = format!("The cache of [`{name}`](Self::{name}()).");
 
     quote! {
         #wrapper
@@ -76,19 +76,19 @@ pub(super) fn beside_a_method(memo: &Memo) -> TokenStream {
         #[doc = #doc]
         #companion_attrs
         #vis fn #cache_name #cache_generics () -> #krate::MethodCache<#key_type, #output> #where_clause {
-            #scope
+            #import_private
             #krate::MethodCache::new(
-                |#verb, #pattern| Self::#any_name #turbofish (#(#this,)* #verb, #(#arguments),*),
-                || Self::#at_name #at_turbofish (#p::Clear, ()),
-                || Self::#at_name #at_turbofish (#p::Count, ()),
+                |#operation, #pattern| Self::#any_name #turbofish (#(#this,)* #operation, #(#arguments),*),
+                || Self::#at_name #entry_turbofish (#p::Clear, ()),
+                || Self::#at_name #entry_turbofish (#p::Count, ()),
             )
         }
 
         #(#cfgs)*
         #companion_attrs
-        fn #any_name #generics (#(#receiver,)* #verb: #krate::__private::Any<#output>, #(#key_params),*) -> #krate::BoxFuture<'static, #krate::__private::Done<#output>> #where_clause {
-            #scope
-            Self::#at_name #at_turbofish (#verb, #key)
+        fn #any_name #generics (#(#receiver,)* #operation: #krate::__private::Any<#output>, #(#key_params),*) -> #krate::BoxFuture<'static, #krate::__private::Done<#output>> #where_clause {
+            #import_private
+            Self::#at_name #entry_turbofish (#operation, #key)
         }
 
         #(#cfgs)*

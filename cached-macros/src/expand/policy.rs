@@ -1,20 +1,20 @@
-//! Writes the options that need no type.
+//! The policy: the options that do not depend on types.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens as _, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 
-use super::{across, private, private_at};
+use super::{private, private_at, span_bounds};
 use crate::args::{Amount, Backend, Codec, Opt, SingleFlight};
-use crate::memo::{Bound, Companions, Life, Memo};
+use crate::memo::{Bound, Companions, Memo, Ttl};
 
-/// The options that need no type, each a call.
+/// A chain of calls on `Policy::new()`, one for each option.
 pub(super) fn policy(memo: &Memo) -> TokenStream {
     let p = private();
     let mut policy = quote!(#p::Policy::new());
-    let ttl = match &memo.life {
-        Life::Ttl(ttl) => Some(ttl),
-        Life::FromValue(_) => None,
+    let ttl = match &memo.ttl {
+        Ttl::Fixed(ttl) => Some(ttl),
+        Ttl::FromValue(_) => None,
     };
     for (setter, option) in [
         ("ttl", ttl),
@@ -69,7 +69,7 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
         policy.extend(quote!(.version(#version)));
     }
     match memo.single_flight.as_ref().map(|option| option.value) {
-        // What a shared store does unless told otherwise; in memory it is refused.
+        // The default in a shared store; an error in memory.
         None | Some(SingleFlight::Fleet) => {}
         Some(SingleFlight::Process) => policy.extend(quote!(.every_process_computes())),
         Some(SingleFlight::Off) => policy.extend(quote!(.every_call_computes())),
@@ -83,20 +83,20 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
         Backend::Redis => policy.extend(quote!(.redis())),
         Backend::Memcached => policy.extend(quote!(.memcached())),
         Backend::Store(store) => {
-            let (start, end) = across(store);
+            let (start, end) = span_bounds(store);
             let p = private_at(start);
             let named = quote_spanned!(start=> #p::Named::new(&#store));
             policy.extend(quote_spanned!(end=> .store(#named.to_arc())));
         }
     }
     match memo.codec.as_ref().map(|codec| (codec.value, codec.span)) {
-        Some((Codec::Json, span)) => if_on(&Ident::new("json", span), &quote!(#policy.json())),
+        Some((Codec::Json, span)) => require_feature(&Ident::new("json", span), &quote!(#policy.json())),
         Some((Codec::Msgpack, _)) | None => policy,
     }
 }
 
-/// Code that is there if a feature of the runtime is on; if not, there is one error, where it was asked for.
-pub(super) fn if_on(feature: &Ident, code: &TokenStream) -> TokenStream {
+/// Code that needs a feature of the runtime. Without the feature it is one error, at the span of `feature`.
+pub(super) fn require_feature(feature: &Ident, code: &TokenStream) -> TokenStream {
     let p = private_at(feature.span());
     quote_spanned!(feature.span()=> #p::#feature! { #code })
 }

@@ -1,16 +1,16 @@
-//! Writes parts of the signature, and calls by it.
+//! Pieces of the signature: parameters, arguments, generics, attributes, and calls with them.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Attribute, GenericParam, Generics, Meta, parse_quote};
 
-use super::{across, private_at};
+use super::{private_at, span_bounds};
 use crate::args::Opt;
 use crate::item::Param;
 use crate::memo::Memo;
 
-/// Everything that the function takes, as it is passed on.
+/// All arguments, as they are passed on.
 fn arguments(memo: &Memo) -> TokenStream {
     let receiver = memo.item.receiver.iter().map(|receiver| {
         let this = &receiver.arg.self_token;
@@ -24,8 +24,8 @@ fn arguments(memo: &Memo) -> TokenStream {
     quote!(#(#arguments),*)
 }
 
-/// The signature that callers see: every parameter is a name.
-pub(super) fn outer_sig(memo: &Memo) -> syn::Signature {
+/// The signature that callers see: every parameter is an identifier.
+pub(super) fn outer_signature(memo: &Memo) -> syn::Signature {
     let mut sig = memo.item.sig.clone();
     let params = memo.item.params.iter().map(Param::outer);
     let receiver = sig.receiver().cloned().map(syn::FnArg::Receiver);
@@ -33,19 +33,19 @@ pub(super) fn outer_sig(memo: &Memo) -> syn::Signature {
     sig
 }
 
-/// Takes the parameters apart as the user wrote it, where the body stands below our signature.
-pub(super) fn rebound(memo: &Memo) -> TokenStream {
-    let rebound = memo.item.params.iter().filter_map(|param| {
+/// Statements that match the patterns of the parameters, for a body below [`outer_signature`].
+pub(super) fn bind_patterns(memo: &Memo) -> TokenStream {
+    let statements = memo.item.params.iter().filter_map(|param| {
         let (pattern, name, cfgs) = (param.pattern.as_ref()?, &param.name, param.cfgs());
         Some(quote!(#(#cfgs)* let #pattern = #name;))
     });
-    quote!(#(#rebound)*)
+    quote!(#(#statements)*)
 }
 
-/// Tells an `async` block what its `return` and `?` are to return.
-pub(super) fn typed(memo: &Memo) -> TokenStream {
+/// A statement that fixes the output type of an `async` block, for `return` and `?`.
+pub(super) fn infer_output(memo: &Memo) -> TokenStream {
     let output = &memo.item.output;
-    let (start, _) = across(output);
+    let (start, _) = span_bounds(output);
     let (p, never) = (private_at(start), Ident::new("__never", Span::mixed_site().located_at(start)));
     quote_spanned! {start=>
         #[allow(unused_qualifications)]
@@ -55,15 +55,15 @@ pub(super) fn typed(memo: &Memo) -> TokenStream {
     }
 }
 
-/// The second statement of an answer. What a detached body has to be is reported where `detached` was written.
-pub(super) fn or(memo: &Memo, looked: &Ident, body: &TokenStream) -> TokenStream {
-    let Some(Opt { span, .. }) = memo.detached else { return quote!(#looked.or(move || #body).await) };
-    let (p, looked) = (private_at(span), Ident::new(&looked.to_string(), looked.span().located_at(span)));
-    quote_spanned!(span=> #p::or_detached(#looked, move || #body).await)
+/// The second statement of a call: it runs `body` on a miss. Bounds of a detached body are reported at the option.
+pub(super) fn or_compute(memo: &Memo, lookup: &Ident, body: &TokenStream) -> TokenStream {
+    let Some(Opt { span, .. }) = memo.detached else { return quote!(#lookup.or(move || #body).await) };
+    let (p, lookup) = (private_at(span), Ident::new(&lookup.to_string(), lookup.span().located_at(span)));
+    quote_spanned!(span=> #p::or_detached(#lookup, move || #body).await)
 }
 
-/// The function as the user wrote it, with everything that it takes.
-pub(super) fn run(memo: &Memo, uncached: &TokenStream) -> TokenStream {
+/// A call of the original function with all arguments.
+pub(super) fn call_uncached(memo: &Memo, uncached: &TokenStream) -> TokenStream {
     let arguments = arguments(memo);
     if is_unsafe(memo) { quote!(unsafe { #uncached(#arguments) }) } else { quote!(#uncached(#arguments)) }
 }
@@ -72,14 +72,14 @@ pub(super) fn is_unsafe(memo: &Memo) -> bool {
     matches!(memo.item.sig.safety, syn::Safety::Unsafe(_))
 }
 
-/// The type and const parameters of the function, as they are passed on.
+/// The type and const parameters of the function, as a turbofish.
 pub(super) fn turbofish(memo: &Memo) -> TokenStream {
     let arguments = generic_arguments(&memo.item.sig.generics);
     if arguments.is_empty() { TokenStream::new() } else { quote!(::<#(#arguments),*>) }
 }
 
-/// The same for `__at`, which has two more, which are inferred.
-pub(super) fn at_turbofish(memo: &Memo) -> TokenStream {
+/// [`turbofish`] for the entry function, which has two more parameters, both inferred.
+pub(super) fn entry_turbofish(memo: &Memo) -> TokenStream {
     let arguments = generic_arguments(&memo.item.sig.generics);
     if arguments.is_empty() { TokenStream::new() } else { quote!(::<#(#arguments,)* _, _>) }
 }
@@ -108,8 +108,8 @@ pub(super) fn cfgs(memo: &Memo) -> Vec<&Attribute> {
     memo.item.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
 }
 
-/// What is expected of the body is allowed where there is none.
-pub(super) fn allowed(attr: &Attribute) -> Attribute {
+/// Turns `expect` into `allow`, because the expected lint is reported at the body, not here.
+pub(super) fn expect_to_allow(attr: &Attribute) -> Attribute {
     let mut attr = attr.clone();
     if let Meta::List(list) = &mut attr.meta
         && list.path.is_ident("expect")
@@ -123,8 +123,8 @@ pub(super) fn is_lint(attr: &Attribute) -> bool {
     ["allow", "warn", "deny", "forbid", "expect"].iter().any(|lint| attr.path().is_ident(lint))
 }
 
-/// A parameter `_x` that is in the key is used, which the user can not help.
-pub(super) fn underscore_lint(memo: &Memo) -> Option<TokenStream> {
+/// Allows the use of a parameter `_x` in the key.
+pub(super) fn underscore_attr(memo: &Memo) -> Option<TokenStream> {
     let any = memo.item.params.iter().any(|param| param.name.to_string().starts_with('_'));
     any.then(|| quote!(#[allow(clippy::used_underscore_binding)]))
 }

@@ -1,58 +1,59 @@
-//! Writes a method in the impl of a trait.
+//! The expansion of a method in the impl of a trait.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 
-use super::instance::chain;
-use super::key::{Check, key};
-use super::signature::{or, outer_sig, rebound, typed, underscore_lint};
-use super::{ours, private, scope};
+use super::entry::call_chain;
+use super::key::{Diagnostics, key};
+use super::signature::{bind_patterns, infer_output, or_compute, outer_signature, underscore_attr};
+use super::{hygienic, import_private, private};
 use crate::item::Body;
 use crate::memo::Memo;
 
-// In the impl of a trait nothing can stand beside the method:
+// The impl of a trait can contain only items of the trait. So the static is in the method:
 //
 //     async fn find(&self, id: u64) -> User {
-//         static SITE: Site = Site::new(...);
-//         let looked = SITE.instance(&|| ()).at((Arg::new(&id).part(),), ...).memory(Look);
-//         looked.or(move || async move { body }).await
+//         static FUNCTION: Site = Site::new(...);
+//         let lookup = FUNCTION.instance(&|| ()).at((Arg::new(&id).part(),), ...).memory(Look);
+//         lookup.or(move || async move { body }).await
 //     }
-pub(super) fn alone(memo: &Memo) -> TokenStream {
-    let (attrs, vis, scope, p) = (&memo.item.attrs, &memo.item.vis, scope(memo), private());
-    let lints = underscore_lint(memo);
-    let looked = ours("__looked");
-    let look = chain(memo, &quote!(&|| ()), &key(memo, Check::Here), &quote!(#p::Look));
-    let rebound = rebound(memo);
+pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
+    let (attrs, vis, import_private, p) = (&memo.item.attrs, &memo.item.vis, import_private(memo), private());
+    let lints = underscore_attr(memo);
+    let lookup = hygienic("__lookup");
+    let look = call_chain(memo, &quote!(&|| ()), &key(memo, Diagnostics::Report), &quote!(#p::Look));
+    let bind_patterns = bind_patterns(memo);
     match &memo.body {
         Body::Async(body) => {
-            let sig = outer_sig(memo);
-            let typed = typed(memo);
-            // A block of ours, or rustc has something to say about braces that the user can not leave out.
+            let sig = outer_signature(memo);
+            let infer_output = infer_output(memo);
+            // With spans of the macro, because rustc would lint the braces as unnecessary.
             let mut body = body.clone();
             body.set_span(Span::mixed_site());
-            let or = or(memo, &looked, &quote!(async move { #typed #rebound #body }));
+            let answer =
+                or_compute(memo, &lookup, &quote!(async move { #infer_output #bind_patterns #body }));
             quote! {
                 #(#attrs)*
                 #lints
                 #vis #sig {
-                    #scope
-                    let #looked = { #look };
-                    #or
+                    #import_private
+                    let #lookup = { #look };
+                    #answer
                 }
             }
         }
         Body::Boxed { before, pin, future, .. } => {
             let sig = &memo.item.sig;
-            let or = or(memo, &looked, future);
+            let answer = or_compute(memo, &lookup, future);
             quote! {
                 #(#attrs)*
                 #lints
                 #vis #sig {
                     #before
                     #pin(async move {
-                        #scope
-                        let #looked = { #look };
-                        #or
+                        #import_private
+                        let #lookup = { #look };
+                        #answer
                     })
                 }
             }

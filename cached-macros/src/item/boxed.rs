@@ -13,7 +13,7 @@ use super::Body;
 //     where 'life0: 'async_trait, Self: 'async_trait
 //     { Box::pin(async move { body }) }
 //
-// Output: `R` and what there is in `Box::pin(..)`.
+// Output: `R`, and the body with the argument of `Box::pin(..)`.
 pub(super) fn boxed(sig: &Signature, output: &Type, block: &Group) -> Option<(Type, Body)> {
     let output = future_output(argument(output, "Pin").and_then(|ty| argument(ty, "Box"))?)?;
 
@@ -38,7 +38,7 @@ pub(super) fn boxed(sig: &Signature, output: &Type, block: &Group) -> Option<(Ty
     Some((output, Body::Boxed { before: tokens.into_iter().collect(), pin, future, async_trait }))
 }
 
-/// `T` of a path that ends in `NAME<T>`.
+/// `T` in a path that ends in `NAME<T>`.
 fn argument<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last().filter(|last| last.ident == name)?;
@@ -49,7 +49,7 @@ fn argument<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
     })
 }
 
-/// `R` of `dyn Future<Output = R>`.
+/// `R` in `dyn Future<Output = R>`.
 fn future_output(ty: &Type) -> Option<Type> {
     let Type::TraitObject(object) = ty else { return None };
     let future = object.bounds.iter().find_map(|bound| match bound {
@@ -63,7 +63,7 @@ fn future_output(ty: &Type) -> Option<Type> {
     })
 }
 
-/// Where the path begins that the tokens end with.
+/// The index at which the path at the end of the tokens begins.
 fn path_start(tokens: &[TokenTree]) -> usize {
     let mut start = tokens.len();
     let is_colon = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':');

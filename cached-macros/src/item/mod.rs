@@ -1,4 +1,8 @@
-//! What the function under the attribute says about itself.
+//! The item under the attribute, as syntax.
+//!
+//! A [`FnItem`] is a function whose signature is parsed and whose body is a group of tokens, moved as it is. `boxed`
+//! recognizes functions that return a boxed future, `scan` finds references, lifetimes and floats in types, and
+//! `self_type` finds out whether a function is in an `impl`.
 
 mod boxed;
 mod scan;
@@ -19,50 +23,50 @@ use self::boxed::boxed;
 pub(crate) use self::scan::{Scan, scan};
 use self::self_type::{mentions_self_type, names_self_type};
 
-/// A function: everything in front of its body, understood, and its body, as it was written.
+/// A function: its parsed signature, and its body as tokens.
 pub(crate) struct FnItem {
-    /// All other attributes, doc comments included.
+    /// All other attributes, including doc comments.
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
-    /// The signature as it was written.
+    /// The original signature.
     pub(crate) sig: Signature,
     pub(crate) receiver: Option<SelfParam>,
-    /// The parameters but for the receiver, in order.
+    /// The parameters without the receiver, in order.
     pub(crate) params: Vec<Param>,
-    /// What the future resolves to; `()` if nothing was written.
+    /// The output type of the future; `()` if the signature has none.
     pub(crate) output: Type,
     /// `None` if the function is not async.
     pub(crate) body: Option<Body>,
-    /// Whether `Self` is written in the signature or in the body: then this stands in an `impl` or a `trait`.
+    /// Whether the signature or the body contains `Self`: then the function is in an `impl` or a `trait`.
     pub(crate) names_self_type: bool,
 }
 
-/// The body, as it was written, and how it comes to its future.
+/// The body of a function, by the form of its future.
 pub(crate) enum Body {
     /// `async fn f() -> R { body }`, with its braces.
     Async(Group),
-    /// `fn f() -> Pin<Box<dyn Future<Output = R>>> { before; Box::pin(future) }`, which is what `#[async_trait]`
-    /// and `#[async_recursion]` leave behind if they expand first.
+    /// `fn f() -> Pin<Box<dyn Future<Output = R>>> { before; Box::pin(future) }`, as
+    /// `#[async_trait]` and `#[async_recursion]` generate it if they expand first.
     Boxed {
-        /// The statements in front of `Box::pin`; normally none.
+        /// The statements before `Box::pin`; usually none.
         before: TokenStream,
         /// `Box::pin`
         pin: TokenStream,
-        /// What is boxed: an expression, normally `async move { .. }`, that is a future of the output.
+        /// The boxed future: an expression, usually `async move { ... }`.
         future: TokenStream,
-        /// Whether `#[async_trait]` was it; then the method stands in a trait or its impl.
+        /// Whether `#[async_trait]` generated it: then the method is in a trait or in the impl of one.
         async_trait: bool,
     },
 }
 
 /// The receiver of a method.
 pub(crate) struct SelfParam {
-    /// As it was written.
+    /// The original receiver.
     pub(crate) arg: Receiver,
     pub(crate) kind: SelfKind,
 }
 
-/// What a method does with its `self`.
+/// How a method takes `self`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SelfKind {
     /// `&self`, `self: &Self`
@@ -71,22 +75,22 @@ pub(crate) enum SelfKind {
     RefMut,
     /// `self`, `self: Self`
     Value,
-    /// `self: Arc<Self>` and other types that own it.
+    /// `self: Arc<Self>` and other owning pointers.
     Owner,
 }
 
 /// A parameter that is not the receiver.
 pub(crate) struct Param {
-    /// As it was written, with its attributes.
+    /// The original parameter, with its attributes.
     pub(crate) arg: PatType,
-    /// What the value is called: the user's own name, or one of ours that can not clash if the pattern has none.
+    /// The user's name of the parameter, or a hygienic one if its pattern is more than a name.
     pub(crate) name: Ident,
-    /// The pattern, if it is more than `name`: then `name` replaces it in the signature, and the body begins with
-    /// `let PATTERN = NAME;`. It is there for `mut x`, `_`, `(a, b)` and `Point { x, y }`.
+    /// The pattern, unless it is just `name`, as in `mut x`, `_`, `(a, b)` and `Point { x, y }`. Then `name` replaces
+    /// it in the signature, and the body begins with `let PATTERN = NAME;`.
     pub(crate) pattern: Option<Pat>,
-    /// Whether `name` was written by the user.
+    /// Whether `name` is the user's.
     pub(crate) named: bool,
-    /// What is in the type.
+    /// What the type contains.
     pub(crate) scan: Scan,
 }
 
@@ -99,15 +103,16 @@ impl Parse for FnItem {
         let block = block(input)?;
 
         let (receiver, params) = params(&sig);
-        let written = match &sig.output {
+        let return_type = match &sig.output {
             ReturnType::Default => parse_quote!(()),
             ReturnType::Type(_, output) => (**output).clone(),
         };
         let names_self_type = mentions_self_type(quote!(#sig)) || names_self_type(block.stream());
         let (output, body) = if sig.asyncness.is_some() {
-            (written, Some(Body::Async(block)))
+            (return_type, Some(Body::Async(block)))
         } else {
-            boxed(&sig, &written, &block).map_or((written, None), |(output, body)| (output, Some(body)))
+            boxed(&sig, &return_type, &block)
+                .map_or((return_type, None), |(output, body)| (output, Some(body)))
         };
         Ok(Self { attrs, vis, sig, receiver, params, output, body, names_self_type })
     }
@@ -129,18 +134,18 @@ impl Param {
         &self.arg.ty
     }
 
-    /// The `#[cfg]`s of the parameter, which everything that mentions it has to repeat.
+    /// The `#[cfg]` attributes of the parameter, which every use of it repeats.
     pub(crate) fn cfgs(&self) -> impl Iterator<Item = &Attribute> {
         self.arg.attrs.iter().filter(|attr| attr.path().is_ident("cfg"))
     }
 
-    /// The parameter as it stands in the signature that callers see: `ATTRIBUTES NAME: TYPE`.
+    /// The parameter in the signature that callers see: `ATTRIBUTES NAME: TYPE`.
     pub(crate) fn outer(&self) -> FnArg {
         let (name, Self { arg: PatType { attrs, ty, .. }, .. }) = (&self.name, self);
         parse_quote!(#(#attrs)* #name: #ty)
     }
 
-    /// The names that the pattern binds, if it replaces the parameter's name.
+    /// The names that the pattern binds, if it is more than a name.
     pub(crate) fn bindings(&self) -> Vec<Ident> {
         struct Bindings(Vec<Ident>);
         impl<'a> Visit<'a> for Bindings {
@@ -157,7 +162,7 @@ impl Param {
     }
 }
 
-/// Refuses whatever is not a function.
+/// Rejects items other than functions.
 fn expect_fn(input: ParseStream<'_>) -> Result<()> {
     let ahead = input.fork();
     for word in ["default", "const", "async", "unsafe", "safe", "extern"] {
@@ -171,22 +176,22 @@ fn expect_fn(input: ParseStream<'_>) -> Result<()> {
         return Ok(());
     }
     let what = match input.fork().call(Ident::parse_any).map(|ident| ident.to_string()).as_deref() {
-        Ok("struct" | "enum" | "union") => "this is a type; put it on an `async fn`",
-        Ok("impl") => "this is an `impl`; put it on each `async fn` inside",
-        Ok("trait") => "this is a trait; put it on each `async fn` of its impls",
-        Ok("mod") => "this is a module; put it on each `async fn` inside",
-        Ok("move") => "this is a closure; give it a name as an `async fn`",
-        Err(_) if input.peek(Token![|]) => "this is a closure; give it a name as an `async fn`",
-        _ => "this is none; put it on an `async fn`",
+        Ok("struct" | "enum" | "union") => "this is a type; put the attribute on an `async fn`",
+        Ok("impl") => "this is an `impl`; put the attribute on each `async fn` inside",
+        Ok("trait") => "this is a trait; put the attribute on each `async fn` of its impls",
+        Ok("mod") => "this is a module; put the attribute on each `async fn` inside",
+        Ok("move") => "this is a closure; write an `async fn`",
+        Err(_) if input.peek(Token![|]) => "this is a closure; write an `async fn`",
+        _ => "this is not a function; put the attribute on an `async fn`",
     };
-    Err(input.error(format!("`#[async_cached]` remembers the results of a function, but {what}")))
+    Err(input.error(format!("only an `async fn` can be cached, but {what}")))
 }
 
-/// The body with the spans of its braces, also if it comes out of a `macro_rules!`.
+/// The body with the spans of its braces, also if a `macro_rules!` macro substituted it.
 fn block(input: ParseStream<'_>) -> Result<Group> {
     if input.peek(Token![;]) {
         return Err(input.error(
-            "a method without a body has no results to remember; put `#[async_cached]` on the methods of the impls",
+            "a method without a body cannot be cached; put `#[async_cached]` on the method in each impl",
         ));
     }
     match input.parse()? {

@@ -1,4 +1,4 @@
-//! What is written in a type.
+//! What a type contains, as far as its tokens show.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
@@ -8,22 +8,22 @@ use syn::{
     TypeFnPtr, TypeImplTrait, TypeReference,
 };
 
-/// What is written in a type, as far as it can be seen; each with the place where it is first found.
+/// What a type contains, as far as its tokens show: the first occurrence of each.
 #[derive(Default)]
 pub(crate) struct Scan {
     /// `&` with another lifetime than `'static`.
     pub(crate) reference: Option<Token![&]>,
-    /// `&mut`, as its two tokens.
+    /// `&mut`, both tokens.
     pub(crate) ref_mut: Option<TokenStream>,
     /// A lifetime other than `'static`.
     pub(crate) lifetime: Option<Lifetime>,
     /// `impl Trait`
     pub(crate) impl_trait: Option<Token![impl]>,
-    /// `f32` or `f64`, where it takes part in `Hash` and `Eq`: also in an `Option<f64>`, not in an `Ordered<f64>`.
+    /// `f32` or `f64`, if it decides whether the type is `Hash` and `Eq`: in `Option<f64>`, but not in `Ordered<f64>`.
     pub(crate) float: Option<Ident>,
 }
 
-/// What is written in a type.
+/// Scans a type.
 pub(crate) fn scan(ty: &Type) -> Scan {
     let mut scan = Scan { float: float(ty), ..Scan::default() };
     scan.visit_type(ty);
@@ -54,13 +54,13 @@ impl<'a> Visit<'a> for Scan {
         visit::visit_type_impl_trait(self, ty);
     }
 
-    // What a function borrows when it is called is not borrowed by the function.
+    // A function pointer or trait object does not borrow what it borrows when it is called.
     fn visit_type_fn_ptr(&mut self, _: &'a TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments(&mut self, _: &'a ParenthesizedGenericArguments) {}
     fn visit_bound_lifetimes(&mut self, _: &'a BoundLifetimes) {}
 }
 
-/// The float in a type that is compared as a whole.
+/// The float that keeps a type from being `Hash` and `Eq`.
 fn float(ty: &Type) -> Option<Ident> {
     const TRANSPARENT: [&str; 8] = ["Option", "Vec", "VecDeque", "Box", "Arc", "Rc", "Result", "Cow"];
     match ty {

@@ -1,4 +1,4 @@
-//! Finds `Self` in tokens.
+//! Finds `Self` in tokens, which shows that a function is in an `impl` or a `trait`.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
@@ -10,7 +10,7 @@ pub(super) fn mentions_self_type(tokens: TokenStream) -> bool {
     })
 }
 
-/// Whether `Self` is mentioned outside of the types, traits and impls that stand in the tokens.
+/// Returns `true` if the tokens contain `Self` outside of nested types, traits and impls.
 pub(super) fn names_self_type(tokens: TokenStream) -> bool {
     let mut in_item = false;
     tokens.into_iter().any(|token| match token {

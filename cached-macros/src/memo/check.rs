@@ -1,4 +1,4 @@
-//! Which options and functions go together.
+//! Checks that the options fit together, and that the function can be cached with them.
 
 use syn::Type;
 
@@ -15,27 +15,35 @@ pub(super) fn check_options(args: &Args, errors: &mut Errors) {
     if let (Some(true), Some(codec)) = (is_memory, &args.codec) {
         errors.push(
             &codec.name,
-            "values in memory are not encoded; leave `codec` out, or share them with `backend = \"redis\"`",
+            "values in memory are not encoded; leave `codec` out, or add a shared store with `backend = \
+             \"redis\"`",
         );
     }
     if let (Some(true), Some(Opt { value: SingleFlight::Fleet, name, .. })) = (is_memory, &args.single_flight)
     {
         errors.push(
             name,
-            "a fleet shares a store; add `backend = \"redis\"`, or write `single_flight = \"process\"`",
+            "`single_flight = \"fleet\"` needs a store that processes share; add `backend = \"redis\"`, or \
+             write `single_flight = \"process\"`",
         );
     }
     if is_memory == Some(false) && !args.has("near") {
         if let Some(name) = args.first(&["capacity", "max_bytes", "weigh"]) {
             errors.push(
                 name,
-                format!("the in-process tier is only used by `backend = \"memory\"`; leave `{name}` out"),
+                format!(
+                    "`{name}` limits the in-process tier, which only `backend = \"memory\"` has; leave \
+                     `{name}` out"
+                ),
             );
         }
         return;
     }
     if let Some(second) = args.second(&["capacity", "max_bytes"]) {
-        errors.push(second, "`capacity` counts entries and `max_bytes` weighs them; leave one of them out");
+        errors.push(
+            second,
+            "`capacity` limits the number of entries and `max_bytes` their size; leave one of them out",
+        );
         return;
     }
     match (args.has("max_bytes"), args.has("weigh")) {
@@ -43,7 +51,8 @@ pub(super) fn check_options(args: &Args, errors: &mut Errors) {
             if let Some(max) = &args.max_bytes {
                 errors.push(
                     &max.name,
-                    "`max_bytes` has to know the size of a value; add `weigh = |key, value| ...`, in bytes",
+                    "`max_bytes` needs the size of each entry; add `weigh = |key, value| ...`, which returns \
+                     bytes as a `u64`",
                 );
             }
         }
@@ -51,7 +60,7 @@ pub(super) fn check_options(args: &Args, errors: &mut Errors) {
             if let Some(weigh) = &args.weigh {
                 errors.push(
                     &weigh.name,
-                    "`weigh` does nothing without a bound in bytes; add `max_bytes = \"64MiB\"`",
+                    "`weigh` has no effect without `max_bytes`; add `max_bytes = \"64MiB\"`",
                 );
             }
         }
@@ -65,13 +74,16 @@ pub(super) fn check_function(item: &FnItem, errors: &mut Errors) {
         if let Some(ref_mut) = &param.scan.ref_mut {
             errors.push(
                 ref_mut,
-                "a hit does not run the body and would lose this change; return what changed instead",
+                "a cache hit does not run the body, so changes through `&mut` would be lost; return the new \
+                 value instead",
             );
         }
     }
     if let Some(SelfParam { arg, kind }) = &item.receiver {
         let message = match kind {
-            SelfKind::RefMut => "a hit does not run the body and would lose this change; take `&self`",
+            SelfKind::RefMut => {
+                "a cache hit does not run the body, so changes to `self` would be lost; take `&self`"
+            }
             SelfKind::Value => "a hit has no use for the value that `self` moves; take `&self`",
             SelfKind::Ref | SelfKind::Owner => "",
         };
@@ -83,14 +95,15 @@ pub(super) fn check_function(item: &FnItem, errors: &mut Errors) {
     }
 
     if let Some(constness) = &sig.constness {
-        return errors.push(constness, "a `const fn` can not wait for a cache; write `async fn`");
+        return errors
+            .push(constness, "a `const fn` cannot be cached, because it cannot await; write `async fn`");
     }
     if let Some(abi) = &sig.abi {
-        return errors
-            .push(abi, "a function of another language's ABI can not be cached; wrap it in an `async fn`");
+        return errors.push(abi, "an `extern` function cannot be cached; call it in an `async fn`");
     }
     if let Some(variadic) = &sig.variadic {
-        return errors.push(variadic.dots, "a variable number of arguments can not make a key; take a slice");
+        return errors
+            .push(variadic.dots, "variadic arguments cannot be part of the cache key; take a slice");
     }
     if item.body.is_none() {
         return errors.push(sig.fn_token, "only an `async fn` can be cached; write `async fn`");
@@ -98,21 +111,38 @@ pub(super) fn check_function(item: &FnItem, errors: &mut Errors) {
 
     let output = scan(&item.output);
     if let Some(impl_trait) = output.impl_trait {
-        errors.push(impl_trait, "a value whose type has no name can not be kept; name the type, or box it");
+        errors.push(
+            impl_trait,
+            "a value of type `impl Trait` cannot be cached, because its type has no \
+             name; name the type, or box the value",
+        );
     } else if let Some(and) = output.reference {
-        errors.push(and, format!("a borrowed value can not outlive the call; {}", owned(&item.output)));
+        errors.push(
+            and,
+            format!(
+                "a borrowed value cannot be cached, because the cache outlives the call; {}",
+                owned(&item.output)
+            ),
+        );
     } else if let Some(lifetime) = output.lifetime {
-        errors.push(lifetime, "a borrowed value can not outlive the call; return one that owns what it has");
+        errors.push(
+            lifetime,
+            "a borrowed value cannot be cached, because the cache outlives the call; \
+             return a type that owns its data",
+        );
     }
 }
 
 pub(super) fn check_detached(item: &FnItem, args: &Args, errors: &mut Errors) {
     let Some(detached) = &args.detached else { return };
     let message = if detached.name == "detached" {
-        "a detached computation outlives its caller; take this by value, or in an `Arc`".to_owned()
+        "a detached computation runs in a task of its own, which cannot borrow from the caller; take this by \
+         value, or in an `Arc`"
+            .to_owned()
     } else {
         format!(
-            "`{}` computes in the background, after the caller has gone; take this by value, or in an `Arc`",
+            "`{}` computes in a background task, which cannot borrow from the caller; take this by value, or \
+             in an `Arc`",
             detached.name
         )
     };
@@ -139,6 +169,6 @@ fn owned(output: &Type) -> String {
             Type::Slice(_) => "return a `Vec`, or an `Arc` of the slice".to_owned(),
             _ => "return it by value, or in an `Arc`".to_owned(),
         },
-        _ => "return one that owns what it has".to_owned(),
+        _ => "return a type that owns its data".to_owned(),
     }
 }

@@ -1,4 +1,8 @@
-//! A function with its options, known to make sense.
+//! A cached function: the item and its options, checked.
+//!
+//! [`Memo::new`] combines what `args` and `item` parsed, or returns all errors of both. `check` rejects options that do
+//! not fit together or do not fit the function; `key` and `tags` find out which arguments the key and the tags use. An
+//! expansion of a [`Memo`] has no errors left to report, except those of types.
 
 mod check;
 mod key;
@@ -18,14 +22,14 @@ use crate::args::{Amount, Args, Backend, Codec, Opt, SingleFlight, Tag};
 use crate::errors::Errors;
 use crate::item::{Body, FnItem, Param};
 
-/// What there is to expand: nothing of it can be wrong any more, but for its types.
+/// A cached function, ready to be expanded.
 pub(crate) struct Memo {
-    /// The function; its body is in `body`.
+    /// The function. Its body is moved to `body`.
     pub(crate) item: FnItem,
     pub(crate) body: Body,
     pub(crate) key: Key,
-    pub(crate) life: Life,
-    /// `"memory"` at the call site of the attribute if it was not written.
+    pub(crate) ttl: Ttl,
+    /// Without the option: `"memory"`, with the span of the attribute.
     pub(crate) backend: Opt<Backend>,
     pub(crate) bound: Bound,
     pub(crate) name: Option<Opt<String>>,
@@ -38,59 +42,59 @@ pub(crate) struct Memo {
     pub(crate) refresh_ahead: Option<Opt<f32>>,
     pub(crate) jitter: Option<Opt<f32>>,
     pub(crate) timeout: Option<Opt<Amount<Duration>>>,
-    /// They name parameters of the key only.
+    /// They use only parameters in the key.
     pub(crate) tags: Option<Opt<Vec<Tag>>>,
     pub(crate) tags_from: Option<Opt<Expr>>,
     pub(crate) single_flight: Option<Opt<SingleFlight>>,
-    /// There only if nothing that the function takes is borrowed, as far as can be seen. Also where a value is refreshed
-    /// in the background, with the option that asks for that.
+    /// Set if the computation runs in a task of its own; the option is `detached`, or the one that asks for background
+    /// refreshes. No parameter contains a reference, as far as the types show.
     pub(crate) detached: Option<Opt<()>>,
-    /// There only with a shared backend.
+    /// Set only with a shared backend.
     pub(crate) codec: Option<Opt<Codec>>,
     pub(crate) handle: Option<Opt<Path>>,
     pub(crate) companions: Companions,
-    /// Where `cached-runtime` is.
+    /// The path of `cached-runtime`.
     pub(crate) krate: Path,
 }
 
 /// How long a value is fresh.
-pub(crate) enum Life {
-    Ttl(Opt<Amount<Duration>>),
+pub(crate) enum Ttl {
+    Fixed(Opt<Amount<Duration>>),
     FromValue(Opt<Expr>),
 }
 
-/// The bound of the tier in the process.
+/// The bound of the in-process tier.
 pub(crate) enum Bound {
     Default,
     Entries(Opt<Amount<u64>>),
     Bytes { max: Opt<Amount<u64>>, weigh: Opt<Expr> },
 }
 
-/// Where the verbs of the cache are written.
+/// Where the companions are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Companions {
-    /// In a type of the function's name, beside it.
+    /// In a type with the name of the function.
     Type,
-    /// In an associated function beside the method.
+    /// In associated functions next to the method.
     Method,
-    /// Nowhere: beside the method of a trait's impl nothing else may stand.
+    /// There are none, because the impl of a trait cannot contain other items.
     None,
 }
 
 impl Memo {
-    /// Puts the two together, or tells everything that is wrong with them.
+    /// Combines the options with the function, or returns all errors in them.
     pub(crate) fn new(mut args: Args, item: Result<FnItem>) -> std::result::Result<Self, Errors> {
         let mut errors = Errors::default();
-        errors.extend(mem::take(&mut args.mistakes));
+        errors.extend(mem::take(&mut args.errors));
         let mut item = match item {
             Ok(item) => item,
-            Err(mistake) => {
-                errors.extend([mistake]);
+            Err(error) => {
+                errors.extend([error]);
                 return Err(errors);
             }
         };
 
-        let life = life(&mut args, &mut errors);
+        let ttl = ttl(&mut args, &mut errors);
         check_options(&args, &mut errors);
         check_function(&item, &mut errors);
         args.detached = detached(&mut args);
@@ -99,11 +103,11 @@ impl Memo {
         let key = key::key(&mut args, &item, &mut errors);
         tags::check(&args, &item, &key, &mut errors);
 
-        // Without one of them there is a mistake that says so.
-        let (Some(life), Some(body)) = (life, item.body.take()) else { return Err(errors) };
+        // If one of them is missing, an error says so.
+        let (Some(ttl), Some(body)) = (ttl, item.body.take()) else { return Err(errors) };
         errors.finish(Self {
             body,
-            life,
+            ttl,
             key,
             companions,
             backend: args.backend.take().unwrap_or_else(|| Opt {
@@ -137,26 +141,29 @@ impl Memo {
         })
     }
 
-    /// The parameters that the key is made of, in their order.
+    /// The parameters in the key, in the order of the signature.
     pub(crate) fn key_params(&self) -> impl Iterator<Item = &Param> {
         self.key.params.iter().map(|&index| &self.item.params[index])
     }
 }
 
-fn life(args: &mut Args, errors: &mut Errors) -> Option<Life> {
+fn ttl(args: &mut Args, errors: &mut Errors) -> Option<Ttl> {
     if let Some(second) = args.second(&["ttl", "ttl_from"]) {
-        errors.push(second, "`ttl` and `ttl_from` both say how long a value is fresh; leave one of them out");
+        errors.push(second, "`ttl` and `ttl_from` both set how long a value is fresh; leave one of them out");
     }
-    // An option that could not be read may have been meant for it.
+    // An invalid option may have been meant for it.
     let missing = errors.is_empty() && args.ttl.is_none() && args.ttl_from.is_none();
     if missing {
-        errors.extend([Error::new(Span::call_site(), "say how long a value is fresh: `ttl = 60`")]);
+        errors.extend([Error::new(
+            Span::call_site(),
+            "`ttl` is missing; write how long a value is fresh: `ttl = 60`",
+        )]);
     }
-    let ttl = args.ttl.take().map(Life::Ttl);
-    ttl.or_else(|| args.ttl_from.take().map(Life::FromValue))
+    let ttl = args.ttl.take().map(Ttl::Fixed);
+    ttl.or_else(|| args.ttl_from.take().map(Ttl::FromValue))
 }
 
-/// A refresh in the background is a task of its own, and so is the computation of a function that has one.
+/// The option because of which the computation runs in a task of its own. Background refreshes need one as well.
 fn detached(args: &mut Args) -> Option<Opt<()>> {
     let of = |name: &Ident| Opt { name: name.clone(), value: (), span: name.span() };
     args.detached
@@ -165,8 +172,8 @@ fn detached(args: &mut Args) -> Option<Opt<()>> {
         .or_else(|| args.refresh_ahead.as_ref().map(|option| of(&option.name)))
 }
 
-/// What can stand beside the function. In the impl of a trait that is nothing, and a method there looks like a
-/// private one of its type; so a method has companions if it says who may see it, be it by `pub(self)`.
+/// Where the companions can be. A method in the impl of a trait looks like a private method of a type, so a method has
+/// companions only if it has a visibility, `pub(self)` included.
 fn companions(item: &FnItem, args: &Args) -> Companions {
     let is_async_trait = matches!(item.body, Some(Body::Boxed { async_trait: true, .. }));
     let is_method = item.receiver.is_some() || item.names_self_type || args.associated.is_some();

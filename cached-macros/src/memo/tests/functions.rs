@@ -1,27 +1,27 @@
-//! Which functions and keys are accepted, and what is said about those that are not.
+//! Functions and keys: which are accepted, and the errors for those that are not.
 
 use quote::ToTokens as _;
 
-use super::{memo, names, refuses};
+use super::{memo, names, rejects};
 use crate::item::{Body, SelfKind};
 use crate::memo::{Companions, Part};
 
 #[test]
-fn functions_are_explained() {
+fn invalid_functions_are_rejected() {
     for (item, part) in [
         ("fn f() {}", "write `async fn`"),
         ("pub unsafe fn f() {}", "write `async fn`"),
         ("fn f() -> impl Future<Output = u8> { async { 1 } }", "write `async fn`"),
         ("const fn f() {}", "write `async fn`"),
-        ("async extern \"C\" fn f() {}", "ABI"),
-        ("unsafe extern \"C\" fn f(n: u8, ...) {}", "ABI"),
+        ("async extern \"C\" fn f() {}", "an `extern` function"),
+        ("unsafe extern \"C\" fn f(n: u8, ...) {}", "an `extern` function"),
         ("async fn f(n: u8, ...) {}", "take a slice"),
-        ("async fn f(log: &mut Vec<u8>) {}", "lose this change"),
-        ("async fn f(log: Option<&mut Vec<u8>>) {}", "lose this change"),
+        ("async fn f(log: &mut Vec<u8>) {}", "would be lost"),
+        ("async fn f(log: Option<&mut Vec<u8>>) {}", "would be lost"),
         ("async fn f() -> &str { \"\" }", "return a `String`"),
         ("async fn f<'a>(x: &'a str) -> &'a [u8] { x }", "return a `Vec`"),
-        ("async fn f() -> Option<&User> { None }", "owns what it has"),
-        ("async fn f() -> Cow<'_, str> { x }", "owns what it has"),
+        ("async fn f() -> Option<&User> { None }", "owns its data"),
+        ("async fn f() -> Cow<'_, str> { x }", "owns its data"),
         ("async fn f() -> impl Display + 'static { 1 }", "name the type"),
         ("async fn f() -> Result<impl Display, E> { 1 }", "name the type"),
         ("async fn f(&self) -> u8 { 1 }", "leave it out with `skip(self)`"),
@@ -33,60 +33,60 @@ fn functions_are_explained() {
         ("async fn f(x: f64) {}", "write `key = (x.to_bits(),)`"),
         ("async fn f(id: u8, x: &f32) {}", "write `key = (id, x.to_bits())`"),
         ("async fn f(x: Option<f64>) {}", "write `key = (x.map(f64::to_bits),)`"),
-        ("async fn f(x: &[(u8, f64)]) {}", "say what is with `key = (...)`"),
+        ("async fn f(x: &[(u8, f64)]) {}", "write what identifies it with `key = (...)`"),
         ("async fn f(_: f64) {}", "give the parameter a name"),
         ("async fn f(x: impl Into<String>) {}", "leave it out with `skip(x)`"),
-        ("async fn f(x: &impl Display) {}", "make it a generic"),
-        ("async fn f(&self);", "on the methods of the impls"),
+        ("async fn f(x: &impl Display) {}", "use a type parameter"),
+        ("async fn f(&self);", "on the method in each impl"),
         ("struct F;", "this is a type"),
         ("pub enum F {}", "this is a type"),
         ("impl F {}", "each `async fn` inside"),
-        ("unsafe impl F {}", "this is none"),
+        ("unsafe impl F {}", "this is not a function"),
         ("pub trait F {}", "each `async fn` of its impls"),
         ("mod f {}", "this is a module"),
-        ("const F: u8 = 1;", "this is none"),
+        ("const F: u8 = 1;", "this is not a function"),
         ("|x| x", "this is a closure"),
         ("move || x", "this is a closure"),
     ] {
-        refuses("ttl = 60", item, part);
+        rejects("ttl = 60", item, part);
     }
 }
 
 #[test]
-fn keys_are_explained() {
+fn invalid_keys_are_rejected() {
     for (option, item, part) in [
-        ("key = (id,)", "async fn f(&self, id: u8) {}", "leave it out with `skip(self)` as well"),
-        ("key = (self.id,), skip(self)", "async fn f(&self) {}", "in `key` and in `skip`"),
-        ("key = (id,), skip(self, id)", "async fn f(&self, id: u8) {}", "both say what makes the key"),
+        ("key = (id,)", "async fn f(&self, id: u8) {}", "leave it out explicitly by adding `skip(self)`"),
+        ("key = (self.id,), skip(self)", "async fn f(&self) {}", "both in `key` and in `skip`"),
+        ("key = (id,), skip(self, id)", "async fn f(&self, id: u8) {}", "both define the key"),
         ("key = (x,)", "async fn f(x: f64) {}", "write `x.to_bits()`"),
-        ("key = x", "async fn f(x: Vec<f64>) {}", "made of floats"),
-        ("key = (a,)", "async fn f((a, b): (u8, u8)) {}", "take it apart in the body"),
-        ("skip(a)", "async fn f((a, b): (u8, u8)) {}", "take it apart in the body"),
+        ("key = x", "async fn f(x: Vec<f64>) {}", "contains floats"),
+        ("key = (a,)", "async fn f((a, b): (u8, u8)) {}", "destructure it in the body"),
+        ("skip(a)", "async fn f((a, b): (u8, u8)) {}", "destructure it in the body"),
         (
             "skip(self, dbb)",
             "async fn f(&self, db: &Db) {}",
-            "did you mean `db`? (there are `self` and `db`)",
+            "did you mean `db`? (the parameters are `self` and `db`)",
         ),
         ("skip(sefl)", "async fn f(&self, x: f64) {}", "did you mean `self`?"),
-        ("skip(db)", "async fn f() {}", "(there are none)"),
-        ("version = 1", "async fn f(ids: &[&str]) {}", "`ids` borrows inside"),
-        ("version = 1", "async fn f(ids: Vec<&str>) {}", "`ids` borrows inside"),
-        ("version = 1", "async fn f(ids: [&str; 2]) {}", "`ids` borrows inside"),
-        ("version = 1", "async fn f(name: Cow<'_, str>) {}", "`name` borrows inside"),
-        ("version = 1", "async fn f(filter: &Filter<'_>) {}", "`filter` borrows inside"),
-        ("version = 1", "async fn f(name: Option<Cow<'_, str>>) {}", "`name` borrows inside"),
+        ("skip(db)", "async fn f() {}", "(the function has no parameters)"),
+        ("version = 1", "async fn f(ids: &[&str]) {}", "`ids` contains borrowed data"),
+        ("version = 1", "async fn f(ids: Vec<&str>) {}", "`ids` contains borrowed data"),
+        ("version = 1", "async fn f(ids: [&str; 2]) {}", "`ids` contains borrowed data"),
+        ("version = 1", "async fn f(name: Cow<'_, str>) {}", "`name` contains borrowed data"),
+        ("version = 1", "async fn f(filter: &Filter<'_>) {}", "`filter` contains borrowed data"),
+        ("version = 1", "async fn f(name: Option<Cow<'_, str>>) {}", "`name` contains borrowed data"),
         ("detached", "async fn f(x: &str) {}", "in an `Arc`"),
         ("detached", "async fn f(x: Cow<'_, str>) {}", "in an `Arc`"),
         ("detached, skip(x)", "async fn f(x: Option<&str>) {}", "in an `Arc`"),
         ("detached, skip(self)", "async fn f(&self) {}", "take `self: Arc<Self>`"),
         ("detached, skip(self)", "async fn f(self: &Self) {}", "take `self: Arc<Self>`"),
     ] {
-        refuses(&format!("ttl = 60, {option}"), item, part);
+        rejects(&format!("ttl = 60, {option}"), item, part);
     }
 }
 
 #[test]
-fn what_can_be_cached_is_not_refused() {
+fn valid_functions_are_accepted() {
     for (option, item) in [
         ("skip(self)", "async fn f(&self) {}"),
         ("skip(self), key = (id,)", "async fn f(&self, id: u8) {}"),
@@ -115,7 +115,7 @@ fn what_can_be_cached_is_not_refused() {
 }
 
 #[test]
-fn a_key_knows_which_arguments_it_is_made_of() {
+fn the_arguments_in_a_key_are_found() {
     let key = |key: &str| {
         let memo = memo(
             &format!("ttl = 60, key = {key}"),
@@ -140,10 +140,11 @@ fn a_key_knows_which_arguments_it_is_made_of() {
 }
 
 #[test]
-fn patterns_give_way_to_names() {
+fn patterns_are_replaced_by_names() {
     let memo = memo(
         "ttl = 60",
-        "async fn f(#[cfg(x)] a: A, mut b: B, _: C, (d, e): (D, E), ref g: G, h @ Some(_): Option<H>, _i: I) {}",
+        "async fn f(#[cfg(x)] a: A, mut b: B, _: C, (d, e): (D, E), ref g: G, h @ Some(_): Option<H>, _i: I) \
+         {}",
     );
     let written: Vec<_> = memo
         .item
@@ -171,7 +172,7 @@ fn patterns_give_way_to_names() {
 }
 
 #[test]
-fn companions_stand_where_they_can() {
+fn companions_depend_on_the_place_of_the_function() {
     for (option, item, companions) in [
         ("version = 1", "async fn f() {}", Companions::Type),
         ("handle = F", "async fn f() {}", Companions::Type),
@@ -190,7 +191,7 @@ fn companions_stand_where_they_can() {
 }
 
 #[test]
-fn the_shape_of_async_trait_is_known() {
+fn methods_expanded_by_async_trait_are_recognized() {
     let memo = memo(
         "ttl = 60, key = (self.id, name)",
         "#[allow(clippy::type_complexity)]
@@ -215,7 +216,7 @@ fn the_shape_of_async_trait_is_known() {
     assert_eq!(memo.item.receiver.as_ref().map(|receiver| receiver.kind), Some(SelfKind::Ref));
     assert_eq!(memo.companions, Companions::None);
     let Body::Boxed { before, pin, future, async_trait: true } = memo.body else {
-        panic!("not known");
+        panic!("not recognized");
     };
     assert!(before.is_empty());
     assert_eq!(pin.to_string(), "Box :: pin");
@@ -223,14 +224,14 @@ fn the_shape_of_async_trait_is_known() {
 }
 
 #[test]
-fn other_boxed_futures_are_known_as_well() {
+fn other_boxed_futures_are_recognized() {
     let memo = memo(
         "ttl = 60",
         "fn f(n: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> { let m = n; std::boxed::Box::pin(g(m)) }",
     );
     assert_eq!(memo.companions, Companions::Type);
     let Body::Boxed { before, pin, future, async_trait: false } = memo.body else {
-        panic!("not known");
+        panic!("not recognized");
     };
     assert_eq!(before.to_string(), "let m = n ;");
     assert_eq!(pin.to_string(), "std :: boxed :: Box :: pin");

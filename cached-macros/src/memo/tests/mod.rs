@@ -1,4 +1,4 @@
-//! Which attributes and functions go together, and what is said about those that do not.
+//! Unit tests of [`Memo::new`](super::Memo::new): what is accepted, and the errors for everything else.
 
 mod functions;
 mod options;
@@ -9,18 +9,18 @@ use crate::args::Args;
 fn memo(args: &str, item: &str) -> Memo {
     match parse(args, item) {
         Ok(memo) => memo,
-        Err(mistakes) => panic!("#[async_cached({args})] {item}\n{mistakes:#?}"),
+        Err(errors) => panic!("#[async_cached({args})] {item}\n{errors:#?}"),
     }
 }
 
-/// Fails unless there is exactly one mistake and its message contains the part.
+/// Asserts that there is exactly one error, and that its message contains `part`.
 #[track_caller]
-fn refuses(args: &str, item: &str, part: &str) {
+fn rejects(args: &str, item: &str, part: &str) {
     match parse(args, item) {
         Ok(_) => panic!("accepted: #[async_cached({args})] {item}"),
-        Err(mistakes) => {
-            assert_eq!(mistakes.len(), 1, "#[async_cached({args})] {item}\n{mistakes:#?}");
-            assert!(mistakes[0].contains(part), "#[async_cached({args})] {item}\n{}", mistakes[0]);
+        Err(errors) => {
+            assert_eq!(errors.len(), 1, "#[async_cached({args})] {item}\n{errors:#?}");
+            assert!(errors[0].contains(part), "#[async_cached({args})] {item}\n{}", errors[0]);
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Which options are accepted, and what is said about those that are not.
+//! Options: which are accepted, and the errors for those that are not.
 
 use quote::ToTokens as _;
 
-use super::{PLAIN, memo, names, parse, refuses};
+use super::{PLAIN, memo, names, parse, rejects};
 use crate::args::{Amount, Backend};
 use crate::item::Body;
-use crate::memo::{Bound, Companions, Life};
+use crate::memo::{Bound, Companions, Ttl};
 
 #[test]
-fn a_plain_function_needs_a_lifetime_only() {
+fn a_plain_function_needs_only_a_ttl() {
     let memo = memo("ttl = 60", "pub(crate) async fn user(db: &Db, id: u64) -> Result<User, Error> { body }");
     assert!(
-        matches!(&memo.life, Life::Ttl(ttl) if matches!(ttl.value, Amount::Known(time) if time.as_secs() == 60))
+        matches!(&memo.ttl, Ttl::Fixed(ttl) if matches!(ttl.value, Amount::Known(time) if time.as_secs() == 60))
     );
     assert!(matches!(memo.backend.value, Backend::Memory));
     assert!(matches!(memo.bound, Bound::Default));
@@ -23,7 +23,7 @@ fn a_plain_function_needs_a_lifetime_only() {
 }
 
 #[test]
-fn every_option_is_read() {
+fn every_option_is_parsed() {
     memo(
         "ttl = 60, backend = \"memory\", max_bytes = \"64MiB\", weigh = |k, v| k.len() + v.len(), name = \"users\",
          version = 2, cache_if = |value: &User| value.active, cache_err = \"5s\", cache_none = 30,
@@ -31,7 +31,8 @@ fn every_option_is_read() {
         "async fn f(id: u64, name: String) -> u64 { 1 }",
     );
     memo(
-        "ttl_from = |value: &Token| value.expires_in, backend = store(), codec = \"json\", skip(name), detached",
+        "ttl_from = |value: &Token| value.expires_in, backend = store(), codec = \"json\", skip(name), \
+         detached",
         "async fn f(id: u64, name: String) -> u64 { 1 }",
     );
     memo("ttl = MINUTE * 5, capacity = 1_000, detached, associated", PLAIN);
@@ -40,7 +41,7 @@ fn every_option_is_read() {
 }
 
 #[test]
-fn times_are_explained() {
+fn invalid_durations_are_rejected() {
     for (option, part) in [
         ("ttl = 60s", "in quotes: `ttl = \"60s\"`"),
         ("ttl = 1h30m", "in quotes: `ttl = \"1h30m\"`"),
@@ -48,12 +49,12 @@ fn times_are_explained() {
         ("ttl = 1.5h", "in quotes: `ttl = \"1.5h\"`"),
         ("ttl = 1.5", "write `\"1.5s\"`"),
         ("ttl = 60x", "`x` is not a unit of time"),
-        ("ttl = -1", "can not be negative; write `ttl = 60`"),
-        ("ttl = 0", "fresh for no time"),
-        ("ttl = \"0s\"", "fresh for no time"),
+        ("ttl = -1", "cannot be negative; write `ttl = 60`"),
+        ("ttl = 0", "a lifetime of zero"),
+        ("ttl = \"0s\"", "a lifetime of zero"),
         ("ttl = \"5\"", "`5` needs a unit"),
-        ("ttl = \"\"", "does not begin with a number"),
-        ("ttl = true", "no amount; write `ttl = 60`"),
+        ("ttl = \"\"", "expected a number with a unit"),
+        ("ttl = true", "expected a number, a string or an expression; write `ttl = 60`"),
         ("ttl = 99999999999999999999", "too large"),
         ("ttl = 99999999999", "584 years"),
         ("ttl", "`ttl` needs a value; write `ttl = 60`"),
@@ -61,21 +62,21 @@ fn times_are_explained() {
         ("ttl: 60", "expected `=`; write `ttl = 60`"),
         ("ttl(60)", "expected `=`; write `ttl = 60`"),
         ("ttl == 60", "expected `=`; write `ttl = 60`"),
-        ("ttl = *", "write it as `ttl = 60`"),
+        ("ttl = *", "write `ttl = 60`"),
         ("ttl = 60 60", "expected `,` or the end"),
         ("ttl = 60; version = 2", "expected `,` or the end"),
         ("60", "write `ttl = 60` if"),
         ("\"60s\"", "write `ttl = \"60s\"` if"),
         ("= 60", "as in `ttl = 60`"),
-        ("", "say how long a value is fresh: `ttl = 60`"),
-        ("version = 2", "say how long a value is fresh: `ttl = 60`"),
+        ("", "`ttl` is missing; write how long a value is fresh: `ttl = 60`"),
+        ("version = 2", "`ttl` is missing; write how long a value is fresh: `ttl = 60`"),
     ] {
-        refuses(option, PLAIN, part);
+        rejects(option, PLAIN, part);
     }
 }
 
 #[test]
-fn options_are_explained() {
+fn invalid_options_are_rejected() {
     for (option, part) in [
         ("tll = 60", "unknown option `tll`; did you mean `ttl`? (there are `ttl`, `ttl_from`,"),
         ("convert = 60", "unknown option `convert`; did you mean `key`? (there are"),
@@ -84,34 +85,34 @@ fn options_are_explained() {
         ("version = 2 backend = store()", "expected `,` before the next option"),
         ("version = 2 detached", "expected `,` before the next option"),
         ("ttl = 60", "`ttl` is given twice"),
-        ("ttl_from = |value: &u64| MINUTE", "`ttl` and `ttl_from` both say"),
-        ("ttl_from = 5", "`ttl_from` is a function of the value"),
+        ("ttl_from = |value: &u64| MINUTE", "`ttl` and `ttl_from` both set"),
+        ("ttl_from = 5", "`ttl_from` takes a function of the value"),
         ("near = \"5s\"", "`near` is not available yet"),
         ("tags", "in parentheses: `tags(\"user:{id}\", \"users\")`"),
         ("tags = \"users\"", "in parentheses: `tags("),
-        ("tags()", "names no tag"),
-        ("tags(\"\")", "a tag has at least one letter"),
-        ("tags(5)", "a tag is a text"),
-        ("tags(\"user:{ide}\")", "`{ide}` is no argument of the key; did you mean `{id}`?"),
-        ("tags(\"user:{x}\")", "`{x}` is no argument of the key; there is `{id}`"),
-        ("tags(\"user:{id:?}\")", "`{id:?}` has a format"),
-        ("tags(\"user:{id\")", "`{id` is not closed"),
-        ("skip(id), tags(\"user:{id}\")", "`{id}` is no part of the key"),
-        ("skip(id), tags(\"user:{x}\")", "`{x}` is no argument of the key; the key has none"),
-        ("skip(id), tags(format!(\"user:{id}\"))", "`id` is no part of the key"),
-        ("tags_from = \"users\"", "`tags_from` is a function of the value"),
-        ("refresh_ahead = 2", "a part of the lifetime, from 0 to 1"),
-        ("refresh_ahead = 0", "leave `refresh_ahead` out to switch it off"),
-        ("refresh_ahead = \"1s\"", "a part of the lifetime, from 0 to 1"),
-        ("jitter = 1.1", "a part of the lifetime, from 0 to 1"),
-        ("jitter = -0.1", "a part of the lifetime, from 0 to 1"),
+        ("tags()", "has no tags"),
+        ("tags(\"\")", "a tag cannot be empty"),
+        ("tags(5)", "a tag is a string"),
+        ("tags(\"user:{ide}\")", "`{ide}` is not an argument in the key; did you mean `{id}`?"),
+        ("tags(\"user:{x}\")", "`{x}` is not an argument in the key; the key has `{id}`"),
+        ("tags(\"user:{id:?}\")", "`{id:?}` has a format specifier"),
+        ("tags(\"user:{id\")", "`{id` has no closing `}`"),
+        ("skip(id), tags(\"user:{id}\")", "`{id}` is not part of the key"),
+        ("skip(id), tags(\"user:{x}\")", "`{x}` is not an argument in the key; the key has no arguments"),
+        ("skip(id), tags(format!(\"user:{id}\"))", "`id` is not part of the key"),
+        ("tags_from = \"users\"", "`tags_from` takes a function of the value"),
+        ("refresh_ahead = 2", "a fraction of the lifetime as a literal from 0 to 1"),
+        ("refresh_ahead = 0", "leave `refresh_ahead` out to disable it"),
+        ("refresh_ahead = \"1s\"", "a fraction of the lifetime as a literal from 0 to 1"),
+        ("jitter = 1.1", "a fraction of the lifetime as a literal from 0 to 1"),
+        ("jitter = -0.1", "a fraction of the lifetime as a literal from 0 to 1"),
         ("jitter", "`jitter` needs a value"),
-        ("timeout = 0", "nothing is done in no time; write at least `\"1ms\"`"),
-        ("stale_if_error = \"0s\"", "no time is what there is without this option"),
-        ("cache_err = 0", "fresh for no time"),
+        ("timeout = 0", "a timeout of zero fails every computation; write at least `\"1ms\"`"),
+        ("stale_if_error = \"0s\"", "zero is the same as leaving this option out"),
+        ("cache_err = 0", "a lifetime of zero"),
         ("stale_while_revalidate = 30s", "in quotes: `stale_while_revalidate = \"30s\"`"),
         ("stale_if_error", "`stale_if_error` needs a value"),
-        ("single_flight = \"fleet\"", "a fleet shares a store"),
+        ("single_flight = \"fleet\"", "`single_flight = \"fleet\"` needs a store"),
         ("single_flight = off", "in quotes: `single_flight = \"off\"`"),
         ("single_flight = \"of\"", "did you mean `\"off\"`?"),
         ("single_flight = 1", "write one of `\"fleet\"`, `\"process\"` or `\"off\"`"),
@@ -130,15 +131,18 @@ fn options_are_explained() {
         ("weigh = |k, v| 1", "add `max_bytes = \"64MiB\"`"),
         ("weigh = |k, v| 1, capacity = 5", "add `max_bytes = \"64MiB\"`"),
         ("capacity = 5, max_bytes = \"1MiB\", weigh = |k, v| 1", "leave one of them out"),
-        ("backend = \"redis\", capacity = 5", "the in-process tier is only used by `backend = \"memory\"`"),
+        (
+            "backend = \"redis\", capacity = 5",
+            "`capacity` limits the in-process tier, which only `backend = \"memory\"` has",
+        ),
         ("backend = \"redis\", max_bytes = \"1MiB\", weigh = |k, v| 1", "leave `max_bytes` out"),
         ("backend = \"redis\", near = 5, capacity = 5", "`near` is not available yet"),
         ("codec = \"json\"", "values in memory are not encoded"),
         ("backend = \"memory\", codec = \"json\"", "values in memory are not encoded"),
         ("backend = \"redis\", codec = \"jsn\"", "did you mean `\"json\"`?"),
-        ("name = \"\"", "at least one letter"),
-        ("name = \"a b\"", "` ` can not stand in a name"),
-        ("name = \"{a}\"", "`{` can not stand in a name"),
+        ("name = \"\"", "a name cannot be empty"),
+        ("name = \"a b\"", "a name cannot contain ` `"),
+        ("name = \"{a}\"", "a name cannot contain `{`"),
         ("name = users", "a name is a string"),
         ("version = \"2\"", "write `version = 2`"),
         ("version = 4294967296", "write `version = 2`"),
@@ -154,36 +158,36 @@ fn options_are_explained() {
         ("skip(id), key = id", "leave one of them out"),
         ("skip", "in parentheses: `skip(db, self)`"),
         ("skip = id", "in parentheses: `skip(db, self)`"),
-        ("skip()", "leaves nothing out"),
-        ("skip(&id)", "takes names only"),
+        ("skip()", "leaves no parameter out"),
+        ("skip(&id)", "takes names of parameters only"),
         ("skip(id.0)", "write `skip(id)`"),
-        ("skip(id, id)", "`id` is named twice"),
-        ("skip(ide)", "`ide` is not a parameter; did you mean `id`? (there is `id`)"),
-        ("skip(self)", "`self` is not a parameter (there is `id`)"),
+        ("skip(id, id)", "`id` is listed twice"),
+        ("skip(ide)", "`ide` is not a parameter; did you mean `id`? (the only parameter is `id`)"),
+        ("skip(self)", "`self` is not a parameter (the only parameter is `id`)"),
     ] {
-        refuses(&format!("ttl = 60, {option}"), PLAIN, part);
+        rejects(&format!("ttl = 60, {option}"), PLAIN, part);
     }
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
-    let mistakes = parse(
+fn all_errors_are_reported_at_once() {
+    let errors = parse(
         "ttl = 60s, weigh = |k, v| , tll = 5, backend = \"redi\", capacity = 0, skip(x, 5)",
         "fn f(id: &mut u64) -> &str { \"\" }",
     );
-    let mistakes = mistakes.err().unwrap();
+    let errors = errors.err().unwrap();
     let parts = [
         "\"60s\"",
         "weigh",
         "tll",
         "redi",
-        "room for no entry",
-        "names only",
-        "lose this change",
+        "zero entries",
+        "names of parameters only",
+        "would be lost",
         "async fn",
     ];
-    assert_eq!(mistakes.len(), parts.len(), "{mistakes:#?}");
-    for (mistake, part) in mistakes.iter().zip(parts) {
-        assert!(mistake.contains(part), "{part}: {mistake}");
+    assert_eq!(errors.len(), parts.len(), "{errors:#?}");
+    for (error, part) in errors.iter().zip(parts) {
+        assert!(error.contains(part), "{part}: {error}");
     }
 }
