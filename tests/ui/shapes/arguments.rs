@@ -1,4 +1,4 @@
-//! What a function may take, and by which patterns.
+//! Parameter types and patterns that can be cached.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

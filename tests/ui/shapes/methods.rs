@@ -60,7 +60,7 @@ impl<T: Clone + Eq + std::hash::Hash + Send + Sync + 'static> Repo<T> {
     }
 }
 
-/// Two methods of one name in one module.
+/// Two methods with the same name in one module.
 pub struct Other;
 
 impl Other {
@@ -71,7 +71,7 @@ impl Other {
 }
 
 #[tokio::test]
-async fn methods_have_companions_beside_them() {
+async fn methods_have_companions() {
     let (one, two) = (Repo(1_u8), Repo(2_u8));
     assert_eq!(one.find(1, "en").await, Ok((1, 1)));
     assert_eq!(two.find(1, "en").await, Ok((2, 1)));

@@ -77,7 +77,7 @@ impl FindLocal for Users<u8> {
 }
 
 #[tokio::test]
-async fn implementations_of_traits_remember() {
+async fn methods_of_trait_impls_are_cached() {
     let users = Users(1_u8);
     assert_eq!(Find::find(&users, 5).await, Ok(5));
     assert_eq!(Find::find(&users, 5).await, Ok(5));
