@@ -34,6 +34,12 @@ impl<T: Clone + Eq + std::hash::Hash + Send + Sync + 'static> Repo<T> {
         id
     }
 
+    #[async_cached(ttl = 60)]
+    pub async fn union(value: T) -> T {
+        let union = Self(value);
+        union.0
+    }
+
     #[async_cached(ttl = 60, skip(self))]
     pub async fn shared(self: Arc<Self>, id: u64) -> u64 {
         id
@@ -86,6 +92,8 @@ async fn methods_have_companions() {
     assert_eq!(Repo::whole_cache().peek((&one, 1)).await, Some(one.clone()));
     assert_eq!(Repo::of(3_u8).await, Repo(3));
     assert_eq!(Repo::of_cache().peek(3_u8).await, Some(Repo(3)));
+    assert_eq!(Repo::union(4_u8).await, 4);
+    assert_eq!(Repo::union_cache().peek(4_u8).await, Some(4));
     assert_eq!(Repo::<u8>::associated(1).await, 1);
     Repo::<u8>::associated_cache().put(1, 2).await.unwrap();
     assert_eq!(Repo::<u8>::associated(1).await, 2);
