@@ -9,7 +9,7 @@ use syn::{Expr, LitStr, Type};
 use super::entry::return_kind;
 use super::{is_memory, private, private_at, span_bounds};
 use crate::args::{Tag, Template};
-use crate::item::Param;
+use crate::item::{Param, peel, scan};
 use crate::memo::{Bound, Memo, Part};
 
 /// Whether this occurrence of the key reports invalid parts. An expansion contains the key several times, and each
@@ -28,17 +28,7 @@ pub(super) fn key(memo: &Memo, diagnostics: Diagnostics) -> TokenStream {
             let param = &memo.item.params[*index];
             let (name, cfgs) = (&param.name, param.cfgs());
             let span = span_bounds(&param.arg.ty);
-            let part = match param.ty() {
-                // The elements of a tuple with references become owned one by one.
-                Type::Tuple(tuple) if param.scan.reference.is_some() => {
-                    let parts = (0..tuple.elems.len()).map(|index| {
-                        let index = syn::Index::from(index);
-                        key_part(memo, diagnostics, span, &quote!(#name.#index))
-                    });
-                    quote!((#(#parts,)*))
-                }
-                _ => key_part(memo, diagnostics, span, &name.to_token_stream()),
-            };
+            let part = whole_param(memo, diagnostics, span, param.ty(), &name.to_token_stream());
             quote!(#(#cfgs)* #part)
         }
         Part::Expr(expr) => key_part(memo, diagnostics, span_bounds(expr), &operand(expr)),
@@ -58,6 +48,26 @@ pub(super) fn key(memo: &Memo, diagnostics: Diagnostics) -> TokenStream {
             quote!(#p::#name(#key, #kind, #weigh))
         }
         Bound::Default | Bound::Entries(_) => key,
+    }
+}
+
+/// The part for a value of type `ty`. The elements of a tuple with references become owned one by one.
+fn whole_param(
+    memo: &Memo,
+    diagnostics: Diagnostics,
+    span: (Span, Span),
+    ty: &Type,
+    place: &TokenStream,
+) -> TokenStream {
+    match peel(ty) {
+        Type::Tuple(tuple) if scan(ty).reference.is_some() => {
+            let parts = tuple.elems.iter().enumerate().map(|(index, ty)| {
+                let index = syn::Index::from(index);
+                whole_param(memo, diagnostics, span, ty, &quote!(#place.#index))
+            });
+            quote!((#(#parts,)*))
+        }
+        _ => key_part(memo, diagnostics, span, place),
     }
 }
 

@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::{GenericArgument, GenericParam, Path, PathArguments, Signature, Type, TypeParamBound};
 
-use super::Body;
+use super::{Body, peel};
 
 // Input:
 //
@@ -40,7 +40,7 @@ pub(super) fn boxed(sig: &Signature, output: &Type, block: &Group) -> Option<(Ty
 
 /// `T` in a path that ends in `NAME<T>`.
 fn argument<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
-    let Type::Path(path) = ty else { return None };
+    let Type::Path(path) = peel(ty) else { return None };
     let last = path.path.segments.last().filter(|last| last.ident == name)?;
     let PathArguments::AngleBracketed(generics) = &last.arguments else { return None };
     generics.args.iter().find_map(|argument| match argument {
@@ -51,7 +51,7 @@ fn argument<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
 
 /// `R` in `dyn Future<Output = R>`.
 fn future_output(ty: &Type) -> Option<Type> {
-    let Type::TraitObject(object) = ty else { return None };
+    let Type::TraitObject(object) = peel(ty) else { return None };
     let future = object.bounds.iter().find_map(|bound| match bound {
         TypeParamBound::Trait(bound) => bound.path.segments.last().filter(|last| last.ident == "Future"),
         _ => None,

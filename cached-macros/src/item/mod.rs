@@ -20,7 +20,7 @@ use syn::{
 };
 
 use self::boxed::boxed;
-pub(crate) use self::scan::{Scan, scan};
+pub(crate) use self::scan::{Scan, peel, scan};
 use self::self_type::{mentions_self_type, names_self_type};
 
 /// A function: its parsed signature, and its body as tokens.
@@ -228,7 +228,7 @@ fn self_kind(arg: &Receiver) -> SelfKind {
     match &arg.kind {
         ReceiverKind::Reference(_, _, None) => SelfKind::Ref,
         ReceiverKind::Reference(_, _, Some(_)) => SelfKind::RefMut,
-        ReceiverKind::Typed(_, ty) => match (&**ty, scan(ty)) {
+        ReceiverKind::Typed(_, ty) => match (peel(ty), scan(ty)) {
             (_, Scan { ref_mut: Some(_), .. }) => SelfKind::RefMut,
             (_, Scan { reference: Some(_), .. }) => SelfKind::Ref,
             (Type::Path(ty), _) if ty.path.is_ident("Self") => SelfKind::Value,

@@ -60,13 +60,20 @@ impl<'a> Visit<'a> for Scan {
     fn visit_bound_lifetimes(&mut self, _: &'a BoundLifetimes) {}
 }
 
+/// The type without the groups and parentheses around it. A `macro_rules!` macro puts a group around `$ty:ty`.
+pub(crate) fn peel(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => peel(&group.elem),
+        Type::Paren(paren) => peel(&paren.elem),
+        _ => ty,
+    }
+}
+
 /// The float that keeps a type from being `Hash` and `Eq`.
 fn float(ty: &Type) -> Option<Ident> {
     const TRANSPARENT: [&str; 8] = ["Option", "Vec", "VecDeque", "Box", "Arc", "Rc", "Result", "Cow"];
-    match ty {
+    match peel(ty) {
         Type::Array(ty) => float(&ty.elem),
-        Type::Group(ty) => float(&ty.elem),
-        Type::Paren(ty) => float(&ty.elem),
         Type::Reference(ty) => float(&ty.elem),
         Type::Slice(ty) => float(&ty.elem),
         Type::Tuple(ty) => ty.elems.iter().find_map(float),

@@ -4,7 +4,7 @@ use syn::Type;
 
 use crate::args::{Args, Backend, Opt, SingleFlight};
 use crate::errors::Errors;
-use crate::item::{FnItem, SelfKind, SelfParam, scan};
+use crate::item::{FnItem, SelfKind, SelfParam, peel, scan};
 
 pub(super) fn check_options(args: &Args, errors: &mut Errors) {
     let is_memory = match &args.backend {
@@ -163,8 +163,8 @@ pub(super) fn check_detached(item: &FnItem, args: &Args, errors: &mut Errors) {
 
 /// What to return instead of a reference.
 fn owned(output: &Type) -> String {
-    match output {
-        Type::Reference(reference) => match &*reference.elem {
+    match peel(output) {
+        Type::Reference(reference) => match peel(&reference.elem) {
             Type::Path(path) if path.path.is_ident("str") => "return a `String`, or an `Arc<str>`".to_owned(),
             Type::Slice(_) => "return a `Vec`, or an `Arc` of the slice".to_owned(),
             _ => "return it by value, or in an `Arc`".to_owned(),

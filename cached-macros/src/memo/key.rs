@@ -8,7 +8,7 @@ use syn::{Expr, GenericArgument, PathArguments, Type};
 
 use crate::args::{Args, Opt, list, nearest};
 use crate::errors::Errors;
-use crate::item::{FnItem, Param, SelfKind, SelfParam, scan};
+use crate::item::{FnItem, Param, SelfKind, SelfParam, peel, scan};
 
 /// The key of a cached value.
 pub(crate) struct Key {
@@ -178,22 +178,25 @@ fn check_whole_params(params: &[usize], item: &FnItem, may_borrow: bool, errors:
     }
 }
 
-/// The borrow in a type that the runtime cannot convert to an owned part, as it can `&T`, `&[T]` and `Option<&T>`.
+/// The borrow in a type that cannot be converted to an owned part, as `&T`, `&[T]`, `Option<&T>` and tuples of them can.
 fn borrow_inside(ty: &Type) -> Option<TokenStream> {
     let inside = |ty: &Type| {
         let scan = scan(ty);
         let reference = scan.reference.map(ToTokens::into_token_stream);
         reference.or_else(|| scan.lifetime.map(ToTokens::into_token_stream))
     };
-    match ty {
-        Type::Group(group) => borrow_inside(&group.elem),
-        Type::Paren(paren) => borrow_inside(&paren.elem),
+    match peel(ty) {
         Type::Reference(reference) => inside(&reference.elem),
+        Type::Tuple(tuple) => tuple.elems.iter().find_map(borrow_inside),
         Type::Path(path) => {
             let last = path.path.segments.last()?;
             let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
             match arguments.args.first() {
-                Some(GenericArgument::Type(ty)) if last.ident == "Option" => borrow_inside(ty),
+                // An `Option` of a tuple is one part, and the elements of the tuple are not converted.
+                Some(GenericArgument::Type(ty)) if last.ident == "Option" => match peel(ty) {
+                    Type::Tuple(_) => inside(ty),
+                    ty => borrow_inside(ty),
+                },
                 _ => inside(ty),
             }
         }
@@ -240,15 +243,27 @@ fn bits_or_name(param: &Param, name: impl Fn() -> String) -> String {
 fn bits(param: &Param) -> Option<String> {
     let name = &param.name;
     let float = param.scan.float.as_ref()?;
-    let ty = param.ty().to_token_stream().to_string();
-    let float = float.to_string();
-    if ty.trim_start_matches("& ").trim_start_matches('&') == float {
-        Some(format!("{name}.to_bits()"))
-    } else if ty == format!("Option < {float} >") {
-        Some(format!("{name}.map({float}::to_bits)"))
-    } else {
-        None
+    let mut ty = peel(param.ty());
+    if let Type::Path(path) = ty
+        && path.path.get_ident().is_none()
+    {
+        let option = path.path.segments.last().filter(|last| last.ident == "Option")?;
+        let PathArguments::AngleBracketed(arguments) = &option.arguments else { return None };
+        return match arguments.args.first() {
+            Some(GenericArgument::Type(ty)) if is_path(ty, float) => {
+                Some(format!("{name}.map({float}::to_bits)"))
+            }
+            _ => None,
+        };
     }
+    while let Type::Reference(reference) = ty {
+        ty = peel(&reference.elem);
+    }
+    is_path(ty, float).then(|| format!("{name}.to_bits()"))
+}
+
+fn is_path(ty: &Type, ident: &Ident) -> bool {
+    matches!(peel(ty), Type::Path(path) if path.path.is_ident(ident))
 }
 
 fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
