@@ -44,6 +44,7 @@ pub(super) fn method_key_params(memo: &Memo, lifetime: &Lifetime) -> Vec<(Ident,
     let receiver = memo.item.receiver.as_ref().filter(|_| memo.key.uses_self).map(|receiver| {
         let ty = match &receiver.arg.kind {
             ReceiverKind::Typed(_, ty) => (**ty).clone(),
+            ReceiverKind::Value => parse_quote!(Self),
             _ => parse_quote!(&Self),
         };
         (hygienic("__this"), ty)

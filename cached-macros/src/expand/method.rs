@@ -9,7 +9,7 @@ use super::companions::{companion_attrs, computing, method_key_params, uncached,
 use super::entry::entry_fn;
 use super::function::wrapper;
 use super::key::{Diagnostics, key, key_params};
-use super::signature::{cfgs, entry_turbofish, turbofish};
+use super::signature::{cfgs, entry_turbofish, outer_receiver, turbofish};
 use super::{hygienic, import_private, private};
 use crate::memo::Memo;
 
@@ -56,9 +56,7 @@ pub(super) fn expand_method(memo: &Memo) -> TokenStream {
         ([name], [ty]) => (quote!(#name), quote!(#ty)),
         _ => (quote!((#(#names),*)), quote!((#(#types),*))),
     };
-    let receiver =
-        memo.key.uses_self.then(|| memo.item.receiver.as_ref().map(|receiver| &receiver.arg)).flatten();
-    let receiver = receiver.into_iter();
+    let receiver = outer_receiver(memo).filter(|_| memo.key.uses_self).into_iter();
     let operation = hygienic("__operation");
     let doc = format!("The cache of [`{name}`](Self::{name}()).");
 

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Attribute, GenericParam, Generics, Meta, parse_quote};
+use syn::{Attribute, GenericParam, Generics, Meta, Receiver, parse_quote};
 
 use super::{private_at, span_bounds};
 use crate::args::Opt;
@@ -24,11 +24,16 @@ fn arguments(memo: &Memo) -> TokenStream {
     quote!(#(#arguments),*)
 }
 
+/// The receiver without `mut`, which only the body needs.
+pub(super) fn outer_receiver(memo: &Memo) -> Option<Receiver> {
+    memo.item.receiver.as_ref().map(|receiver| Receiver { mutability: None, ..receiver.arg.clone() })
+}
+
 /// The signature that callers see: every parameter is an identifier.
 pub(super) fn outer_signature(memo: &Memo) -> syn::Signature {
     let mut sig = memo.item.sig.clone();
     let params = memo.item.params.iter().map(Param::outer);
-    let receiver = sig.receiver().cloned().map(syn::FnArg::Receiver);
+    let receiver = outer_receiver(memo).map(syn::FnArg::Receiver);
     sig.inputs = receiver.into_iter().chain(params).collect();
     sig
 }

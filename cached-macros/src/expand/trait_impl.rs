@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
+use syn::FnArg;
 
 use super::entry::call_chain;
 use super::key::{Diagnostics, key};
@@ -25,7 +26,11 @@ pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
     let bind_patterns = bind_patterns(memo);
     match &memo.body {
         Body::Async(body) => {
-            let sig = outer_signature(memo);
+            let mut sig = outer_signature(memo);
+            // The body is in this function, and needs the `mut` of `mut self`.
+            if let (Some(receiver), Some(outer)) = (&memo.item.receiver, sig.inputs.first_mut()) {
+                *outer = FnArg::Receiver(receiver.arg.clone());
+            }
             let infer_output = infer_output(memo);
             // With spans of the macro, because rustc would lint the braces as unnecessary.
             let mut body = body.clone();

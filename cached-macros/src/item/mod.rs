@@ -73,10 +73,8 @@ pub(crate) enum SelfKind {
     Ref,
     /// `&mut self`, `self: Pin<&mut Self>`
     RefMut,
-    /// `self`, `self: Self`
-    Value,
-    /// `self: Arc<Self>` and other owning pointers.
-    Owner,
+    /// `self`, `self: Self`, `self: Arc<Self>` and other owned types.
+    Owned,
 }
 
 /// A parameter that is not the receiver.
@@ -228,13 +226,12 @@ fn self_kind(arg: &Receiver) -> SelfKind {
     match &arg.kind {
         ReceiverKind::Reference(_, _, None) => SelfKind::Ref,
         ReceiverKind::Reference(_, _, Some(_)) => SelfKind::RefMut,
-        ReceiverKind::Typed(_, ty) => match (peel(ty), scan(ty)) {
-            (_, Scan { ref_mut: Some(_), .. }) => SelfKind::RefMut,
-            (_, Scan { reference: Some(_), .. }) => SelfKind::Ref,
-            (Type::Path(ty), _) if ty.path.is_ident("Self") => SelfKind::Value,
-            _ => SelfKind::Owner,
+        ReceiverKind::Typed(_, ty) => match scan(ty) {
+            Scan { ref_mut: Some(_), .. } => SelfKind::RefMut,
+            Scan { reference: Some(_), .. } => SelfKind::Ref,
+            _ => SelfKind::Owned,
         },
-        _ => SelfKind::Value,
+        _ => SelfKind::Owned,
     }
 }
 

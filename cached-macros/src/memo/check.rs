@@ -79,19 +79,13 @@ pub(super) fn check_function(item: &FnItem, errors: &mut Errors) {
             );
         }
     }
-    if let Some(SelfParam { arg, kind }) = &item.receiver {
-        let message = match kind {
-            SelfKind::RefMut => {
-                "a cache hit does not run the body, so changes to `self` would be lost; take `&self`"
-            }
-            SelfKind::Value => "a hit has no use for the value that `self` moves; take `&self`",
-            SelfKind::Ref | SelfKind::Owner => "",
-        };
-        if !message.is_empty() {
-            let mut receiver = arg.clone();
-            receiver.attrs.clear();
-            errors.push(receiver, message);
-        }
+    if let Some(SelfParam { arg, kind: SelfKind::RefMut }) = &item.receiver {
+        let mut receiver = arg.clone();
+        receiver.attrs.clear();
+        errors.push(
+            receiver,
+            "a cache hit does not run the body, so changes to `self` would be lost; take `&self`",
+        );
     }
 
     if let Some(constness) = &sig.constness {

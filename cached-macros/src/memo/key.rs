@@ -58,7 +58,7 @@ pub(super) fn key(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Key {
     };
 
     check_length(&key, item, errors);
-    if let Some(SelfParam { arg, kind: SelfKind::Ref | SelfKind::Owner }) = &item.receiver {
+    if let Some(SelfParam { arg, kind: SelfKind::Ref | SelfKind::Owned }) = &item.receiver {
         match skips_self {
             Some(name) if key.uses_self => {
                 errors.push(name, "`self` is both in `key` and in `skip`; remove it from one of them");

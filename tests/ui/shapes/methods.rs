@@ -76,6 +76,43 @@ impl Other {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Page(u64);
+
+impl Page {
+    #[async_cached(ttl = 60, key = (self, id))]
+    pub async fn row(self, id: u64) -> u64 {
+        self.0 * 10 + id
+    }
+
+    #[async_cached(ttl = 60, key = (self.0, id), detached)]
+    pub async fn next(mut self: Self, id: u64) -> u64 {
+        self.0 += 1;
+        self.0 * 10 + id
+    }
+
+    #[async_cached(ttl = 60, skip(self))]
+    pub async fn last(mut self, id: u64) -> u64 {
+        self.0 += id;
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn self_can_be_taken_by_value() {
+    assert_eq!(Page(1).row(2).await, 12);
+    assert_eq!(Page(2).row(2).await, 22);
+    assert_eq!(Page::row_cache().peek((Page(1), 2)).await, Some(12));
+    Page::row_cache().put((Page(1), 2), 7).await.unwrap();
+    assert_eq!(Page(1).row(2).await, 7);
+    assert_eq!(Page(1).row_uncached(2).await, 12);
+    assert_eq!(Page(1).next(2).await, 22);
+    assert_eq!(Page::next_cache().peek((Page(1), 2)).await, Some(22));
+    assert_eq!(Page(1).last(2).await, 3);
+    assert_eq!(Page(5).last(2).await, 3);
+    assert_eq!(Page(5).last_refresh(2).await, 7);
+}
+
 #[tokio::test]
 async fn methods_have_companions() {
     let (one, two) = (Repo(1_u8), Repo(2_u8));
