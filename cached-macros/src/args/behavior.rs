@@ -25,9 +25,10 @@ impl OptionInput<'_> {
     pub(super) fn function(self) -> Result<Opt<Expr>> {
         let expr = self.expr()?;
         if literal(&expr).is_some() {
+            let arguments = if self.name == "weigh" { "the key and the value" } else { "the value" };
             return fail(
                 expr,
-                format!("`{}` takes a function of the value; write `{}`", self.name, self.example),
+                format!("`{}` takes a function of {arguments}; write `{}`", self.name, self.example),
             );
         }
         Ok(self.finish(expr.span(), expr))
