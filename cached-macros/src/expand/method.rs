@@ -9,7 +9,7 @@ use super::companions::{companion_attrs, computing, method_key_params, uncached,
 use super::entry::entry_fn;
 use super::function::wrapper;
 use super::key::{Diagnostics, key, key_params};
-use super::signature::{cfgs, entry_turbofish, outer_receiver, turbofish};
+use super::signature::{cfgs, entry_turbofish, outer_receiver, self_type, turbofish};
 use super::{hygienic, import_private, private};
 use crate::memo::Memo;
 
@@ -38,12 +38,13 @@ pub(super) fn expand_method(memo: &Memo) -> TokenStream {
     let (turbofish, entry_turbofish) = (turbofish(memo), entry_turbofish(memo));
     let (key, key_params) = (key(memo, Diagnostics::Suppress), key_params(memo));
 
-    let own_at = quote!(Self::#at_name #entry_turbofish);
-    let own_uncached = quote!(Self::#uncached_name #turbofish);
+    let self_type = self_type(memo);
+    let own_at = quote!(#self_type::#at_name #entry_turbofish);
+    let own_uncached = quote!(#self_type::#uncached_name #turbofish);
     let wrapper = wrapper(memo, &own_at, &own_uncached);
     let uncached = uncached(memo, &uncached_name);
     let computing = computing(memo, &own_at, &own_uncached);
-    let at = entry_fn(memo, &at_name, &quote!(Self::#cache_name #turbofish));
+    let at = entry_fn(memo, &at_name, &quote!(#self_type::#cache_name #turbofish));
 
     let lifetime = Lifetime::new("'__key", Span::mixed_site());
     let mut cache_generics = memo.item.sig.generics.clone();
@@ -76,9 +77,9 @@ pub(super) fn expand_method(memo: &Memo) -> TokenStream {
         #vis fn #cache_name #cache_generics () -> #krate::MethodCache<#key_type, #output> #where_clause {
             #import_private
             #krate::MethodCache::new(
-                |#operation, #pattern| Self::#any_name #turbofish (#(#this,)* #operation, #(#arguments),*),
-                || Self::#at_name #entry_turbofish (#p::Clear, ()),
-                || Self::#at_name #entry_turbofish (#p::Count, ()),
+                |#operation, #pattern| #self_type::#any_name #turbofish (#(#this,)* #operation, #(#arguments),*),
+                || #self_type::#at_name #entry_turbofish (#p::Clear, ()),
+                || #self_type::#at_name #entry_turbofish (#p::Count, ()),
             )
         }
 
@@ -86,7 +87,7 @@ pub(super) fn expand_method(memo: &Memo) -> TokenStream {
         #companion_attrs
         fn #any_name #generics (#(#receiver,)* #operation: #krate::__private::Any<#output>, #(#key_params),*) -> #krate::BoxFuture<'static, #krate::__private::Done<#output>> #where_clause {
             #import_private
-            Self::#at_name #entry_turbofish (#operation, #key)
+            #self_type::#at_name #entry_turbofish (#operation, #key)
         }
 
         #(#cfgs)*

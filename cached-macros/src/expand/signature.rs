@@ -60,6 +60,18 @@ pub(super) fn infer_output(memo: &Memo) -> TokenStream {
     }
 }
 
+/// `Self`, where the compiler reports that there is none: at the option `associated`, if there is one.
+pub(super) fn self_type(memo: &Memo) -> Ident {
+    let span = memo.associated.as_ref().map_or_else(Span::call_site, |option| option.span);
+    Ident::new("Self", span)
+}
+
+/// A statement that does not compile if the option `associated` is on a function outside of an impl.
+pub(super) fn check_associated(memo: &Memo) -> Option<TokenStream> {
+    let (span, self_type) = (memo.associated.as_ref()?.span, self_type(memo));
+    Some(quote_spanned!(span=> let _ = ::core::marker::PhantomData::<#self_type>;))
+}
+
 /// The second statement of a call: it runs `body` on a miss. Bounds of a detached body are reported at the option.
 pub(super) fn or_compute(memo: &Memo, lookup: &Ident, body: &TokenStream) -> TokenStream {
     let Some(Opt { span, .. }) = memo.detached else { return quote!(#lookup.or(move || #body).await) };

@@ -6,7 +6,9 @@ use syn::FnArg;
 
 use super::entry::call_chain;
 use super::key::{Diagnostics, key};
-use super::signature::{bind_patterns, infer_output, or_compute, outer_signature, underscore_attr};
+use super::signature::{
+    bind_patterns, check_associated, infer_output, or_compute, outer_signature, underscore_attr,
+};
 use super::{hygienic, import_private, private};
 use crate::item::Body;
 use crate::memo::Memo;
@@ -20,7 +22,7 @@ use crate::memo::Memo;
 //     }
 pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
     let (attrs, vis, import_private, p) = (&memo.item.attrs, &memo.item.vis, import_private(memo), private());
-    let lints = underscore_attr(memo);
+    let (lints, associated) = (underscore_attr(memo), check_associated(memo));
     let lookup = hygienic("__lookup");
     let look = call_chain(memo, &quote!(&|| ()), &key(memo, Diagnostics::Report), &quote!(#p::Look));
     let bind_patterns = bind_patterns(memo);
@@ -42,6 +44,7 @@ pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
                 #lints
                 #vis #sig {
                     #import_private
+                    #associated
                     let #lookup = { #look };
                     #answer
                 }
@@ -57,6 +60,7 @@ pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
                     #before
                     #pin(async move {
                         #import_private
+                        #associated
                         let #lookup = { #look };
                         #answer
                     })

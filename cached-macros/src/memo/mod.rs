@@ -53,6 +53,7 @@ pub(crate) struct Memo {
     pub(crate) codec: Option<Opt<Codec>>,
     pub(crate) handle: Option<Opt<Path>>,
     pub(crate) companions: Companions,
+    pub(crate) associated: Option<Opt<()>>,
     /// The path of `cached-runtime`.
     pub(crate) krate: Path,
 }
@@ -136,6 +137,7 @@ impl Memo {
             detached: args.detached,
             codec: args.codec,
             handle: args.handle,
+            associated: args.associated,
             krate: args.krate.map_or_else(|| parse_quote!(::cached_runtime), |path| path.value),
             item,
         })
