@@ -3,12 +3,47 @@
 use std::collections::HashSet;
 
 use proc_macro2::Ident;
+use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
+use syn::parse::ParseStream;
+use syn::parse::discouraged::Speculative as _;
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Result, Token, parenthesized, token};
 
-use super::Opt;
 use super::syntax::{OptionInput, at_end, fail, literal, skip_until};
+use super::{Args, Opt, is_option};
+
+impl Args {
+    /// The key that was meant by `key = id, lang`, if `name` is the `lang` in it. Consumes all such names.
+    pub(super) fn key_without_parentheses(&self, name: &Ident, input: ParseStream<'_>) -> Option<String> {
+        let key = self.key.as_ref().filter(|key| self.parsed.last() == Some(&key.name) && at_end(input))?;
+        let mut parts: Vec<String> = key.value.iter().map(part_name).collect::<Option<_>>()?;
+        parts.push(name.to_string());
+        loop {
+            let ahead = input.fork();
+            let _ = ahead.parse::<Token![,]>();
+            match ahead.call(Ident::parse_any) {
+                Ok(name) if at_end(&ahead) && !is_option(&name) => {
+                    input.advance_to(&ahead);
+                    parts.push(name.to_string());
+                }
+                _ => return Some(format!("key = ({})", parts.join(", "))),
+            }
+        }
+    }
+}
+
+/// The source of an expression such as `id` and `self.id`.
+fn part_name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Path(path) => path.path.get_ident().map(Ident::to_string),
+        Expr::Field(field) => {
+            let member = field.member.to_token_stream();
+            Some(format!("{}.{member}", part_name(&field.base)?))
+        }
+        _ => None,
+    }
+}
 
 impl OptionInput<'_> {
     /// Parses the parts of `key = (...)`; one expression is a key of one part.

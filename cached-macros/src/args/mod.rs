@@ -6,6 +6,7 @@
 
 mod amount;
 mod behavior;
+mod elsewhere;
 mod key;
 mod lifetime;
 mod nearest;
@@ -184,7 +185,10 @@ impl Args {
             return fail(&name, format!("`{option}` is not available yet"));
         }
         let Some(&(_, example)) = OPTIONS.iter().find(|(known, _)| *known == option) else {
-            return fail(&name, unknown_option(&option));
+            return match self.key_without_parentheses(&name, input) {
+                Some(key) => fail(&name, format!("put the parts of the key into parentheses: `{key}`")),
+                None => fail(&name, unknown_option(&option)),
+            };
         };
         if self.has(&option) {
             return fail(&name, format!("`{option}` is given twice; leave one of them out"));
@@ -231,14 +235,13 @@ impl Args {
 fn at_option(input: ParseStream<'_>) -> bool {
     let ahead = input.fork();
     match ahead.call(Ident::parse_any) {
-        Ok(name) => {
-            let name = name.to_string();
-            let known =
-                RESERVED.contains(&name.as_str()) || OPTIONS.iter().any(|(option, _)| *option == name);
-            at_end(&ahead) || ahead.peek(Token![=]) || (known && ahead.peek(token::Paren))
-        }
+        Ok(name) => at_end(&ahead) || ahead.peek(Token![=]) || (is_option(&name) && ahead.peek(token::Paren)),
         Err(_) => false,
     }
+}
+
+fn is_option(name: &Ident) -> bool {
+    RESERVED.iter().any(|reserved| name == reserved) || OPTIONS.iter().any(|(option, _)| name == option)
 }
 
 /// Skips to the comma before the next option, or to the end.
@@ -249,4 +252,17 @@ fn skip_option(input: ParseStream<'_>) {
             ahead.parse::<Token![,]>().is_ok() && (ahead.is_empty() || at_option(&ahead))
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Args, OPTIONS};
+
+    #[test]
+    fn every_example_is_parsed() {
+        for (option, example) in OPTIONS {
+            let args = Args::parse(example.parse().unwrap());
+            assert!(args.errors.is_empty() && args.has(option), "{example}: {:?}", args.errors);
+        }
+    }
 }

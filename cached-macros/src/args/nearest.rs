@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use strsim::osa_distance;
 
-use super::OPTIONS;
+use super::{OPTIONS, elsewhere};
 
 /// The candidate that is nearest to `wrong`, if it is near enough to be a typo.
 pub(crate) fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -17,49 +17,39 @@ pub(crate) fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a 
         .map(|(_, candidate)| candidate)
 }
 
-/// The option that other caching crates call `name`.
-pub(crate) fn elsewhere(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "time" | "time_to_live" | "expires" | "expire" | "expiry" | "expiration" | "lifespan" | "max_age" => {
-            "ttl"
-        }
-        "size" | "max_size" | "max_entries" | "max_capacity" | "limit" => "capacity",
-        "convert" | "key_fn" | "key_builder" | "cache_key" => "key",
-        "ignore" | "exclude" | "skip_args" => "skip",
-        "prefix" | "namespace" | "cache_prefix" => "name",
-        "condition" | "unless" | "result" | "option" => "cache_if",
-        "swr" | "stale" => "stale_while_revalidate",
-        "fail_safe" | "with_cached_flag" => "stale_if_error",
-        "eager_refresh" | "early_refresh" | "refresh" => "refresh_ahead",
-        "lock" | "sync_writes" | "sync_lock" | "unsync_reads" => "single_flight",
-        "store" | "storage" | "cache" | "ty" | "disk" => "backend",
-        "serializer" | "format" => "codec",
-        _ => return None,
-    })
-}
-
 /// The error for an option that does not exist.
 pub(super) fn unknown_option(wrong: &str) -> String {
-    unknown("option", wrong, OPTIONS.map(|(option, _)| option), "`")
+    let options = OPTIONS.map(|(option, _)| option);
+    let advice = match (elsewhere::option(wrong), nearest(wrong, options)) {
+        (Some(advice), _) => advice.to_owned(),
+        (None, Some(name)) => format!("did you mean `{name}`?"),
+        (None, None) => format!("the nearest are {}", list(three_nearest(wrong, options), "`", "`", "and")),
+    };
+    format!("unknown option `{wrong}`; {advice} (the documentation of `async_cached` lists all options)")
 }
 
-/// The error for a name that is not one of `names`.
-pub(super) fn unknown<'a>(
-    what: impl Display,
+/// The error for a string that is not one of `values`.
+pub(super) fn unknown_value<'a>(
+    option: impl Display,
     wrong: &str,
-    names: impl IntoIterator<Item = &'a str> + Clone,
-    open: &str,
+    values: impl IntoIterator<Item = &'a str> + Clone,
+    advice: Option<&str>,
 ) -> String {
-    let close: String = open.chars().rev().collect();
-    let known = elsewhere(wrong).filter(|known| names.clone().into_iter().any(|name| name == *known));
-    let suggestion = match known.or_else(|| nearest(wrong, names.clone())) {
-        Some(name) => format!("; did you mean {open}{name}{close}?"),
-        None => String::new(),
+    let advice = match (advice, nearest(wrong, values.clone())) {
+        (Some(advice), _) => format!("; {advice}"),
+        (None, Some(value)) => format!("; did you mean `\"{value}\"`?"),
+        (None, None) => String::new(),
     };
-    format!(
-        "unknown {what} {open}{wrong}{close}{suggestion} (there are {})",
-        list(names, open, &close, "and")
-    )
+    format!("unknown {option} `\"{wrong}\"`{advice} (there are {})", list(values, "`\"", "\"`", "and"))
+}
+
+/// The three candidates that are nearest to `wrong`, however far they are.
+fn three_nearest<'a, const N: usize>(
+    wrong: &str,
+    mut candidates: [&'a str; N],
+) -> impl Iterator<Item = &'a str> {
+    candidates.sort_by_key(|candidate| osa_distance(wrong, candidate));
+    candidates.into_iter().take(3)
 }
 
 /// Joins names in quotes: `` `a`, `b` and `c` ``.
@@ -78,7 +68,7 @@ pub(crate) fn list<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::{elsewhere, nearest};
+    use super::nearest;
 
     #[test]
     fn a_typo_suggests_the_nearest_name() {
@@ -90,12 +80,5 @@ mod tests {
         assert_eq!(nearest("singleflight", names), Some("single_flight"));
         assert_eq!(nearest("x", names), None);
         assert_eq!(nearest("convert", names), None);
-    }
-
-    #[test]
-    fn a_name_of_another_crate_suggests_the_option() {
-        assert_eq!(elsewhere("time"), Some("ttl"));
-        assert_eq!(elsewhere("size"), Some("capacity"));
-        assert_eq!(elsewhere("tll"), None);
     }
 }

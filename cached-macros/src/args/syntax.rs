@@ -6,9 +6,10 @@ use proc_macro2::{Ident, Span, TokenTree};
 use quote::ToTokens;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned as _;
-use syn::{Error, Expr, Lit, Result, Token, UnOp};
+use syn::{BinOp, Error, Expr, Lit, LitInt, Result, Token, UnOp};
 
-use super::nearest::{list, unknown};
+use super::elsewhere;
+use super::nearest::{list, unknown_value};
 use super::storage::check_static;
 use super::{Amount, Opt};
 
@@ -32,15 +33,15 @@ impl OptionInput<'_> {
         let expr = self.expr()?;
         let known = match literal(&expr) {
             None if is_negative(&expr) => Err(format!("this cannot be negative; write `{}`", self.example)),
-            None => {
-                check_static(&expr)?;
-                return Ok(self.finish(expr.span(), Amount::Expr(expr)));
-            }
+            None => match evaluate(&expr) {
+                Some(number) => number.and_then(from_number),
+                None => {
+                    check_static(&expr)?;
+                    return Ok(self.finish(expr.span(), Amount::Expr(expr)));
+                }
+            },
             Some(Lit::Str(string)) => from_str(&string.value()),
-            Some(Lit::Int(int)) if is_plain_integer(int.suffix()) => int
-                .base10_parse::<u64>()
-                .map_err(|_| "this is too large; write a smaller number".to_owned())
-                .and_then(from_number),
+            Some(Lit::Int(int)) if is_plain_integer(int.suffix()) => integer(int).and_then(from_number),
             Some(lit @ (Lit::Int(_) | Lit::Float(_))) => {
                 // `60s` is one token, but not a valid literal.
                 let string = lit.to_token_stream().to_string().replace('_', "");
@@ -69,7 +70,10 @@ impl OptionInput<'_> {
         let value = string.value();
         match keywords.iter().find(|(keyword, _)| *keyword == value) {
             Some(&(_, value)) => Ok(value),
-            None => fail(string, unknown(&self.name, &value, all(), "`\"")),
+            None => {
+                let advice = if self.name == "backend" { elsewhere::backend(&value) } else { None };
+                fail(string, unknown_value(&self.name, &value, all(), advice))
+            }
         }
     }
 
@@ -101,6 +105,37 @@ impl OptionInput<'_> {
 
     pub(super) fn finish<T>(self, span: Span, value: T) -> Opt<T> {
         Opt { name: self.name, value, span }
+    }
+}
+
+fn integer(int: &LitInt) -> std::result::Result<u64, String> {
+    int.base10_parse().map_err(|_| "this is too large; write a smaller number".to_owned())
+}
+
+/// The value of an expression of integer literals: `5 * 60`. `None` for other expressions.
+fn evaluate(expr: &Expr) -> Option<std::result::Result<u64, String>> {
+    match expr {
+        Expr::Lit(lit) => match &lit.lit {
+            Lit::Int(int) if is_plain_integer(int.suffix()) => Some(integer(int)),
+            _ => None,
+        },
+        Expr::Group(group) => evaluate(&group.expr),
+        Expr::Paren(paren) => evaluate(&paren.expr),
+        Expr::Binary(binary) => {
+            let operation: fn(u64, u64) -> Option<u64> = match binary.op {
+                BinOp::Add(_) => u64::checked_add,
+                BinOp::Sub(_) => u64::checked_sub,
+                BinOp::Mul(_) => u64::checked_mul,
+                BinOp::Div(_) => u64::checked_div,
+                _ => return None,
+            };
+            let (left, right) = (evaluate(&binary.left)?, evaluate(&binary.right)?);
+            Some(left.and_then(|left| {
+                let overflow = || "this does not fit into a `u64`; write the number itself".to_owned();
+                operation(left, right?).ok_or_else(overflow)
+            }))
+        }
+        _ => None,
     }
 }
 

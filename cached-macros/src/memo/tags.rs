@@ -29,6 +29,9 @@ fn check_template(template: &Template, item: &FnItem, key: &Key, errors: &mut Er
         let known = || known.iter().map(String::as_str);
         let hint = match nearest(wrong, known()) {
             Some(name) => format!("; did you mean `{{{name}}}`?"),
+            None if ["value", "result", "output", "ret"].contains(&wrong.as_str()) => {
+                "; to derive a tag from the value, write `tags_from = |value: &User| vec![...]`".to_owned()
+            }
             None if known().next().is_none() => "; the key has no arguments".to_owned(),
             None => format!("; the key has {}", list(known(), "`{", "}`", "and")),
         };

@@ -1,9 +1,11 @@
 //! Options: which are accepted, and the errors for those that are not.
 
+use std::time::Duration;
+
 use quote::ToTokens as _;
 
 use super::{PLAIN, memo, names, parse, rejects};
-use crate::args::{Amount, Backend};
+use crate::args::{Amount, Backend, Opt};
 use crate::item::Body;
 use crate::memo::{Bound, Companions, Ttl};
 
@@ -41,6 +43,16 @@ fn every_option_is_parsed() {
 }
 
 #[test]
+fn arithmetic_of_literals_is_a_number_of_seconds() {
+    for (ttl, seconds) in [("5 * 60", 300), ("24 * (60 * 60)", 86_400), ("60u64 + 60 / 2 - 1", 89)] {
+        let memo = memo(&format!("ttl = {ttl}"), PLAIN);
+        let is_expected =
+            |ttl: &Opt<Amount<Duration>>| matches!(ttl.value, Amount::Known(ttl) if ttl.as_secs() == seconds);
+        assert!(matches!(&memo.ttl, Ttl::Fixed(ttl) if is_expected(ttl)), "{ttl}");
+    }
+}
+
+#[test]
 fn invalid_durations_are_rejected() {
     for (option, part) in [
         ("ttl = 60s", "in quotes: `ttl = \"60s\"`"),
@@ -57,6 +69,10 @@ fn invalid_durations_are_rejected() {
         ("ttl = true", "expected a number, a string or an expression; write `ttl = 60`"),
         ("ttl = 99999999999999999999", "too large"),
         ("ttl = 99999999999", "584 years"),
+        ("ttl = 60 - 60", "a lifetime of zero"),
+        ("ttl = 1 - 2", "does not fit into a `u64`"),
+        ("ttl = 99999999999 * 99999999999", "does not fit into a `u64`"),
+        ("ttl = 5 * 60 / 0", "does not fit into a `u64`"),
         ("ttl", "`ttl` needs a value; write `ttl = 60`"),
         ("ttl =", "`ttl` needs a value; write `ttl = 60`"),
         ("ttl: 60", "expected `=`; write `ttl = 60`"),
@@ -76,12 +92,30 @@ fn invalid_durations_are_rejected() {
 }
 
 #[test]
+fn names_from_elsewhere_suggest_an_option() {
+    for (option, part) in [
+        ("convert = 60", "unknown option `convert`; write `key = (a, b.id)` ("),
+        ("time = 60", "unknown option `time`; write `ttl = 60` ("),
+        ("result = true", "leave `result` out"),
+        ("noself = true", "write `skip(self)`"),
+        ("redis = true", "write `backend = \"redis\"`"),
+        ("backend = \"valkey\"", "write `backend = \"redis\"`"),
+        ("backend = \"in-memory\"", "write `backend = \"memory\"`"),
+        ("backend = \"redis://localhost\"", "configure the address with `CACHED_REDIS_URL`"),
+        ("key = id, lang", "put the parts of the key into parentheses: `key = (id, lang)`"),
+        ("key = id.0, lang, region, version = 2", "parentheses: `key = (id.0, lang, region)`"),
+    ] {
+        rejects(&format!("ttl = 60, {option}"), PLAIN, part);
+    }
+}
+
+#[test]
 fn invalid_options_are_rejected() {
     for (option, part) in [
-        ("tll = 60", "unknown option `tll`; did you mean `ttl`? (there are `ttl`, `ttl_from`,"),
-        ("convert = 60", "unknown option `convert`; did you mean `key`? (there are"),
-        ("time = 60", "unknown option `time`; did you mean `ttl`? (there are"),
-        ("color = 60", "unknown option `color` (there are"),
+        ("tll = 60", "unknown option `tll`; did you mean `ttl`? (the documentation of `async_cached`"),
+        ("color = 60", "unknown option `color`; the nearest are "),
+        ("version = 2, lang", "unknown option `lang`"),
+        ("tags(\"team:{value}\")", "write `tags_from = |value: &User| vec![...]`"),
         ("version = 2 backend = store()", "expected `,` before the next option"),
         ("version = 2 detached", "expected `,` before the next option"),
         ("ttl = 60", "`ttl` is given twice"),
