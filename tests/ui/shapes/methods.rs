@@ -86,7 +86,7 @@ impl Page {
     }
 
     #[async_cached(ttl = 60, key = (self.0, id), detached)]
-    pub async fn next(mut self: Self, id: u64) -> u64 {
+    pub async fn next(mut self, id: u64) -> u64 {
         self.0 += 1;
         self.0 * 10 + id
     }
