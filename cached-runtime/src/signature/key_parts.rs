@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use quick_cache::Equivalent;
 
-/// What a part of the key must be.
+/// What every part of the key must be.
 pub trait KeyType: Hash + Eq + Clone + Send + Sync + 'static {}
 
 impl<T: Hash + Eq + Clone + Send + Sync + 'static> KeyType for T {}
@@ -19,17 +19,17 @@ impl<T: Hash + Eq + Clone + Send + Sync + 'static> KeyType for T {}
 ///
 /// It is not asked of `T` itself, or else the compiler would say that a reference to it would do.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` can not be key_part of the key",
-    label = "a key_part of the key must be `Hash + Eq + Clone + Send + Sync + 'static`",
-    note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`; of a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
+    message = "`{T}` cannot be part of the cache key",
+    label = "every part of the key must be `Hash + Eq + Clone + Send + Sync + 'static`",
+    note = "derive the missing traits, or write `key = (...)` with what identifies the result (for a float: `key = (x.to_bits(),)`; for a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
 )]
 pub trait CanKeyBy<T: ?Sized> {}
 
 /// What finds values in a shared store by keys made of `T`; for messages.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` can not be key_part of the key in a shared store",
-    label = "a key_part of the key must be `Hash + Eq + Clone + Send + Sync + 'static` and `serde::Serialize`",
-    note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`; of a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
+    message = "`{T}` cannot be part of the cache key in a shared store",
+    label = "every part of the key must be `Hash + Eq + Clone + Send + Sync + 'static` and `serde::Serialize`",
+    note = "derive the missing traits, or write `key = (...)` with what identifies the result (for a float: `key = (x.to_bits(),)`; for a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
 )]
 pub trait CanKeySharedBy<T: ?Sized> {}
 
@@ -47,9 +47,9 @@ impl<T: SharedKeyType> CanKeySharedBy<T> for Cache {}
 ///
 /// It hashes like what it owns, so that it finds what it owns.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no key_part of a key",
-    label = "a key_part of a key is a reference: `&42_u64`, `\"en\"`, `&text[..]`",
-    note = "a key is a tuple of such parts, of exactly the types of the arguments: `(&42_u64, \"en\")`"
+    message = "`{Self}` is not a part of a key",
+    label = "a part of a key is a reference: `&42_u64`, `\"en\"`, `&bytes[..]`",
+    note = "write a tuple of references, with exactly the types of the arguments: `(&42_u64, \"en\")`"
 )]
 pub trait KeyPart {
     /// What is stored.
@@ -149,8 +149,8 @@ impl<P: KeyPart> KeyPart for Option<P> {
 
 /// All parts of a key: a tuple of them.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no key",
-    label = "a key is a tuple of references to what makes it",
+    message = "`{Self}` is not a key",
+    label = "a key is a tuple of references to its parts",
     note = "write `(&42_u64,)`, or `(&42_u64, \"en\")`, with exactly the types of the arguments"
 )]
 pub trait KeyParts {

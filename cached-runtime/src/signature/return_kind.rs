@@ -20,8 +20,8 @@ impl<T: Clone + Send + Sync + 'static> Cacheable for T {}
 ///
 /// It is not asked of `T` itself, or else the compiler would say that a reference to it would do.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` can not be remembered",
-    label = "a remembered value must be `Clone + Send + Sync + 'static`",
+    message = "`{T}` cannot be cached",
+    label = "a cached value must be `Clone + Send + Sync + 'static`",
     note = "derive `Clone`, or return an `Arc` of it"
 )]
 pub trait CanCache<T> {}
@@ -285,7 +285,7 @@ impl<R> Absent<R> for Never<R> {
 
 /// What can be absent.
 #[diagnostic::on_unimplemented(
-    message = "`cache_none` has no `None` to remember here",
+    message = "`cache_none` has no effect here: the function returns no `Option`",
     label = "the function must return an `Option<_>` or a `Result<Option<_>, _>`",
     note = "leave `cache_none` out"
 )]
@@ -312,9 +312,9 @@ pub fn caching_none<A: HasNone>(absent: A) -> A::Absent {
 
 /// What has errors that can be remembered.
 #[diagnostic::on_unimplemented(
-    message = "`cache_err` has no errors to remember here",
+    message = "`cache_err` cannot cache an error here",
     label = "the function must return a `Result` whose error is `Clone + Send + Sync + 'static`",
-    note = "derive `Clone` for the error, or leave `cache_err` out; of an `Option` `cache_none` remembers the `None`"
+    note = "derive `Clone` for the error, or leave `cache_err` out; to cache the `None` of an `Option`, write `cache_none`"
 )]
 pub trait CanCacheErrors {
     /// The kind that remembers them.
@@ -557,7 +557,7 @@ impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnKind for Keeping<T, E
 
 /// What can fail.
 #[diagnostic::on_unimplemented(
-    message = "`stale_if_error` has no error to stand in for here",
+    message = "`stale_if_error` has no effect here: the function returns no error",
     label = "the function must return a `Result`",
     note = "leave `stale_if_error` out, or write `stale_while_revalidate`"
 )]
@@ -579,7 +579,7 @@ pub fn with_fallback<K: Fails>(kind: K) -> K {
 
 /// What has an error for a function that took too long.
 #[diagnostic::on_unimplemented(
-    message = "`timeout` has no error to return here",
+    message = "`timeout` cannot return an error here",
     label = "the function must return a `Result` whose error is `From<cached_runtime::Error>`",
     note = "implement `From<cached_runtime::Error>` for the error, or leave `timeout` out"
 )]
@@ -623,8 +623,8 @@ pub fn caching_errors<K: CanCacheErrors>(kind: K) -> K::WithErrors {
 
 /// A value that can be put for an output.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can not be put for `{R}`",
-    label = "this must be what the function returns, or what is in its `Ok` or `Some`"
+    message = "`{Self}` cannot be put into the cache of a function that returns `{R}`",
+    label = "expected the return type of the function, or the type in its `Ok` or `Some`"
 )]
 pub trait IntoOutput<R> {
     /// The output.

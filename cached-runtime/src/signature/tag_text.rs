@@ -11,17 +11,17 @@ use super::key_parts::Cache;
 
 /// What spells a `T` in a template; for messages.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` has no text for a tag",
+    message = "`{T}` cannot be part of a tag template",
     label = "an argument in a template must be `Display`",
-    note = "say what its text is by an expression, as in `tags(format!(\"user:{{}}\", user.id))`"
+    note = "implement `Display`, or write an expression, as in `tags(format!(\"user:{{}}\", user.id))`"
 )]
 pub trait Spells<T: ?Sized> {}
 
 /// What takes a `T` for a tag; for messages.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` is no tag",
-    label = "a tag must be a text: `AsRef<str>`",
-    note = "make a text of it, as in `tags(format!(\"user:{{}}\", user.id))`"
+    message = "`{T}` is not a tag",
+    label = "a tag must be a string: `AsRef<str>`",
+    note = "convert it to a string, as in `tags(format!(\"user:{{}}\", user.id))`"
 )]
 pub trait Tags<T: ?Sized> {}
 
