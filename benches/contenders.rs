@@ -1,4 +1,4 @@
-//! One function from number to number, remembered in three ways; each is called like the others.
+//! One function from number to number, cached in three ways and not at all, all called alike.
 
 use std::pin::pin;
 use std::sync::LazyLock;
@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 use cached_runtime::async_cached;
 use quick_cache::sync::Cache;
 
-/// How many numbers are remembered.
+/// The number of keys.
 pub const KEYS: u64 = 1_000;
 
 const CAPACITY: usize = 10_000;
 
-/// What is remembered.
+/// The computation that is cached.
 #[must_use]
 pub fn compute(n: u64) -> u64 {
     n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// By the attribute.
+/// Cached by the attribute.
 #[async_cached(ttl = "1h")]
 pub async fn by_the_attribute(n: u64) -> u64 {
     std::future::ready(compute(n)).await
 }
 
-/// By quick_cache alone, for ever: what is below the attribute.
+/// Cached by quick_cache alone, without expiry: the engine below the attribute.
 pub async fn by_quick_cache(n: u64) -> u64 {
     static CACHE: LazyLock<Cache<u64, u64>> = LazyLock::new(|| Cache::new(CAPACITY));
     if let Some(value) = CACHE.get(&n) {
@@ -36,7 +36,7 @@ pub async fn by_quick_cache(n: u64) -> u64 {
     value
 }
 
-/// By quick_cache and an expiry, as one writes it by hand.
+/// Cached by quick_cache with a hand-written expiry.
 pub async fn by_hand(n: u64) -> u64 {
     static CACHE: LazyLock<Cache<u64, (u64, Instant)>> = LazyLock::new(|| Cache::new(CAPACITY));
     if let Some((value, expires)) = CACHE.get(&n)
@@ -49,19 +49,19 @@ pub async fn by_hand(n: u64) -> u64 {
     value
 }
 
-/// Not at all: what the loop around the others costs.
+/// Not cached: the cost of the loop around the others.
 pub async fn not_at_all(n: u64) -> u64 {
     std::future::ready(compute(n)).await
 }
 
-/// The output of a future that has it at once, without an executor's costs.
+/// Returns the output of a future that is ready at once, without the cost of an executor.
 ///
 /// # Panics
 ///
-/// If it has not.
+/// If the future is not ready.
 pub fn at_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => panic!("this was to be a hit"),
+        Poll::Pending => panic!("expected a hit"),
     }
 }

@@ -1,4 +1,4 @@
-//! Hits one of the contenders so many times, for a tool that counts instructions: see `benches/count`.
+//! Runs a number of hits of one contender, for a tool that counts instructions: see `benches/count`.
 
 use std::env;
 use std::hint::black_box;

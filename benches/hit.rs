@@ -1,5 +1,5 @@
-//! What a hit in memory costs, beside what is below it and what one writes by hand.
-#![allow(missing_docs, reason = "criterion writes functions without any")]
+//! The cost of a hit in memory, compared with the engine below it and with a hand-written cache.
+#![allow(missing_docs, reason = "criterion generates functions without docs")]
 
 use std::hint::black_box;
 

@@ -1,6 +1,6 @@
 //! A small web service whose handlers call cached functions.
 //!
-//! It listens on a free port, asks itself a few questions, and ends.
+//! It listens on a free port, sends itself a few requests, and exits.
 //!
 //! ```text
 //! $ cargo run --example axum --features axum
@@ -32,10 +32,10 @@ struct Product {
     price: u64,
 }
 
-/// What stands for a database.
+/// Stands in for a database.
 type Db = Arc<Mutex<HashMap<u64, Product>>>;
 
-/// Only what identifies the product makes the key; where it is looked up does not.
+/// The key is what identifies the product. The database is skipped.
 #[async_cached(ttl = "5m", cache_none = "10s", skip(db))]
 async fn product(db: &Db, id: u64) -> Option<Product> {
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -51,7 +51,7 @@ async fn set_price(State(db): State<Db>, Path((id, price)): Path<(u64, u64)>) ->
     if let Some(product) = db.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&id) {
         product.price = price;
     }
-    // First the database, then the cache: a call that is computing the old price now will not store it.
+    // First the database, then the cache: a call that is computing the old price now cannot store it.
     match product::invalidate(id).await {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -92,7 +92,7 @@ async fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// The status and the body of the answer to a request.
+/// Sends a request; returns the status and the body of the response.
 async fn ask(address: SocketAddr, request: &str) -> io::Result<String> {
     let mut connection = TcpStream::connect(address).await?;
     let request = format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");

@@ -1,3 +1,3 @@
-//! Examples of `cached-runtime`; each file beside this one is a program that shows one thing.
+//! Examples of `cached-runtime`. Each file beside this one is a program that shows one thing.
 //!
-//! The output of each is in its head comment, and `tests/run` compares the two.
+//! The head comment of each contains its output; `tests/run` compares the two.

@@ -1,4 +1,4 @@
-//! Methods: which of them share values, and how their values are reached.
+//! Methods: which calls share values, and how to reach the companions.
 //!
 //! ```text
 //! $ cargo run --example methods
@@ -18,14 +18,14 @@ use std::time::Duration;
 
 use cached_runtime::{Handle, async_cached};
 
-/// Two shops differ in their prices: what tells them apart belongs into the key.
+/// Two shops have different prices, so the key contains what distinguishes them.
 struct Shop {
     id: u64,
     rate: u64,
 }
 
 impl Shop {
-    // A visibility, and be it `pub(self)`, gives a method its companions: see `price_cache` below.
+    // A method with a visibility (`pub(self)` counts) has companions: see `price_cache` below.
     #[async_cached(ttl = 60, key = (self.id, product))]
     pub(crate) async fn price(&self, product: u64) -> u64 {
         work().await;
@@ -33,7 +33,7 @@ impl Shop {
     }
 }
 
-/// Every connection leads to the same directory: `self` is not part of the key.
+/// Every connection reads the same directory, so `self` is not part of the key.
 struct Directory;
 
 impl Directory {
@@ -50,7 +50,7 @@ trait Find {
 
 struct Users;
 
-/// In the impl of a trait nothing may stand beside the method; a static leads to its values.
+/// An impl of a trait cannot contain companions; a static gives access to the values instead.
 static FIND: Handle = Handle::new();
 
 impl Find for Users {
@@ -84,7 +84,7 @@ async fn main() -> cached_runtime::Result<()> {
     there.price(7).await;
     show("the same product again");
 
-    // The key is as the method takes it, with `&Self` first since `self` is in it.
+    // The key has the arguments as the method takes them, with `&Self` first because `self` is in the key.
     Shop::price_cache().invalidate((&here, 7)).await?;
     here.price(7).await;
     there.price(7).await;
@@ -114,13 +114,13 @@ async fn main() -> cached_runtime::Result<()> {
 
 static COMPUTED: AtomicU64 = AtomicU64::new(0);
 
-/// Takes a moment, and counts how often it was asked to.
+/// Takes a moment, and counts its calls.
 async fn work() {
     COMPUTED.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
-/// Prints how often a body ran since the last time.
+/// Prints how often a body ran since the last call of this function.
 fn show(what: &str) {
     println!("{what}: {} computed", COMPUTED.swap(0, Ordering::Relaxed));
 }

@@ -1,15 +1,15 @@
-//! A store of one's own, and the proof that it keeps the contract.
+//! A store of your own, and the test that it keeps the contract.
 //!
-//! This one is a map in the process, which is the least that can be shared. Whatever can keep bytes under a key, and
-//! change them only if nobody else has, can be a store.
+//! This one is a map in the process, the simplest store there is. Anything that keeps bytes under a key, and can change
+//! them on the condition that they have not changed, can be a store.
 //!
 //! ```text
 //! $ cargo run --example own_store --features store
-//! the store keeps the contract
+//! the store passes the contract
 //! first call: 42 is forty-two, 1 computed
 //! second call: 42 is forty-two, 1 computed
 //! after `invalidate`: 42 is forty-two, 2 computed
-//! in the store: 1 value, 1 stamp of its namespace
+//! in the store: 1 value, 1 generation of its namespace
 //! ```
 
 use std::collections::HashMap;
@@ -34,7 +34,7 @@ async fn word(number: u64) -> Option<String> {
 #[tokio::main]
 async fn main() -> Result<()> {
     contract::check(&MapStore::default()).await;
-    println!("the store keeps the contract");
+    println!("the store passes the contract");
 
     show("first call").await;
     show("second call").await;
@@ -42,7 +42,7 @@ async fn main() -> Result<()> {
     show("after `invalidate`").await;
 
     let values = MAP.items().values().filter(|item| item.expires.is_some()).count();
-    println!("in the store: {values} value, {} stamp of its namespace", MAP.items().len() - values);
+    println!("in the store: {values} value, {} generation of its namespace", MAP.items().len() - values);
     Ok(())
 }
 
@@ -58,7 +58,7 @@ struct MapStore {
     changed: Arc<Notify>,
 }
 
-/// What is under one key.
+/// The state of one key.
 #[derive(Debug, Default)]
 struct Item {
     value: Option<Bytes>,
@@ -71,15 +71,15 @@ impl MapStore {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something to an item, and tells everybody who watches one.
+    /// Changes an item, and notifies all watches.
     fn change<T>(&self, key: &Key, change: impl FnOnce(&mut Item) -> T) -> T {
         let result = self.with(key, change);
         self.changed.notify_waiters();
         result
     }
 
-    /// Does something to an item as one step. All that makes this store keep the contract is here: what is over is
-    /// gone before anyone looks, and nobody else comes between the look and the change.
+    /// Runs `change` on an item as one atomic step. This is what makes the store keep the contract: expired values and
+    /// leases are removed first, and nothing else can happen between reading and changing.
     fn with<T>(&self, key: &Key, change: impl FnOnce(&mut Item) -> T) -> T {
         let mut items = self.items();
         let item = items.entry(key.clone()).or_default();
@@ -101,7 +101,7 @@ impl Item {
         self.lease.is_some_and(|(held, _)| held == lease)
     }
 
-    /// A new value ends the lease, in the same step.
+    /// Sets a value, and ends the lease in the same step.
     fn set(&mut self, value: Bytes, ttl: Option<Duration>) {
         let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
         *self = Self { value: Some(value), expires, lease: None };
@@ -117,11 +117,11 @@ impl Store for MapStore {
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         at_once(|| {
             self.with(key, |item| {
-                let is_wanted = item.value.is_none() || over == LeaseMode::Replace;
+                let is_wanted = item.value.is_none() || mode == LeaseMode::Replace;
                 let value = item.value.clone();
                 match item.lease {
                     _ if !is_wanted => Acquired { value, lease: None, holder: None },
@@ -198,18 +198,18 @@ impl Store for MapStore {
         at_once(|| self.change(key, |item| *item = Item::default()))
     }
 
-    /// A store that can not tell returns `None`; then whoever waits for another to compute asks again and again.
+    /// A store that cannot notify returns `None`; waiters then poll.
     fn watch<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
         at_once(|| Some(Watch::new(Arc::clone(&self.changed).notified_owned())))
     }
 }
 
-/// What needs no waiting.
+/// A future that is ready.
 fn at_once<T: Send + 'static>(act: impl FnOnce() -> T) -> BoxFuture<'static, Result<T>> {
     Box::pin(std::future::ready(Ok(act())))
 }
 
-/// A number that no other lease has.
+/// Returns a lease that no other caller has.
 fn new_lease() -> Lease {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     Lease::new(NEXT.fetch_add(1, Ordering::Relaxed).into())

@@ -1,6 +1,6 @@
-//! What the cache spares an origin that takes its time.
+//! How many requests the cache keeps from a slow origin.
 //!
-//! The origin is an HTTP server in this program that needs 50 ms for each request and counts them.
+//! The origin is an HTTP server in this program. It takes 50 ms for each request and counts the requests.
 //!
 //! ```text
 //! $ cargo run --example quickstart
@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// The user with this number, for one second from memory.
+/// Returns the user with this id; the result is cached in memory for one second.
 #[async_cached(ttl = 1, skip(origin))]
 async fn user(origin: &Origin, id: u64) -> io::Result<String> {
     origin.get(&format!("/users/{id}")).await
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Calls the function at once from so many tasks, and prints what it took.
+/// Calls the function from `callers` tasks at once, and prints the time and the requests that this took.
 async fn show(what: &str, origin: &Arc<Origin>, id: u64, callers: u64) -> io::Result<()> {
     let (began, before) = (Instant::now(), origin.requests());
     let mut tasks = JoinSet::new();
@@ -63,7 +63,7 @@ async fn show(what: &str, origin: &Arc<Origin>, id: u64, callers: u64) -> io::Re
     Ok(())
 }
 
-/// A slow HTTP server on the loopback interface, and how it is asked.
+/// A slow HTTP server on the loopback interface, with its client.
 struct Origin {
     address: SocketAddr,
     requests: Arc<AtomicU64>,
@@ -96,7 +96,7 @@ impl Origin {
     }
 }
 
-/// Answers the one request of a connection, after 50 ms.
+/// Responds to the one request of a connection, after 50 ms.
 async fn answer(mut connection: TcpStream, requests: Arc<AtomicU64>) -> io::Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! What is remembered of a `Result` and of an `Option`, and for how long.
+//! What is cached of a `Result` and of an `Option`, and for how long.
 //!
 //! ```text
 //! $ cargo run --example results_and_options
@@ -21,11 +21,11 @@ use std::time::Duration;
 use cached_runtime::async_cached;
 use tokio::task::JoinSet;
 
-/// An error that can be cloned is also handed to everybody who waits for it.
+/// An error that is `Clone` is also returned to all calls that wait for the computation.
 #[derive(Debug, Clone, PartialEq)]
 struct NotFound;
 
-/// What counts is the type, not how it is spelt: this is a `Result`.
+/// An alias is recognized by its type: this is a `Result`.
 type Answer<T> = Result<T, NotFound>;
 
 #[async_cached(ttl = 60)]
@@ -82,7 +82,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     show("Some", [nickname(1).await, nickname(1).await]);
     show("None", [nickname(100).await, nickname(100).await]);
     show("None with `cache_none`", [nickname_or_not(100).await, nickname_or_not(100).await]);
-    // Nothing was stored, and `None` was stored, are two things.
+    // "`None` is cached" and "nothing is cached" are different.
     assert_eq!(nickname_or_not::peek(100).await, Some(None));
     assert_eq!(nickname_or_not::peek(101).await, None);
 
@@ -97,7 +97,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 static COMPUTED: AtomicU64 = AtomicU64::new(0);
 
-/// Takes a moment, and counts how often it was asked to.
+/// Takes a moment, and counts its calls.
 async fn work() {
     COMPUTED.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,4 +1,4 @@
-//! Old values that are better than none, and values that end together.
+//! Stale values in place of errors and of waiting, and groups of values that are invalidated together.
 //!
 //! ```text
 //! $ cargo run --example stale_and_tags
@@ -8,7 +8,7 @@
 //! a moment later: price 2, from memory
 //! expired, and the shop is closed: price 2, stale
 //! another product, never seen: the shop is closed
-//! the tag of the shop has ended: price 3, computed; price 4, computed
+//! after `invalidate_tag`: price 3, computed; price 4, computed
 //! ```
 #![allow(clippy::print_stdout, reason = "it is a program that prints")]
 
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use cached_runtime::{Lookup, Source, async_cached, invalidate_tag};
 
-/// A shop that raises its prices all the time, and closes now and then.
+/// A shop that raises the price with each request, and can be closed.
 static PRICE: AtomicU64 = AtomicU64::new(0);
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
@@ -35,7 +35,7 @@ async fn price(product: u64) -> Result<u64, Closed> {
     if CLOSED.load(SeqCst) { Err(Closed) } else { Ok(PRICE.fetch_add(1, SeqCst) + 1) }
 }
 
-/// The same without a word in the background: what fails is told at once if there is nothing older.
+/// The same without background refreshes: if the shop is closed and there is no old value, the call fails.
 #[async_cached(ttl = 60, stale_if_error = "1h", tags("shop"))]
 async fn offer(product: u64) -> Result<u64, Closed> {
     price::uncached(product).await
@@ -43,30 +43,30 @@ async fn offer(product: u64) -> Result<u64, Closed> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> cached_runtime::Result<()> {
-    println!("the first call: {}", told(price::lookup(7).await));
-    println!("the second: {}", told(price::lookup(7).await));
+    println!("the first call: {}", describe(price::lookup(7).await));
+    println!("the second: {}", describe(price::lookup(7).await));
 
     price::expire(7).await?;
-    println!("expired: {}, while the next one is computed", told(price::lookup(7).await));
+    println!("expired: {}, while the next one is computed", describe(price::lookup(7).await));
     while price::stats().background_refreshes == 0 {
         tokio::task::yield_now().await;
     }
-    println!("a moment later: {}", told(price::lookup(7).await));
+    println!("a moment later: {}", describe(price::lookup(7).await));
 
     offer::put(7, 2).await?;
     offer::expire(7).await?;
     CLOSED.store(true, SeqCst);
-    println!("expired, and the shop is closed: {}", told(offer::lookup(7).await));
-    println!("another product, never seen: {}", told(offer::lookup(8).await));
+    println!("expired, and the shop is closed: {}", describe(offer::lookup(7).await));
+    println!("another product, never seen: {}", describe(offer::lookup(8).await));
 
     CLOSED.store(false, SeqCst);
     invalidate_tag("shop").await?;
     let (price, offer) = (price::lookup(7).await, offer::lookup(7).await);
-    println!("the tag of the shop has ended: {}; {}", told(price), told(offer));
+    println!("after `invalidate_tag`: {}; {}", describe(price), describe(offer));
     Ok(())
 }
 
-fn told(found: Lookup<Result<u64, Closed>>) -> String {
+fn describe(found: Lookup<Result<u64, Closed>>) -> String {
     let from = match found.source {
         Source::Memory => "from memory",
         Source::Computed => "computed",

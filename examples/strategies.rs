@@ -1,8 +1,8 @@
-//! One look-up through each of the backends: the code is the same, and so is what comes of it.
+//! One look-up through each backend: the code is the same, and so are the results.
 //!
 //! Redis is expected at `CACHED_REDIS_URL` or on port 6379 of this machine, Memcached at
-//! `CACHED_MEMCACHED_SERVERS` or on port 11211. Stop the server and try again: the calls still succeed, and each of
-//! them computes.
+//! `CACHED_MEMCACHED_SERVERS` or on port 11211. Without the server this program ends with the error of its first
+//! `invalidate`, which the server has to confirm. A call never fails because of the server: it would ask the origin.
 //!
 //! ```text
 //! $ cargo run --example strategies --features redis,memcached -- memory
@@ -54,10 +54,10 @@ async fn user_in_memcached(id: u64, lang: &str) -> User {
     look_up(id, lang).await
 }
 
-/// The same for each of the functions above.
+/// Runs the same calls for one of the functions above.
 macro_rules! show {
     ($user:ident) => {{
-        // Shared stores remember the last run of this program.
+        // A shared store still has the value of the last run of this program.
         $user::invalidate(42, "en").await?;
         show("nothing stored", $user(42, "en")).await;
         show("again", $user(42, "en")).await;
@@ -75,7 +75,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("memory") => show!(user_in_memory),
         Some("redis") => show!(user_in_redis),
         Some("memcached") => show!(user_in_memcached),
-        _ => return Err("say `memory`, `redis` or `memcached`".into()),
+        _ => return Err("expected `memory`, `redis` or `memcached`".into()),
     };
     let Stats { hits, shared_hits, computed, .. } = stats;
     println!("answered from memory {hits}, from the shared store {shared_hits}, computed {computed}");
@@ -84,14 +84,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// The origin, which takes its time.
+/// The slow origin.
 async fn look_up(id: u64, lang: &str) -> User {
     ASKED.store(true, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(50)).await;
     User { id, name: format!("name of {id} in {lang}") }
 }
 
-/// Prints how long a call takes, and whether the origin was asked.
+/// Prints how long a call takes, and whether it asked the origin.
 async fn show(what: &str, call: impl Future<Output = User>) -> User {
     let began = Instant::now();
     let user = call.await;

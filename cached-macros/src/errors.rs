@@ -1,16 +1,16 @@
-//! Collects every mistake of one attribute before reporting any of them.
+//! All errors of one use of the attribute, reported together.
 
 use std::fmt::Display;
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 
-/// The mistakes found so far, in the order in which they were found.
+/// The errors found so far, in the order in which they were found.
 #[derive(Debug, Default)]
 pub(crate) struct Errors(Vec<syn::Error>);
 
 impl Errors {
-    /// Notes that `tokens` are wrong; the message says what to write instead.
+    /// Adds an error at `tokens`. The message says what is wrong and what to write instead.
     pub(crate) fn push(&mut self, tokens: impl ToTokens, message: impl Display) {
         self.0.push(syn::Error::new_spanned(tokens, message));
     }
@@ -19,24 +19,24 @@ impl Errors {
         self.0.is_empty()
     }
 
-    /// Goes on with `value` if nothing was wrong.
+    /// Returns `value` if there are no errors.
     pub(crate) fn finish<T>(self, value: T) -> Result<T, Self> {
         if self.0.is_empty() { Ok(value) } else { Err(self) }
     }
 
-    /// One `compile_error!` for each mistake.
+    /// One `compile_error!` for each error.
     pub(crate) fn into_compile_errors(self) -> TokenStream {
         self.0.into_iter().map(syn::Error::into_compile_error).collect()
     }
 
     #[cfg(test)]
     pub(crate) fn messages(&self) -> Vec<String> {
-        self.0.iter().flatten().map(|mistake| mistake.to_string()).collect()
+        self.0.iter().flatten().map(|error| error.to_string()).collect()
     }
 }
 
 impl Extend<syn::Error> for Errors {
-    fn extend<I: IntoIterator<Item = syn::Error>>(&mut self, mistakes: I) {
-        self.0.extend(mistakes);
+    fn extend<I: IntoIterator<Item = syn::Error>>(&mut self, errors: I) {
+        self.0.extend(errors);
     }
 }

@@ -1,4 +1,7 @@
 //! The attribute macro of `cached-runtime`.
+//!
+//! The attribute is parsed by `args`, the function by `item`; `memo` checks the two together, and `expand` generates
+//! the code. Errors are collected in `errors` on the way, so that one compilation reports all of them.
 
 mod args;
 mod errors;
@@ -11,7 +14,10 @@ use proc_macro::TokenStream;
 use crate::args::Args;
 use crate::memo::Memo;
 
-/// Makes an `async fn` remember its results.
+/// Caches the results of an `async fn`.
+///
+/// The signature of the function and its callers stay as they are. The options say how long a value is fresh, what
+/// the key is, and where values are stored.
 ///
 /// ```
 /// use cached_runtime::async_cached;
@@ -30,81 +36,70 @@ use crate::memo::Memo;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let db = Db;
-/// user(&db, 42).await?; // as before
-/// user(&db, 42).await?; // remembered
-/// user::invalidate(42).await?; // and what a cache needs, beside it
+/// user(&db, 42).await?; // computed
+/// user(&db, 42).await?; // cached
 /// assert_eq!(user::stats().computed, 1);
+/// user::invalidate(42).await?; // one of the companions
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// It stands on free functions, functions inside of functions, methods, associated functions and methods of an
-/// `impl Trait for Type`, also under `#[async_trait]`. The documentation of the crate `cached-runtime` tells what that means, with
-/// examples that run.
+/// The attribute can be applied to free functions, functions in functions, methods, associated functions, and methods
+/// in an `impl Trait for Type`, also under `#[async_trait]`. The documentation of the crate `cached-runtime` explains
+/// the semantics, with examples.
 ///
 /// # Options
 ///
-/// One of `ttl` and `ttl_from` is required. Options are written once each, in any order.
+/// Either `ttl` or `ttl_from` is required. Each option can be given once, in any order.
 ///
-/// | option | means | without it |
-/// |---|---|---|
-/// | `ttl` | how long a value is fresh: whole seconds, a duration in words, or an expression of type `Duration` | `ttl_from` |
-/// | `ttl_from` | a function of the value that says how long it is fresh | `ttl` |
-/// | `backend` | where values live: `"memory"`, `"redis"`, `"memcached"`, or an expression that names a `Store` | `"memory"` |
-/// | `capacity` | how many values memory holds, for each instance of the function | 10 000 |
-/// | `max_bytes` | how many bytes memory holds; together with `weigh`, in place of `capacity` | |
-/// | `weigh` | a function of the key, a tuple, and the value that says how many bytes an entry counts | |
-/// | `key` | what makes the key: expressions of the arguments | all arguments |
-/// | `skip` | arguments that do not make the key; `skip(self)` may stand beside `key` | none |
-/// | `name` | the namespace in shared stores | the path of the function |
-/// | `version` | tells the values of one deployment from those of another | 1 |
-/// | `cache_if` | a function of the value that says whether to remember it | always |
-/// | `cache_err` | also remember an `Err`, for so long; the error must be `Clone` | it is not remembered |
-/// | `cache_none` | also remember a `None`, for so long | it is not remembered |
-/// | `stale_while_revalidate` | for so long after `ttl` a call gets the old value at once, while the next one is computed in the background | off |
-/// | `stale_if_error` | for so long after `ttl` a call gets the old value if the function fails; then all get it at once, and one call a second tries again | off |
-/// | `refresh_ahead` | compute the next value in the background before the end, by chance and in the last part of the lifetime: a fifth of it, or what is written | off |
-/// | `jitter` | by which part lifetimes are shortened at the most, the same for one key on every machine | 0.1 in a shared store, 0 in memory |
-/// | `timeout` | how long the function may take; then there is the old value, or an error: the function returns a `Result` whose error is `From<cached_runtime::Error>` | none |
-/// | `tags` | groups of values that `invalidate_tag` ends together: templates of the arguments that make the key, or expressions that are a text | none |
-/// | `tags_from` | a function of the value that returns more tags, as a `Vec<String>` | none |
-/// | `single_flight` | how many computations of one key may run: `"fleet"`: one in all processes that share the store; `"process"`: one in each; `"off"`: any number | one in memory's process, or in the store's fleet |
-/// | `detached` | the computation is a task of its own and survives its caller | the first caller computes |
-/// | `codec` | how values look in shared stores: `"msgpack"`, `"json"` | `"msgpack"` |
-/// | `handle` | a static by which the values of a method are reached: for the impl of a trait | |
-/// | `associated` | the function stands in an `impl`, although it mentions neither `self` nor `Self` | |
-/// | `crate` | where `cached-runtime` is, when it was renamed or is re-exported | `::cached_runtime` |
+/// | option | example | meaning | default |
+/// |---|---|---|---|
+/// | **Lifetime** | | | |
+/// | `ttl` | `ttl = 60` | How long a value is fresh: a number of seconds, a duration string, or an expression of type `Duration`. | |
+/// | `ttl_from` | `ttl_from = \|token: &Token\| token.valid_for` | How long a value is fresh, as a function of the value. Replaces `ttl`. | |
+/// | `cache_err` | `cache_err = "5s"` | Also caches an `Err`, for this long. The error must be `Clone`. | errors are not cached |
+/// | `cache_none` | `cache_none = "30s"` | Also caches a `None`, for this long. | `None` is not cached |
+/// | `cache_if` | `cache_if = \|user: &User\| user.active` | Caches a value only if this function of it returns `true`. | all values are cached |
+/// | `jitter` | `jitter = 0.1` | The largest fraction by which lifetimes are shortened. It is the same for one key in all processes. | 0.1 in a shared store, 0 in memory |
+/// | **Key** | | | |
+/// | `key` | `key = (id, x.to_bits())` | The key: a tuple of expressions of the arguments. | all arguments |
+/// | `skip` | `skip(db, self)` | Arguments that are not part of the key. Together with `key`, only `skip(self)` is allowed. | none |
+/// | **Storage** | | | |
+/// | `backend` | `backend = "redis"` | Where values are stored: `"memory"`, `"redis"`, `"memcached"`, or an expression whose value is a `Store`. | `"memory"` |
+/// | `capacity` | `capacity = 100_000` | The maximum number of entries in memory, for each instance of the function. | 10 000 |
+/// | `max_bytes` | `max_bytes = "64MiB"` | The maximum size of all entries in memory. Replaces `capacity`, and requires `weigh`. | |
+/// | `weigh` | `weigh = \|key, value\| value.len() as u64` | The size of an entry in bytes, as a function of the key, a tuple, and the value. | |
+/// | `name` | `name = "users"` | The namespace of the function in shared stores. | the path of the function |
+/// | `version` | `version = 2` | The version of the values in shared stores. Values of other versions are not read. | 1 |
+/// | `codec` | `codec = "json"` | The encoding of values in shared stores: `"msgpack"` or `"json"`. | `"msgpack"` |
+/// | **Staleness** | | | |
+/// | `stale_while_revalidate` | `stale_while_revalidate = "30s"` | For this long after `ttl`, calls return the stale value at once, while the next value is computed in the background. | off |
+/// | `stale_if_error` | `stale_if_error = "1h"` | For this long after `ttl`, a call returns the stale value if the function fails. After a failure all calls return it at once, and one call per second tries again. | off |
+/// | `refresh_ahead` | `refresh_ahead = 0.2` | Computes the next value in the background before the current one expires: with growing probability, in this last fraction of the lifetime. Without a value, the fraction is 0.2. | off |
+/// | **Tags** | | | |
+/// | `tags` | `tags("user:{id}", "users")` | Groups of values that `invalidate_tag` invalidates together: templates with arguments in the key, or expressions that are strings. | none |
+/// | `tags_from` | `tags_from = \|user: &User\| vec![format!("team:{}", user.team)]` | More tags, as a function of the value that returns a `Vec<String>`. | none |
+/// | **Single flight** | | | |
+/// | `single_flight` | `single_flight = "process"` | How many computations of one key can run at a time: `"fleet"`: one in all processes that share the store; `"process"`: one in each process; `"off"`: any number. | `"process"` in memory, `"fleet"` in a shared store |
+/// | `detached` | `detached` | The computation runs in a task of its own, which is stopped when the last caller that waits for it is dropped. | the first caller computes |
+/// | `timeout` | `timeout = "2s"` | How long the function may take. After that a call returns the stale value, or an error: the function must return a `Result` whose error is `From<cached_runtime::Error>`. | none |
+/// | **Advanced** | | | |
+/// | `handle` | `handle = FIND` | A static `Handle` through which the cache of a method can be reached. It is for methods in the impl of a trait, which have no companions. | |
+/// | `associated` | `associated` | Declares that the function is in an `impl`, although neither `self` nor `Self` occurs in it. | |
+/// | `crate` | `crate = ::my_crate::cached_runtime` | The path of `cached-runtime`, if it is renamed or re-exported. | `::cached_runtime` |
 ///
-/// And how each is written:
+/// ## Durations and sizes
 ///
-/// ```text
-/// ttl = 60    ttl = "1h30m"    ttl = config::MINUTE
-/// ttl_from = |token: &Token| token.valid_for
-/// backend = "redis"    backend = my_store()
-/// capacity = 100_000
-/// max_bytes = "64MiB", weigh = |key, value| (key.0.len() + value.len()) as u64
-/// key = (id, x.to_bits())    key = (self.id, product)
-/// skip(db, self)
-/// name = "users"
-/// version = 2
-/// cache_if = |user: &User| user.active
-/// cache_err = "5s"
-/// cache_none = "30s"
-/// stale_while_revalidate = "30s", stale_if_error = "1h"
-/// refresh_ahead    refresh_ahead = 0.2
-/// jitter = 0.1
-/// timeout = "2s"
-/// tags("user:{id}", "users", format!("{kind:?}"))
-/// tags_from = |user: &User| vec![format!("team:{}", user.team)]
-/// single_flight = "off"
-/// detached
-/// codec = "json"
-/// handle = FIND
-/// associated
-/// crate = ::my_crate::cached_runtime
-/// ```
+/// A duration is a number of seconds, `60` or `5 * 60`, a string, `"1h 30m"`, or an expression of type `Duration`, such as a
+/// constant. The units of a string are `w`, `d`, `h`, `m`, `s`, `ms`, `us` and `ns`. A size is a number of bytes or a
+/// string with one of the units `B`, `kB`, `MB`, `GB`, `KiB`, `MiB` and `GiB`.
 ///
-/// Some of them together:
+/// ## Functions
+///
+/// `ttl_from`, `cache_if`, `tags_from` and `weigh` take a closure or the path of a function. It cannot capture
+/// variables. For a function that returns a `Result` or an `Option`, the value is what is in the `Ok` or `Some`.
+///
+/// ## Several options
 ///
 /// ```
 /// use std::time::Duration;
@@ -113,7 +108,7 @@ use crate::memo::Memo;
 ///
 /// #[derive(Clone)]
 /// struct Token {
-///     text: String,
+///     secret: String,
 ///     valid_for: Duration,
 /// }
 ///
@@ -121,14 +116,14 @@ use crate::memo::Memo;
 ///     ttl_from = |token: &Token| token.valid_for,
 ///     capacity = 100,
 ///     key = (user.trim(),),
-///     cache_if = |token: &Token| !token.text.is_empty(),
+///     cache_if = |token: &Token| !token.secret.is_empty(),
 ///     cache_err = "5s",
 ///     detached,
 /// )]
 /// async fn token(user: String) -> Result<Token, String> {
 ///     match user.trim() {
-///         "eve" => Err("nobody trusts her".to_owned()),
-///         name => Ok(Token { text: format!("token of {name}"), valid_for: Duration::from_secs(300) }),
+///         "eve" => Err("unknown user".to_owned()),
+///         name => Ok(Token { secret: format!("token of {name}"), valid_for: Duration::from_secs(300) }),
 ///     }
 /// }
 ///
@@ -141,25 +136,30 @@ use crate::memo::Memo;
 /// # }
 /// ```
 ///
-/// A duration in words is made of `w`, `d`, `h`, `m`, `s` and `ms`, as in `"1h 30m"`; a size has the unit `B`, `kB`, `MB`,
-/// `GB`, `KiB`, `MiB` or `GiB`.
+/// # Companions
 ///
-/// # What is written beside the function
+/// The attribute generates companions, which are as visible as the function:
 ///
-/// - Beside a free function `user`: a type `user` with `invalidate`, `expire`, `put`, `peek`, `lookup`, `refresh`,
+/// - For a free function `user`: a type `user` with the functions `invalidate`, `expire`, `put`, `peek`, `lookup`,
+///   `refresh`,
 ///   `uncached`, `clear` and `stats`.
-/// - Beside a method `find` that has a visibility: `find_cache`, `find_lookup`, `find_refresh` and `find_uncached`.
-/// - In the impl of a trait: nothing.
+/// - For a method `find` with a visibility, such as `pub` or `pub(self)`: `find_cache`, which returns an object with
+///   most of
+///   these functions, and `find_lookup`, `find_refresh` and `find_uncached`.
+/// - For a method in the impl of a trait: none. Its cache can be reached through a `handle`.
 #[proc_macro_attribute]
 pub fn async_cached(args: TokenStream, input: TokenStream) -> TokenStream {
-    memoize(args.into(), input.into()).into()
+    expand_attribute(args.into(), input.into()).into()
 }
 
-fn memoize(args: proc_macro2::TokenStream, input: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
+fn expand_attribute(
+    args: proc_macro2::TokenStream,
+    input: proc_macro2::TokenStream,
+) -> proc_macro2::TokenStream {
     match Memo::new(Args::parse(args), syn::parse2(input.clone())) {
         Ok(memo) => expand::expand(&memo),
         Err(errors) => {
-            // The function stays, so that nothing else breaks.
+            // The function stays in the output, so that its callers cause no further errors.
             let mut output = input;
             output.extend(errors.into_compile_errors());
             output
@@ -175,10 +175,10 @@ mod tests {
     use proc_macro2::TokenStream;
     use quote::quote;
 
-    use super::memoize;
+    use super::expand_attribute;
 
     #[test]
-    fn what_is_wrong_stays_as_it_was() {
+    fn items_with_errors_stay_in_the_output() {
         for item in [
             quote!(async fn f(x: &mut u64) { half = written + }),
             quote!(
@@ -186,16 +186,16 @@ mod tests {
             ),
             quote!(1 2 3),
         ] {
-            let output = memoize(quote!(ttl = 60), item.clone()).to_string();
+            let output = expand_attribute(quote!(ttl = 60), item.clone()).to_string();
             assert!(output.starts_with(&item.to_string()), "{output}");
             assert_eq!(output.matches("compile_error").count(), 1, "{output}");
         }
     }
 
     #[test]
-    fn bodies_are_moved_and_not_parsed() {
+    fn bodies_are_moved_without_parsing() {
         let body: TokenStream = quote!({ let half = ; written + ( - ) });
-        let output = memoize(quote!(ttl = 60), quote!(async fn f() #body)).to_string();
+        let output = expand_attribute(quote!(ttl = 60), quote!(async fn f() #body)).to_string();
         assert_eq!(output.matches(&body.to_string()).count(), 1, "{output}");
     }
 }

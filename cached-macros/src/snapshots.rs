@@ -1,6 +1,6 @@
-//! Compares what the attribute expands to with what is written beside it, in `tests/expand`.
+//! Compares the expansion of each file in `tests/expand` with the `.expanded.rs` file next to it.
 //!
-//! `EXPAND=overwrite cargo test -p cached-macros` writes what it expands to now; read the difference.
+//! `EXPAND=overwrite cargo test -p cached-macros` overwrites these files; read the diff.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use quote::ToTokens as _;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Block, File, ImplItem, Item, Meta};
 
-/// Replaces every function that has the attribute by what it becomes.
+/// Replaces every function that has the attribute by its expansion.
 struct Expand;
 
 impl Expand {
@@ -31,7 +31,7 @@ impl VisitMut for Expand {
             .flat_map(|mut item| {
                 let Item::Fn(function) = &mut item else { return vec![item] };
                 let Some(options) = Self::options(&mut function.attrs) else { return vec![item] };
-                let expansion: File = parse(super::memoize(options, function.to_token_stream()));
+                let expansion: File = parse(super::expand_attribute(options, function.to_token_stream()));
                 expansion.items
             })
             .collect();
@@ -43,7 +43,7 @@ impl VisitMut for Expand {
             .flat_map(|mut item| {
                 let ImplItem::Fn(function) = &mut item else { return vec![item] };
                 let Some(options) = Self::options(&mut function.attrs) else { return vec![item] };
-                let expansion = super::memoize(options, function.to_token_stream());
+                let expansion = super::expand_attribute(options, function.to_token_stream());
                 let expansion: syn::ItemImpl = parse(quote::quote!(impl X { #expansion }));
                 expansion.items
             })
@@ -54,16 +54,16 @@ impl VisitMut for Expand {
 }
 
 fn parse<T: syn::parse::Parse>(tokens: TokenStream) -> T {
-    let text = tokens.to_string();
-    syn::parse2(tokens).unwrap_or_else(|error| panic!("{error}: {text}"))
+    let source = tokens.to_string();
+    syn::parse2(tokens).unwrap_or_else(|error| panic!("{error}: {source}"))
 }
 
 fn parse_file(source: &str) -> File {
-    syn::parse_file(source).expect("it is a Rust file")
+    syn::parse_file(source).expect("a Rust file")
 }
 
 fn expansion(path: &Path) -> String {
-    let source = fs::read_to_string(path).expect("it was listed");
+    let source = fs::read_to_string(path).expect("a readable file");
     let mut file = parse_file(&source);
     Expand.visit_file_mut(&mut file);
     prettyplease::unparse(&file)
@@ -74,42 +74,42 @@ fn folder() -> PathBuf {
 }
 
 #[test]
-fn expansions_are_as_they_are_written() {
+fn expansions_match_the_expanded_files() {
     let mut seen = 0;
-    for entry in fs::read_dir(folder()).expect("it is there") {
-        let path = entry.expect("it can be listed").path();
-        let name = path.file_name().expect("it is a file").to_string_lossy().into_owned();
+    for entry in fs::read_dir(folder()).expect("the folder exists") {
+        let path = entry.expect("a readable folder").path();
+        let name = path.file_name().expect("a file name").to_string_lossy().into_owned();
         if name.contains(".expanded.") {
             continue;
         }
-        let (now, beside) = (expansion(&path), path.with_extension("expanded.rs"));
+        let (actual, expanded) = (expansion(&path), path.with_extension("expanded.rs"));
         if std::env::var_os("EXPAND").is_some_and(|value| value == "overwrite") {
-            fs::write(&beside, &now).expect("it can be written");
+            fs::write(&expanded, &actual).expect("a writable file");
         }
-        let written = fs::read_to_string(&beside).unwrap_or_default();
-        assert!(now == written, "{name} expands to\n{now}\nwhich is not what {} says", beside.display());
+        let expected = fs::read_to_string(&expanded).unwrap_or_default();
+        assert!(actual == expected, "{name} expands to\n{actual}\nwhich differs from {}", expanded.display());
         seen += 1;
     }
     assert!(seen > 0);
 }
 
-/// Takes away what is only for documentation and lints.
-struct Strip;
+/// Removes attributes, doc comments included.
+struct RemoveAttributes;
 
-impl VisitMut for Strip {
+impl VisitMut for RemoveAttributes {
     fn visit_attributes_mut(&mut self, attrs: &mut Vec<Attribute>) {
         attrs.clear();
     }
 }
 
-/// How many lines of code an expansion has, documentation and attributes aside.
+/// The number of lines of an expansion, without attributes and doc comments.
 fn lines(name: &str) -> usize {
     let mut file = parse_file(&expansion(&folder().join(name)));
-    Strip.visit_file_mut(&mut file);
+    RemoveAttributes.visit_file_mut(&mut file);
     prettyplease::unparse(&file).lines().count()
 }
 
-/// The companions are written by `companions!` in the runtime, of which here only the arguments count.
+/// `companions!` of the runtime generates the companions; only its arguments count here.
 #[test]
 fn expansions_are_short() {
     assert_eq!(lines("one_argument.rs"), 34);

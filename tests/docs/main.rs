@@ -6,6 +6,7 @@ mod examples;
 mod layers;
 mod links;
 mod options;
+mod packages;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,10 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
             (entry.path(), entry.file_name())
         };
         if name == "target" || name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if path.is_symlink() {
+            // Another name of a file that is found where it is.
             continue;
         }
         if path.is_dir() {

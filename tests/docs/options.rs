@@ -28,7 +28,7 @@ fn the_attribute_lists_the_options_that_exist() {
 
 /// The names in `OPTIONS`, the table that the parser goes by.
 fn options() -> BTreeSet<String> {
-    let source = read("cached-macros/src/args.rs");
+    let source = read("cached-macros/src/args/mod.rs");
     let table = source.split("const OPTIONS:").nth(1).unwrap().split("];").next().unwrap();
     let row = |line: &str| Some(line.trim().strip_prefix("(\"")?.split('"').next()?.to_owned());
     let options: BTreeSet<_> = table.lines().filter_map(row).collect();

@@ -3,15 +3,15 @@ where
     T: Entity,
 {
     use ::cached_runtime::__private;
-    let __found = load::__entry::<
+    let __lookup = load::__entry::<
         T,
         N,
         _,
         _,
     >(__private::Get, (__private::Arg::new(&id).key_part(),));
-    __found.or_compute(move || load::uncached::<T, N>(db, id)).await
+    __lookup.or_compute(move || load::uncached::<T, N>(db, id)).await
 }
-///What has been remembered of [`load()`](load()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+///The cache of [`load()`](load()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 pub struct load {}
 #[allow(
@@ -38,8 +38,8 @@ impl load {
     ::cached_runtime::__private::companions! {
         (id : T::Id,) [Self::__entry:: < T, N, _, _ >] => (__private::Arg::new(& id)
         .key_part_again(),); pub, [] [< T, const N : usize >] (db : & Db, id : T::Id) ->
-        Result < [T; N], Error >, [where T : Entity,] __found => __found.or_compute(move
-        || Self::uncached:: < T, N > (db, id)). await
+        Result < [T; N], Error >, [where T : Entity,] __lookup => __lookup
+        .or_compute(move || Self::uncached:: < T, N > (db, id)). await
     }
     fn __entry<
         T,

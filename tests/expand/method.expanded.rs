@@ -1,11 +1,11 @@
 impl Users {
     pub async fn find(&self, id: u64, lang: &str) -> Result<User, Error> {
         use ::cached_runtime::__private;
-        let __found = Self::__find_entry(
+        let __lookup = Self::__find_entry(
             __private::Get,
             (__private::Arg::new(&id).key_part(), __private::Arg::new(&lang).key_part()),
         );
-        __found.or_compute(move || Self::find_uncached(self, id, lang)).await
+        __lookup.or_compute(move || Self::find_uncached(self, id, lang)).await
     }
     #[allow(
         dead_code,
@@ -24,10 +24,10 @@ impl Users {
     ::cached_runtime::__private::computing! {
         find_refresh find_lookup[Self::__find_entry] => (__private::Arg::new(& id)
         .key_part_again(), __private::Arg::new(& lang).key_part_again(),); pub, [] [] (&
-        self, id : u64, lang : & str) -> Result < User, Error >, [] __found => __found
+        self, id : u64, lang : & str) -> Result < User, Error >, [] __lookup => __lookup
         .or_compute(move || Self::find_uncached(self, id, lang)). await
     }
-    ///What has been remembered of [`find`](Self::find()).
+    ///The cache of [`find`](Self::find()).
     #[allow(
         dead_code,
         missing_docs,

@@ -1,9 +1,9 @@
 async fn user(id: u64) -> User {
     use ::cached_runtime::__private;
-    let __found = user::__entry(__private::Get, (__private::Arg::new(&id).key_part(),));
-    __found.or_compute(move || user::uncached(id)).await
+    let __lookup = user::__entry(__private::Get, (__private::Arg::new(&id).key_part(),));
+    __lookup.or_compute(move || user::uncached(id)).await
 }
-///What has been remembered of [`user()`](user()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+///The cache of [`user()`](user()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 struct user {}
 #[allow(
@@ -26,7 +26,7 @@ impl user {
 impl user {
     ::cached_runtime::__private::companions! {
         (id : u64,) [Self::__entry] => (__private::Arg::new(& id).key_part_again(),);, []
-        [] (id : u64) -> User, [] __found => __found.or_compute(move ||
+        [] (id : u64) -> User, [] __lookup => __lookup.or_compute(move ||
         Self::uncached(id)). await
     }
     fn __entry<

@@ -5,16 +5,16 @@ pub(crate) async fn weather(
     _verbose: bool,
 ) -> Result<Option<Weather>, Error> {
     use ::cached_runtime::__private;
-    let __found = weather::__entry(
+    let __lookup = weather::__entry(
         __private::Get,
         (
             __private::Arg::new(&place.id).shared_key_part(),
             __private::Arg::new(&lang).shared_key_part(),
         ),
     );
-    __found.or_compute(move || weather::uncached(place, lang, _verbose)).await
+    __lookup.or_compute(move || weather::uncached(place, lang, _verbose)).await
 }
-///What has been remembered of [`weather()`](weather()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+///The cache of [`weather()`](weather()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 pub(crate) struct weather {}
 #[allow(
@@ -43,7 +43,7 @@ impl weather {
         (place : & Place, lang : & str,) [Self::__entry] => (__private::Arg::new(& place
         .id).shared_key_part_again(), __private::Arg::new(& lang)
         .shared_key_part_again(),); pub (crate), [] [] (place : & Place, lang : & str,
-        _verbose : bool) -> Result < Option < Weather >, Error >, [] __found => __found
+        _verbose : bool) -> Result < Option < Weather >, Error >, [] __lookup => __lookup
         .or_compute(move || Self::uncached(place, lang, _verbose)). await
     }
     fn __entry<

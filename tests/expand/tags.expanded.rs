@@ -1,6 +1,6 @@
 pub async fn user(id: u64, r#type: Kind, lang: String) -> Result<User, Error> {
     use ::cached_runtime::__private;
-    let __found = user::__entry(
+    let __lookup = user::__entry(
         __private::Get,
         __private::with_tags(
             (
@@ -18,10 +18,10 @@ pub async fn user(id: u64, r#type: Kind, lang: String) -> Result<User, Error> {
             },
         ),
     );
-    __private::or_compute_detached(__found, move || user::uncached(id, r#type, lang))
+    __private::or_compute_detached(__lookup, move || user::uncached(id, r#type, lang))
         .await
 }
-///What has been remembered of [`user()`](user()): `invalidate`, `expire`, `put` and `peek` take what makes the key, `lookup`, `refresh` and `uncached` every argument, `clear` and `stats` nothing.
+///The cache of [`user()`](user()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 pub struct user {}
 #[allow(
@@ -51,7 +51,7 @@ impl user {
         __private::TagText::new(& r#type).text_again()), __private::TagText::new(&
         format!("lang:{lang}")).tag_again(), __private::TagText::new(& USERS)
         .tag_again()]); pub, [] [] (id : u64, r#type : Kind, lang : String) -> Result <
-        User, Error >, [] __found => __private::or_compute_detached(__found, move ||
+        User, Error >, [] __lookup => __private::or_compute_detached(__lookup, move ||
         Self::uncached(id, r#type, lang)). await
     }
     fn __entry<

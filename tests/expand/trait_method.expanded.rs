@@ -1,7 +1,7 @@
 impl Find for Users {
     async fn find(&self, id: u64) -> Result<User, Error> {
         use ::cached_runtime::__private;
-        let __found = {
+        let __lookup = {
             static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(||
             {
                 __private::Policy::new()
@@ -16,7 +16,7 @@ impl Find for Users {
                 )
                 .memory(__private::Get)
         };
-        __found
+        __lookup
             .or_compute(move || async move {
                 #[allow(unused_qualifications)]
                 if let __private::Option::Some(__never) = __private::Option::None::<

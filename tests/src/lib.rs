@@ -11,7 +11,7 @@ pub mod server;
 mod wire;
 
 /// Where the mark of all tags lies in every store, see `docs/WIRE.md`.
-pub const MARK_OF_TAGS: &str = "tags:d6fd6091fa789f62d8261d0e5ad8ddd6";
+pub const MARK_OF_TAGS: &str = "tags:ace420dd6b8aad65fd02892541c4b90d";
 
 // The documentation tests compile and run the examples of the README.
 #[cfg(doctest)]

@@ -1,9 +1,9 @@
-//! One mistake a file: what the compiler says about it.
+//! Compiler errors: one misuse of the attribute in each file, with the error next to it.
 //!
-//! Run it twice, as `tests/run` does: with `--features store`, and without.
+//! `tests/run` runs this twice: with `--features store`, and without.
 
 #[test]
-fn every_mistake_is_told_once_and_where_it_is() {
+fn each_misuse_is_one_error_at_the_wrong_tokens() {
     let files = if cfg!(feature = "store") { "mistakes/*.rs" } else { "without_store/*.rs" };
     trybuild::TestCases::new().compile_fail(files);
 }

@@ -1,4 +1,4 @@
-//! Which arguments make the key.
+//! The key: which arguments and expressions it consists of.
 
 use std::fmt::Display;
 
@@ -8,19 +8,19 @@ use syn::{Expr, GenericArgument, PathArguments, Type};
 
 use crate::args::{Args, Opt, list, nearest};
 use crate::errors::Errors;
-use crate::item::{FnItem, Param, SelfKind, SelfParam, scan};
+use crate::item::{FnItem, Param, SelfKind, SelfParam, peel, scan};
 
-/// What a value is stored under.
+/// The key of a cached value.
 pub(crate) struct Key {
     pub(crate) parts: Vec<Part>,
-    /// The parameters that the parts mention, as indices into `FnItem::params`, each once and in their order there.
+    /// The parameters used in the parts, as indices into `FnItem::params`, in ascending order.
     pub(crate) params: Vec<usize>,
-    /// Whether the parts mention `self`.
+    /// Whether the parts use `self`.
     pub(crate) uses_self: bool,
 }
 
 impl Key {
-    /// The parameters that the parts mention and that have a name.
+    /// The parameters used in the parts that have a name of the user's.
     pub(super) fn named_params<'a>(&'a self, item: &'a FnItem) -> impl Iterator<Item = &'a Param> {
         self.params.iter().map(|&index| &item.params[index]).filter(|param| param.named)
     }
@@ -28,18 +28,18 @@ impl Key {
 
 /// One part of a key.
 pub(crate) enum Part {
-    /// The whole of a parameter, by its index in `FnItem::params`.
+    /// A whole parameter, by its index in `FnItem::params`.
     Param(usize),
-    /// An expression of `key = (..)`.
+    /// An expression in `key = (...)`.
     Expr(Expr),
 }
 
 pub(super) fn key(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Key {
-    // What was meant by an option that could not be read is not known; then nothing follows from it.
-    let mut unreadable = (args.has("key") && args.key.is_none()) || (args.has("skip") && args.skip.is_none());
+    // If `key` or `skip` is invalid, the key is unknown, and errors about it would be misleading.
+    let mut unknown = (args.has("key") && args.key.is_none()) || (args.has("skip") && args.skip.is_none());
     let explicit = args.has("key");
-    let skip = skip(args, item, errors).unwrap_or_else(|Wrong| {
-        unreadable = true;
+    let skip = skip(args, item, errors).unwrap_or_else(|Reported| {
+        unknown = true;
         Vec::new()
     });
     let skips_self = skip.iter().find(|name| *name == "self");
@@ -50,29 +50,30 @@ pub(super) fn key(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Key {
         let skipped = |param: &Param| param.named && skip.contains(&param.name);
         let params: Vec<usize> =
             (0..item.params.len()).filter(|&index| !skipped(&item.params[index])).collect();
-        if !unreadable {
-            // What is detached may not borrow at all, and is told so.
+        if !unknown {
+            // A detached computation cannot borrow at all, which is an error of its own.
             check_whole_params(&params, item, args.detached.is_none(), errors);
         }
         Key { parts: params.iter().copied().map(Part::Param).collect(), params, uses_self: false }
     };
 
     check_length(&key, item, errors);
-    if let Some(SelfParam { arg, kind: SelfKind::Ref | SelfKind::Owner }) = &item.receiver {
+    if let Some(SelfParam { arg, kind: SelfKind::Ref | SelfKind::Owned }) = &item.receiver {
         match skips_self {
             Some(name) if key.uses_self => {
-                errors.push(name, "`self` is in `key` and in `skip`; leave one of them out");
+                errors.push(name, "`self` is both in `key` and in `skip`; remove it from one of them");
             }
-            None if !key.uses_self && !unreadable => {
+            None if !key.uses_self && !unknown => {
                 let or = if explicit {
-                    "leave it out with `skip(self)` as well"
+                    "leave it out explicitly by adding `skip(self)`"
                 } else {
                     "leave it out with `skip(self)`"
                 };
                 errors.push(
                     arg.self_token,
                     format!(
-                        "`self` is not part of the key; say what is with `key = (self.id, ...)`, or {or}"
+                        "`self` is not part of the cache key; add what identifies it with `key = (self.id, \
+                         ...)`, or {or}"
                     ),
                 );
             }
@@ -82,32 +83,32 @@ pub(super) fn key(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Key {
     key
 }
 
-/// The runtime makes keys of tuples, for which there must be an `impl` each.
+/// Rejects keys that are longer than the longest tuple for which the runtime implements its traits.
 fn check_length(key: &Key, item: &FnItem, errors: &mut Errors) {
-    const MOST: usize = 12;
-    let message = "a key has at most 12 parts; leave some out with `skip(...)`, or put some in a tuple of their own: \
+    const MAX_PARTS: usize = 12;
+    let message = "a key has at most 12 parts; leave some out with `skip(...)`, or group some in a tuple: \
                    `key = ((a, b), c)`";
-    let is_there = |part: &&Part| match part {
+    let is_unconditional = |part: &&Part| match part {
         Part::Param(index) => item.params[*index].cfgs().next().is_none(),
         Part::Expr(_) => true,
     };
-    match key.parts.iter().filter(is_there).nth(MOST) {
+    match key.parts.iter().filter(is_unconditional).nth(MAX_PARTS) {
         Some(Part::Param(index)) => errors.push(&item.params[*index].arg, message),
         Some(Part::Expr(expr)) => errors.push(expr, message),
         None => {}
     }
 }
 
-/// There was a mistake, and it has been told.
-struct Wrong;
+/// An error was found and reported.
+struct Reported;
 
 /// The names that are left out of the key.
-fn skip(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Result<Vec<Ident>, Wrong> {
+fn skip(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Result<Vec<Ident>, Reported> {
     let Some(Opt { value: names, .. }) = args.skip.take() else { return Ok(Vec::new()) };
-    // `skip(self)` beside `key` says that its absence there is meant.
+    // `skip(self)` together with `key` means that the key deliberately does not contain `self`.
     if let (Some(second), true) = (args.second(&["key", "skip"]), names.iter().any(|name| name != "self")) {
-        errors.push(second, "`key` and `skip` both say what makes the key; leave one of them out");
-        return Err(Wrong);
+        errors.push(second, "`key` and `skip` both define the key; leave one of them out");
+        return Err(Reported);
     }
 
     let all = self::names(item);
@@ -118,9 +119,9 @@ fn skip(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Result<Vec<Ident
             errors.push(name, part_of_pattern(name));
             continue;
         }
-        errors.push(name, no_param(name, &all));
+        errors.push(name, not_a_param(name, &all));
     }
-    if unknown.is_empty() { Ok(known) } else { Err(Wrong) }
+    if unknown.is_empty() { Ok(known) } else { Err(Reported) }
 }
 
 /// The names of all parameters that have one.
@@ -130,21 +131,21 @@ fn names(item: &FnItem) -> Vec<String> {
     receiver.chain(params).collect()
 }
 
-fn no_param(name: &Ident, all: &[String]) -> String {
+fn not_a_param(name: &Ident, all: &[String]) -> String {
     let all = || all.iter().map(String::as_str);
-    let meant = match nearest(&name.to_string(), all()) {
-        Some(meant) => format!("; did you mean `{meant}`?"),
+    let suggestion = match nearest(&name.to_string(), all()) {
+        Some(name) => format!("; did you mean `{name}`?"),
         None => String::new(),
     };
-    let there = match all().count() {
-        0 => "there are none".to_owned(),
-        1 => format!("there is {}", list(all(), "`", "`", "and")),
-        _ => format!("there are {}", list(all(), "`", "`", "and")),
+    let params = match all().count() {
+        0 => "the function has no parameters".to_owned(),
+        1 => format!("the only parameter is {}", list(all(), "`", "`", "and")),
+        _ => format!("the parameters are {}", list(all(), "`", "`", "and")),
     };
-    format!("`{name}` is not a parameter{meant} ({there})")
+    format!("`{name}` is not a parameter{suggestion} ({params})")
 }
 
-/// What can be seen to be no key among parameters that are taken as they are.
+/// Rejects whole parameters whose types show that they cannot be part of a key.
 fn check_whole_params(params: &[usize], item: &FnItem, may_borrow: bool, errors: &mut Errors) {
     let params = || params.iter().map(|&index| &item.params[index]);
     for param in params().filter(|param| param.scan.ref_mut.is_none()) {
@@ -156,7 +157,10 @@ fn check_whole_params(params: &[usize], item: &FnItem, may_borrow: bool, errors:
             };
             errors.push(
                 impl_trait,
-                format!("a type without a name can not be part of the key; make it a generic{or}"),
+                format!(
+                    "a parameter of type `impl Trait` cannot be part of the cache key, with_source its type \
+                     has no name; use a type parameter{or}"
+                ),
             );
         } else if let Some(float) = &param.scan.float {
             errors.push(float, float_message(param, params()));
@@ -164,8 +168,8 @@ fn check_whole_params(params: &[usize], item: &FnItem, may_borrow: bool, errors:
             errors.push(
                 borrow,
                 format!(
-                    "`{}` borrows inside, and the key outlives the call; say what is in it with `key = (...)` and \
-                     what owns its parts, such as `name.to_string()` or \
+                    "`{}` contains borrowed data and cannot be part of the cache key, with_source the cache outlives the call; \
+                     write `key = (...)` with owned values, such as `name.to_string()` or \
                      `ids.iter().map(|id| id.to_string()).collect::<Vec<_>>()`",
                     param.name
                 ),
@@ -174,22 +178,25 @@ fn check_whole_params(params: &[usize], item: &FnItem, may_borrow: bool, errors:
     }
 }
 
-/// A borrow in a type that is not one of those that the runtime makes an owned part of: `&T`, `&[T]`, `Option<&T>`.
+/// The borrow in a type that cannot be converted to an owned part, as `&T`, `&[T]`, `Option<&T>` and tuples of them can.
 fn borrow_inside(ty: &Type) -> Option<TokenStream> {
     let inside = |ty: &Type| {
         let scan = scan(ty);
         let reference = scan.reference.map(ToTokens::into_token_stream);
         reference.or_else(|| scan.lifetime.map(ToTokens::into_token_stream))
     };
-    match ty {
-        Type::Group(group) => borrow_inside(&group.elem),
-        Type::Paren(paren) => borrow_inside(&paren.elem),
+    match peel(ty) {
         Type::Reference(reference) => inside(&reference.elem),
+        Type::Tuple(tuple) => tuple.elems.iter().find_map(borrow_inside),
         Type::Path(path) => {
             let last = path.path.segments.last()?;
             let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
             match arguments.args.first() {
-                Some(GenericArgument::Type(ty)) if last.ident == "Option" => borrow_inside(ty),
+                // An `Option` of a tuple is one part, and the elements of the tuple are not converted.
+                Some(GenericArgument::Type(ty)) if last.ident == "Option" => match peel(ty) {
+                    Type::Tuple(_) => inside(ty),
+                    ty => borrow_inside(ty),
+                },
                 _ => inside(ty),
             }
         }
@@ -201,22 +208,28 @@ fn borrow_inside(ty: &Type) -> Option<TokenStream> {
 fn float_message<'a>(param: &Param, all: impl Iterator<Item = &'a Param>) -> String {
     if !param.named {
         return format!(
-            "`{}` is neither `Hash` nor `Eq`; give the parameter a name and say what is in the key",
+            "`{}` cannot be part of the cache key, with_source floats are neither `Hash` nor `Eq`; give the \
+             parameter a name and write `key = (...)`",
             { param.ty().to_token_stream() }
         );
     }
     let name = &param.name;
     let Some(bits) = bits(param) else {
         return format!(
-            "`{name}` is made of floats, which are neither `Hash` nor `Eq`; say what is with `key = (...)`"
+            "`{name}` contains floats, which cannot be part of the cache key, with_source they are neither \
+             `Hash` nor `Eq`; write what identifies it with `key = (...)`"
         );
     };
     let parts: Vec<String> =
         all.filter(|param| param.named).map(|param| bits_or_name(param, || param.name.to_string())).collect();
     match &*parts {
-        [_] => format!("`{name}` is a float, which is neither `Hash` nor `Eq`; write `key = ({bits},)`"),
+        [_] => format!(
+            "`{name}` is a float, which cannot be part of the cache key, with_source it is neither `Hash` nor \
+             `Eq`; write `key = ({bits},)`"
+        ),
         _ => format!(
-            "`{name}` is a float, which is neither `Hash` nor `Eq`; write `key = ({})`",
+            "`{name}` is a float, which cannot be part of the cache key, with_source it is neither `Hash` nor \
+             `Eq`; write `key = ({})`",
             parts.join(", ")
         ),
     }
@@ -226,19 +239,31 @@ fn bits_or_name(param: &Param, name: impl Fn() -> String) -> String {
     bits(param).unwrap_or_else(name)
 }
 
-/// An expression that makes a float comparable, if it is as simple as that.
+/// The expression that turns a float, or an optional float, into its bits.
 fn bits(param: &Param) -> Option<String> {
     let name = &param.name;
     let float = param.scan.float.as_ref()?;
-    let written = param.ty().to_token_stream().to_string();
-    let float = float.to_string();
-    if written.trim_start_matches("& ").trim_start_matches('&') == float {
-        Some(format!("{name}.to_bits()"))
-    } else if written == format!("Option < {float} >") {
-        Some(format!("{name}.map({float}::to_bits)"))
-    } else {
-        None
+    let mut ty = peel(param.ty());
+    if let Type::Path(path) = ty
+        && path.path.get_ident().is_none()
+    {
+        let option = path.path.segments.last().filter(|last| last.ident == "Option")?;
+        let PathArguments::AngleBracketed(arguments) = &option.arguments else { return None };
+        return match arguments.args.first() {
+            Some(GenericArgument::Type(ty)) if is_path(ty, float) => {
+                Some(format!("{name}.map({float}::to_bits)"))
+            }
+            _ => None,
+        };
     }
+    while let Type::Reference(reference) = ty {
+        ty = peel(&reference.elem);
+    }
+    is_path(ty, float).then(|| format!("{name}.to_bits()"))
+}
+
+fn is_path(ty: &Type, ident: &Ident) -> bool {
+    matches!(peel(ty), Type::Path(path) if path.path.is_ident(ident))
 }
 
 fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
@@ -247,10 +272,21 @@ fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
         match whole_param(expr, item).map(|param| (param, bits(param))) {
             Some((param, Some(bits))) => errors.push(
                 expr,
-                format!("`{}` is a float, which is neither `Hash` nor `Eq`; write `{bits}`", param.name),
+                format!(
+                    "`{}` is a float, which cannot be part of the cache key, with_source it is neither \
+                     `Hash` nor `Eq`; write `{bits}`",
+                    param.name
+                ),
             ),
-            Some((param, None)) if param.scan.float.is_some() => errors
-                .push(expr, format!("`{}` is made of floats, which are neither `Hash` nor `Eq`", param.name)),
+            Some((param, None)) if param.scan.float.is_some() => errors.push(
+                expr,
+                format!(
+                    "`{}` contains floats, which cannot be part of the cache key, with_source \
+                     they are neither `Hash` nor `Eq`; write what identifies it, such as the \
+                     bits of each float",
+                    param.name
+                ),
+            ),
             _ => {}
         }
         mentions(expr.to_token_stream(), false, &mut mentioned);
@@ -258,7 +294,7 @@ fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
             && !names(item).iter().any(|known| name == known)
             && !item.params.iter().any(|param| param.bindings().contains(name))
         {
-            errors.push(name, no_param(name, &names(item)));
+            errors.push(name, not_a_param(name, &names(item)));
         }
     }
     for param in &item.params {
@@ -277,7 +313,7 @@ fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
     }
 }
 
-/// What an expression looks at, where that can only be a parameter, because constants are not written so.
+/// The variable that an expression consists of or reads a member of, unless it is spelled like a constant.
 fn subject(expr: &Expr) -> Option<&Ident> {
     match expr {
         Expr::Field(field) => subject(&field.base),
@@ -290,17 +326,20 @@ fn subject(expr: &Expr) -> Option<&Ident> {
     }
 }
 
-/// The parameter that an expression consists of.
+/// The parameter, if the expression is just its name.
 fn whole_param<'a>(expr: &Expr, item: &'a FnItem) -> Option<&'a Param> {
     let Expr::Path(path) = expr else { return None };
     item.params.iter().find(|param| param.named && path.path.is_ident(&param.name))
 }
 
 pub(super) fn part_of_pattern(name: impl Display) -> String {
-    format!("`{name}` is a part of a parameter; give the parameter a name and take it apart in the body")
+    format!(
+        "`{name}` is bound by a pattern and is not a parameter itself; give the parameter a name and \
+         destructure it in the body"
+    )
 }
 
-/// The names that are used as values in an expression, as far as tokens tell.
+/// Collects the names used as values in an expression, as far as the tokens show.
 pub(super) fn mentions(tokens: TokenStream, in_macro: bool, found: &mut Vec<Ident>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let punct = |index: Option<usize>, wanted: char| matches!(index.and_then(|index| tokens.get(index)), Some(TokenTree::Punct(p)) if p.as_char() == wanted);
@@ -325,11 +364,11 @@ pub(super) fn mentions(tokens: TokenStream, in_macro: bool, found: &mut Vec<Iden
                 mentions(group.stream(), in_macro, found);
             }
             TokenTree::Literal(literal) if in_macro => {
-                let text = literal.to_string();
-                let inline = text.split('{').skip(1).filter_map(|rest| rest.split(['}', ':']).next());
+                let string = literal.to_string();
+                let inline = string.split('{').skip(1).filter_map(|rest| rest.split(['}', ':']).next());
                 found.extend(
                     inline
-                        // `{type}` is `r#type` there.
+                        // `{type}` refers to `r#type`.
                         .filter_map(|name| {
                             syn::parse_str(name).or_else(|_| syn::parse_str(&format!("r#{name}"))).ok()
                         })

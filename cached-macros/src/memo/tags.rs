@@ -1,4 +1,4 @@
-//! Which arguments tags are made of: those of the key, because the companions have no other.
+//! Checks that tags use only arguments in the key, because some companions take no others.
 
 use quote::ToTokens as _;
 use syn::Expr;
@@ -10,7 +10,7 @@ use crate::errors::Errors;
 use crate::item::{FnItem, Param};
 
 pub(super) fn check(args: &Args, item: &FnItem, key: &Key, errors: &mut Errors) {
-    // A mistake in the key was told already; then its arguments are not known.
+    // After an error in the key its arguments are unknown.
     if !errors.is_empty() {
         return;
     }
@@ -28,16 +28,19 @@ fn check_template(template: &Template, item: &FnItem, key: &Key, errors: &mut Er
     let message = not_in_the_key(wrong, &format!("{{{wrong}}}"), item).unwrap_or_else(|| {
         let known = || known.iter().map(String::as_str);
         let hint = match nearest(wrong, known()) {
-            Some(meant) => format!("; did you mean `{{{meant}}}`?"),
-            None if known().next().is_none() => "; the key has none".to_owned(),
-            None => format!("; there is {}", list(known(), "`{", "}`", "and")),
+            Some(name) => format!("; did you mean `{{{name}}}`?"),
+            None if ["value", "result", "output", "ret"].contains(&wrong.as_str()) => {
+                "; to derive a tag from the value, write `tags_from = |value: &User| vec![...]`".to_owned()
+            }
+            None if known().next().is_none() => "; the key has no arguments".to_owned(),
+            None => format!("; the key has {}", list(known(), "`{", "}`", "and")),
         };
-        format!("`{{{wrong}}}` is no argument of the key{hint}")
+        format!("`{{{wrong}}}` is not an argument in the key{hint}")
     });
-    errors.push(&template.text, message);
+    errors.push(&template.literal, message);
 }
 
-/// What else an expression names may be anything, as a constant.
+/// Other names in an expression can be anything, such as constants.
 fn check_expr(expr: &Expr, item: &FnItem, key: &Key, errors: &mut Errors) {
     let mut mentioned = Vec::new();
     mentions(expr.to_token_stream(), false, &mut mentioned);
@@ -54,22 +57,22 @@ fn check_expr(expr: &Expr, item: &FnItem, key: &Key, errors: &mut Errors) {
     }
 }
 
-/// What to say about an argument that is there, but not in the key.
-fn not_in_the_key(wrong: &str, written: &str, item: &FnItem) -> Option<String> {
+/// The error for an argument that is not in the key.
+fn not_in_the_key(wrong: &str, spelling: &str, item: &FnItem) -> Option<String> {
     if item.params.iter().flat_map(Param::bindings).any(|binding| binding.unraw() == wrong) {
-        return Some(part_of_pattern(written));
+        return Some(part_of_pattern(spelling));
     }
     let is_argument = item.params.iter().any(|param| param.named && name(param) == wrong)
         || (wrong == "self" && item.receiver.is_some());
     is_argument.then(|| {
         format!(
-            "`{written}` is no part of the key, of which tags are made; put it there, or tell the tag by the value: \
-             `tags_from = |value: &User| vec![...]`"
+            "`{spelling}` is not part of the key, and tags can only use arguments in the key; add it to the key, or derive \
+             the tag from the value: `tags_from = |value: &User| vec![...]`"
         )
     })
 }
 
-/// The name of a parameter, as a template has it.
+/// The name of a parameter, without `r#`.
 fn name(param: &Param) -> String {
     param.name.unraw().to_string()
 }

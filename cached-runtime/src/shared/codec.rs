@@ -10,9 +10,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// What can be kept in a shared store.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can not be kept in a shared store",
+    message = "`{Self}` cannot be cached in a shared store",
     label = "a value in a shared store must be `serde::Serialize + serde::de::DeserializeOwned`",
-    note = "derive `serde::Serialize` and `serde::Deserialize` (an `Arc` needs the feature `rc` of serde), or keep it in memory: leave `backend` out"
+    note = "derive `serde::Serialize` and `serde::Deserialize` (an `Arc` needs the feature `rc` of serde), or leave `backend` out to cache it in memory"
 )]
 pub trait Storable: Serialize + DeserializeOwned {}
 

@@ -10,17 +10,17 @@ use super::shared_key::SharedKeyType;
 
 /// Implemented for [`Cache`] if a `T` can be in a key in memory.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` can not be key_part of the key",
-    label = "a key_part of the key must be `Hash + Eq + Clone + Send + Sync + 'static`",
-    note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`; of a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
+    message = "`{T}` cannot be part of the cache key",
+    label = "every part of the key must be `Hash + Eq + Clone + Send + Sync + 'static`",
+    note = "derive the missing traits, or write `key = (...)` with what identifies the result (for a float: `key = (x.to_bits(),)`; for a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
 )]
 pub trait CanKeyBy<T: ?Sized> {}
 
 /// Implemented for [`Cache`] if a `T` can be in a key in a shared store.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` can not be key_part of the key in a shared store",
-    label = "a key_part of the key must be `Hash + Eq + Clone + Send + Sync + 'static` and `serde::Serialize`",
-    note = "derive what is missing, or say with `key = (...)` what of the arguments identifies the result (of a float: `key = (x.to_bits(),)`; of a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
+    message = "`{T}` cannot be part of the cache key in a shared store",
+    label = "every part of the key must be `Hash + Eq + Clone + Send + Sync + 'static` and `serde::Serialize`",
+    note = "derive the missing traits, or write `key = (...)` with what identifies the result (for a float: `key = (x.to_bits(),)`; for a map: a sorted `Vec`), or leave the argument out with `skip(...)`"
 )]
 pub trait CanKeySharedBy<T: ?Sized> {}
 

@@ -4,8 +4,8 @@
 ///
 /// The bound of the companions: its message names the value, which that of `FromValue` could not.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can not be put for `{R}`",
-    label = "this must be what the function returns, or what is in its `Ok` or `Some`"
+    message = "`{Self}` cannot be put into the cache of a function that returns `{R}`",
+    label = "expected the return type of the function, or the type in its `Ok` or `Some`"
 )]
 pub trait IntoOutput<R> {
     /// Returns the output.

@@ -9,7 +9,7 @@ use crate::{Error, ErrorKind};
 
 /// Required by `cache_none`: an output can be absent.
 #[diagnostic::on_unimplemented(
-    message = "`cache_none` has no `None` to remember here",
+    message = "`cache_none` has no effect here: the function returns no `Option`",
     label = "the function must return an `Option<_>` or a `Result<Option<_>, _>`",
     note = "leave `cache_none` out"
 )]
@@ -36,9 +36,9 @@ pub fn caching_none<A: HasNone>(absent: A) -> A::Absent {
 
 /// Required by `cache_err`: the function returns errors that can be cloned.
 #[diagnostic::on_unimplemented(
-    message = "`cache_err` has no errors to remember here",
+    message = "`cache_err` cannot cache an error here",
     label = "the function must return a `Result` whose error is `Clone + Send + Sync + 'static`",
-    note = "derive `Clone` for the error, or leave `cache_err` out; of an `Option` `cache_none` remembers the `None`"
+    note = "derive `Clone` for the error, or leave `cache_err` out; to cache the `None` of an `Option`, write `cache_none`"
 )]
 pub trait CanCacheErrors {
     /// The kind that caches errors.
@@ -72,7 +72,7 @@ pub fn caching_errors<K: CanCacheErrors>(kind: K) -> K::WithErrors {
 
 /// Required by `stale_if_error`: the function returns errors.
 #[diagnostic::on_unimplemented(
-    message = "`stale_if_error` has no error to stand in for here",
+    message = "`stale_if_error` has no effect here: the function returns no error",
     label = "the function must return a `Result`",
     note = "leave `stale_if_error` out, or write `stale_while_revalidate`"
 )]
@@ -94,7 +94,7 @@ pub fn with_fallback<K: HasErr>(kind: K) -> K {
 
 /// Required by `timeout`, and implemented for [`Cache`]: an `R` can be made of an [`Error`].
 #[diagnostic::on_unimplemented(
-    message = "`timeout` has no error to return here",
+    message = "`timeout` cannot return an error here",
     label = "the function must return a `Result` whose error is `From<cached_runtime::Error>`",
     note = "implement `From<cached_runtime::Error>` for the error, or leave `timeout` out"
 )]

@@ -9,8 +9,8 @@ use super::return_type::{UncacheableOption, UncacheableResult, UncacheableValue}
 
 /// Implemented for [`Cache`] if a `T` can be cached.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` can not be remembered",
-    label = "a remembered value must be `Clone + Send + Sync + 'static`",
+    message = "`{T}` cannot be cached",
+    label = "a cached value must be `Clone + Send + Sync + 'static`",
     note = "derive `Clone`, or return an `Arc` of it"
 )]
 pub trait CanCache<T> {}

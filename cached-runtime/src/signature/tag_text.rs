@@ -8,17 +8,17 @@ use super::cache::Cache;
 
 /// Implemented for [`Cache`] if a `T` can be in a tag template.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` has no text for a tag",
+    message = "`{T}` cannot be part of a tag template",
     label = "an argument in a template must be `Display`",
-    note = "say what its text is by an expression, as in `tags(format!(\"user:{{}}\", user.id))`"
+    note = "implement `Display`, or write an expression, as in `tags(format!(\"user:{{}}\", user.id))`"
 )]
 pub trait CanFormatInTag<T: ?Sized> {}
 
 /// Implemented for [`Cache`] if a `T` can be a tag.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` is no tag",
-    label = "a tag must be a text: `AsRef<str>`",
-    note = "make a text of it, as in `tags(format!(\"user:{{}}\", user.id))`"
+    message = "`{T}` is not a tag",
+    label = "a tag must be a string: `AsRef<str>`",
+    note = "convert it to a string, as in `tags(format!(\"user:{{}}\", user.id))`"
 )]
 pub trait CanTagWith<T: ?Sized> {}
 

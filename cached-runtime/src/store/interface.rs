@@ -58,8 +58,8 @@ use crate::{BoxFuture, Key, Result};
 /// # }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no store",
-    label = "this must implement `cached_runtime::Store`"
+    message = "`{Self}` is not a `Store`",
+    label = "this type must implement `cached_runtime::Store`"
 )]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The bytes under each of the keys, in their order; `None` where there are none. One round trip.

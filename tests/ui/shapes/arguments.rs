@@ -1,4 +1,4 @@
-//! What a function may take, and by which patterns.
+//! Parameter types and patterns that can be cached.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -42,6 +42,22 @@ async fn options(a: Option<&str>, b: Option<u64>, c: Option<&Place>, d: Option<S
 async fn tuples(pair: (u64, &str), (a, b): (u64, String), [x, y]: [u8; 2]) -> u64 {
     pair.0 + pair.1.len() as u64 + a + b.len() as u64 + u64::from(x) + u64::from(y)
 }
+
+#[async_cached(ttl = 60)]
+async fn nested(pair: ((&str, u8), Option<&str>), ((a, b), c): ((u8, (&[u8], u8)), &'static str)) -> usize {
+    pair.0.0.len() + usize::from(pair.0.1) + pair.1.map_or(0, str::len) + usize::from(a) + b.0.len() + c.len()
+}
+
+macro_rules! with_types {
+    ($name:ident, $pair:ty, $single:ty, $output:ty) => {
+        #[async_cached(ttl = 60)]
+        async fn $name(pair: $pair, single: $single) -> $output {
+            pair.0.len() + usize::from(pair.1) + single.len()
+        }
+    };
+}
+
+with_types!(types_of_a_macro, (&str, u8), &str, usize);
 
 #[async_cached(ttl = 60)]
 async fn structs(Place { id, name }: Place) -> u64 {
@@ -115,6 +131,10 @@ async fn every_argument_can_be_in_the_key() {
     assert_eq!(options::peek(Some("a"), Some(1), Some(&place), None).await, Some(3));
     tuples((1, "a"), (2, String::new()), [3, 4]).await;
     assert_eq!(tuples::peek((1, "a"), (2, String::new()), [3, 4]).await, Some(11));
+    nested((("a", 1), Some("b")), ((2, (&[3], 4)), "c")).await;
+    assert_eq!(nested::peek((("a", 1), Some("b")), ((2, (&[3], 4)), "c")).await, Some(7));
+    types_of_a_macro(("a", 1), "b").await;
+    assert_eq!(types_of_a_macro::peek(("a", 1), "b").await, Some(3));
     structs(place.clone()).await;
     assert_eq!(structs::peek(place.clone()).await, Some(5));
     for _ in 0..2 {

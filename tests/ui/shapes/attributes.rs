@@ -1,4 +1,4 @@
-//! What else may stand at a function.
+//! Other attributes on a cached function.
 
 use cached_runtime::async_cached;
 
@@ -25,7 +25,7 @@ async fn deprecated(id: u64) -> u64 {
 }
 
 #[async_cached(ttl = 60)]
-#[expect(clippy::cast_lossless, reason = "it is fulfilled by the body, wherever that stands")]
+#[expect(clippy::cast_lossless, reason = "the body fulfills it, wherever the expansion moves it")]
 #[expect(unused_variables, reason = "so is this")]
 async fn expecting(id: u8) -> u64 {
     let unused = 1;
@@ -36,13 +36,13 @@ struct Expecting;
 
 impl Expecting {
     #[async_cached(ttl = 60, skip(self))]
-    #[expect(clippy::cast_lossless, reason = "it is fulfilled by the body, wherever that stands")]
+    #[expect(clippy::cast_lossless, reason = "the body fulfills it, wherever the expansion moves it")]
     async fn private(&self, id: u8) -> u64 {
         id as u64
     }
 
     #[async_cached(ttl = 60, skip(self))]
-    #[expect(clippy::cast_lossless, reason = "it is fulfilled by the body, wherever that stands")]
+    #[expect(clippy::cast_lossless, reason = "the body fulfills it, wherever the expansion moves it")]
     pub async fn visible(&self, id: u8) -> u64 {
         id as u64
     }
@@ -100,7 +100,7 @@ async fn recursion_below(n: u64) -> u64 {
 }
 
 #[tokio::test]
-async fn other_attributes_stay_what_they_are() {
+async fn other_attributes_are_preserved() {
     assert_eq!(documented(1).await, 1);
     assert_eq!(documented::peek(1).await, Some(1));
     assert_eq!(below(1).await, 1);

@@ -1,4 +1,4 @@
-//! What a body may do.
+//! Bodies of cached functions.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -77,7 +77,7 @@ async fn has_items(n: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_body_may_do_what_it_likes() {
+async fn bodies_run_unchanged() {
     assert_eq!(returns(5).await, Ok(15));
     assert_eq!(returns(200).await, Err("too many".to_owned()));
     assert_eq!(keeps_what_is_not_send(1).await, 2);

@@ -1,4 +1,4 @@
-//! What the futures are: `Send` if their parts are, and hardly larger than the body's.
+//! Futures of cached functions: `Send` if their parts are, and hardly larger than that of the body.
 
 use std::future::{Future, poll_fn};
 use std::mem::size_of_val;
@@ -142,7 +142,7 @@ impl Sum for Large {
     }
 }
 
-/// What a call adds to the future of the body, in bytes.
+/// The number of bytes that caching adds to the future of the body.
 const SURPLUS: usize = 160;
 
 #[test]

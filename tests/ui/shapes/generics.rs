@@ -34,7 +34,7 @@ async fn none_in_the_key<T: Default + Clone + Send + Sync + 'static>() -> T {
 }
 
 #[tokio::test]
-async fn instances_are_told_apart() {
+async fn instances_have_separate_caches() {
     assert_eq!(typed(1_u8).await, "1");
     assert_eq!(typed("a").await, "\"a\"");
     assert_eq!(typed::peek(1_u8).await.as_deref(), Some("1"));

@@ -1,4 +1,4 @@
-//! Every shape of function that can be cached: it compiles, and it remembers.
+//! Functions that can be cached: they compile, and their results are cached.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -13,7 +13,7 @@
     unreachable_pub,
     missing_docs,
     missing_debug_implementations,
-    reason = "they are shapes"
+    reason = "they show what can be cached"
 )]
 
 mod arguments;
@@ -30,7 +30,7 @@ mod stores;
 mod tags;
 mod traits;
 
-/// How often something was computed.
+/// Declares, increments and reads a counter of computations.
 #[macro_export]
 macro_rules! count {
     ($name:ident) => {

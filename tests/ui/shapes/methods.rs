@@ -34,6 +34,12 @@ impl<T: Clone + Eq + std::hash::Hash + Send + Sync + 'static> Repo<T> {
         id
     }
 
+    #[async_cached(ttl = 60)]
+    pub async fn union(value: T) -> T {
+        let union = Self(value);
+        union.0
+    }
+
     #[async_cached(ttl = 60, skip(self))]
     pub async fn shared(self: Arc<Self>, id: u64) -> u64 {
         id
@@ -60,7 +66,7 @@ impl<T: Clone + Eq + std::hash::Hash + Send + Sync + 'static> Repo<T> {
     }
 }
 
-/// Two methods of one name in one module.
+/// Two methods with the same name in one module.
 pub struct Other;
 
 impl Other {
@@ -70,8 +76,45 @@ impl Other {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Page(u64);
+
+impl Page {
+    #[async_cached(ttl = 60, key = (self, id))]
+    pub async fn row(self, id: u64) -> u64 {
+        self.0 * 10 + id
+    }
+
+    #[async_cached(ttl = 60, key = (self.0, id), detached)]
+    pub async fn next(mut self, id: u64) -> u64 {
+        self.0 += 1;
+        self.0 * 10 + id
+    }
+
+    #[async_cached(ttl = 60, skip(self))]
+    pub async fn last(mut self, id: u64) -> u64 {
+        self.0 += id;
+        self.0
+    }
+}
+
 #[tokio::test]
-async fn methods_have_companions_beside_them() {
+async fn self_can_be_taken_by_value() {
+    assert_eq!(Page(1).row(2).await, 12);
+    assert_eq!(Page(2).row(2).await, 22);
+    assert_eq!(Page::row_cache().peek((Page(1), 2)).await, Some(12));
+    Page::row_cache().put((Page(1), 2), 7).await.unwrap();
+    assert_eq!(Page(1).row(2).await, 7);
+    assert_eq!(Page(1).row_uncached(2).await, 12);
+    assert_eq!(Page(1).next(2).await, 22);
+    assert_eq!(Page::next_cache().peek((Page(1), 2)).await, Some(22));
+    assert_eq!(Page(1).last(2).await, 3);
+    assert_eq!(Page(5).last(2).await, 3);
+    assert_eq!(Page(5).last_refresh(2).await, 7);
+}
+
+#[tokio::test]
+async fn methods_have_companions() {
     let (one, two) = (Repo(1_u8), Repo(2_u8));
     assert_eq!(one.find(1, "en").await, Ok((1, 1)));
     assert_eq!(two.find(1, "en").await, Ok((2, 1)));
@@ -86,6 +129,8 @@ async fn methods_have_companions_beside_them() {
     assert_eq!(Repo::whole_cache().peek((&one, 1)).await, Some(one.clone()));
     assert_eq!(Repo::of(3_u8).await, Repo(3));
     assert_eq!(Repo::of_cache().peek(3_u8).await, Some(Repo(3)));
+    assert_eq!(Repo::union(4_u8).await, 4);
+    assert_eq!(Repo::union_cache().peek(4_u8).await, Some(4));
     assert_eq!(Repo::<u8>::associated(1).await, 1);
     Repo::<u8>::associated_cache().put(1, 2).await.unwrap();
     assert_eq!(Repo::<u8>::associated(1).await, 2);

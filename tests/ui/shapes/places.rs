@@ -1,4 +1,4 @@
-//! Where a function may stand.
+//! Places where a cached function can be.
 
 use cached_runtime::async_cached;
 
@@ -21,7 +21,7 @@ macro_rules! cached {
         #[async_cached(ttl = $ttl, key = ($id,))]
         async fn $name($id: $ty) -> $ty $body
 
-        /// With locals of its own.
+        /// With local variables.
         #[allow(non_snake_case, dead_code)]
         mod more {
             #[super::async_cached(ttl = 60)]
@@ -52,7 +52,7 @@ whole! {
 }
 
 #[tokio::test]
-async fn a_function_may_stand_anywhere() {
+async fn functions_can_be_cached_in_any_place() {
     use inner::seen_above;
 
     #[async_cached(ttl = 60)]
@@ -61,7 +61,7 @@ async fn a_function_may_stand_anywhere() {
     }
 
     assert_eq!(seen_above(1).await, 1);
-    // The companions came along with `use`.
+    // `use` imports the companions with the function.
     assert_eq!(seen_above::peek(1).await, Some(1));
     assert_eq!(inner::seen_there(1).await, 1);
     assert_eq!(in_a_function(1).await, 1);

@@ -1,4 +1,4 @@
-//! What a function may return, however it is spelt.
+//! Return types that can be cached, under any name.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ async fn weighed(name: &str) -> Reply<String> {
 }
 
 #[tokio::test]
-async fn failures_are_told_by_the_type() {
+async fn failures_are_recognized_by_type() {
     assert!(io(0).await.is_err());
     assert_eq!(io(1).await.unwrap(), 1);
     for _ in 0..2 {

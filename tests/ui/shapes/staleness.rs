@@ -1,4 +1,4 @@
-//! What may be kept past its lifetime, refreshed before its end, spread and limited, and where.
+//! Options for staleness, refreshes, jitter and timeouts, in every place.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ impl From<cached_runtime::Error> for Failed {
 
 type Reply<T> = Result<T, Failed>;
 
-/// Everything at once; `Arc` and owned arguments only, because it may go on in the background.
+/// All options at once, with owned arguments and an `Arc`, because the computation can run in the background.
 #[async_cached(
     ttl = MINUTE,
     stale_while_revalidate = MINUTE * 2,
@@ -75,7 +75,7 @@ where
     Ok([of.into(); N])
 }
 
-/// Parameters by the names that our code has for its own.
+/// Parameters with names that the expansion uses.
 #[async_cached(ttl = 60, stale_while_revalidate = "1s")]
 async fn clashes(value: u64, tags: u64, looked: u64, verb: u64, miss: u64, body: u64) -> u64 {
     value + tags + looked + verb + miss + body
@@ -155,7 +155,7 @@ impl FindObject for Users {
 }
 
 #[tokio::test]
-async fn every_option_suits_a_function() {
+async fn options_work_on_a_function() {
     assert_eq!(all(1, "a".to_owned()).await, Ok(2));
     all::expire(1, "a".to_owned()).await.unwrap();
     let Lookup { value, source, .. } = all::lookup(1, "a".to_owned()).await;
@@ -187,7 +187,7 @@ async fn every_option_suits_a_function() {
 }
 
 #[tokio::test]
-async fn every_option_suits_a_method() {
+async fn options_work_on_a_method() {
     let users = Arc::new(Users(1));
     assert_eq!(Arc::clone(&users).find(1).await, Ok(2));
     Users::find_cache().expire(1).await.unwrap();
@@ -205,7 +205,7 @@ async fn every_option_suits_a_method() {
 
 #[cfg(feature = "store")]
 #[tokio::test]
-async fn every_option_suits_a_store() {
+async fn options_work_with_a_store() {
     #[async_cached(
         ttl = 60,
         backend = cached_ui::STORE,

@@ -1,4 +1,4 @@
-//! Stores of one's own, however they are named.
+//! Expressions for a custom store.
 
 use std::sync::{Arc, LazyLock};
 
@@ -69,7 +69,7 @@ impl Find for Users {
 }
 
 #[tokio::test]
-async fn a_store_may_be_named_in_any_way() {
+async fn any_expression_can_be_a_store() {
     assert_eq!(a_static(1, "a").await, Ok(User(1)));
     a_static::put(1, "a", User(2)).await.unwrap();
     a_static::invalidate(1, "a").await.unwrap();

@@ -1,4 +1,4 @@
-//! What a tag may be made of, and where.
+//! Templates and expressions for tags, in every place.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -41,7 +41,7 @@ async fn explicit(place: &Place, r#type: u64, verbose: bool) -> u64 {
 count!(TEXTS);
 
 #[async_cached(ttl = 60, tags(name, arc, cow, if name.is_empty() { "tags: nobody" } else { "tags: somebody" }, &name[..1],))]
-async fn texts(name: String, arc: Arc<str>, cow: Cow<'static, str>) -> usize {
+async fn strings(name: String, arc: Arc<str>, cow: Cow<'static, str>) -> usize {
     count!(+ TEXTS);
     name.len() + arc.len() + cow.len()
 }
@@ -59,7 +59,7 @@ where
 
 count!(CLASHES);
 
-/// What our own code is full of.
+/// Names that the expansion uses.
 #[async_cached(ttl = 60, tags("tags: {value} {tags} {looked} {key} {format} {vec}"))]
 async fn clashes(value: u64, tags: u64, looked: u64, key: u64, format: u64, vec: u64) -> u64 {
     count!(+ CLASHES);
@@ -132,7 +132,7 @@ impl FindObject for Users {
 }
 
 #[tokio::test]
-async fn a_tag_ends_what_has_it() {
+async fn invalidating_a_tag_removes_its_values() {
     for tag in ["tags: plain 1 en {}", ALL, "tags: len 2"] {
         plain("", 1, "en").await;
         invalidate_tag(tag).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_tag_ends_what_has_it() {
     assert_eq!(explicit::peek(&Place { id: 1 }, 2).await, None);
 
     for tag in ["ada", "bob", "eve", "tags: somebody", "a"] {
-        texts("ada".to_owned(), "bob".into(), "eve".into()).await;
+        strings("ada".to_owned(), "bob".into(), "eve".into()).await;
         invalidate_tag(tag).await.unwrap();
     }
     assert_eq!(count!(= TEXTS), 5);
@@ -183,7 +183,7 @@ async fn a_tag_ends_what_has_it() {
 }
 
 #[tokio::test]
-async fn so_it_does_in_methods() {
+async fn invalidating_a_tag_removes_values_of_methods() {
     let users = Users { tenant: 1 };
     for tag in ["tags: tenant 1", "tags: in here"] {
         users.find("here").await;
@@ -213,7 +213,7 @@ async fn so_it_does_in_methods() {
 
 #[cfg(feature = "store")]
 #[tokio::test]
-async fn so_it_does_in_a_store() {
+async fn invalidating_a_tag_removes_values_in_a_store() {
     use cached_ui::STORE;
 
     #[async_cached(ttl = 60, backend = STORE, tags("tags: store {type}", ALL), tags_from = |of: &u64| vec![of.to_string()])]

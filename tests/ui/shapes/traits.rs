@@ -76,8 +76,20 @@ impl FindLocal for Users<u8> {
     }
 }
 
+trait FindOwned {
+    async fn owned(self, id: u64) -> u64;
+}
+
+impl FindOwned for Users<u64> {
+    #[async_cached(ttl = 60, key = (self.0, id))]
+    async fn owned(mut self, id: u64) -> u64 {
+        self.0 += id;
+        self.0
+    }
+}
+
 #[tokio::test]
-async fn implementations_of_traits_remember() {
+async fn methods_of_trait_impls_are_cached() {
     let users = Users(1_u8);
     assert_eq!(Find::find(&users, 5).await, Ok(5));
     assert_eq!(Find::find(&users, 5).await, Ok(5));
@@ -91,4 +103,5 @@ async fn implementations_of_traits_remember() {
     assert!(object.find(0, "5").await.is_err());
     assert_eq!(<Users<u8> as FindObject>::any(1).await, 1);
     assert_eq!(users.local(1).await, 1);
+    assert_eq!((Users(1_u64).owned(2).await, Users(2_u64).owned(2).await), (3, 4));
 }

@@ -1,4 +1,4 @@
-//! What the compiler says about a use of the attribute, and what it does not: see `mistakes/` and `shapes/`.
+//! Tests of what compiles and what does not: see `mistakes/` and `shapes/`.
 
 #[cfg(feature = "store")]
 mod store;

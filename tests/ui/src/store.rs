@@ -1,14 +1,14 @@
-//! A store that holds nothing.
+//! A store that holds nothing, for tests that only compile.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseMode, Result, Store, Watch};
 
-/// A store of one's own.
+/// A custom store.
 pub static STORE: Nowhere = Nowhere;
 
-/// Forgets everything.
+/// A store that discards all values.
 #[derive(Debug)]
 pub struct Nowhere;
 

@@ -1,0 +1,70 @@
+//! Options that change how a call runs, and the forms they share: functions, flags and paths.
+
+use syn::spanned::Spanned as _;
+use syn::{Expr, Lit, Path, Result, Token};
+
+use super::syntax::{Keyword, OptionInput, at_end, fail, literal};
+use super::{Opt, at_option};
+
+/// How many computations of one key may run at a time.
+#[derive(Clone, Copy)]
+pub(crate) enum SingleFlight {
+    /// One in all processes that share the store.
+    Fleet,
+    /// One in each process.
+    Process,
+    /// Any number.
+    Off,
+}
+
+const SINGLE_FLIGHTS: [Keyword<SingleFlight>; 3] =
+    [("fleet", SingleFlight::Fleet), ("process", SingleFlight::Process), ("off", SingleFlight::Off)];
+
+impl OptionInput<'_> {
+    /// Parses an expression that is a function of the value.
+    pub(super) fn function(self) -> Result<Opt<Expr>> {
+        let expr = self.expr()?;
+        if literal(&expr).is_some() {
+            let arguments = if self.name == "weigh" { "the key and the value" } else { "the value" };
+            return fail(
+                expr,
+                format!("`{}` takes a function of {arguments}; write `{}`", self.name, self.example),
+            );
+        }
+        Ok(self.finish(expr.span(), expr))
+    }
+
+    pub(super) fn single_flight(self) -> Result<Opt<SingleFlight>> {
+        let expr = self.expr()?;
+        let single_flight = self.keyword(&expr, &SINGLE_FLIGHTS)?;
+        Ok(self.finish(expr.span(), single_flight))
+    }
+
+    /// Parses an option that has no value.
+    pub(super) fn flag(self) -> Result<Opt<()>> {
+        if at_end(self.input) || at_option(self.input) {
+            let span = self.name.span();
+            return Ok(self.finish(span, ()));
+        }
+        let is_false = self.input.peek(Token![=]) && self.input.peek2(syn::LitBool) && {
+            let ahead = self.input.fork();
+            ahead.parse::<Token![=]>().is_ok() && ahead.parse().is_ok_and(|lit: syn::LitBool| !lit.value())
+        };
+        let name = &self.name;
+        Err(self.input.error(if is_false {
+            format!("leave `{name}` out to disable it")
+        } else {
+            format!("`{name}` takes no value; write `{name}` alone")
+        }))
+    }
+
+    pub(super) fn path(self) -> Result<Opt<Path>> {
+        let input = self.equals()?;
+        if input.peek(Lit) {
+            return Err(input.error(format!("expected a path; write it without quotes: `{}`", self.example)));
+        }
+        let span = input.span();
+        let path = input.call(Path::parse_mod_style).map_err(|e| self.with_example(&e))?;
+        Ok(self.finish(span, path))
+    }
+}

@@ -1,0 +1,109 @@
+//! The policy: the options that do not depend on types.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens as _, quote, quote_spanned};
+use syn::spanned::Spanned as _;
+
+use super::{private, private_at, span_bounds};
+use crate::args::{Amount, Backend, Codec, Opt, SingleFlight};
+use crate::memo::{Bound, Companions, Memo, Ttl};
+
+/// A chain of calls on `Policy::new()`, one for each option.
+pub(super) fn policy(memo: &Memo) -> TokenStream {
+    let p = private();
+    let mut policy = quote!(#p::Policy::new());
+    let ttl = match &memo.ttl {
+        Ttl::Fixed(ttl) => Some(ttl),
+        Ttl::FromValue(_) => None,
+    };
+    for (setter, option) in [
+        ("ttl", ttl),
+        ("ttl_of_errors", memo.cache_err.as_ref()),
+        ("ttl_of_none", memo.cache_none.as_ref()),
+        ("stale_while_revalidate", memo.stale_while_revalidate.as_ref()),
+        ("stale_if_error", memo.stale_if_error.as_ref()),
+        ("timeout", memo.timeout.as_ref()),
+    ] {
+        let Some(option) = option else { continue };
+        let setter = Ident::new(setter, option.name.span());
+        policy.extend(match &option.value {
+            Amount::Known(duration) => {
+                let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+                quote!(.#setter(#p::Duration::new(#seconds, #nanos)))
+            }
+            Amount::Expr(expr) => quote!(.#setter(#expr)),
+        });
+    }
+    if let Some(Opt { value: fraction, .. }) = &memo.refresh_ahead {
+        policy.extend(quote!(.refresh_ahead(#fraction)));
+    }
+    if let Some(Opt { value: fraction, .. }) = &memo.jitter {
+        policy.extend(quote!(.jitter_of(#fraction)));
+    }
+    if memo.tags.is_some() {
+        policy.extend(quote!(.tagged()));
+    }
+    match &memo.bound {
+        Bound::Default => {}
+        Bound::Entries(option) => {
+            let entries = amount(&option.value);
+            policy.extend(quote_spanned!(option.name.span()=> .capacity(#entries)));
+        }
+        Bound::Bytes { max, .. } => {
+            let (name, max) = (&max.name, amount(&max.value));
+            policy.extend(quote_spanned!(name.span()=> .max_bytes(#max)));
+        }
+    }
+    if let Some(name) = &memo.name {
+        let name = &name.value;
+        policy.extend(quote!(.name(#name)));
+        let has_instances = memo.item.sig.generics.type_params().next().is_some()
+            || memo.item.sig.generics.const_params().next().is_some()
+            || memo.companions != Companions::Type;
+        if !has_instances {
+            policy.extend(quote!(.one_instance()));
+        }
+    }
+    if let Some(version) = &memo.version {
+        let version = version.value;
+        policy.extend(quote!(.version(#version)));
+    }
+    match memo.single_flight.as_ref().map(|option| option.value) {
+        // The default in a shared store; an error in memory.
+        None | Some(SingleFlight::Fleet) => {}
+        Some(SingleFlight::Process) => policy.extend(quote!(.every_process_computes())),
+        Some(SingleFlight::Off) => policy.extend(quote!(.every_call_computes())),
+    }
+    if let Some(handle) = &memo.handle {
+        let (name, handle) = (Ident::new("handle", handle.name.span()), &handle.value);
+        policy.extend(quote_spanned!(handle.span()=> .#name(&#handle)));
+    }
+    match &memo.backend.value {
+        Backend::Memory => {}
+        Backend::Redis => policy.extend(quote!(.redis())),
+        Backend::Memcached => policy.extend(quote!(.memcached())),
+        Backend::Store(store) => {
+            let (start, end) = span_bounds(store);
+            let p = private_at(start);
+            let named = quote_spanned!(start=> #p::Named::new(&#store));
+            policy.extend(quote_spanned!(end=> .store(#named.to_arc())));
+        }
+    }
+    match memo.codec.as_ref().map(|codec| (codec.value, codec.span)) {
+        Some((Codec::Json, span)) => require_feature(&Ident::new("json", span), &quote!(#policy.json())),
+        Some((Codec::Msgpack, _)) | None => policy,
+    }
+}
+
+/// Code that needs a feature of the runtime. Without the feature it is one error, at the span of `feature`.
+pub(super) fn require_feature(feature: &Ident, code: &TokenStream) -> TokenStream {
+    let p = private_at(feature.span());
+    quote_spanned!(feature.span()=> #p::#feature! { #code })
+}
+
+fn amount(amount: &Amount<u64>) -> TokenStream {
+    match amount {
+        Amount::Known(amount) => proc_macro2::Literal::u64_unsuffixed(*amount).into_token_stream(),
+        Amount::Expr(expr) => quote!(#expr),
+    }
+}

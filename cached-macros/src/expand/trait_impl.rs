@@ -1,0 +1,71 @@
+//! The expansion of a method in the impl of a trait.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::FnArg;
+
+use super::entry::call_chain;
+use super::key::{Diagnostics, key};
+use super::signature::{
+    bind_patterns, check_associated, infer_output, or_compute, outer_signature, underscore_attr,
+};
+use super::{hygienic, import_private, private};
+use crate::item::Body;
+use crate::memo::Memo;
+
+// The impl of a trait can contain only items of the trait. So the static is in the method:
+//
+//     async fn find(&self, id: u64) -> User {
+//         static FUNCTION: Site = Site::new(...);
+//         let lookup = FUNCTION.instance(&|| ()).at((Arg::new(&id).part(),), ...).memory(Look);
+//         lookup.or(move || async move { body }).await
+//     }
+pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
+    let (attrs, vis, import_private, p) = (&memo.item.attrs, &memo.item.vis, import_private(memo), private());
+    let (lints, associated) = (underscore_attr(memo), check_associated(memo));
+    let lookup = hygienic("__lookup");
+    let look = call_chain(memo, &quote!(&|| ()), &key(memo, Diagnostics::Report), &quote!(#p::Get));
+    let bind_patterns = bind_patterns(memo);
+    match &memo.body {
+        Body::Async(body) => {
+            let mut sig = outer_signature(memo);
+            // The body is in this function, and needs the `mut` of `mut self`.
+            if let (Some(receiver), Some(outer)) = (&memo.item.receiver, sig.inputs.first_mut()) {
+                *outer = FnArg::Receiver(receiver.arg.clone());
+            }
+            let infer_output = infer_output(memo);
+            // With spans of the macro, because rustc would lint the braces as unnecessary.
+            let mut body = body.clone();
+            body.set_span(Span::mixed_site());
+            let answer =
+                or_compute(memo, &lookup, &quote!(async move { #infer_output #bind_patterns #body }));
+            quote! {
+                #(#attrs)*
+                #lints
+                #vis #sig {
+                    #import_private
+                    #associated
+                    let #lookup = { #look };
+                    #answer
+                }
+            }
+        }
+        Body::Boxed { before, pin, future, .. } => {
+            let sig = &memo.item.sig;
+            let answer = or_compute(memo, &lookup, future);
+            quote! {
+                #(#attrs)*
+                #lints
+                #vis #sig {
+                    #before
+                    #pin(async move {
+                        #import_private
+                        #associated
+                        let #lookup = { #look };
+                        #answer
+                    })
+                }
+            }
+        }
+    }
+}

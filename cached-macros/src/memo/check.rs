@@ -1,0 +1,168 @@
+//! Checks that the options fit together, and that the function can be cached with them.
+
+use syn::Type;
+
+use crate::args::{Args, Backend, Opt, SingleFlight};
+use crate::errors::Errors;
+use crate::item::{FnItem, SelfKind, SelfParam, peel, scan};
+
+pub(super) fn check_options(args: &Args, errors: &mut Errors) {
+    let is_memory = match &args.backend {
+        Some(backend) => Some(matches!(backend.value, Backend::Memory)),
+        None if args.has("backend") => None,
+        None => Some(true),
+    };
+    if let (Some(true), Some(codec)) = (is_memory, &args.codec) {
+        errors.push(
+            &codec.name,
+            "values in memory are not encoded; leave `codec` out, or add a shared store with `backend = \
+             \"redis\"`",
+        );
+    }
+    if let (Some(true), Some(Opt { value: SingleFlight::Fleet, name, .. })) = (is_memory, &args.single_flight)
+    {
+        errors.push(
+            name,
+            "`single_flight = \"fleet\"` needs a store that processes share; add `backend = \"redis\"`, or \
+             write `single_flight = \"process\"`",
+        );
+    }
+    if is_memory == Some(false) && !args.has("near") {
+        if let Some(name) = args.first(&["capacity", "max_bytes", "weigh"]) {
+            errors.push(
+                name,
+                format!(
+                    "`{name}` limits the in-process tier, which only `backend = \"memory\"` has; leave \
+                     `{name}` out"
+                ),
+            );
+        }
+        return;
+    }
+    if let Some(second) = args.second(&["capacity", "max_bytes"]) {
+        errors.push(
+            second,
+            "`capacity` limits the number of entries and `max_bytes` their size; leave one of them out",
+        );
+        return;
+    }
+    match (args.has("max_bytes"), args.has("weigh")) {
+        (true, false) => {
+            if let Some(max) = &args.max_bytes {
+                errors.push(
+                    &max.name,
+                    "`max_bytes` needs the size of each entry; add `weigh = |key, value| ...`, which returns \
+                     bytes as a `u64`",
+                );
+            }
+        }
+        (false, true) => {
+            if let Some(weigh) = &args.weigh {
+                errors.push(
+                    &weigh.name,
+                    "`weigh` has no effect without `max_bytes`; add `max_bytes = \"64MiB\"`",
+                );
+            }
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn check_function(item: &FnItem, errors: &mut Errors) {
+    let sig = &item.sig;
+    for param in &item.params {
+        if let Some(ref_mut) = &param.scan.ref_mut {
+            errors.push(
+                ref_mut,
+                "a cache hit does not run the body, so changes through `&mut` would be lost; return the new \
+                 value instead",
+            );
+        }
+    }
+    if let Some(SelfParam { arg, kind: SelfKind::RefMut }) = &item.receiver {
+        let mut receiver = arg.clone();
+        receiver.attrs.clear();
+        errors.push(
+            receiver,
+            "a cache hit does not run the body, so changes to `self` would be lost; take `&self`",
+        );
+    }
+
+    if let Some(constness) = &sig.constness {
+        return errors
+            .push(constness, "a `const fn` cannot be cached, with_source it cannot await; write `async fn`");
+    }
+    if let Some(abi) = &sig.abi {
+        return errors.push(abi, "an `extern` function cannot be cached; call it in an `async fn`");
+    }
+    if let Some(variadic) = &sig.variadic {
+        return errors
+            .push(variadic.dots, "variadic arguments cannot be part of the cache key; take a slice");
+    }
+    if item.body.is_none() {
+        return errors.push(sig.fn_token, "only an `async fn` can be cached; write `async fn`");
+    }
+
+    let output = scan(&item.output);
+    if let Some(impl_trait) = output.impl_trait {
+        errors.push(
+            impl_trait,
+            "a value of type `impl Trait` cannot be cached, with_source its type has no \
+             name; name the type, or box the value",
+        );
+    } else if let Some(and) = output.reference {
+        errors.push(
+            and,
+            format!(
+                "a borrowed value cannot be cached, with_source the cache outlives the call; {}",
+                owned(&item.output)
+            ),
+        );
+    } else if let Some(lifetime) = output.lifetime {
+        errors.push(
+            lifetime,
+            "a borrowed value cannot be cached, with_source the cache outlives the call; \
+             return a type that owns its data",
+        );
+    }
+}
+
+pub(super) fn check_detached(item: &FnItem, args: &Args, errors: &mut Errors) {
+    let Some(detached) = &args.detached else { return };
+    let message = if detached.name == "detached" {
+        "a detached computation runs in a task of its own, which cannot borrow from the caller; take this by \
+         value, or in an `Arc`"
+            .to_owned()
+    } else {
+        format!(
+            "`{}` computes in a background task, which cannot borrow from the caller; take this by value, or \
+             in an `Arc`",
+            detached.name
+        )
+    };
+    let message = message.as_str();
+    if let Some(receiver) = item.receiver.as_ref().filter(|receiver| receiver.kind == SelfKind::Ref)
+        && let Some(and) = receiver.reference()
+    {
+        errors.push(and, message.replace("take this by value, or in an `Arc`", "take `self: Arc<Self>`"));
+    }
+    for scan in item.params.iter().map(|param| &param.scan).filter(|scan| scan.ref_mut.is_none()) {
+        match (&scan.reference, &scan.lifetime) {
+            (Some(and), _) => errors.push(and, message),
+            (None, Some(lifetime)) => errors.push(lifetime, message),
+            (None, None) => {}
+        }
+    }
+}
+
+/// What to return instead of a reference.
+fn owned(output: &Type) -> String {
+    match peel(output) {
+        Type::Reference(reference) => match peel(&reference.elem) {
+            Type::Path(path) if path.path.is_ident("str") => "return a `String`, or an `Arc<str>`".to_owned(),
+            Type::Slice(_) => "return a `Vec`, or an `Arc` of the slice".to_owned(),
+            _ => "return it by value, or in an `Arc`".to_owned(),
+        },
+        _ => "return a type that owns its data".to_owned(),
+    }
+}

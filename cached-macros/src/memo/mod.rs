@@ -1,0 +1,188 @@
+//! A cached function: the item and its options, checked.
+//!
+//! [`Memo::new`] combines what `args` and `item` parsed, or returns all errors of both. `check` rejects options that do
+//! not fit together or do not fit the function; `key` and `tags` find out which arguments the key and the tags use. An
+//! expansion of a [`Memo`] has no errors left to report, except those of types.
+
+mod check;
+mod key;
+mod tags;
+#[cfg(test)]
+mod tests;
+
+use std::mem;
+use std::time::Duration;
+
+use proc_macro2::{Ident, Span};
+use syn::{Error, Expr, Path, Result, Visibility, parse_quote};
+
+use self::check::{check_detached, check_function, check_options};
+pub(crate) use self::key::{Key, Part};
+use crate::args::{Amount, Args, Backend, Codec, Opt, SingleFlight, Tag};
+use crate::errors::Errors;
+use crate::item::{Body, FnItem, Param};
+
+/// A cached function, ready to be expanded.
+pub(crate) struct Memo {
+    /// The function. Its body is moved to `body`.
+    pub(crate) item: FnItem,
+    pub(crate) body: Body,
+    pub(crate) key: Key,
+    pub(crate) ttl: Ttl,
+    /// Without the option: `"memory"`, with the span of the attribute.
+    pub(crate) backend: Opt<Backend>,
+    pub(crate) bound: Bound,
+    pub(crate) name: Option<Opt<String>>,
+    pub(crate) version: Option<Opt<u32>>,
+    pub(crate) cache_if: Option<Opt<Expr>>,
+    pub(crate) cache_err: Option<Opt<Amount<Duration>>>,
+    pub(crate) cache_none: Option<Opt<Amount<Duration>>>,
+    pub(crate) stale_while_revalidate: Option<Opt<Amount<Duration>>>,
+    pub(crate) stale_if_error: Option<Opt<Amount<Duration>>>,
+    pub(crate) refresh_ahead: Option<Opt<f32>>,
+    pub(crate) jitter: Option<Opt<f32>>,
+    pub(crate) timeout: Option<Opt<Amount<Duration>>>,
+    /// They use only parameters in the key.
+    pub(crate) tags: Option<Opt<Vec<Tag>>>,
+    pub(crate) tags_from: Option<Opt<Expr>>,
+    pub(crate) single_flight: Option<Opt<SingleFlight>>,
+    /// Set if the computation runs in a task of its own; the option is `detached`, or the one that asks for background
+    /// refreshes. No parameter contains a reference, as far as the types show.
+    pub(crate) detached: Option<Opt<()>>,
+    /// Set only with a shared backend.
+    pub(crate) codec: Option<Opt<Codec>>,
+    pub(crate) handle: Option<Opt<Path>>,
+    pub(crate) companions: Companions,
+    pub(crate) associated: Option<Opt<()>>,
+    /// The path of `cached-runtime`.
+    pub(crate) krate: Path,
+}
+
+/// How long a value is fresh.
+pub(crate) enum Ttl {
+    Fixed(Opt<Amount<Duration>>),
+    FromValue(Opt<Expr>),
+}
+
+/// The bound of the in-process tier.
+pub(crate) enum Bound {
+    Default,
+    Entries(Opt<Amount<u64>>),
+    Bytes { max: Opt<Amount<u64>>, weigh: Opt<Expr> },
+}
+
+/// Where the companions are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Companions {
+    /// In a type with the name of the function.
+    Type,
+    /// In associated functions next to the method.
+    Method,
+    /// There are none, because the impl of a trait cannot contain other items.
+    None,
+}
+
+impl Memo {
+    /// Combines the options with the function, or returns all errors in them.
+    pub(crate) fn new(mut args: Args, item: Result<FnItem>) -> std::result::Result<Self, Errors> {
+        let mut errors = Errors::default();
+        errors.extend(mem::take(&mut args.errors));
+        let mut item = match item {
+            Ok(item) => item,
+            Err(error) => {
+                errors.extend([error]);
+                return Err(errors);
+            }
+        };
+
+        let ttl = ttl(&mut args, &mut errors);
+        check_options(&args, &mut errors);
+        check_function(&item, &mut errors);
+        args.detached = detached(&mut args);
+        check_detached(&item, &args, &mut errors);
+        let companions = companions(&item, &args);
+        let key = key::key(&mut args, &item, &mut errors);
+        tags::check(&args, &item, &key, &mut errors);
+
+        // If one of them is missing, an error says so.
+        let (Some(ttl), Some(body)) = (ttl, item.body.take()) else { return Err(errors) };
+        errors.finish(Self {
+            body,
+            ttl,
+            key,
+            companions,
+            backend: args.backend.take().unwrap_or_else(|| Opt {
+                name: Ident::new("backend", Span::call_site()),
+                value: Backend::Memory,
+                span: Span::call_site(),
+            }),
+            bound: match (args.capacity, args.max_bytes, args.weigh) {
+                (Some(entries), ..) => Bound::Entries(entries),
+                (None, Some(max), Some(weigh)) => Bound::Bytes { max, weigh },
+                _ => Bound::Default,
+            },
+            name: args.name,
+            version: args.version,
+            cache_if: args.cache_if,
+            cache_err: args.cache_err,
+            cache_none: args.cache_none,
+            stale_while_revalidate: args.stale_while_revalidate,
+            stale_if_error: args.stale_if_error,
+            refresh_ahead: args.refresh_ahead,
+            jitter: args.jitter,
+            timeout: args.timeout,
+            tags: args.tags,
+            tags_from: args.tags_from,
+            single_flight: args.single_flight,
+            detached: args.detached,
+            codec: args.codec,
+            handle: args.handle,
+            associated: args.associated,
+            krate: args.krate.map_or_else(|| parse_quote!(::cached_runtime), |path| path.value),
+            item,
+        })
+    }
+
+    /// The parameters in the key, in the order of the signature.
+    pub(crate) fn key_params(&self) -> impl Iterator<Item = &Param> {
+        self.key.params.iter().map(|&index| &self.item.params[index])
+    }
+}
+
+fn ttl(args: &mut Args, errors: &mut Errors) -> Option<Ttl> {
+    if let Some(second) = args.second(&["ttl", "ttl_from"]) {
+        errors.push(second, "`ttl` and `ttl_from` both set how long a value is fresh; leave one of them out");
+    }
+    // An invalid option may have been meant for it.
+    let missing = errors.is_empty() && args.ttl.is_none() && args.ttl_from.is_none();
+    if missing {
+        errors.extend([Error::new(
+            Span::call_site(),
+            "`ttl` is missing; write how long a value is fresh: `ttl = 60`",
+        )]);
+    }
+    let ttl = args.ttl.take().map(Ttl::Fixed);
+    ttl.or_else(|| args.ttl_from.take().map(Ttl::FromValue))
+}
+
+/// The option because of which the computation runs in a task of its own. Background refreshes need one as well.
+fn detached(args: &mut Args) -> Option<Opt<()>> {
+    let of = |name: &Ident| Opt { name: name.clone(), value: (), span: name.span() };
+    args.detached
+        .take()
+        .or_else(|| args.stale_while_revalidate.as_ref().map(|option| of(&option.name)))
+        .or_else(|| args.refresh_ahead.as_ref().map(|option| of(&option.name)))
+}
+
+/// Where the companions can be. A method in the impl of a trait looks like a private method of a type, so a method has
+/// companions only if it has a visibility, `pub(self)` included.
+fn companions(item: &FnItem, args: &Args) -> Companions {
+    let is_async_trait = matches!(item.body, Some(Body::Boxed { async_trait: true, .. }));
+    let is_method = item.receiver.is_some() || item.names_self_type || args.associated.is_some();
+    match (&item.vis, is_method) {
+        _ if is_async_trait => Companions::None,
+        (_, false) => Companions::Type,
+        (Visibility::Inherited, true) => Companions::None,
+        (_, true) => Companions::Method,
+    }
+}
