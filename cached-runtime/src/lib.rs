@@ -41,6 +41,10 @@
 //! | share values between processes | `backend`, `codec` | [choosing a backend](guide::choosing_a_backend) |
 //! | cache methods | `skip(self)`, `handle`, `associated` | [methods and traits](guide::methods_and_traits) |
 //!
+//! More pages: [configuring servers](guide::configuring_servers), [operating](guide::operating),
+//! [testing](guide::testing), [what a server may take back](guide::what_a_server_may_take_back),
+//! [coming from other caches](guide::coming_from_other_caches).
+//!
 //! Options can be combined. Here the connection is not in the key, an absent user is cached for a shorter time, and a
 //! failure is answered with the last good value for up to an hour:
 //!
