@@ -7,14 +7,19 @@ mod backoff;
 mod cache;
 #[path = "../../cached-runtime/src/call/flight.rs"]
 mod flight;
+#[path = "../../cached-runtime/src/call/flights.rs"]
+mod flights;
 #[path = "../../cached-runtime/src/call/lease_wait.rs"]
 mod lease_wait;
 #[path = "../../cached-runtime/src/call/poll.rs"]
 mod poll;
+#[path = "../../cached-runtime/src/call/poll_guard.rs"]
+mod poll_guard;
 #[path = "../../cached-runtime/src/call/state.rs"]
 mod state;
 
 pub(crate) use cache::{AnyCache, Cache, TagsFrom, Tiers, TypedOptions};
-pub(crate) use flight::{Flight, Flights, Joined, Sequence, Waited};
+pub(crate) use flight::{Flight, Sequence, Waited};
+pub(crate) use flights::{Flights, Joined};
 pub(crate) use poll::{Found, Miss, or_compute_detached};
 pub(crate) use state::{CallState, Purpose};

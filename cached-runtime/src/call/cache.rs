@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backoff::Failures;
-use super::flight::Flights;
+use super::flights::Flights;
 use crate::lookup::{Origin, Source};
 use crate::memory::{CachedValue, Entry, State};
 use crate::memory::{DerivedTags, TagSnapshot};

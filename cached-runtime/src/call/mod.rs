@@ -7,8 +7,10 @@ mod background;
 mod backoff;
 mod cache;
 mod flight;
+mod flights;
 mod lease_wait;
 mod poll;
+mod poll_guard;
 mod state;
 
 pub(crate) use cache::{AnyCache, Cache, TypedOptions};

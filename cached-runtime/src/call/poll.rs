@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::background::BackgroundPermit;
-use super::flight::Entered;
+use super::poll_guard::Entered;
 use crate::BoxFuture;
 use crate::lookup::{Lookup, Origin, Provenance};
 use crate::memory::Fill;

@@ -11,9 +11,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cache::{Cache, FlightOutput, Tiers};
-use super::flight::{Entered, Flight, Follower, HEARTBEAT, Joined, Sequence, Waited};
+use super::flight::{Flight, Follower, HEARTBEAT, Sequence, Waited};
+use super::flights::Joined;
 use super::lease_wait;
 use super::poll::{Call, Found, FoundTraced, Join, Miss, Next, Others, Waiting};
+use super::poll_guard::Entered;
 use crate::BoxFuture;
 use crate::lookup::{Origin, Provenance, Source};
 use crate::memory::TagSnapshot;
