@@ -1,5 +1,7 @@
 //! The layer `call`, with everything in it within reach, and with the tasks of Shuttle.
 
+#[path = "../../cached-runtime/src/call/answer.rs"]
+mod answer;
 mod background;
 #[path = "../../cached-runtime/src/call/backoff.rs"]
 mod backoff;
@@ -11,15 +13,20 @@ mod flight;
 mod flights;
 #[path = "../../cached-runtime/src/call/lease_wait.rs"]
 mod lease_wait;
-#[path = "../../cached-runtime/src/call/poll.rs"]
-mod poll;
+#[path = "../../cached-runtime/src/call/machine.rs"]
+mod machine;
+#[path = "../../cached-runtime/src/call/miss.rs"]
+mod miss;
 #[path = "../../cached-runtime/src/call/poll_guard.rs"]
 mod poll_guard;
 #[path = "../../cached-runtime/src/call/state.rs"]
 mod state;
+#[path = "../../cached-runtime/src/call/steps.rs"]
+mod steps;
 
+pub(crate) use answer::{Found, or_compute_detached};
 pub(crate) use cache::{AnyCache, Cache, TagsFrom, Tiers, TypedOptions};
 pub(crate) use flight::{Flight, Sequence, Waited};
 pub(crate) use flights::{Flights, Joined};
-pub(crate) use poll::{Found, Miss, or_compute_detached};
+pub(crate) use miss::Miss;
 pub(crate) use state::{CallState, Purpose};

@@ -3,17 +3,21 @@
 //!
 //! The layers above create a [`CallState`] for a call that is not a plain hit, and poll what it becomes.
 
+mod answer;
 mod background;
 mod backoff;
 mod cache;
 mod flight;
 mod flights;
 mod lease_wait;
-mod poll;
+mod machine;
+mod miss;
 mod poll_guard;
 mod state;
+mod steps;
 
+pub use answer::or_compute_detached;
+pub(crate) use answer::{Found, FoundTraced};
 pub(crate) use cache::{AnyCache, Cache, TypedOptions};
-pub use poll::or_compute_detached;
-pub(crate) use poll::{Found, FoundTraced, Miss};
+pub(crate) use miss::Miss;
 pub(crate) use state::{CallState, Purpose};

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::answer::{Found, FoundTraced};
 use super::cache::{Cache, FlightOutput, Tiers};
 use super::flight::{Flight, Follower, HEARTBEAT, Sequence, Waited};
 use super::flights::Joined;
 use super::lease_wait;
-use super::poll::{Call, Found, FoundTraced, Join, Miss, Next, Others, Waiting};
+use super::miss::Miss;
 use super::poll_guard::Entered;
+use super::steps::{Call, Join, Next, Others, Waiting};
 use crate::BoxFuture;
 use crate::lookup::{Origin, Provenance, Source};
 use crate::memory::TagSnapshot;
