@@ -6,18 +6,21 @@
 mod answer;
 mod background;
 mod backoff;
-mod cache;
 mod flight;
 mod flights;
+mod follower_result;
+mod instance_cache;
 mod lease_wait;
 mod machine;
 mod miss;
 mod poll_guard;
 mod state;
 mod steps;
+mod typed_options;
 
 pub use answer::or_compute_detached;
 pub(crate) use answer::{Found, FoundTraced};
-pub(crate) use cache::{AnyCache, Cache, TypedOptions};
+pub(crate) use instance_cache::{AnyCache, Cache};
 pub(crate) use miss::Miss;
 pub(crate) use state::{CallState, Purpose};
+pub(crate) use typed_options::TypedOptions;

@@ -8,33 +8,15 @@ use std::time::Duration;
 
 use super::backoff::Failures;
 use super::flights::Flights;
+use super::follower_result::FlightOutput;
+use super::typed_options::TypedOptions;
 use crate::lookup::{Origin, Source};
-use crate::memory::{CachedValue, Entry, State};
-use crate::memory::{DerivedTags, TagSnapshot};
-use crate::memory::{Evicted, Memory, Weigh};
-use crate::policy::Counters;
-use crate::policy::Policy;
+use crate::memory::{CachedValue, DerivedTags, Entry, Evicted, Memory, State, TagSnapshot};
+use crate::policy::{Counters, Policy};
 use crate::shared::{HeldLease, Tier};
-use crate::signature::{KeyParts, KeyType, Probe};
-use crate::signature::{ReturnKind, TimeoutOutput};
-use crate::util::Moment;
-use crate::util::random;
+use crate::signature::{KeyParts, KeyType, Probe, ReturnKind};
+use crate::util::{Moment, random};
 use crate::{BoxFuture, Result};
-
-/// What those who wait for a computation get.
-pub(crate) enum FlightOutput<O: ReturnKind> {
-    Output(O::Shared, Origin),
-    TimeoutOutput(TimeoutOutput<O::Output>),
-}
-
-impl<O: ReturnKind> Clone for FlightOutput<O> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Output(shared, origin) => Self::Output(shared.clone(), *origin),
-            Self::TimeoutOutput(timed_out) => Self::TimeoutOutput(*timed_out),
-        }
-    }
-}
 
 /// The tiers of one instance, and the flights before them.
 pub(crate) struct Cache<K: KeyType, O: ReturnKind> {
@@ -52,24 +34,6 @@ pub(crate) enum Tiers<K, V> {
     Memory(Memory<K, V>),
     Shared(Box<Tier<K, V>>),
 }
-
-/// The options whose types only the function knows.
-pub(crate) struct TypedOptions<K, O: ReturnKind> {
-    pub(crate) cache_if: Option<fn(&O::Success) -> bool>,
-    pub(crate) ttl_from: Option<fn(&O::Success) -> Duration>,
-    pub(crate) absent: Option<fn(&O::Output) -> bool>,
-    pub(crate) weigh: Option<fn(&K, &O::Success) -> u64>,
-    pub(crate) tags_from: Option<TagsFrom<O::Success>>,
-    pub(crate) timed_out: Option<TimeoutOutput<O::Output>>,
-    pub(crate) tier: Option<NewTier<K, O::Value>>,
-}
-
-/// The tags that a value tells.
-pub(crate) type TagsFrom<S> = fn(&S) -> Vec<String>;
-
-/// How the shared tier of an instance is made, when it has one.
-pub(crate) type NewTier<K, V> =
-    fn(&'static Policy, &str, &'static Counters, is_err: fn(&V) -> bool, has_tags_from: bool) -> Tier<K, V>;
 
 impl<K: KeyType, O: ReturnKind> Cache<K, O> {
     pub(crate) fn new(
@@ -291,44 +255,6 @@ impl<K: KeyType, O: ReturnKind> Cache<K, O> {
 impl<K: KeyType, O: ReturnKind> fmt::Debug for Cache<K, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache").field("policy", self.policy).finish_non_exhaustive()
-    }
-}
-
-impl<K, O: ReturnKind> TypedOptions<K, O> {
-    pub(crate) const NONE: Self = Self {
-        cache_if: None,
-        ttl_from: None,
-        absent: None,
-        weigh: None,
-        tags_from: None,
-        timed_out: None,
-        tier: None,
-    };
-
-    /// The user weighs successes; anything else that is stored weighs its own size.
-    fn weigher(self) -> Option<Weigh<K, O::Value>>
-    where
-        K: 'static,
-    {
-        let weigh = self.weigh?;
-        Some(Arc::new(move |key, value| match O::stored_success(value) {
-            Some(success) => weigh(key, success),
-            None => size_of::<O::Value>() as u64,
-        }))
-    }
-}
-
-impl<K, O: ReturnKind> Clone for TypedOptions<K, O> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<K, O: ReturnKind> Copy for TypedOptions<K, O> {}
-
-impl<K, O: ReturnKind> fmt::Debug for TypedOptions<K, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TypedOptions").finish_non_exhaustive()
     }
 }
 
