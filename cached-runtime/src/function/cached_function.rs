@@ -4,14 +4,11 @@ use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::sync::OnceLock;
 
+use super::namespace::name;
 use crate::call::{AnyCache, Cache, TypedOptions};
-use crate::policy::Counters;
-use crate::policy::Function;
-use crate::policy::Policy;
-use crate::policy::registry;
+use crate::policy::{Counters, Function, Policy, registry};
 use crate::shared;
-use crate::signature::KeyType;
-use crate::signature::ReturnKind;
+use crate::signature::{KeyType, ReturnKind};
 use crate::{BoxFuture, Result, Stats};
 
 /// One annotated function. It is not generic, because a `static` in a generic function is one for all its
@@ -165,63 +162,5 @@ impl Slot {
     #[inline]
     fn cache_of<K: KeyType, O: ReturnKind>(&self, instance: TypeId) -> Option<&'static Cache<K, O>> {
         if self.instance == instance { self.typed.downcast_ref() } else { None }
-    }
-}
-
-/// The namespace of an instance: the name that the user gave, or the path of the function.
-///
-/// The macro marks an instance by an item that stands where the function stands: for `shop::find` that is
-/// `shop::find::clear`, for a method `shop::Repo::find_cache`, in a trait's impl a closure in the method.
-fn name(policy: &Policy, marker: &str) -> String {
-    let path = marker.replace("::{{closure}}", "").replace("'_, ", "").replace("<'_>", "");
-    let (path, generics) = match path.strip_suffix('>').and_then(|path| last_generics(path)) {
-        Some((path, generics)) => (path.to_owned(), format!("<{generics}>")),
-        None => (path, String::new()),
-    };
-    let path = path.strip_suffix("::clear").or_else(|| path.strip_suffix("_cache")).unwrap_or(&path);
-    match policy.name {
-        Some(name) if policy.one_instance => name.to_owned(),
-        Some(name) => format!("{name}<{path}{generics}>"),
-        None => format!("{path}{generics}"),
-    }
-}
-
-/// Splits `path<generics` at the bracket that the cut-off one closed, if it is not that of a `<T as Trait>`.
-fn last_generics(path: &str) -> Option<(&str, &str)> {
-    let mut open = 1;
-    for (at, c) in path.char_indices().rev() {
-        match c {
-            '>' if !path[..at].ends_with('-') => open += 1,
-            '<' => open -= 1,
-            _ => {}
-        }
-        if open == 0 {
-            return (at > 0).then(|| (&path[..at], &path[at + 1..]));
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instance_is_named_after_the_function_of_the_user() {
-        let name = |marker| name(&Policy::new(), marker);
-        assert_eq!(name("shop::find::clear"), "shop::find");
-        assert_eq!(name("shop::find::clear<u64, fn() -> u8>"), "shop::find<u64, fn() -> u8>");
-        assert_eq!(name("shop::Repo<u8>::find_cache<'_>"), "shop::Repo<u8>::find");
-        assert_eq!(name("shop::Repo<u8>::find_cache<Vec<u16>>"), "shop::Repo<u8>::find<Vec<u16>>");
-        assert_eq!(name("<A as B>::find::{{closure}}::{{closure}}"), "<A as B>::find");
-        assert_eq!(name("<A as B>::find<C>::{{closure}}::{{closure}}"), "<A as B>::find<C>");
-        assert_eq!(name("shop::outer::{{closure}}::inner::clear"), "shop::outer::inner");
-    }
-
-    #[test]
-    fn a_given_name_is_one_namespace_only_where_there_is_one_instance() {
-        let users = Policy::new().name("users");
-        assert_eq!(name(&users.clone().one_instance(), "shop::find::clear"), "users");
-        assert_eq!(name(&users, "shop::Repo<u8>::find_cache"), "users<shop::Repo<u8>::find>");
     }
 }

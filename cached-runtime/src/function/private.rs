@@ -6,9 +6,10 @@ pub use core::time::Duration;
 pub use std::{format, vec};
 
 pub use super::cached_function::CachedFunction;
+pub use super::entry_ref::EntryRef;
 pub use super::operations::{
-    AnyOperation, AnyOutput, Clear, EntryRef, Expire, Get, GetTraced, Invalidate, Operation, Peek, Put,
-    ReadStats, Refresh,
+    AnyOperation, AnyOutput, Clear, Expire, Get, GetTraced, Invalidate, Operation, Peek, Put, ReadStats,
+    Refresh,
 };
 pub use crate::call::or_compute_detached;
 pub use crate::policy::Policy;
