@@ -1,4 +1,4 @@
-//! The layer `call`, with everything in it within reach, and with the tasks of Shuttle.
+//! The layer `call`, with its private items accessible, and with the tasks of Shuttle.
 
 #[path = "../../cached-runtime/src/call/answer.rs"]
 mod answer;
@@ -15,23 +15,23 @@ mod follower_result;
 mod instance_cache;
 #[path = "../../cached-runtime/src/call/lease_wait.rs"]
 mod lease_wait;
-#[path = "../../cached-runtime/src/call/machine.rs"]
-mod machine;
 #[path = "../../cached-runtime/src/call/miss.rs"]
 mod miss;
 #[path = "../../cached-runtime/src/call/poll_guard.rs"]
 mod poll_guard;
 #[path = "../../cached-runtime/src/call/state/mod.rs"]
 mod state;
+#[path = "../../cached-runtime/src/call/state_machine.rs"]
+mod state_machine;
 #[path = "../../cached-runtime/src/call/steps.rs"]
 mod steps;
 #[path = "../../cached-runtime/src/call/typed_options.rs"]
 mod typed_options;
 
 pub(crate) use answer::{Found, or_compute_detached};
-pub(crate) use flight::{Flight, Sequence, Waited};
+pub(crate) use flight::{Flight, FlightEnd, Sequence};
 pub(crate) use flights::{Flights, Joined};
-pub(crate) use instance_cache::{AnyCache, Cache, Tiers};
+pub(crate) use instance_cache::{AnyCache, InstanceCache, Tiers};
 pub(crate) use miss::Miss;
 pub(crate) use state::{CallState, Purpose};
 pub(crate) use typed_options::{TagsFrom, TypedOptions};

@@ -1,11 +1,13 @@
-//! Single flight: of the calls in this process that miss one key at one time, one computes and the others wait.
+//! Single flight: of the concurrent calls in this process that miss one key, one computes and the others wait.
 //!
-//! A flight is in the table from its start until it lands, is abandoned, or is voided by an invalidation. One that
-//! was voided may not store its result, and the others do so under the lock of the table's shard. So after `invalidate`
-//! has returned, nothing that was computed from before it is stored, and nobody joins it any more.
+//! The single-flight pattern is that of Go's `golang.org/x/sync/singleflight`; here a flight can also be discarded. A
+//! flight is in the table from its start until it is completed, abandoned, or discarded by an invalidation. The result
+//! of a discarded flight is not stored; any other result is stored under the lock of the shard. So when `invalidate`
+//! has returned, no result of an earlier computation is stored, and no call joins one.
 //!
-//! Other processes can invalidate too, and only the store knows. If it has not confirmed a result, those have it who
-//! called before the body began: whatever was invalidated before they called, the body has seen.
+//! Other processes can invalidate too, and only the store knows of it. A result that the store did not confirm is
+//! returned only to followers that called before the body began: the body has seen every invalidation that they know
+//! of.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
@@ -14,90 +16,97 @@ use std::sync::Arc;
 use quick_cache::DefaultHashBuilder;
 
 use super::flight::{Flight, Follower, lock};
-use super::poll_guard::{Entered, is_entered};
+use super::poll_guard::{PollGuard, is_polling};
 use crate::util::sync::{Mutex, MutexGuard};
 
-/// The flights of one function, by key. `S` is what those who wait get, `B` what an abandoned flight leaves to the
-/// next one.
+/// The flights of one function, by key.
+///
+/// `S` is what followers get, `H` what an abandoned flight hands over to the next leader.
 #[derive(Debug)]
-pub(crate) struct Flights<K, S, B> {
-    shards: Box<[Mutex<Shard<K, S, B>>]>,
+pub(crate) struct Flights<K, S, H> {
+    shards: Box<[Mutex<Shard<K, S, H>>]>,
     hasher: DefaultHashBuilder,
 }
 
 #[derive(Debug)]
-struct Shard<K, S, B> {
-    flying: HashMap<K, Arc<Flight<S, B>>, DefaultHashBuilder>,
-    /// How often something here was voided, for calls that compute without a flight.
+struct Shard<K, S, H> {
+    in_flight: HashMap<K, Arc<Flight<S, H>>, DefaultHashBuilder>,
+    /// The number of invalidations in this shard, for computations that are not in the table.
     invalidations: u64,
 }
 
-/// What a call finds when it comes to the table.
+/// The outcome of joining the flight of a key.
 #[derive(Debug)]
-pub(crate) enum Joined<T, S, B> {
-    /// The key was settled meanwhile.
-    Settled(T),
+pub(crate) enum Joined<T, S, H> {
+    /// The key was cached in the meantime.
+    Cached(T),
     /// This call computes.
-    Leads(Arc<Flight<S, B>>),
-    /// Another does.
-    Follows(Follower<S, B>),
+    Leader(Arc<Flight<S, H>>),
+    /// Another call computes.
+    Follower(Follower<S, H>),
     /// This call was made by the very computation that it would wait for.
-    Recurses,
+    Recursive,
 }
 
-impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
+/// The number of shards of a table.
+const SHARDS: usize = 16;
+
+impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
     pub(crate) fn new() -> Self {
-        Self::in_shards(SHARDS)
+        Self::with_shards(SHARDS)
     }
 
-    /// The table in so many parts, each with a lock of its own.
-    pub(crate) fn in_shards(shards: usize) -> Self {
+    /// Creates a table with a number of shards; each has its own lock.
+    pub(crate) fn with_shards(shards: usize) -> Self {
         let hasher = DefaultHashBuilder::default();
         let shard = || {
             Mutex::new(Shard {
-                flying: HashMap::with_hasher(DefaultHashBuilder::default()),
+                in_flight: HashMap::with_hasher(DefaultHashBuilder::default()),
                 invalidations: 0,
             })
         };
         Self { shards: (0..shards).map(|_| shard()).collect(), hasher }
     }
 
-    /// Joins the flight of a key or begins one. `settled` looks once more whether that is still necessary.
-    pub(crate) fn join<T>(&self, key: &K, settled: impl FnOnce() -> Option<T>) -> Joined<T, S, B> {
-        // Also if the computation that made this call was voided meanwhile: it may hold the lease that whoever
-        // leads now waits for.
-        if is_entered(self.place(key)) {
-            return Joined::Recurses;
+    /// Joins the flight of a key or begins one.
+    ///
+    /// Before it begins one, it checks with `cached`, under the lock, whether the key was cached in the meantime.
+    pub(crate) fn join<T>(&self, key: &K, cached: impl FnOnce() -> Option<T>) -> Joined<T, S, H> {
+        // This holds even if the computation that made this call was discarded in the meantime: that computation may
+        // hold the lease that the current leader waits for.
+        if is_polling(self.hash(key)) {
+            return Joined::Recursive;
         }
         let mut shard = self.shard(key);
-        if let Some(flight) = shard.flying.get(key).filter(|flight| flight.is_current()) {
-            return Joined::Follows(flight.follow());
+        if let Some(flight) = shard.in_flight.get(key).filter(|flight| flight.is_current()) {
+            return Joined::Follower(flight.follow());
         }
-        if let Some(settled) = settled() {
-            return Joined::Settled(settled);
+        if let Some(cached) = cached() {
+            return Joined::Cached(cached);
         }
         let flight = Arc::new(Flight::new(shard.invalidations));
-        shard.flying.insert(key.clone(), Arc::clone(&flight));
-        Joined::Leads(flight)
+        shard.in_flight.insert(key.clone(), Arc::clone(&flight));
+        Joined::Leader(flight)
     }
 
-    /// Begins a flight in place of whatever was under way, and voids that.
-    pub(crate) fn supersede(&self, key: &K) -> Arc<Flight<S, B>> {
+    /// Begins a flight, and discards the one that is in flight.
+    pub(crate) fn supersede(&self, key: &K) -> Arc<Flight<S, H>> {
         let mut shard = self.shard(key);
         shard.invalidations += 1;
         let flight = Arc::new(Flight::new(shard.invalidations));
-        shard.flying.insert(key.clone(), Arc::clone(&flight));
+        shard.in_flight.insert(key.clone(), Arc::clone(&flight));
         flight
     }
 
-    /// Ends a flight: stores what it has brought, unless it was voided meanwhile.
+    /// Ends a flight and calls `store` under the lock, unless the flight was discarded.
     ///
-    /// Also when it had been withdrawn because nobody waited for it any longer: what it has brought is no older
-    /// than what the next one will. Then it must be certain that nothing near it was voided.
-    pub(crate) fn land<T>(
+    /// The result of a flight that was withdrawn, because a follower timed out, is stored too: it is no older than the
+    /// result of the next flight. But that requires that nothing in the shard was invalidated since it began, because
+    /// the table no longer shows whether its own key was.
+    pub(crate) fn complete<T>(
         &self,
         key: &K,
-        flight: &Arc<Flight<S, B>>,
+        flight: &Arc<Flight<S, H>>,
         store: impl FnOnce(K) -> T,
     ) -> Option<T> {
         let mut shard = self.shard(key);
@@ -107,74 +116,73 @@ impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
         }
     }
 
-    /// Takes a flight out of the table, if it is still there, so that the next call begins another.
-    pub(crate) fn withdraw(&self, key: &K, flight: &Arc<Flight<S, B>>) {
+    /// Removes a flight from the table, if it is still there, so that the next call begins another.
+    pub(crate) fn withdraw(&self, key: &K, flight: &Arc<Flight<S, H>>) {
         drop(self.shard(key).remove(key, flight));
     }
 
-    /// Draws the line between those who may take the result of a flight and those who come too late for that; whether
-    /// there is anybody of the first kind.
+    /// Seals a flight: calls that join later may be newer than its result. Returns `true` if it has followers already.
     ///
-    /// The result is sent to the store after this, so whatever the store says to it holds for all who came before.
-    pub(crate) fn seal(&self, key: &K, flight: &Arc<Flight<S, B>>) -> bool {
+    /// The result is sent to the store after this, so the answer of the store holds for all followers that joined
+    /// before.
+    pub(crate) fn seal(&self, key: &K, flight: &Arc<Flight<S, H>>) -> bool {
         let _shard = self.shard(key);
         flight.seal()
     }
 
-    /// Voids the flight of a key and does `change` before any other call comes to the table.
+    /// Discards the flight of a key, and calls `change` before another call can join.
     pub(crate) fn invalidate<T>(&self, key: &K, change: impl FnOnce() -> T) -> T {
         let mut shard = self.shard(key);
         shard.invalidations += 1;
-        shard.flying.remove(key);
+        shard.in_flight.remove(key);
         change()
     }
 
-    /// Voids every flight, then does `change`.
+    /// Discards every flight, then calls `change`.
     pub(crate) fn invalidate_all(&self, change: impl FnOnce()) {
         for shard in &self.shards {
             let mut shard = lock(shard);
             shard.invalidations += 1;
-            shard.flying.clear();
+            shard.in_flight.clear();
         }
-        // A flight that began meanwhile may store its result before the change: that only costs the result.
+        // A flight that begins now may store its result before the change. That costs only the result.
         change();
     }
 
-    /// What `unless_invalidated` wants to know about the time before a computation.
+    /// Returns the number of invalidations near a key, for [`unless_invalidated`](Self::unless_invalidated).
     pub(crate) fn invalidations(&self, key: &K) -> u64 {
         self.shard(key).invalidations
     }
 
-    /// Stores what was computed without a flight, unless something near it was voided since.
+    /// Calls `store` under the lock for a result that has no flight in the table, unless something in the shard was
+    /// invalidated since the number of invalidations was `since`.
     pub(crate) fn unless_invalidated<T>(&self, key: &K, since: u64, store: impl FnOnce() -> T) -> Option<T> {
         let shard = self.shard(key);
         (shard.invalidations == since).then(store)
     }
 
-    /// Makes known that the current thread is computing what is under a key, until the guard is dropped.
-    pub(crate) fn enter(&self, key: &K) -> Entered {
-        Entered::new(self.place(key))
+    /// Marks the key as being computed by the current thread, until the guard is dropped.
+    pub(crate) fn poll_guard(&self, key: &K) -> PollGuard {
+        PollGuard::new(self.hash(key))
     }
 
-    /// A key of this table, among all keys of all tables: each table hashes in its own way.
-    fn place(&self, key: &K) -> u64 {
+    /// Returns a number that identifies a key of this table among the keys of all tables: each has its own hasher.
+    fn hash(&self, key: &K) -> u64 {
         self.hasher.hash_one(key)
     }
 
-    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, S, B>> {
-        // The upper bits: the map inside the shard uses the lower ones.
-        let index = (self.place(key) >> 32) % self.shards.len() as u64;
+    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, S, H>> {
+        // The upper bits, because the map inside the shard uses the lower ones.
+        let index = (self.hash(key) >> 32) % self.shards.len() as u64;
         #[allow(clippy::cast_possible_truncation, reason = "less than the number of shards")]
         lock(&self.shards[index as usize])
     }
 }
 
-const SHARDS: usize = 16;
-
-impl<K: Hash + Eq, S, B> Shard<K, S, B> {
-    /// Takes out a flight, if it is this one.
-    fn remove(&mut self, key: &K, flight: &Arc<Flight<S, B>>) -> Option<K> {
-        self.flying.get(key).filter(|flying| Arc::ptr_eq(flying, flight))?;
-        self.flying.remove_entry(key).map(|(key, _)| key)
+impl<K: Hash + Eq, S, H> Shard<K, S, H> {
+    /// Removes the flight of a key, if it is this one.
+    fn remove(&mut self, key: &K, flight: &Arc<Flight<S, H>>) -> Option<K> {
+        self.in_flight.get(key).filter(|current| Arc::ptr_eq(current, flight))?;
+        self.in_flight.remove_entry(key).map(|(key, _)| key)
     }
 }

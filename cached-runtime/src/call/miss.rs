@@ -1,16 +1,19 @@
-//! A miss, and the tasks that compute it.
+//! A call that missed in memory, and the tasks in which it can be computed.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
 
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
 use super::background::BackgroundPermit;
-use super::machine::{Computing, Stage, poll_others};
-use super::steps::{Call, Others};
+use super::state_machine::{Computing, Stage, poll_available};
+use super::steps::{Available, Call};
 use crate::lookup::Provenance;
 
 /// A call that found no answer in memory.
 ///
-/// Behind it are the types of the key and the value; a function's own code knows only what it returns.
+/// It hides the types of the key and the value; the expansion of a function knows only the return type.
 pub struct Miss<R>(Box<dyn Call<R>>);
 
 impl<R> Miss<R> {
@@ -18,81 +21,86 @@ impl<R> Miss<R> {
         Self(Box::new(call))
     }
 
-    /// The result: another's, the store's, or that of `body`, which runs in the caller's task.
+    /// Returns the result: that of another call, that in the shared store, or that of `body`, which runs in the
+    /// caller's task.
     #[inline]
     pub fn compute<F: Future<Output = R>>(self, body: F) -> Computing<R, F> {
-        Computing::new(self.0, Stage::Look, body)
+        Computing::new(self.0, Stage::ReadShared, body)
     }
 
-    /// The result: another's, the store's, or that of `body`, which runs in a task of its own until the last call
-    /// that waits for it is gone.
+    /// Returns the result: that of another call, that in the shared store, or that of `body`, which runs in a task of
+    /// its own.
     ///
-    /// Where there is no tokio runtime to carry the task, it runs in the caller's.
+    /// Without a tokio runtime `body` runs in the caller's task.
     ///
     /// # Panics
     ///
-    /// With the panic of `body`, if it panics.
-    pub(super) async fn detach<F>(mut self, body: F) -> (R, Provenance)
+    /// Resumes the panic of `body`, if it panics.
+    ///
+    /// # Cancel safety
+    ///
+    /// `body` is stopped when the last call that waits for it is dropped.
+    pub(super) async fn compute_detached<F>(mut self, body: F) -> (R, Provenance)
     where
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
-        let mut stage = Stage::Look;
-        match poll_fn(|cx| poll_others(&mut *self.0, &mut stage, cx)).await {
-            Others::Answer(output) => return (output, self.0.provenance()),
-            Others::Early(output) => {
+        let mut stage = Stage::ReadShared;
+        match poll_fn(|cx| poll_available(&mut *self.0, &mut stage, cx)).await {
+            Available::Answer(output) => return (output, self.0.provenance()),
+            Available::AnswerAndRefresh(output) => {
                 let provenance = self.0.provenance();
-                self.renew(|| body);
+                self.refresh_in_background(|| body);
                 return (output, provenance);
             }
-            Others::Nothing => {}
+            Available::Nothing => {}
         }
-        let computing = Computing::new(self.0, Stage::Claim, body);
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        let computing = Computing::new(self.0, Stage::AcquireLease, body);
+        let Ok(runtime) = Handle::try_current() else {
             let mut computing = Box::pin(computing);
             let output = computing.as_mut().await;
             return (output, computing.as_ref().provenance());
         };
-        let interest = computing.interest();
-        let alone = interest.is_none();
+        let caller = computing.caller_guard();
+        let is_only_caller = caller.is_none();
         let task = runtime.spawn(async move {
-            let deserted = computing.deserted();
+            let without_callers = computing.without_callers();
             let mut computing = Box::pin(computing);
             tokio::select! {
                 biased;
                 output = computing.as_mut() => Some((output, computing.as_ref().provenance())),
-                () = deserted => None,
+                () = without_callers => None,
             }
         });
-        let _stop = alone.then(|| AbortOnDrop(task.abort_handle()));
+        let _abort = is_only_caller.then(|| AbortOnDrop(task.abort_handle()));
         let ended = task.await;
-        drop(interest);
+        drop(caller);
         match ended {
             Ok(Some(answer)) => answer,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The runtime of this very task is shutting down: nobody will poll it again.
+            // The runtime of this very task is shutting down, so this future is not polled again.
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
-    /// Computes the next value in the background, unless somebody is at it.
-    pub(super) fn renew<F>(mut self, body: impl FnOnce() -> F)
+    /// Computes the next value in the background, unless another call does so already or no background task can start.
+    pub(super) fn refresh_in_background<F>(mut self, body: impl FnOnce() -> F)
     where
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
-        let Some(place) = BackgroundPermit::take() else { return };
-        if !self.0.renews() {
+        let Some(permit) = BackgroundPermit::try_acquire() else { return };
+        if !self.0.begin_background_refresh() {
             return;
         }
         let body = body();
-        place.run(async move {
-            if let Some(claim) = self.0.claim()
-                && !self.0.claimed(claim.await)
+        permit.spawn(async move {
+            if let Some(acquiring) = self.0.acquire_lease()
+                && !self.0.on_lease_answer(acquiring.await)
             {
                 return;
             }
-            Computing::new(self.0, Stage::Compute(None), body).await;
+            Computing::new(self.0, Stage::Computing(None), body).await;
         });
     }
 }
@@ -103,8 +111,8 @@ impl<R> fmt::Debug for Miss<R> {
     }
 }
 
-/// Stops a task that nobody else waits for.
-struct AbortOnDrop(tokio::task::AbortHandle);
+/// Aborts a task that has no other caller.
+struct AbortOnDrop(AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

@@ -1,38 +1,39 @@
-//! What the current thread is computing.
+//! The keys whose computations the current thread is polling, so that a recursive call does not wait for itself.
 
 use std::cell::RefCell;
 
 use crate::util::sync::thread_local;
 
 thread_local! {
-    /// The places whose computations are being polled by this thread, innermost last. Two with one number would only
-    /// mean that one does not wait for the other.
-    static ENTERED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    /// The hashes of the keys, innermost last. If two keys have equal hashes, a call for one from within the
+    /// other computes where it could have waited.
+    static POLLING: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The time during which a computation is being polled.
+/// Marks a key as being polled by the current thread while it lives.
 #[derive(Debug)]
-pub(crate) struct Entered(u64);
+pub(crate) struct PollGuard(u64);
 
-impl Entered {
-    pub(super) fn new(place: u64) -> Self {
-        ENTERED.with(|entered| entered.borrow_mut().push(place));
-        Self(place)
+impl PollGuard {
+    pub(super) fn new(hash: u64) -> Self {
+        POLLING.with(|polling| polling.borrow_mut().push(hash));
+        Self(hash)
     }
 }
 
-impl Drop for Entered {
+impl Drop for PollGuard {
     fn drop(&mut self) {
-        // Not `with`: at the end of a thread the list may be gone before a future that it drops.
-        let _ = ENTERED.try_with(|entered| {
-            let mut entered = entered.borrow_mut();
-            if let Some(last) = entered.iter().rposition(|place| *place == self.0) {
-                entered.remove(last);
+        // Not `with`: when a thread ends, the list may be destroyed before a future that holds a guard.
+        let _ = POLLING.try_with(|polling| {
+            let mut polling = polling.borrow_mut();
+            if let Some(last) = polling.iter().rposition(|hash| *hash == self.0) {
+                polling.remove(last);
             }
         });
     }
 }
 
-pub(super) fn is_entered(place: u64) -> bool {
-    ENTERED.with(|entered| entered.borrow().contains(&place))
+/// Returns `true` if the current thread is polling the computation of the key with this hash.
+pub(super) fn is_polling(hash: u64) -> bool {
+    POLLING.with(|polling| polling.borrow().contains(&hash))
 }

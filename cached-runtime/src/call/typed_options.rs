@@ -1,4 +1,4 @@
-//! The options whose types only the function knows.
+//! The options whose types only the function itself knows.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,36 +9,43 @@ use crate::policy::{Counters, Policy};
 use crate::shared::Tier;
 use crate::signature::{ReturnKind, TimeoutOutput};
 
-/// The options whose types only the function knows.
+/// The options of a function that depend on the types of its key and its return value.
 pub(crate) struct TypedOptions<K, O: ReturnKind> {
     pub(crate) cache_if: Option<fn(&O::Success) -> bool>,
     pub(crate) ttl_from: Option<fn(&O::Success) -> Duration>,
-    pub(crate) absent: Option<fn(&O::Output) -> bool>,
+    pub(crate) is_absent: Option<fn(&O::Output) -> bool>,
     pub(crate) weigh: Option<fn(&K, &O::Success) -> u64>,
     pub(crate) tags_from: Option<TagsFrom<O::Success>>,
     pub(crate) timed_out: Option<TimeoutOutput<O::Output>>,
-    pub(crate) tier: Option<NewTier<K, O::Value>>,
+    pub(crate) new_tier: Option<NewTier<K, O::Value>>,
 }
 
-/// The tags that a value tells.
+/// Returns the tags that are derived from a value.
 pub(crate) type TagsFrom<S> = fn(&S) -> Vec<String>;
 
-/// How the shared tier of an instance is made, when it has one.
-pub(crate) type NewTier<K, V> =
-    fn(&'static Policy, &str, &'static Counters, is_err: fn(&V) -> bool, has_tags_from: bool) -> Tier<K, V>;
+/// Creates the shared tier of an instance.
+pub(crate) type NewTier<K, V> = fn(
+    &'static Policy,
+    namespace: &str,
+    &'static Counters,
+    is_err: fn(&V) -> bool,
+    has_tags_from: bool,
+) -> Tier<K, V>;
 
 impl<K, O: ReturnKind> TypedOptions<K, O> {
     pub(crate) const NONE: Self = Self {
         cache_if: None,
         ttl_from: None,
-        absent: None,
+        is_absent: None,
         weigh: None,
         tags_from: None,
         timed_out: None,
-        tier: None,
+        new_tier: None,
     };
 
-    /// The user weighs successes; anything else that is stored weighs its own size.
+    /// Returns the weigher of entries, if the function has one.
+    ///
+    /// The user's function weighs successes; any other stored value weighs its own size in bytes.
     pub(super) fn weigher(self) -> Option<Weigh<K, O::Value>>
     where
         K: 'static,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use super::namespace::name;
-use crate::call::{AnyCache, Cache, TypedOptions};
+use crate::call::{AnyCache, InstanceCache, TypedOptions};
 use crate::policy::{Counters, Function, Policy, registry};
 use crate::shared;
 use crate::signature::{KeyType, ReturnKind};
@@ -131,7 +131,10 @@ impl Instance {
 
     /// The cache of this instance.
     #[inline]
-    pub(crate) fn cache<K: KeyType, O: ReturnKind>(self, rules: TypedOptions<K, O>) -> &'static Cache<K, O> {
+    pub(crate) fn cache<K: KeyType, O: ReturnKind>(
+        self,
+        rules: TypedOptions<K, O>,
+    ) -> &'static InstanceCache<K, O> {
         match self.site.first.get().and_then(|slot| slot.cache_of(self.id)) {
             Some(cache) => cache,
             None => self.find_cache(rules),
@@ -139,15 +142,18 @@ impl Instance {
     }
 
     #[cold]
-    fn find_cache<K: KeyType, O: ReturnKind>(self, rules: TypedOptions<K, O>) -> &'static Cache<K, O> {
+    fn find_cache<K: KeyType, O: ReturnKind>(
+        self,
+        rules: TypedOptions<K, O>,
+    ) -> &'static InstanceCache<K, O> {
         let policy = self.site.policy();
         let mut place = &self.site.first;
         loop {
             let slot = place.get_or_init(|| {
                 let name = name(policy, self.type_name);
                 // Lives as long as the program, as the static does that leads to it.
-                let cache: &'static Cache<K, O> =
-                    Box::leak(Box::new(Cache::new(policy, &name, &self.site.counters, rules)));
+                let cache: &'static InstanceCache<K, O> =
+                    Box::leak(Box::new(InstanceCache::new(policy, &name, &self.site.counters, rules)));
                 Box::new(Slot { instance: self.id, name, typed: cache, cache, next: OnceLock::new() })
             });
             if let Some(cache) = slot.cache_of(self.id) {
@@ -160,7 +166,7 @@ impl Instance {
 
 impl Slot {
     #[inline]
-    fn cache_of<K: KeyType, O: ReturnKind>(&self, instance: TypeId) -> Option<&'static Cache<K, O>> {
+    fn cache_of<K: KeyType, O: ReturnKind>(&self, instance: TypeId) -> Option<&'static InstanceCache<K, O>> {
         if self.instance == instance { self.typed.downcast_ref() } else { None }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cached_function::Instance;
 use super::operations::Operation;
-use crate::call::{Cache, CallState, Purpose, TypedOptions};
+use crate::call::{CallState, InstanceCache, Purpose, TypedOptions};
 use crate::signature::{Absent, KeyParts, ReturnKind};
 
 /// A key of a function, with the rest of its policy: the start of a chain that ends in a verb.
@@ -19,7 +19,7 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
     /// A key of an instance, with the kind of its outcome and when that is absent.
     #[inline]
     pub fn new(instance: Instance, parts: P, _kind: O, absent: impl Absent<O::Output>) -> Self {
-        Self { instance, parts, rules: TypedOptions { absent: absent.test(), ..TypedOptions::NONE } }
+        Self { instance, parts, rules: TypedOptions { is_absent: absent.test(), ..TypedOptions::NONE } }
     }
 
     /// `cache_if = |value| ...`
@@ -52,7 +52,7 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
         P: crate::signature::SharedKeyParts,
         O::Value: crate::shared::Storable,
     {
-        self.rules.tier = Some(crate::shared::Tier::new);
+        self.rules.new_tier = Some(crate::shared::Tier::new);
         operation.act(self)
     }
 
@@ -78,7 +78,7 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
     }
 
     #[inline]
-    pub(super) fn cache(&self) -> &'static Cache<P::Owned, O> {
+    pub(super) fn cache(&self) -> &'static InstanceCache<P::Owned, O> {
         self.instance.cache(self.rules)
     }
 }

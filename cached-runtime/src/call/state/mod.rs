@@ -1,7 +1,8 @@
-//! The steps of one call of one instance: what a [`Call`] is made of.
+//! The state of one call of one instance, and the steps that are made with it, one in each file.
 //!
-//! A call in a shared store looks for itself before it joins, and takes what another has computed only if the store has
-//! accepted it, or if the body began after the call: then no invalidation, by whatever process, has come between.
+//! With a shared store a call reads the store itself before it joins a flight. It takes the result of the flight only
+//! if the store has accepted it, or if the body began after the call. So no invalidation, by any process, lies between
+//! the result and the call.
 
 mod body;
 mod join;
@@ -15,11 +16,11 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::flight::{Flight, Sequence};
-use super::follower_result::{FlightOutput, Shares};
-use super::instance_cache::{Cache, Tiers};
-use super::poll_guard::Entered;
-use super::steps::{Call, Join, Next, Others, Waiting};
+use super::flight::Sequence;
+use super::follower_result::{CallFlight, FollowerResult};
+use super::instance_cache::{InstanceCache, Tiers};
+use super::poll_guard::PollGuard;
+use super::steps::{Available, Call, Join, Next, WaitEnd};
 use crate::BoxFuture;
 use crate::lookup::{Origin, Provenance};
 use crate::memory::{CachedValue, Fill, TagSnapshot};
@@ -29,99 +30,89 @@ use crate::util::Moment;
 
 /// One call of one instance.
 pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
-    cache: &'static Cache<K, O>,
+    cache: &'static InstanceCache<K, O>,
     key: K,
+    /// The static tags.
     tags: Vec<String>,
     purpose: Purpose,
-    begun: Instant,
-    turn: Sequence,
-    /// When it began to compute.
-    computing_since: Instant,
-    looking: Option<BoxFuture<'static, SharedRead<O::Value>>>,
-    /// A value that is no longer fresh, for want of a better one.
-    fallback: Option<CachedValue<O::Value>>,
-    /// Until when what it is to replace is fresh, in memory.
-    replaces: Option<Moment>,
-    part: Part<FlightOutput<O>>,
-    /// The tags of what it computes.
-    tagged: Option<TagSnapshot>,
-    /// How often it was in vain that it waited, as the computation failed, or went for the lease, as the key was filled.
-    disappointments: u8,
-    /// The flight that it waits for, or waited for last.
-    followed: Option<Arc<Flight<FlightOutput<O>, HeldLease>>>,
-    /// What it saw in the shared store, if that was nothing.
+    started_at: Instant,
+    sequence: Sequence,
+    compute_started_at: Instant,
+    /// The read of the shared store that is pending.
+    reading: Option<BoxFuture<'static, SharedRead<O::Value>>>,
+    /// A value that was found but is not the answer; it is returned if the computation fails.
+    stale_value: Option<CachedValue<O::Value>>,
+    /// The time until which the value found in memory is fresh.
+    found_fresh_until: Option<Moment>,
+    role: Role<O>,
+    /// The tags of the computation, with the state from which it began.
+    tag_snapshot: Option<TagSnapshot>,
+    /// The number of waits for computations that failed, and of requests for leases of keys that were filled.
+    failed_waits: u8,
+    /// The flight that it follows, or followed last.
+    followed: Option<Arc<CallFlight<O>>>,
+    /// The lease request for the state in which the shared store was read; `None` if no lease is to be requested.
     lease_request: Option<LeaseRequest>,
-    held: Option<HeldLease>,
-    /// Whether a computation of this process that it waited for has failed: it waits for no other process then.
-    failed: bool,
+    lease: Option<HeldLease>,
+    /// Whether a computation that it waited for has failed in this process. It then waits for no other process.
+    has_leader_failed: bool,
     origin: Origin,
-    shares: Shares<O>,
+    follower_result: FollowerResult<O>,
 }
 
 /// Why a call computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// There was no value.
+    /// There is no value to return.
     Answer,
-    /// There is one, and the next one is wanted before anybody waits for it.
+    /// A value was returned, and the next one is computed before a call has to wait for it.
     BackgroundRefresh,
-    /// Whatever there is is to be replaced.
+    /// The caller replaces the value, whatever it is.
     Refresh,
 }
 
-/// Its part in the flight.
-enum Part<S> {
+/// The role of a call in the flight of its key.
+enum Role<O: ReturnKind> {
+    /// It has not joined, or is a follower, or has ended its flight.
     None,
-    Leads(Arc<Flight<S, HeldLease>>),
-    /// It computes for itself, and may store the result unless something was voided since.
-    Alone {
+    Leader(Arc<CallFlight<O>>),
+    /// It computes without a flight, and stores the result only if nothing was invalidated since.
+    Independent {
         invalidations: u64,
     },
-    /// It was called by the computation of its own key, which will store the result.
-    Inside,
+    /// It was made by the computation of its own key, which stores the result.
+    Recursive,
 }
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
-    pub(crate) fn new(cache: &'static Cache<K, O>, key: K, tags: Vec<String>, purpose: Purpose) -> Self {
+    pub(crate) fn new(
+        cache: &'static InstanceCache<K, O>,
+        key: K,
+        tags: Vec<String>,
+        purpose: Purpose,
+    ) -> Self {
         let now = Instant::now();
         Self {
             cache,
             key,
             tags,
             purpose,
-            begun: now,
-            turn: Sequence::take(),
-            computing_since: now,
-            looking: None,
-            fallback: None,
-            replaces: None,
-            part: Part::None,
-            tagged: None,
-            disappointments: 0,
+            started_at: now,
+            sequence: Sequence::next(),
+            compute_started_at: now,
+            reading: None,
+            stale_value: None,
+            found_fresh_until: None,
+            role: Role::None,
+            tag_snapshot: None,
+            failed_waits: 0,
             followed: None,
             lease_request: None,
-            held: None,
-            failed: false,
+            lease: None,
+            has_leader_failed: false,
             origin: Origin::COMPUTED,
-            shares: Shares::Output,
+            follower_result: FollowerResult::Output,
         }
-    }
-
-    /// Whether to compute though there is an old value: not if that has just failed.
-    fn may_try(&self) -> bool {
-        self.cache.failures.is_time_for(&self.key)
-    }
-
-    /// Takes note that it failed, though there is an old value, unless something was voided since.
-    fn note_failure(&self) {
-        let invalidations = match &self.part {
-            Part::Leads(flight) => flight.invalidations,
-            Part::Alone { invalidations } => *invalidations,
-            Part::Inside | Part::None => return,
-        };
-        self.cache
-            .flights
-            .unless_invalidated(&self.key, invalidations, || self.cache.failures.add(self.key.clone()));
     }
 
     fn tier(&self) -> Option<&'static Tier<K, O::Value>> {
@@ -131,9 +122,20 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
     }
 
-    /// Whether none of the tags was invalidated by this process since it began to compute.
+    /// Returns `true` if this process has not invalidated a tag since the computation began.
     fn is_current(&self) -> bool {
-        self.tagged.as_ref().is_none_or(TagSnapshot::is_current)
+        self.tag_snapshot.as_ref().is_none_or(TagSnapshot::is_current)
+    }
+
+    /// Begins the backoff of the key after a failure, unless something was invalidated since the computation began.
+    fn record_failure(&self) {
+        let invalidations = match &self.role {
+            Role::Leader(flight) => flight.invalidations,
+            Role::Independent { invalidations } => *invalidations,
+            Role::Recursive | Role::None => return,
+        };
+        let (flights, backoff) = (&self.cache.flights, &self.cache.backoff);
+        flights.unless_invalidated(&self.key, invalidations, || backoff.record_failure(self.key.clone()));
     }
 
     fn provenance(&self) -> Provenance {
@@ -141,75 +143,76 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 }
 
+/// The steps are the methods of the same names in the files of this module.
 impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
-    fn look(&mut self, cx: &mut Context<'_>) -> Poll<Others<O::Output>> {
-        self.look(cx)
+    fn read_shared(&mut self, cx: &mut Context<'_>) -> Poll<Available<O::Output>> {
+        self.read_shared(cx)
     }
 
     fn join(&mut self) -> Join<O::Output> {
         self.join()
     }
 
-    fn renews(&mut self) -> bool {
-        self.renews()
+    fn on_wait_ended(&mut self, end: WaitEnd<O::Output>) -> Next<O::Output> {
+        self.on_wait_ended(end)
     }
 
-    fn waited(&mut self, waited: Waiting<O::Output>) -> Next<O::Output> {
-        self.waited(waited)
+    fn begin_background_refresh(&mut self) -> bool {
+        self.begin_background_refresh()
     }
 
-    fn claim(&mut self) -> Option<BoxFuture<'static, LeaseAnswer>> {
-        self.claim()
+    fn acquire_lease(&mut self) -> Option<BoxFuture<'static, LeaseAnswer>> {
+        self.acquire_lease()
     }
 
-    fn claimed(&mut self, claimed: LeaseAnswer) -> bool {
-        self.claimed(claimed)
+    fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool {
+        self.on_lease_answer(answer)
     }
 
-    fn enter(&self) -> Option<Entered> {
-        self.enter()
+    fn poll_guard(&self) -> Option<PollGuard> {
+        self.poll_guard()
     }
 
-    fn upkeep(&self) -> Option<BoxFuture<'static, TimeoutOutput<O::Output>>> {
-        self.upkeep()
+    fn keep_alive(&self) -> Option<BoxFuture<'static, TimeoutOutput<O::Output>>> {
+        self.keep_alive()
     }
 
-    fn computed(
+    fn on_computed(
         &mut self,
         output: Result<O::Output, TimeoutOutput<O::Output>>,
     ) -> (O::Output, Option<BoxFuture<'static, Fill>>) {
-        self.computed(output)
+        self.on_computed(output)
     }
 
-    fn filled(&mut self, fill: Fill, output: &O::Output) {
-        self.filled(fill, output);
+    fn on_filled(&mut self, fill: Fill, output: &O::Output) {
+        self.on_filled(fill, output);
     }
 
     fn provenance(&self) -> Provenance {
         self.provenance()
     }
 
-    fn interest(&self) -> Option<Box<dyn fmt::Debug + Send>> {
-        self.interest()
+    fn caller_guard(&self) -> Option<Box<dyn fmt::Debug + Send>> {
+        self.caller_guard()
     }
 
-    fn deserted(&self) -> BoxFuture<'static, ()> {
-        self.deserted()
+    fn without_callers(&self) -> BoxFuture<'static, ()> {
+        self.without_callers()
     }
 }
 
 impl<K: KeyType, O: ReturnKind> Drop for CallState<K, O> {
-    /// A leader that goes without a result lets the next one in.
+    /// Hands the flight of a leader that ends without a result over to a follower, with the lease.
     fn drop(&mut self) {
-        if std::thread::panicking() && !matches!(self.part, Part::None) {
+        if std::thread::panicking() && !matches!(self.role, Role::None) {
             self.cache.counters.panics.add(1);
             if self.purpose == Purpose::BackgroundRefresh {
-                self.note_failure();
+                self.record_failure();
             }
         }
-        if let Part::Leads(flight) = &self.part {
+        if let Role::Leader(flight) = &self.role {
             self.cache.flights.withdraw(&self.key, flight);
-            flight.abandon(self.held.take());
+            flight.abandon(self.lease.take());
         }
     }
 }

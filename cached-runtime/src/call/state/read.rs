@@ -1,4 +1,4 @@
-//! What a call finds in memory and in the shared store.
+//! The step that reads memory or the shared store, and decides what a value found there is good for.
 
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -6,78 +6,90 @@ use std::time::Duration;
 use super::{CallState, Purpose};
 use crate::call::answer::{Found, FoundTraced};
 use crate::call::miss::Miss;
-use crate::call::steps::Others;
+use crate::call::steps::Available;
 use crate::lookup::{Origin, Source};
 use crate::memory::{CachedValue, State};
 use crate::shared::SharedRead;
 use crate::signature::{KeyType, ReturnKind};
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
-    /// What memory has for a call that is no plain hit.
+    /// Reads memory for a call that is not a plain hit.
     pub(crate) fn get(mut self) -> Found<O::Output> {
-        match self.in_memory() {
-            Others::Answer(output) => Found::Hit(output),
-            Others::Early(output) => Found::Early(output, Miss::new(self)),
-            Others::Nothing => Found::Miss(Miss::new(self)),
+        match self.read_memory() {
+            Available::Answer(output) => Found::Hit(output),
+            Available::AnswerAndRefresh(output) => Found::HitAndRefresh(output, Miss::new(self)),
+            Available::Nothing => Found::Miss(Miss::new(self)),
         }
     }
 
-    /// The same for a call that wants to know where the value comes from.
+    /// As [`get`](Self::get), for a call that also returns where the answer came from.
     pub(crate) fn get_traced(mut self) -> FoundTraced<O::Output> {
-        match self.in_memory() {
-            Others::Answer(output) => FoundTraced::Hit(self.provenance().of(output)),
-            Others::Early(output) => FoundTraced::Early(self.provenance().of(output), Miss::new(self)),
-            Others::Nothing => FoundTraced::Miss(Miss::new(self)),
+        match self.read_memory() {
+            Available::Answer(output) => FoundTraced::Hit(self.provenance().of(output)),
+            Available::AnswerAndRefresh(output) => {
+                FoundTraced::HitAndRefresh(self.provenance().of(output), Miss::new(self))
+            }
+            Available::Nothing => FoundTraced::Miss(Miss::new(self)),
         }
     }
 
-    pub(super) fn in_memory(&mut self) -> Others<O::Output> {
-        let Some((kept, until)) = self.cache.kept(&self.key) else { return Others::Nothing };
-        self.replaces = Some(until);
-        self.weigh_up(kept, Source::Memory)
+    fn read_memory(&mut self) -> Available<O::Output> {
+        let Some((cached, fresh_until)) = self.cache.cached(&self.key) else { return Available::Nothing };
+        self.found_fresh_until = Some(fresh_until);
+        self.classify(cached, Source::Memory)
     }
 
-    pub(super) fn look(&mut self, cx: &mut Context<'_>) -> Poll<Others<O::Output>> {
+    pub(super) fn read_shared(&mut self, cx: &mut Context<'_>) -> Poll<Available<O::Output>> {
         let Some(tier) = self.tier().filter(|_| self.purpose == Purpose::Answer) else {
-            return Poll::Ready(Others::Nothing);
+            return Poll::Ready(Available::Nothing);
         };
-        let looking = self.looking.get_or_insert_with(|| {
+        let reading = self.reading.get_or_insert_with(|| {
             let (key, tags) = (self.key.clone(), self.tags.clone());
             Box::pin(async move { tier.read(&key, &tags).await })
         });
-        let SharedRead { cached, lease_request } = ready!(looking.as_mut().poll(cx));
-        self.looking = None;
+        let SharedRead { cached, lease_request } = ready!(reading.as_mut().poll(cx));
+        self.reading = None;
         self.lease_request = lease_request;
-        Poll::Ready(cached.map_or(Others::Nothing, |kept| self.weigh_up(kept, Source::Shared)))
+        Poll::Ready(cached.map_or(Available::Nothing, |cached| self.classify(cached, Source::Shared)))
     }
 
-    /// What a value that was found is good for.
-    pub(super) fn weigh_up(&mut self, kept: CachedValue<O::Value>, source: Source) -> Others<O::Output> {
+    /// Decides whether a value is the answer, and counts the hit. Keeps it as the stale value if it is not.
+    ///
+    /// A stale value is the answer during `stale_while_revalidate` (RFC 5861, section 3); during `stale_if_error`
+    /// (section 4) only if the last computation failed and it is not time for a retry.
+    fn classify(&mut self, cached: CachedValue<O::Value>, source: Source) -> Available<O::Output> {
         let (counters, policy) = (self.cache.counters, self.cache.policy);
-        let source = if matches!(kept.state, State::Stale(_)) { Source::Stale } else { source };
-        let origin = Origin { source, age: kept.age.since };
-        match kept.state {
+        let source = if matches!(cached.state, State::Stale(_)) { Source::Stale } else { source };
+        let origin = Origin { source, age: cached.age.since };
+        match cached.state {
             State::Fresh | State::Due if source == Source::Memory => counters.hits.add_one(),
             State::Fresh | State::Due => counters.shared_hits.add(1),
             State::Stale(past) if past < policy.stale_while_revalidate => counters.stale_hits.add(1),
-            State::Stale(past) if past < policy.stale_if_error && !self.may_try() => {
+            State::Stale(past)
+                if past < policy.stale_if_error && !self.cache.backoff.try_begin(&self.key) =>
+            {
                 counters.stale_hits.add(1);
             }
             State::Stale(_) | State::Expired => {
-                self.fallback = Some(kept);
-                return Others::Nothing;
+                self.stale_value = Some(cached);
+                return Available::Nothing;
             }
         }
         self.origin = origin;
-        let output = O::from_value(kept.value);
-        if kept.state == State::Fresh { Others::Answer(output) } else { Others::Early(output) }
+        let output = O::from_value(cached.value);
+        if cached.state == State::Fresh {
+            Available::Answer(output)
+        } else {
+            Available::AnswerAndRefresh(output)
+        }
     }
 
-    /// The value that this call has found, if it has not been stale for longer than that.
-    pub(super) fn fall_back(&mut self, window: Duration) -> Option<O::Output> {
-        let usable = |kept: &CachedValue<O::Value>| matches!(kept.state, State::Stale(past) if past < window);
-        let kept = self.fallback.take().filter(usable)?;
-        self.origin = Origin { source: Source::Stale, age: kept.age.since };
-        Some(O::from_value(kept.value))
+    /// Takes the stale value, if it stopped being fresh less than `window` ago.
+    pub(super) fn take_stale(&mut self, window: Duration) -> Option<O::Output> {
+        let is_usable =
+            |cached: &CachedValue<O::Value>| matches!(cached.state, State::Stale(past) if past < window);
+        let cached = self.stale_value.take().filter(is_usable)?;
+        self.origin = Origin { source: Source::Stale, age: cached.age.since };
+        Some(O::from_value(cached.value))
     }
 }
