@@ -273,7 +273,7 @@ struct World {
     /// The current version.
     source: AtomicU64,
     /// The last version whose change has returned.
-    settled: AtomicU64,
+    committed: AtomicU64,
     /// The number of computations that began.
     begun: AtomicU64,
     /// The number of computations that began before an earlier one had ended.
@@ -325,7 +325,7 @@ impl World {
             store,
             tag: format!("tag of world {world}"),
             source: AtomicU64::new(first),
-            settled: AtomicU64::new(first),
+            committed: AtomicU64::new(first),
             begun: AtomicU64::new(0),
             overlaps: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -418,7 +418,7 @@ impl World {
 
     /// Makes a call as the expansion of a function does, with the body in the caller's task or in a task of its own.
     async fn call(&self, purpose: Purpose, body: BoxFuture<'static, Result<u64, Broken>>) {
-        let settled = self.settled.load(Ordering::SeqCst);
+        let committed = self.committed.load(Ordering::SeqCst);
         let state = || CallState::new(self.cache, (KEY,), self.tags(), purpose);
         let found = match purpose {
             Purpose::Refresh => Found::Miss(Miss::new(state())),
@@ -433,9 +433,9 @@ impl World {
             or_compute_detached(found, || body).await
         };
         if let Ok(version) = output {
-            assert!(version >= settled, "version {version:x} after version {settled:x} was settled");
+            assert!(version >= committed, "version {version:x} after version {committed:x} was committed");
             if purpose == Purpose::Refresh {
-                self.settled.fetch_max(version, Ordering::SeqCst);
+                self.committed.fetch_max(version, Ordering::SeqCst);
             }
         }
     }
@@ -470,7 +470,7 @@ impl World {
     async fn change<F: Future<Output = crate::Result<()>>>(&self, change: impl FnOnce(u64) -> F) {
         let version = self.source.fetch_add(1, Ordering::SeqCst) + 1;
         change(version).await.unwrap();
-        self.settled.fetch_max(version, Ordering::SeqCst);
+        self.committed.fetch_max(version, Ordering::SeqCst);
     }
 }
 

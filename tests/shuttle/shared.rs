@@ -24,7 +24,7 @@ use crate::util::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Tier<K, V> {
     store: Arc<Store>,
     waiting: Waiting,
-    /// Whether a value that was expired is contents as a stale one.
+    /// Whether a value that was expired is kept as a stale one.
     keeps_stale: bool,
     encode: fn(&V) -> u64,
     decode: fn(u64) -> V,
