@@ -1,4 +1,4 @@
-//! A key of a cached function, on which operations are performed.
+//! The entry of a key of a cached function: where an expansion lists the options and performs an operation.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,78 +8,81 @@ use super::operations::Operation;
 use crate::call::{CallState, InstanceCache, Purpose, TypedOptions};
 use crate::signature::{Absent, KeyParts, ReturnKind};
 
-/// A key of a function, with the rest of its policy: the start of a chain that ends in a verb.
+/// The entry of a key, with the options that depend on the types of the function.
+///
+/// An expansion starts a chain with [`new`](Self::new), adds an option with each call, and ends it with an operation, by
+/// [`memory`](Self::memory) or [`shared`](Self::shared).
 pub struct EntryRef<P: KeyParts, O: ReturnKind> {
     pub(super) instance: Instance,
     pub(super) parts: P,
-    rules: TypedOptions<P::Owned, O>,
+    options: TypedOptions<P::Owned, O>,
 }
 
 impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
-    /// A key of an instance, with the kind of its outcome and when that is absent.
+    /// Creates the entry of a key of an instance, with the kind of the return type and the test for absent outputs.
     #[inline]
     pub fn new(instance: Instance, parts: P, _kind: O, absent: impl Absent<O::Output>) -> Self {
-        Self { instance, parts, rules: TypedOptions { is_absent: absent.test(), ..TypedOptions::NONE } }
+        Self { instance, parts, options: TypedOptions { is_absent: absent.test(), ..TypedOptions::NONE } }
     }
 
-    /// `cache_if = |value| ...`
+    /// Sets `cache_if = |value| ...`.
     #[inline]
     #[must_use]
     pub fn cache_if(mut self, cache_if: fn(&O::Success) -> bool) -> Self {
-        self.rules.cache_if = Some(cache_if);
+        self.options.cache_if = Some(cache_if);
         self
     }
 
-    /// `ttl_from = |value| ...`
+    /// Sets `ttl_from = |value| ...`.
     #[inline]
     #[must_use]
     pub fn ttl_from(mut self, ttl_from: fn(&O::Success) -> Duration) -> Self {
-        self.rules.ttl_from = Some(ttl_from);
+        self.options.ttl_from = Some(ttl_from);
         self
     }
 
-    /// Does it to a function that remembers in memory.
+    /// Performs an operation of a function that stores its values in memory.
     #[inline]
-    pub fn memory<V: Operation<O::Output>>(mut self, operation: V) -> V::Out {
-        self.rules.weigh = self.parts.weigh();
-        operation.act(self)
+    pub fn memory<A: Operation<O::Output>>(mut self, operation: A) -> A::Out {
+        self.options.weigh = self.parts.weigh();
+        operation.perform(self)
     }
 
-    /// Does it to a function that remembers in a shared store.
+    /// Performs an operation of a function that stores its values in a shared store.
     #[cfg(feature = "store")]
-    pub fn shared<V: Operation<O::Output>>(mut self, operation: V) -> V::Out
+    pub fn shared<A: Operation<O::Output>>(mut self, operation: A) -> A::Out
     where
         P: crate::signature::SharedKeyParts,
         O::Value: crate::shared::Storable,
     {
-        self.rules.new_tier = Some(crate::shared::Tier::new);
-        operation.act(self)
+        self.options.new_tier = Some(crate::shared::Tier::new);
+        operation.perform(self)
     }
 
-    /// `tags_from = |value| ...`
+    /// Sets `tags_from = |value| ...`.
     #[inline]
     #[must_use]
     pub fn tags_from(mut self, tags_from: fn(&O::Success) -> Vec<String>) -> Self {
-        self.rules.tags_from = Some(tags_from);
+        self.options.tags_from = Some(tags_from);
         self
     }
 
-    /// `timeout = "2s"`
+    /// Sets what a call returns after `timeout = "2s"`.
     #[inline]
     #[must_use]
     pub fn timed_out(mut self, timed_out: fn() -> O::Output) -> Self {
-        self.rules.timed_out = Some(timed_out);
+        self.options.timed_out = Some(timed_out);
         self
     }
 
-    /// A call at this key that is no plain hit.
-    pub(super) fn attempt(&self, purpose: Purpose) -> CallState<P::Owned, O> {
+    /// Creates the state of a call that is not a plain hit.
+    pub(super) fn call_state(&self, purpose: Purpose) -> CallState<P::Owned, O> {
         CallState::new(self.cache(), self.parts.own(), self.parts.tags(), purpose)
     }
 
     #[inline]
     pub(super) fn cache(&self) -> &'static InstanceCache<P::Owned, O> {
-        self.instance.cache(self.rules)
+        self.instance.cache(self.options)
     }
 }
 
