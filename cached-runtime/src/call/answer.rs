@@ -114,7 +114,7 @@ impl<R> FoundTraced<R> {
                 Answer::Miss {
                     miss: async move {
                         let output = computing.as_mut().await;
-                        computing.as_ref().provenance().of(output)
+                        computing.as_ref().provenance().into_lookup(output)
                     },
                 }
             }
@@ -141,7 +141,7 @@ impl<R> Detach<R> for FoundTraced<R> {
                 Answer::Miss {
                     miss: Box::pin(async {
                         let (output, provenance) = detached.await;
-                        provenance.of(output)
+                        provenance.into_lookup(output)
                     }),
                 }
             }

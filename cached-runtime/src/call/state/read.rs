@@ -25,9 +25,9 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     /// As [`get`](Self::get), for a call that also returns where the answer came from.
     pub(crate) fn get_traced(mut self) -> FoundTraced<O::Output> {
         match self.read_memory() {
-            Available::Answer(output) => FoundTraced::Hit(self.provenance().of(output)),
+            Available::Answer(output) => FoundTraced::Hit(self.provenance().into_lookup(output)),
             Available::AnswerAndRefresh(output) => {
-                FoundTraced::HitAndRefresh(self.provenance().of(output), Miss::new(self))
+                FoundTraced::HitAndRefresh(self.provenance().into_lookup(output), Miss::new(self))
             }
             Available::Nothing => FoundTraced::Miss(Miss::new(self)),
         }
