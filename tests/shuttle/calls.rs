@@ -185,7 +185,7 @@ fn tag_invalidation_is_final_when_leaders_are_dropped_or_fail() {
 #[test]
 fn tag_invalidation_is_final_with_concurrent_changes() {
     explore_all(&POLICY, |world| {
-        world.play(&[&[Call, Refresh, Call], &[Invalidate, Call], &[InvalidateTag, Call]])
+        world.play(&[&[Call, Refresh, Call], &[Invalidate, Call], &[InvalidateTag, Call]]);
     });
 }
 
