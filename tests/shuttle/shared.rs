@@ -1,12 +1,12 @@
-//! What stands for `tier`: a shared store with one key, with a lease and a stamp as the real ones have them.
+//! The stand-in for the layer `shared`: a tier on a store with one key, one lease, and one generation.
 //!
-//! What the store does at once is one lock, so anything can come between asking and being answered.
+//! Each atomic operation of the store locks a mutex once, so another thread can run before and after it.
 
 #![allow(
     clippy::unnecessary_wraps,
     clippy::unused_async,
     clippy::unused_self,
-    reason = "the real one can fail, and has to wait"
+    reason = "the real one can fail and be pending"
 )]
 
 use std::future::{Pending, pending};
@@ -17,68 +17,67 @@ use std::time::Duration;
 use shuttle::future::yield_now;
 
 use crate::Result;
-use crate::memory::{Age, CachedValue as Entry, DerivedTags, Fill, Freshness, State, WriteAction};
+use crate::memory::{Age, CachedValue, DerivedTags, Fill, Freshness, State, WriteAction};
 use crate::util::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What this process has of the store.
+/// The shared tier of this process.
 pub(crate) struct Tier<K, V> {
     store: Arc<Store>,
     waiting: Waiting,
-    /// Whether a value that expired is kept as a stale one.
+    /// Whether a value that was expired is kept as a stale one.
     keeps_stale: bool,
     encode: fn(&V) -> u64,
     decode: fn(u64) -> V,
     key: PhantomData<fn(K)>,
 }
 
-/// What is done about a lease that another call has.
+/// What a request for a busy lease does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiting {
-    /// Who asks for the lease of a vacant key is answered when nobody else has the lease: that is how calls wait for another process,
-    /// but with timers.
+    /// It is answered when the lease is free. This replaces the lease wait, which needs timers.
     UntilFree,
-    /// The call is told at once, and computes without a lease.
+    /// It is answered at once, and the call computes without a lease.
     No,
 }
 
-/// The store itself, which other processes have too.
+/// The store, which other processes access too.
 #[derive(Debug, Default)]
-pub(crate) struct Store(Mutex<CachedValue>);
+pub(crate) struct Store(Mutex<Contents>);
 
 #[derive(Debug, Default)]
-struct CachedValue {
+struct Contents {
     value: Option<Value>,
     lease: Option<u64>,
-    /// How many leases there have been.
+    /// The number of leases that were acquired.
     leases: u64,
-    stamp: u64,
+    generation: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Value {
     version: u64,
-    /// The stamp it was stored with.
-    stamp: u64,
+    /// The generation in which it was stored.
+    generation: u64,
     is_stale: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct SharedRead<V> {
-    pub(crate) cached: Option<Entry<V>>,
+    pub(crate) cached: Option<CachedValue<V>>,
     pub(crate) lease_request: Option<LeaseRequest>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct LeaseRequest {
-    stamp: Option<u64>,
+    generation: Option<u64>,
     occupant: Occupant,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Occupant {
-    /// Nothing, or what is of no use; anything else is news.
-    Useless(Option<Value>),
-    /// Whatever it is, it is to be replaced.
+    /// No value, or one that is not usable; any other value counts as filled.
+    Unusable(Option<Value>),
+    /// Any value; it is replaced.
     Any,
 }
 
@@ -94,8 +93,8 @@ pub(crate) enum LeaseAnswer {
 #[derive(Debug)]
 pub(crate) struct HeldLease {
     store: Arc<Store>,
-    /// That of the value; read with the lease, if not before.
-    stamp: Option<u64>,
+    /// The generation that the value depends on; read when the lease is acquired, if not before.
+    generation: Option<u64>,
     lease: Option<u64>,
 }
 
@@ -114,33 +113,34 @@ impl<K, V> Tier<K, V> {
     }
 
     pub(crate) async fn read(&self, _: &K, _: &[String]) -> SharedRead<V> {
-        let (value, stamp) = {
-            let kept = self.store.lock();
-            (kept.value, kept.stamp)
+        let (value, generation) = {
+            let contents = self.store.lock();
+            (contents.value, contents.generation)
         };
-        let kept = self.usable(value, stamp);
-        let is_fresh = kept.as_ref().is_some_and(|kept| kept.state == State::Fresh);
-        let lease_request = LeaseRequest { stamp: Some(stamp), occupant: Occupant::Useless(value) };
-        SharedRead { cached: kept, lease_request: (!is_fresh).then_some(lease_request) }
+        let cached = self.usable(value, generation);
+        let is_fresh = cached.as_ref().is_some_and(|cached| cached.state == State::Fresh);
+        let lease_request =
+            LeaseRequest { generation: Some(generation), occupant: Occupant::Unusable(value) };
+        SharedRead { cached, lease_request: (!is_fresh).then_some(lease_request) }
     }
 
     pub(crate) fn replacing(&self, _: &K, _: &[String]) -> Option<LeaseRequest> {
-        Some(LeaseRequest { stamp: None, occupant: Occupant::Any })
+        Some(LeaseRequest { generation: None, occupant: Occupant::Any })
     }
 
     pub(crate) async fn acquire(&self, mut lease_request: LeaseRequest) -> LeaseAnswer {
         loop {
             let acquired = self.store.acquire(&lease_request);
-            // Anything may come before a held lease is followed by its stamp, or a busy one is asked for again.
+            // Another thread may run before the generation is read, and before a busy lease is requested again.
             yield_now().await;
             lease_request = match (acquired, self.waiting) {
                 (LeaseAnswer::Acquired(mut held), _) => {
-                    held.stamp.get_or_insert_with(|| self.store.lock().stamp);
+                    held.generation.get_or_insert_with(|| self.store.lock().generation);
                     return LeaseAnswer::Acquired(held);
                 }
                 (LeaseAnswer::Busy(LeaseRequest { occupant: Occupant::Any, .. }), _) => {
                     self.store.remove();
-                    LeaseRequest { stamp: None, occupant: Occupant::Any }
+                    LeaseRequest { generation: None, occupant: Occupant::Any }
                 }
                 (LeaseAnswer::Busy(lease_request), Waiting::UntilFree) => lease_request,
                 (acquired, _) => return acquired,
@@ -152,9 +152,9 @@ impl<K, V> Tier<K, V> {
         None
     }
 
-    pub(crate) async fn peek(&self, _: &K, _: &[String]) -> Option<Entry<V>> {
-        let kept = self.store.lock();
-        self.usable(kept.value, kept.stamp)
+    pub(crate) async fn peek(&self, _: &K, _: &[String]) -> Option<CachedValue<V>> {
+        let contents = self.store.lock();
+        self.usable(contents.value, contents.generation)
     }
 
     pub(crate) fn encode(&self, value: &V, _: Duration, _: &DerivedTags) -> Result<Payload> {
@@ -162,10 +162,10 @@ impl<K, V> Tier<K, V> {
     }
 
     pub(crate) async fn put(&self, _: &K, _: &[String], payload: Payload) -> Result<()> {
-        let stamp = self.store.lock().stamp;
-        let mut kept = self.store.lock();
-        kept.value = Some(Value { version: payload.0, stamp, is_stale: false });
-        kept.lease = None;
+        let generation = self.store.lock().generation;
+        let mut contents = self.store.lock();
+        contents.value = Some(Value { version: payload.0, generation, is_stale: false });
+        contents.lease = None;
         Ok(())
     }
 
@@ -175,9 +175,10 @@ impl<K, V> Tier<K, V> {
     }
 
     pub(crate) async fn expire(&self, _: &K, _: &[String]) -> Result<()> {
-        let mut kept = self.store.lock();
-        kept.lease = None;
-        kept.value = kept.value.filter(|_| self.keeps_stale).map(|value| Value { is_stale: true, ..value });
+        let mut contents = self.store.lock();
+        contents.lease = None;
+        contents.value =
+            contents.value.filter(|_| self.keeps_stale).map(|value| Value { is_stale: true, ..value });
         Ok(())
     }
 
@@ -190,67 +191,71 @@ impl<K, V> Tier<K, V> {
         String::new()
     }
 
-    /// The value, if it was not cleared.
-    fn usable(&self, value: Option<Value>, stamp: u64) -> Option<Entry<V>> {
-        let value = value.filter(|value| value.stamp == stamp)?;
-        let left = if value.is_stale { Freshness::Stale(Duration::ZERO) } else { Freshness::Fresh(HOUR) };
-        let age = Age { since: Duration::ZERO, left, life: HOUR, cost: Duration::ZERO };
+    /// Returns the value, if it was not cleared.
+    fn usable(&self, value: Option<Value>, generation: u64) -> Option<CachedValue<V>> {
+        let value = value.filter(|value| value.generation == generation)?;
+        let freshness =
+            if value.is_stale { Freshness::Stale(Duration::ZERO) } else { Freshness::Fresh(HOUR) };
+        let age = Age { since: Duration::ZERO, left: freshness, life: HOUR, cost: Duration::ZERO };
         let state = if value.is_stale { State::Stale(Duration::ZERO) } else { State::Fresh };
-        Some(Entry { value: (self.decode)(value.version), age, state })
+        Some(CachedValue { value: (self.decode)(value.version), age, state })
     }
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 impl Store {
-    /// Removes the value and ends the lease, as any process may.
+    /// Removes the value and ends the lease, on behalf of any process.
     pub(crate) fn remove(&self) {
-        let mut kept = self.lock();
-        kept.value = None;
-        kept.lease = None;
+        let mut contents = self.lock();
+        contents.value = None;
+        contents.lease = None;
     }
 
-    /// Makes what was stored until now useless, as any process may; leases go on. The end of a tag of the key does the same.
+    /// Makes the stored value unusable, on behalf of any process, and leaves the lease. The invalidation of a tag of the
+    /// key does the same.
     pub(crate) fn clear(&self) {
-        self.lock().stamp += 1;
+        self.lock().generation += 1;
     }
 
-    /// Whether a lease was given that was neither used nor given back.
+    /// Returns `true` if a lease was acquired that was neither used nor released.
     pub(crate) fn is_leased(&self) -> bool {
         self.lock().lease.is_some()
     }
 
     fn acquire(self: &Arc<Self>, lease_request: &LeaseRequest) -> LeaseAnswer {
-        let mut kept = self.lock();
-        if kept.lease.is_some() {
+        let mut contents = self.lock();
+        if contents.lease.is_some() {
             return match lease_request.occupant {
-                // A lease that was given over a value leaves that where it is.
-                Occupant::Useless(seen) if kept.value.is_some() && kept.value != seen => LeaseAnswer::Filled,
-                // By the time the lease is free the stamp will be out of date.
-                occupant => LeaseAnswer::Busy(LeaseRequest { stamp: None, occupant }),
+                // A lease that was acquired over a value does not remove it.
+                Occupant::Unusable(seen) if contents.value.is_some() && contents.value != seen => {
+                    LeaseAnswer::Filled
+                }
+                // The generation will be out of date when the lease is free.
+                occupant => LeaseAnswer::Busy(LeaseRequest { generation: None, occupant }),
             };
         }
-        if matches!(lease_request.occupant, Occupant::Useless(None)) && kept.value.is_some() {
+        if matches!(lease_request.occupant, Occupant::Unusable(None)) && contents.value.is_some() {
             return LeaseAnswer::Filled;
         }
-        kept.leases += 1;
-        kept.lease = Some(kept.leases);
+        contents.leases += 1;
+        contents.lease = Some(contents.leases);
         LeaseAnswer::Acquired(HeldLease {
             store: Arc::clone(self),
-            stamp: lease_request.stamp,
-            lease: kept.lease,
+            generation: lease_request.generation,
+            lease: contents.lease,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, CachedValue> {
+    fn lock(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl HeldLease {
-    pub(crate) async fn finish(mut self, leaves: WriteAction<Payload>, waiting: bool) -> Fill {
-        if matches!(leaves, WriteAction::Remove) {
-            // What another process does in between goes too; then it is computed once more.
+    pub(crate) async fn finish(mut self, write: WriteAction<Payload>, has_followers: bool) -> Fill {
+        if matches!(write, WriteAction::Remove) {
+            // This also removes a value that another process stores in between; it is then computed once more.
             if self.store.lock().lease != self.lease.take() {
                 return Fill::Rejected;
             }
@@ -259,19 +264,19 @@ impl HeldLease {
         }
         let lease = self.lease.take();
         let store = Arc::clone(&self.store);
-        let stamp = self.stamp.expect("it was read with the lease");
+        let generation = self.generation.expect("it is read when the lease is acquired");
         {
-            let mut kept = store.lock();
-            if kept.lease != lease {
+            let mut contents = store.lock();
+            if contents.lease != lease {
                 return Fill::Rejected;
             }
-            kept.lease = None;
-            if let WriteAction::Store(payload) = leaves {
-                kept.value = Some(Value { version: payload.0, stamp, is_stale: false });
+            contents.lease = None;
+            if let WriteAction::Store(payload) = write {
+                contents.value = Some(Value { version: payload.0, generation, is_stale: false });
             }
         }
-        // Neither a clear nor the end of a tag ends leases.
-        if waiting && store.lock().stamp != stamp { Fill::Rejected } else { Fill::Stored }
+        // Neither a clear nor the invalidation of a tag ends leases.
+        if has_followers && store.lock().generation != generation { Fill::Rejected } else { Fill::Stored }
     }
 
     pub(crate) fn keep_alive(&self) -> Pending<()> {
@@ -280,12 +285,12 @@ impl HeldLease {
 }
 
 impl Drop for HeldLease {
-    /// Gives the lease back.
+    /// Releases the lease.
     fn drop(&mut self) {
         if self.lease.is_some() {
-            let mut kept = self.store.lock();
-            if kept.lease == self.lease {
-                kept.lease = None;
+            let mut contents = self.store.lock();
+            if contents.lease == self.lease {
+                contents.lease = None;
             }
         }
     }
