@@ -8,9 +8,10 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny};
+use serde::de::{self, DeserializeOwned, Deserializer, Error as _, IgnoredAny, Visitor};
 
-use super::*;
+use super::tracer::MAX_STEPS;
+use super::{fingerprint, text, trace};
 
 fn describe<V: DeserializeOwned>() -> String {
     super::describe::<V>(false)

@@ -1,6 +1,6 @@
 //! What is known of a type, as the text that is hashed.
 
-use super::{Kind, Part, ROOT, Shape, Type};
+use super::types::{Kind, Part, ROOT, Shape, Type};
 
 /// The name of the type, and below it what it consists of: each type that has a name to serde in a line of its own.
 pub(super) fn describe(type_name: &str, types: &[Type]) -> String {
