@@ -1,70 +1,15 @@
 //! What a value in a shared store depends on: the stamps of its namespace and of its tags.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::envelope;
-use super::namespace::{Loaded, Namespace, new_stamp};
+use super::location::{Location, stamp_from};
+use super::namespace::{Loaded, Namespace};
 use crate::memory::DerivedTags;
 use crate::util::random::random;
 use crate::{Error, ErrorKind, Key, Result};
-
-/// Where a value is, and where the stamps are that it depends on.
-#[derive(Debug, Clone)]
-pub(crate) struct Location {
-    pub(crate) key: Key,
-    /// That of the namespace first; for a function with tags those of all tags and of each tag after it.
-    pub(crate) stamps: Arc<[Key]>,
-    /// Where a value of another type is that this one lies beside; the mark of that is the last of the stamps then.
-    pub(crate) beside: Option<Key>,
-    pub(crate) tags: Tags,
-}
-
-/// What there is to know about the tags of a function.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Tags {
-    /// It has none.
-    None,
-    /// The remote of the tags in its store.
-    Of(&'static Namespace),
-    /// The same, and there are tags that only the value tells.
-    FromValue(&'static Namespace),
-}
-
-impl Location {
-    /// The keys of all that it depends on.
-    fn dependencies(&self) -> impl Iterator<Item = &Key> {
-        self.stamps.iter().chain(&self.beside)
-    }
-
-    /// What was found under these keys as stamps.
-    fn stamps_in(&self, found: &[Option<Bytes>]) -> Box<[Option<u64>]> {
-        // A store that returns too little has not got them.
-        let found = |index: usize| found.get(index)?.as_ref();
-        let stamps = (0..self.stamps.len()).map(|index| stamp_from(found(index)?));
-        let beside = self.beside.iter().map(|_| envelope::mark(found(self.stamps.len())?));
-        stamps.chain(beside).collect()
-    }
-}
-
-impl Tags {
-    pub(crate) fn remote(self) -> Option<&'static Namespace> {
-        match self {
-            Self::None => None,
-            Self::Of(remote) | Self::FromValue(remote) => Some(remote),
-        }
-    }
-
-    /// Whether the store has not heard yet that one of these has ended.
-    pub(crate) fn are_owed<'a>(self, tags: impl IntoIterator<Item = &'a Key>) -> bool {
-        self.remote().is_some_and(|remote| {
-            let is_owed = |tag: &Key| remote.owed.covers(tag) || *tag == remote.mark_key();
-            remote.owed.is_any() && tags.into_iter().any(is_owed)
-        })
-    }
-}
 
 /// How many stamps of namespaces come before those of tags.
 const NAMESPACES: usize = 2;
@@ -173,8 +118,19 @@ impl Namespace {
             DerivedTags::Any => vec![self.mark_key()],
         }
     }
+
+    /// It lies where a tag lies that nobody can name, so that a value can have it for its tag.
+    pub(crate) fn mark_key(&self) -> Key {
+        Key::of_tag(Key::from_bytes(&format!("{}.all", self.namespace), &[]).digest())
+    }
+
+    /// Where the stamp of a tag is.
+    pub(crate) fn tag_key(&self, tag: &str) -> Key {
+        Key::from_bytes(&self.namespace, tag.as_bytes())
+    }
 }
 
-fn stamp_from(bytes: &[u8]) -> Option<u64> {
-    bytes.try_into().ok().map(u64::from_be_bytes)
+/// A number that no other has: two clears must not make one stamp.
+pub(crate) fn new_stamp() -> Bytes {
+    Bytes::copy_from_slice(&random().to_be_bytes())
 }

@@ -10,11 +10,19 @@ mod codec;
 mod envelope;
 #[cfg(feature = "store")]
 mod generations;
+#[cfg(feature = "store")]
+mod held_lease;
 mod invalidate_tag;
+#[cfg(feature = "store")]
+mod invalidation;
 #[cfg(feature = "store")]
 mod lease;
 #[cfg(feature = "store")]
+mod location;
+#[cfg(feature = "store")]
 mod namespace;
+#[cfg(feature = "store")]
+mod payload;
 #[cfg(feature = "store")]
 mod pending;
 #[cfg(feature = "store")]

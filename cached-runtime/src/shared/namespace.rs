@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::pending;
-use super::pending::{Invalidation, PendingInvalidations};
+use super::pending::PendingInvalidations;
 use super::reads::Reads;
 use crate::policy::Counters;
 use crate::policy::{Backend, Policy};
 #[cfg(any(feature = "redis", feature = "memcached"))]
 use crate::store;
-use crate::util::random::random;
 use crate::{Error, ErrorKind, Key, Result, Store};
 
 /// What of a tier does not depend on the types of the function.
@@ -32,7 +30,7 @@ pub(crate) struct Namespace {
     is_unfit: AtomicBool,
     pub(crate) owed: PendingInvalidations,
     /// Held by whoever repeats something that is owed.
-    paying: tokio::sync::Mutex<()>,
+    pub(crate) paying: tokio::sync::Mutex<()>,
 }
 
 /// What the store has under a key.
@@ -77,105 +75,6 @@ impl Namespace {
             Backend::Memcached => store::configured_memcached(),
             Backend::Store(store) => Ok(Arc::clone(store)),
         }
-    }
-
-    /// Makes every value of the namespace stale, by one write.
-    pub(crate) async fn renew_stamp(&self) -> Result<()> {
-        self.bounded(|store| store.put(&self.stamp, new_stamp(), None)).await
-    }
-
-    /// Makes a change, also if its caller goes away meanwhile. One that the store has not confirmed is owed to it, and is
-    /// repeated.
-    pub(crate) async fn change(
-        &'static self,
-        debt: Invalidation,
-        change: impl Future<Output = Result<()>> + Send + 'static,
-    ) -> Result<()> {
-        let step = {
-            let debt = debt.clone();
-            async move {
-                let last = self.owed.last();
-                let changed = change.await;
-                match &changed {
-                    Ok(()) => self.owed.paid(&debt, last),
-                    Err(_) => self.owed.add(debt),
-                }
-                self.see_to_debts();
-                changed
-            }
-        };
-        in_a_task(step).await.unwrap_or_else(|| {
-            self.owed.add(debt);
-            Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime that goes on"))
-        })
-    }
-
-    /// Starts a task that repeats what is owed until nothing is, unless one is at it.
-    ///
-    /// If its runtime ends before that, the next call that reaches the store starts another.
-    pub(crate) fn see_to_debts(&'static self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let Some(payer) = self.owed.payer() else { return };
-        runtime.spawn(async move {
-            let mut payer = Some(payer);
-            let mut pause = pending::FIRST_PAUSE;
-            while payer.is_some() {
-                match self.pay_one().await {
-                    Some(Ok(())) => {
-                        tracing::info!(namespace = %self.namespace, "an invalidation was repeated");
-                    }
-                    Some(Err(_)) => {
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(pending::LONGEST_PAUSE);
-                    }
-                    None => {
-                        drop(payer.take());
-                        // Whoever added something before that line relied on this task.
-                        payer = self.owed.payer();
-                    }
-                }
-            }
-        });
-    }
-
-    /// Repeats one invalidation that is owed, if there is one. One at a time, so that none is repeated after it was paid.
-    pub(crate) async fn pay_one(&self) -> Option<Result<()>> {
-        let _turn = self.paying.lock().await;
-        let (last, debt) = (self.owed.last(), self.owed.next()?);
-        let paid = match &debt {
-            Invalidation::Key(key) => self.tell(key).await,
-            Invalidation::All => self.renew_stamp().await,
-        };
-        if paid.is_ok() {
-            self.owed.paid(&debt, last);
-        }
-        Some(paid)
-    }
-
-    /// Removes what is under a key. If it is the stamp of a tag, the mark is changed first, for values that do not have
-    /// the tag yet but will turn out to.
-    pub(crate) async fn tell(&self, key: &Key) -> Result<()> {
-        if self.namespace == TAGS {
-            let mark = self.mark_key();
-            self.bounded(|store| store.put(&mark, new_stamp(), None)).await?;
-        }
-        self.bounded(|store| store.remove(key)).await
-    }
-
-    /// It lies where a tag lies that nobody can name, so that a value can have it for its tag.
-    pub(crate) fn mark_key(&self) -> Key {
-        Key::of_tag(Key::from_bytes(&format!("{}.all", self.namespace), &[]).digest())
-    }
-
-    /// Where the stamp of a tag is.
-    pub(crate) fn tag_key(&self, tag: &str) -> Key {
-        Key::from_bytes(&self.namespace, tag.as_bytes())
-    }
-
-    /// Ends a tag: what has it is stale, and so is what is being computed.
-    pub(crate) async fn end_tag(&'static self, tag: &str) -> Result<()> {
-        let key = self.tag_key(tag);
-        self.change(Invalidation::Key(key.clone()), async move { self.tell(&key).await }).await
     }
 
     /// Asks the store something, for a bounded time.
@@ -244,9 +143,4 @@ pub(crate) async fn in_a_task<T: Send + 'static>(
     step: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
     tokio::runtime::Handle::try_current().ok()?.spawn(step).await.ok()
-}
-
-/// A number that no other has: two clears must not make one stamp.
-pub(crate) fn new_stamp() -> Bytes {
-    Bytes::copy_from_slice(&random().to_be_bytes())
 }
