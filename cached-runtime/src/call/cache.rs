@@ -164,7 +164,7 @@ impl<K: KeyType, O: ReturnKind> Cache<K, O> {
     pub(crate) fn display_key(&self, key: &K) -> String {
         match &self.tiers {
             Tiers::Memory(_) => format!("{}:{:016x}", self.name, stable_hash(key)),
-            Tiers::Shared(tier) => tier.name(key),
+            Tiers::Shared(tier) => tier.display_key(key),
         }
     }
 

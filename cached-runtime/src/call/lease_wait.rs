@@ -26,7 +26,7 @@ pub(crate) async fn acquire<K, V, S>(
     while begun.elapsed() < LONGEST_WAIT {
         match tier.acquire(lease_request.clone()).await {
             LeaseAnswer::Busy(busy) => (lease_request, is_reached) = (busy, true),
-            LeaseAnswer::Unknown if is_reached => is_reached = false,
+            LeaseAnswer::Unavailable if is_reached => is_reached = false,
             acquired => return acquired,
         }
         watch = match watch {

@@ -422,7 +422,7 @@ impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
         }
         let lease_request = match self.purpose {
             Purpose::Answer | Purpose::BackgroundRefresh => self.lease_request.take()?,
-            Purpose::Refresh => tier.replacing(&self.key, &self.tags)?,
+            Purpose::Refresh => tier.replace_request(&self.key, &self.tags)?,
         };
         Some(match (&self.part, self.cache.policy.flight(), self.purpose) {
             (Part::Leads(flight), SingleFlight::Fleet, Purpose::Answer) if !self.failed => {
@@ -437,12 +437,12 @@ impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
         match claimed {
             LeaseAnswer::Acquired(held) => self.held = Some(held),
             // Without a lease the next value could not be stored: another process is at it, or the store is gone.
-            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unknown
+            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unavailable
                 if self.purpose == Purpose::BackgroundRefresh =>
             {
                 return false;
             }
-            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unknown => {}
+            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unavailable => {}
             // Those who wait may have come after whoever filled it was invalidated.
             LeaseAnswer::Filled => {
                 if let Part::Leads(flight) = std::mem::replace(&mut self.part, Part::None) {

@@ -1,100 +1,110 @@
-//! Invalidations of a namespace, and the repetition of those that the store has not confirmed.
+//! Invalidations sent to a shared store, retried until the store confirms them.
 
 use std::future::Future;
 
-use super::generations::new_stamp;
-use super::namespace::{Namespace, TAGS, in_a_task};
-use super::pending;
-use super::pending::Invalidation;
+use super::generations::new_generation;
+use super::namespace::{Namespace, TAGS, run_detached};
+use super::pending::{FIRST_RETRY_PAUSE, Invalidation, MAX_RETRY_PAUSE};
 use crate::{Error, ErrorKind, Key, Result};
 
 impl Namespace {
     /// Makes every value of the namespace stale, by one write.
-    pub(crate) async fn renew_stamp(&self) -> Result<()> {
-        self.bounded(|store| store.put(&self.stamp, new_stamp(), None)).await
+    pub(crate) async fn renew_generation(&self) -> Result<()> {
+        self.with_deadline(|store| store.put(&self.generation_key, new_generation(), None)).await
     }
 
-    /// Makes a change, also if its caller goes away meanwhile. One that the store has not confirmed is owed to it, and is
-    /// repeated.
-    pub(crate) async fn change(
+    /// Runs a write that amounts to an invalidation, and queues the invalidation if the store does not confirm the write.
+    ///
+    /// # Cancel safety
+    ///
+    /// The write completes even if the caller is dropped.
+    pub(crate) async fn apply(
         &'static self,
-        debt: Invalidation,
-        change: impl Future<Output = Result<()>> + Send + 'static,
+        invalidation: Invalidation,
+        write: impl Future<Output = Result<()>> + Send + 'static,
     ) -> Result<()> {
-        let step = {
-            let debt = debt.clone();
+        let applied = {
+            let invalidation = invalidation.clone();
             async move {
-                let last = self.owed.last();
-                let changed = change.await;
-                match &changed {
-                    Ok(()) => self.owed.paid(&debt, last),
-                    Err(_) => self.owed.add(debt),
+                let last = self.pending.last_number();
+                let written = write.await;
+                match &written {
+                    Ok(()) => self.pending.confirm(&invalidation, last),
+                    Err(_) => self.pending.add(invalidation),
                 }
-                self.see_to_debts();
-                changed
+                self.start_retrier();
+                written
             }
         };
-        in_a_task(step).await.unwrap_or_else(|| {
-            self.owed.add(debt);
-            Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime that goes on"))
+        run_detached(applied).await.unwrap_or_else(|| {
+            self.pending.add(invalidation);
+            Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime that stays alive"))
         })
     }
 
-    /// Starts a task that repeats what is owed until nothing is, unless one is at it.
+    /// Spawns a task that retries pending invalidations until none is left, unless one is running.
     ///
-    /// If its runtime ends before that, the next call that reaches the store starts another.
-    pub(crate) fn see_to_debts(&'static self) {
+    /// If its runtime shuts down first, the next call that reaches the store starts another.
+    pub(crate) fn start_retrier(&'static self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let Some(payer) = self.owed.payer() else { return };
+        let Some(retrier) = self.pending.retrier() else { return };
         runtime.spawn(async move {
-            let mut payer = Some(payer);
-            let mut pause = pending::FIRST_PAUSE;
-            while payer.is_some() {
-                match self.pay_one().await {
+            let mut retrier = Some(retrier);
+            let mut pause = FIRST_RETRY_PAUSE;
+            while retrier.is_some() {
+                match self.retry_one().await {
                     Some(Ok(())) => {
-                        tracing::info!(namespace = %self.namespace, "an invalidation was repeated");
+                        tracing::info!(
+                            namespace = %self.name,
+                            "the shared store confirmed a pending invalidation; calls use the store again for what was \
+                             invalidated"
+                        );
                     }
                     Some(Err(_)) => {
                         tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(pending::LONGEST_PAUSE);
+                        pause = (pause * 2).min(MAX_RETRY_PAUSE);
                     }
                     None => {
-                        drop(payer.take());
-                        // Whoever added something before that line relied on this task.
-                        payer = self.owed.payer();
+                        drop(retrier.take());
+                        // An invalidation queued before that line found a retrier and started none.
+                        retrier = self.pending.retrier();
                     }
                 }
             }
         });
     }
 
-    /// Repeats one invalidation that is owed, if there is one. One at a time, so that none is repeated after it was paid.
-    pub(crate) async fn pay_one(&self) -> Option<Result<()>> {
-        let _turn = self.paying.lock().await;
-        let (last, debt) = (self.owed.last(), self.owed.next()?);
-        let paid = match &debt {
-            Invalidation::Key(key) => self.tell(key).await,
-            Invalidation::All => self.renew_stamp().await,
+    /// Retries one pending invalidation; `None` if there is none.
+    ///
+    /// One retry runs at a time, so that none is sent after it was confirmed.
+    pub(crate) async fn retry_one(&self) -> Option<Result<()>> {
+        let _guard = self.retry_lock.lock().await;
+        let (last, invalidation) = (self.pending.last_number(), self.pending.next()?);
+        let confirmed = match &invalidation {
+            Invalidation::Key(key) => self.send_invalidation(key).await,
+            Invalidation::Namespace => self.renew_generation().await,
         };
-        if paid.is_ok() {
-            self.owed.paid(&debt, last);
+        if confirmed.is_ok() {
+            self.pending.confirm(&invalidation, last);
         }
-        Some(paid)
+        Some(confirmed)
     }
 
-    /// Removes what is under a key. If it is the stamp of a tag, the mark is changed first, for values that do not have
-    /// the tag yet but will turn out to.
-    pub(crate) async fn tell(&self, key: &Key) -> Result<()> {
-        if self.namespace == TAGS {
-            let mark = self.mark_key();
-            self.bounded(|store| store.put(&mark, new_stamp(), None)).await?;
+    /// Removes what is under a key.
+    ///
+    /// For the generation of a tag, the epoch of all tags is replaced first: it ends the computations whose values do
+    /// not have the tag yet but may turn out to.
+    pub(crate) async fn send_invalidation(&self, key: &Key) -> Result<()> {
+        if self.name == TAGS {
+            let epoch_key = self.epoch_key();
+            self.with_deadline(|store| store.put(&epoch_key, new_generation(), None)).await?;
         }
-        self.bounded(|store| store.remove(key)).await
+        self.with_deadline(|store| store.remove(key)).await
     }
 
-    /// Ends a tag: what has it is stale, and so is what is being computed.
-    pub(crate) async fn end_tag(&'static self, tag: &str) -> Result<()> {
+    /// Makes every value with this tag stale, and every value with it that is being computed.
+    pub(crate) async fn invalidate_tag(&'static self, tag: &str) -> Result<()> {
         let key = self.tag_key(tag);
-        self.change(Invalidation::Key(key.clone()), async move { self.tell(&key).await }).await
+        self.apply(Invalidation::Key(key.clone()), async move { self.send_invalidation(&key).await }).await
     }
 }

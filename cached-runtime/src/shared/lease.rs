@@ -1,6 +1,6 @@
-//! The right to fill a key of a shared store.
+//! Acquiring the lease of a key: the right to fill it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -9,91 +9,82 @@ use super::location::Location;
 use super::namespace::Namespace;
 use crate::{LeaseId, LeaseMode};
 
-/// A key without a usable value.
+/// What a lease is requested with: a location without a usable value, and what is known about it.
 #[derive(Debug, Clone)]
 pub(crate) struct LeaseRequest {
-    pub(crate) place: Location,
-    /// The stamps that were seen with it.
-    pub(crate) stamps: Option<Box<[Option<u64>]>>,
+    pub(crate) location: Location,
+    /// The generations that were read together with the value, if they are recent.
+    pub(crate) generations: Option<Box<[Option<u64>]>>,
     pub(crate) occupant: Occupant,
-    /// Who had the lease when it was asked for last.
-    pub(crate) holder: Option<LeaseId>,
+    /// The lease of another process that an earlier request found.
+    pub(crate) lease_id: Option<LeaseId>,
 }
 
-/// What lies under a key that is to be filled.
+/// What the caller knows to be under the key that it wants to fill.
 #[derive(Debug, Clone)]
 pub(crate) enum Occupant {
     None,
-    /// What can not be used, or not for long; anything else there is news.
-    Useless(Bytes),
-    /// Whatever it is, it is to be replaced.
+    /// These bytes, which are to be replaced. Any other value is a new one.
+    Unusable(Bytes),
+    /// Any value: it is to be replaced unconditionally.
     Any,
 }
 
-/// What asking for a lease has brought.
+/// The outcome of a request for a lease.
 #[derive(Debug)]
 pub(crate) enum LeaseAnswer {
-    /// The right to fill the key; given back when it is dropped.
+    /// The lease is held. It is released on drop.
     Acquired(HeldLease),
-    /// Someone has filled the key since it was looked at.
+    /// The key has a new value since it was read.
     Filled,
-    /// Another process computes.
+    /// Another process holds the lease and computes.
     Busy(LeaseRequest),
-    /// Another process computes, and not the one that did before: that one has not brought a value.
+    /// Another process holds the lease, but not the one that an earlier request found: that one stored no value.
     TakenOver,
     /// The store failed.
-    Unknown,
+    Unavailable,
 }
 
-/// How long a lease lasts without being extended; also how long a dead process keeps others from filling a key.
-pub(crate) const LEASE: Duration = Duration::from_secs(10);
+/// How long a lease lasts without an extension, and so for how long a crashed process keeps others from filling a key.
+pub(crate) const LEASE_TERM: Duration = Duration::from_secs(10);
 
 impl Namespace {
-    /// Asks for a lease.
-    pub(crate) async fn acquire(&'static self, lease_request: LeaseRequest) -> LeaseAnswer {
-        let over = match lease_request.occupant {
+    /// Requests a lease.
+    pub(crate) async fn acquire(&'static self, request: LeaseRequest) -> LeaseAnswer {
+        let mode = match request.occupant {
             Occupant::None => LeaseMode::IfAbsent,
-            Occupant::Useless(_) | Occupant::Any => LeaseMode::Replace,
+            Occupant::Unusable(_) | Occupant::Any => LeaseMode::Replace,
         };
-        let acquire = || self.bounded(|store| store.acquire(&lease_request.place.key, LEASE, over));
-        let Ok(mut acquired) = acquire().await else { return LeaseAnswer::Unknown };
-        if acquired.lease.is_none() && matches!(lease_request.occupant, Occupant::Any) {
-            // A refresh does not wait for whoever holds the lease, and is not undone by what that one computes.
-            // To store without a lease instead would undo an invalidation.
-            let removed = self.bounded(|store| store.remove(&lease_request.place.key)).await;
-            let (Ok(()), Ok(again)) = (removed, acquire().await) else { return LeaseAnswer::Unknown };
+        let acquire = || self.with_deadline(|store| store.acquire(&request.location.key, LEASE_TERM, mode));
+        let Ok(mut acquired) = acquire().await else { return LeaseAnswer::Unavailable };
+        if acquired.lease.is_none() && matches!(request.occupant, Occupant::Any) {
+            // A refresh does not wait for the holder of the lease, and must not be overwritten by the holder's result.
+            // Storing without a lease instead could undo an invalidation.
+            let removed = self.with_deadline(|store| store.remove(&request.location.key)).await;
+            let (Ok(()), Ok(again)) = (removed, acquire().await) else { return LeaseAnswer::Unavailable };
             acquired = again;
         }
         if let Some(lease) = acquired.lease {
-            let (since, place) = (Instant::now(), lease_request.place);
-            let mut held = HeldLease {
-                remote: self,
-                place,
-                over,
-                stamps: Box::default(),
-                mark: None,
-                since,
-                lease: Some(lease),
-            };
-            return match held.read_stamps(lease_request.stamps).await {
+            let mut held = HeldLease::new(self, request.location, mode, lease);
+            return match held.read_generations(request.generations).await {
                 Ok(()) => LeaseAnswer::Acquired(held),
-                Err(_) => LeaseAnswer::Unknown,
+                Err(_) => LeaseAnswer::Unavailable,
             };
         }
-        let is_news = acquired.value.is_some_and(|value| match &lease_request.occupant {
+        let is_filled = acquired.value.is_some_and(|value| match &request.occupant {
             Occupant::None => true,
-            Occupant::Useless(found) => value != *found,
+            Occupant::Unusable(known) => value != *known,
             Occupant::Any => false,
         });
-        if is_news {
+        if is_filled {
             return LeaseAnswer::Filled;
         }
-        let holders = lease_request.holder.zip(acquired.holder);
-        if holders.is_some_and(|(before, now)| before != now) {
+        let lease_ids = request.lease_id.zip(acquired.holder);
+        if lease_ids.is_some_and(|(before, now)| before != now) {
             return LeaseAnswer::TakenOver;
         }
-        let holder = acquired.holder.or(lease_request.holder);
-        // By the time the lease is free the stamps will be out of date.
-        LeaseAnswer::Busy(LeaseRequest { stamps: None, holder, ..lease_request })
+        let lease_id = acquired.holder.or(request.lease_id);
+        // By the time the lease is free the generations are outdated.
+        LeaseAnswer::Busy(LeaseRequest { generations: None, lease_id, ..request })
     }
 }

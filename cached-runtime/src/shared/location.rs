@@ -1,4 +1,4 @@
-//! Where a value is in a shared store, and where the stamps are that it depends on.
+//! Where a value and the generations it depends on are in a shared store.
 
 use std::sync::Arc;
 
@@ -8,61 +8,69 @@ use super::envelope;
 use super::namespace::Namespace;
 use crate::Key;
 
-/// Where a value is, and where the stamps are that it depends on.
+/// The keys of a value and of everything that decides whether it is current.
+///
+/// A value usually is at its *primary* location, under the key of the function's arguments. When a program with another
+/// type of the value uses that location, as during a deploy, this program stores its own value at an *alternate*
+/// location: under a key derived from the primary key, the codec and the type. An alternate value depends on the
+/// checksum of the primary value it was stored next to, so whatever ends that one ends the alternate value too.
 #[derive(Debug, Clone)]
 pub(crate) struct Location {
     pub(crate) key: Key,
-    /// That of the namespace first; for a function with tags those of all tags and of each tag after it.
-    pub(crate) stamps: Arc<[Key]>,
-    /// Where a value of another type is that this one lies beside; the mark of that is the last of the stamps then.
-    pub(crate) beside: Option<Key>,
+    /// The keys of the generations: of the namespace and, for a function with tags, of all tags and of each static tag.
+    pub(crate) generation_keys: Arc<[Key]>,
+    /// At an alternate location, the primary key; the checksum of its value is the last dependency.
+    pub(crate) primary: Option<Key>,
     pub(crate) tags: Tags,
 }
 
 impl Location {
-    /// The keys of all that it depends on.
-    pub(crate) fn dependencies(&self) -> impl Iterator<Item = &Key> {
-        self.stamps.iter().chain(&self.beside)
+    /// Returns the keys of everything the value depends on.
+    pub(crate) fn dependency_keys(&self) -> impl Iterator<Item = &Key> {
+        self.generation_keys.iter().chain(&self.primary)
     }
 
-    /// What was found under these keys as stamps.
-    pub(crate) fn stamps_in(&self, found: &[Option<Bytes>]) -> Box<[Option<u64>]> {
-        // A store that returns too little has not got them.
+    /// Returns the generations in what the store returned for [`dependency_keys`](Self::dependency_keys).
+    pub(crate) fn generations_in(&self, found: &[Option<Bytes>]) -> Box<[Option<u64>]> {
+        // A store that returns too few entries counts as having none for the rest.
         let found = |index: usize| found.get(index)?.as_ref();
-        let stamps = (0..self.stamps.len()).map(|index| stamp_from(found(index)?));
-        let beside = self.beside.iter().map(|_| envelope::mark(found(self.stamps.len())?));
-        stamps.chain(beside).collect()
+        let generations = (0..self.generation_keys.len()).map(|index| generation_from_bytes(found(index)?));
+        let primary = self.primary.iter().map(|_| envelope::checksum(found(self.generation_keys.len())?));
+        generations.chain(primary).collect()
     }
 }
 
-/// What there is to know about the tags of a function.
+/// Which tags the values of a function have, with the namespace of the tags in the function's store.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Tags {
-    /// It has none.
     None,
-    /// The remote of the tags in its store.
-    Of(&'static Namespace),
-    /// The same, and there are tags that only the value tells.
-    FromValue(&'static Namespace),
+    /// Static tags only: they are computed from the arguments.
+    Static(&'static Namespace),
+    /// Derived tags, which are computed from the value, and possibly static tags.
+    Derived(&'static Namespace),
 }
 
 impl Tags {
-    pub(crate) fn remote(self) -> Option<&'static Namespace> {
+    /// Returns the namespace of the tags, if there are any.
+    pub(crate) fn namespace(self) -> Option<&'static Namespace> {
         match self {
             Self::None => None,
-            Self::Of(remote) | Self::FromValue(remote) => Some(remote),
+            Self::Static(namespace) | Self::Derived(namespace) => Some(namespace),
         }
     }
 
-    /// Whether the store has not heard yet that one of these has ended.
-    pub(crate) fn are_owed<'a>(self, tags: impl IntoIterator<Item = &'a Key>) -> bool {
-        self.remote().is_some_and(|remote| {
-            let is_owed = |tag: &Key| remote.owed.covers(tag) || *tag == remote.mark_key();
-            remote.owed.is_any() && tags.into_iter().any(is_owed)
+    /// Returns `true` if the store has not confirmed yet that one of these tags was invalidated.
+    ///
+    /// Any pending invalidation counts for a value that has the epoch of all tags for its derived tag.
+    pub(crate) fn has_pending_invalidation<'a>(self, tag_keys: impl IntoIterator<Item = &'a Key>) -> bool {
+        self.namespace().is_some_and(|namespace| {
+            let is_pending = |key: &Key| namespace.pending.covers(key) || *key == namespace.epoch_key();
+            namespace.pending.has_any() && tag_keys.into_iter().any(is_pending)
         })
     }
 }
 
-pub(crate) fn stamp_from(bytes: &[u8]) -> Option<u64> {
+/// Parses a generation; `None` if it is not 8 bytes long.
+pub(crate) fn generation_from_bytes(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
 }

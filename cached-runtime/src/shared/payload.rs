@@ -1,4 +1,4 @@
-//! A value in bytes, with its lifetime.
+//! An encoded value with its lifetime, before it is sealed in an envelope.
 
 use std::time::Duration;
 
@@ -9,43 +9,48 @@ use super::envelope::Header;
 use crate::util::{millis, unix_millis};
 use crate::{Error, ErrorKind, Key, Result};
 
-/// A value in bytes, with its lifetime.
+/// An encoded value that is to be stored.
 #[derive(Debug)]
 pub(crate) struct Payload {
     pub(crate) bytes: Vec<u8>,
     pub(crate) ttl: Duration,
-    /// How long it stays in the store after it was fresh.
+    /// How long it stays in the store after it has become stale.
     pub(crate) retention: Duration,
-    pub(crate) codec: u8,
+    pub(crate) codec_id: u8,
     pub(crate) fingerprint: u64,
-    /// The tags that only the value could tell.
-    pub(crate) tags: Vec<Key>,
+    /// The keys of the generations of its derived tags.
+    pub(crate) derived_tag_keys: Vec<Key>,
 }
 
 impl Payload {
-    /// How long it stays in the store.
-    pub(crate) fn term(&self) -> Duration {
+    /// Returns how long it stays in the store: fresh, then stale.
+    pub(crate) fn store_ttl(&self) -> Duration {
         self.ttl.saturating_add(self.retention)
     }
 
+    /// Returns it in an envelope for this key, fresh from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`] if it does not fit into an envelope.
     pub(crate) fn seal(
         &self,
         key: &Key,
-        stamps: &[u64],
-        named: &[(Key, u64)],
+        generations: &[u64],
+        derived_generations: &[(Key, u64)],
         compute_time: Duration,
     ) -> Result<Bytes> {
         let now = unix_millis();
-        let label = Header {
-            codec: self.codec,
+        let header = Header {
+            codec_id: self.codec_id,
             fingerprint: self.fingerprint,
             computed_at: now,
             fresh_until: now.saturating_add(millis(self.ttl)),
             compute_time: u32::try_from(compute_time.as_millis()).unwrap_or(u32::MAX),
-            stamps: stamps.into(),
-            named: named.into(),
+            generations: generations.into(),
+            derived_generations: derived_generations.into(),
         };
-        envelope::seal(key, &label, &self.bytes)
+        envelope::seal(key, &header, &self.bytes)
             .ok_or(Error::new(ErrorKind::TooLarge, "the value is larger than 4 GiB, or has too many tags"))
     }
 }

@@ -1,4 +1,6 @@
-//! A shared store as a tier: with a codec and a deadline, and a failure is a miss.
+//! The shared tier of one instance of a function: keys and values of its types, kept in a shared store.
+//!
+//! A failure of the store is a miss.
 
 mod read;
 mod write;
@@ -9,27 +11,27 @@ pub(crate) use self::read::SharedRead;
 pub(crate) use self::write::clear;
 use super::codec::{Codec, Storable};
 pub(crate) use super::held_lease::HeldLease;
-use super::invalidate_tag;
+use super::invalidate_tag::tag_namespace;
 use super::lease::Occupant;
 pub(crate) use super::lease::{LeaseAnswer, LeaseRequest};
 use super::location::{Location, Tags};
-use super::namespace::{Namespace, in_a_task};
+use super::namespace::{Namespace, run_detached};
 use crate::policy::{Counters, Policy};
 use crate::{Error, ErrorKind, Key, Result, Watch};
 
 /// The shared values of one instance of a function.
 pub(crate) struct Tier<K, V> {
-    key: fn(&str, &K) -> Result<Key>,
+    key_in: fn(&str, &K) -> Result<Key>,
     codec: Codec<V>,
-    /// Whether a stored value says that the function failed: such a one is of no use when it is not fresh any more.
+    /// Returns `true` if the function returned an error. A cached error is not served stale.
     is_err: fn(&V) -> bool,
     policy: &'static Policy,
     tags: Tags,
-    remote: Namespace,
+    namespace: Namespace,
 }
 
-/// A value in a store has at most so many tags.
-const MOST_TAGS: usize = 100;
+/// How many static tags, and how many derived tags, a stored value can have.
+const MAX_TAGS: usize = 100;
 
 impl<K, V> Tier<K, V>
 where
@@ -41,80 +43,87 @@ where
         name: &str,
         counters: &'static Counters,
         is_err: fn(&V) -> bool,
-        has_tags_from: bool,
+        has_derived_tags: bool,
     ) -> Self {
-        let remote = remote(policy, name, counters);
-        let tags = match (policy.has_tags, has_tags_from) {
-            (_, true) => Tags::FromValue(invalidate_tag::remote(&remote.store)),
-            (true, false) => Tags::Of(invalidate_tag::remote(&remote.store)),
+        let namespace = namespace_of(policy, name, counters);
+        let tags = match (policy.has_tags, has_derived_tags) {
+            (_, true) => Tags::Derived(tag_namespace(&namespace.store)),
+            (true, false) => Tags::Static(tag_namespace(&namespace.store)),
             (false, false) => Tags::None,
         };
         let codec = Codec::new(policy.codec);
-        Self { key: |namespace, key| Key::new(namespace, key), codec, is_err, policy, tags, remote }
+        Self { key_in: |namespace, key| Key::new(namespace, key), codec, is_err, policy, tags, namespace }
     }
 }
 
-fn remote(policy: &Policy, name: &str, counters: &'static Counters) -> Namespace {
+/// Returns the namespace of an instance: its name and the version of its policy.
+fn namespace_of(policy: &Policy, name: &str, counters: &'static Counters) -> Namespace {
     Namespace::new(Namespace::store_of(policy), format!("{name}.v{}", policy.version), counters)
 }
 
 impl<K, V> Tier<K, V> {
-    /// A key whose value is to be replaced, so that it counts as lease_request.
-    pub(crate) fn replacing(&self, key: &K, tags: &[String]) -> Option<LeaseRequest> {
+    /// Returns a request for a lease that replaces any value; `None` if the key or its tags cannot be stored.
+    pub(crate) fn replace_request(&self, key: &K, tags: &[String]) -> Option<LeaseRequest> {
         Some(LeaseRequest {
-            place: self.place(key, tags).ok()?,
-            stamps: None,
+            location: self.location(key, tags).ok()?,
+            generations: None,
             occupant: Occupant::Any,
-            holder: None,
+            lease_id: None,
         })
     }
 
-    /// Asks for the lease of a key that was seen lease_request.
+    /// Requests a lease.
     ///
-    /// What fills it must be computed after this, so that no value from before an invalidation is stored.
-    /// The store is asked by a task: a lease that is given after the caller has gone is given back.
-    pub(crate) async fn acquire(&'static self, lease_request: LeaseRequest) -> LeaseAnswer {
-        in_a_task(self.remote.acquire(lease_request)).await.unwrap_or(LeaseAnswer::Unknown)
+    /// The value to fill the key with must be computed after this returns, so that no value from before an invalidation
+    /// is stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// The request completes even if the caller is dropped; a lease acquired after that is released.
+    pub(crate) async fn acquire(&'static self, request: LeaseRequest) -> LeaseAnswer {
+        run_detached(self.namespace.acquire(request)).await.unwrap_or(LeaseAnswer::Unavailable)
     }
 
-    /// Asks to be told when a key that was seen lease_request may have changed; nothing if the store can not tell, or fails.
-    pub(crate) async fn watch(&'static self, lease_request: &LeaseRequest) -> Option<Watch> {
-        self.remote.bounded(|store| store.watch(&lease_request.place.key)).await.ok()?
+    /// Returns a future that completes when the key of a request may have changed; `None` if the store cannot watch keys,
+    /// or fails.
+    pub(crate) async fn watch(&'static self, request: &LeaseRequest) -> Option<Watch> {
+        self.namespace.with_deadline(|store| store.watch(&request.location.key)).await.ok()?
     }
 
-    /// The key as it is sent, for people.
-    pub(crate) fn name(&self, key: &K) -> String {
-        self.key(key).map_or_else(|_| self.remote.namespace.clone(), |key| key.as_str().to_owned())
+    /// Returns the key as it is sent to the store, for display; the namespace alone if the key cannot be serialized.
+    pub(crate) fn display_key(&self, key: &K) -> String {
+        self.store_key(key).map_or_else(|_| self.namespace.name.clone(), |key| key.as_str().to_owned())
     }
 
-    fn key(&self, key: &K) -> Result<Key> {
-        (self.key)(&self.remote.namespace, key).inspect_err(|error| self.remote.unfit(error))
+    fn store_key(&self, key: &K) -> Result<Key> {
+        (self.key_in)(&self.namespace.name, key).inspect_err(|error| self.namespace.report_uncacheable(error))
     }
 
-    fn place(&self, key: &K, tags: &[String]) -> Result<Location> {
-        let (key, stamp) = (self.key(key)?, self.remote.stamp.clone());
-        let stamps = match self.tags {
-            Tags::None => [stamp].into(),
-            Tags::Of(_) | Tags::FromValue(_) if tags.len() > MOST_TAGS => {
+    /// Returns the primary location of a key.
+    fn location(&self, key: &K, static_tags: &[String]) -> Result<Location> {
+        let (key, generation_key) = (self.store_key(key)?, self.namespace.generation_key.clone());
+        let generation_keys = match self.tags {
+            Tags::None => [generation_key].into(),
+            Tags::Static(_) | Tags::Derived(_) if static_tags.len() > MAX_TAGS => {
                 return Err(self.too_many_tags());
             }
-            Tags::Of(remote) | Tags::FromValue(remote) => {
-                let tags = tags.iter().map(|tag| remote.tag_key(tag));
-                [stamp, remote.stamp.clone()].into_iter().chain(tags).collect()
+            Tags::Static(tags) | Tags::Derived(tags) => {
+                let tag_keys = static_tags.iter().map(|tag| tags.tag_key(tag));
+                [generation_key, tags.generation_key.clone()].into_iter().chain(tag_keys).collect()
             }
         };
-        Ok(Location { key, stamps, beside: None, tags: self.tags })
+        Ok(Location { key, generation_keys, primary: None, tags: self.tags })
     }
 
     fn too_many_tags(&self) -> Error {
-        let error = Error::new(ErrorKind::TooLarge, "a value in a store has at most 100 tags of each kind");
-        self.remote.unfit(&error);
+        let error = Error::new(ErrorKind::TooLarge, "a stored value can have 100 tags of each kind at most");
+        self.namespace.report_uncacheable(&error);
         error
     }
 }
 
 impl<K, V> fmt::Debug for Tier<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tier").field("namespace", &self.remote.namespace).finish_non_exhaustive()
+        f.debug_struct("Tier").field("namespace", &self.namespace.name).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What is read from a shared store, and whether it is of use.
+//! Reading values, and deciding whether they can be used.
 
 use std::time::Duration;
 
@@ -6,149 +6,159 @@ use super::Tier;
 use crate::memory::{Age, CachedValue, Freshness, State};
 use crate::shared::envelope;
 use crate::shared::envelope::Header;
+use crate::shared::generations::ReadResult;
 use crate::shared::lease::{LeaseRequest, Occupant};
 use crate::shared::location::Location;
-use crate::shared::namespace::Loaded;
 use crate::util::unix_millis;
 use crate::{Key, Result};
 
-/// What is under a key.
+/// The outcome of a read.
 #[derive(Debug)]
 pub(crate) struct SharedRead<V> {
-    /// A value that is of use.
+    /// A usable value: fresh, due for a refresh, or stale.
     pub(crate) cached: Option<CachedValue<V>>,
-    /// What the lease can be asked for with; nothing if the store fails, or if there is a fresh value.
+    /// The request for the lease of the key; `None` if the value is fresh, or the store failed.
     pub(crate) lease_request: Option<LeaseRequest>,
 }
 
 impl<K, V> Tier<K, V> {
-    /// Looks what is under a key.
+    /// Reads a key.
     pub(crate) async fn read(&'static self, key: &K, tags: &[String]) -> SharedRead<V> {
-        let nothing = SharedRead { cached: None, lease_request: None };
-        let Ok(place) = self.place(key, tags) else { return nothing };
-        let payments = self.payments();
-        let Ok((place, loaded)) = self.find(place).await else { return nothing };
-        let kept = self.usable(&place, &loaded, payments);
-        if kept.as_ref().is_some_and(|kept| kept.state == State::Fresh) {
-            return SharedRead { cached: kept, lease_request: None };
+        let miss = SharedRead { cached: None, lease_request: None };
+        let Ok(location) = self.location(key, tags) else { return miss };
+        let confirmations = self.confirmations();
+        let Ok((location, found)) = self.locate(location).await else { return miss };
+        let cached = self.usable(&location, &found, confirmations);
+        if cached.as_ref().is_some_and(|cached| cached.state == State::Fresh) {
+            return SharedRead { cached, lease_request: None };
         }
-        let occupant = loaded.value.map_or(Occupant::None, Occupant::Useless);
+        let occupant = found.value.map_or(Occupant::None, Occupant::Unusable);
+        let generations = Some(found.generations);
         SharedRead {
-            cached: kept,
-            lease_request: Some(LeaseRequest { place, stamps: Some(loaded.stamps), occupant, holder: None }),
+            cached,
+            lease_request: Some(LeaseRequest { location, generations, occupant, lease_id: None }),
         }
     }
 
-    /// Where the value of a place is, or is to be: there, or beside one of another type, and what was found.
-    async fn find(&'static self, place: Location) -> Result<(Location, Loaded)> {
-        let loaded = self.load_together(&place).await?;
-        let Some(beside) = self.beside(&place, &loaded) else { return Ok((place, loaded)) };
-        let found = self.load_together(&beside).await?;
-        // Without what it lay beside its own place is free.
-        let is_free = found.stamps.last().is_some_and(Option::is_none);
-        Ok(if is_free { (place, loaded) } else { (beside, found) })
-    }
-
-    /// What is under the keys of a place, for all who ask at one time.
-    async fn load_together(&'static self, place: &Location) -> Result<Loaded> {
-        let (remote, asked) = (&self.remote, place.clone());
-        let looked = remote.looks.look(&place.key, move || {
-            let place = asked.clone();
-            async move { remote.load(&place).await }
-        });
-        looked.await
-    }
-
-    /// The value under a key; nothing if the store fails.
+    /// Reads a key without preparing to fill it; `None` if there is no usable value, or the store fails.
     pub(crate) async fn peek(&'static self, key: &K, tags: &[String]) -> Option<CachedValue<V>> {
-        let payments = self.payments();
-        let (place, loaded) = self.find(self.place(key, tags).ok()?).await.ok()?;
-        self.usable(&place, &loaded, payments)
+        let confirmations = self.confirmations();
+        let (location, found) = self.locate(self.location(key, tags).ok()?).await.ok()?;
+        self.usable(&location, &found, confirmations)
     }
 
-    /// Where ours lies when a program with another type of the value uses this place: both run during a deploy, and neither
-    /// is to take the place of the other's.
+    /// Reads a primary location, or the alternate one if a value of another type is at the primary one.
     ///
-    /// It counts only as long as the other value is the one that was there when ours was computed. So whatever ends that one,
-    /// by whichever program, ends ours too.
-    fn beside(&self, place: &Location, loaded: &Loaded) -> Option<Location> {
-        let other = loaded.value.as_ref()?;
-        if envelope::is_labelled(other, self.codec.id, self.codec.fingerprint) {
+    /// Returns the location that the value is or belongs at, with what was found there.
+    async fn locate(&'static self, primary: Location) -> Result<(Location, ReadResult)> {
+        let found = self.read_coalesced(&primary).await?;
+        let Some(alternate) = self.alternate(&primary, &found) else { return Ok((primary, found)) };
+        let found_alternate = self.read_coalesced(&alternate).await?;
+        // The primary value may be gone by now; then the primary location is free.
+        let is_free = found_alternate.generations.last().is_some_and(Option::is_none);
+        Ok(if is_free { (primary, found) } else { (alternate, found_alternate) })
+    }
+
+    /// Reads a location; calls that read it at the same time share a round trip.
+    async fn read_coalesced(&'static self, location: &Location) -> Result<ReadResult> {
+        let (namespace, shared) = (&self.namespace, location.clone());
+        let read = namespace.reads.read(&location.key, move || {
+            let location = shared.clone();
+            async move { namespace.read(&location).await }
+        });
+        read.await
+    }
+
+    /// Returns the alternate location if a fresh value of another type is at the primary one.
+    ///
+    /// Both programs run during a deploy, and neither must replace the values of the other; see [`Location`].
+    fn alternate(&self, primary: &Location, found: &ReadResult) -> Option<Location> {
+        let other = found.value.as_ref()?;
+        if envelope::has_type(other, self.codec.id, self.codec.fingerprint) {
             return None;
         }
-        let (label, _) = envelope::open(&place.key, other)?;
-        let is_used =
-            label.stamps.first().copied() == *loaded.stamps.first()? && label.fresh_until > unix_millis();
-        let own = format!("{}.{:016x}.{}", self.remote.namespace, self.codec.fingerprint, self.codec.id);
-        is_used.then(|| Location {
-            key: Key::from_bytes(&own, &place.key.digest()),
-            beside: Some(place.key.clone()),
-            ..place.clone()
+        let (header, _) = envelope::open(&primary.key, other)?;
+        let is_in_use = header.generations.first().copied() == *found.generations.first()?
+            && header.fresh_until > unix_millis();
+        let own_namespace =
+            format!("{}.{:016x}.{}", self.namespace.name, self.codec.fingerprint, self.codec.id);
+        is_in_use.then(|| Location {
+            key: Key::from_bytes(&own_namespace, &primary.key.digest()),
+            primary: Some(primary.key.clone()),
+            ..primary.clone()
         })
     }
 
-    /// The value in what was found. Without a stamp every value counts as cleared, and one that should have been removed
-    /// counts as removed, also if it was removed while it was on its way here: there have been more payments then.
-    fn usable(&self, place: &Location, loaded: &Loaded, payments: u64) -> Option<CachedValue<V>> {
-        let is_good = || !self.is_owed(place) && self.payments() == payments;
-        let value = loaded.value.as_ref().filter(|_| is_good())?;
-        let (label, value) = self.open(&place.key, value)?;
-        let is_current = current(&loaded.stamps, label.stamps.iter().copied())
-            && current(&loaded.named, label.named.iter().map(|(_, stamp)| *stamp))
-            && !place.tags.are_owed(label.named.iter().map(|(tag, _)| tag));
+    /// Returns the value that was found, if it may be used.
+    ///
+    /// A missing generation makes every value stale. A value with a pending invalidation counts as removed, also if the
+    /// invalidation was confirmed while the value was read: then the number of `confirmations` has changed.
+    fn usable(&self, location: &Location, found: &ReadResult, confirmations: u64) -> Option<CachedValue<V>> {
+        let is_valid = || !self.has_pending_invalidation(location) && self.confirmations() == confirmations;
+        let bytes = found.value.as_ref().filter(|_| is_valid())?;
+        let (header, value) = self.open(&location.key, bytes)?;
+        let derived = &header.derived_generations;
+        let is_current = are_equal(&found.generations, header.generations.iter().copied())
+            && are_equal(&found.derived_generations, derived.iter().map(|(_, generation)| *generation))
+            && !location.tags.has_pending_invalidation(derived.iter().map(|(key, _)| key));
         if !is_current {
             return None;
         }
-        let age = age(&label);
+        let age = age(&header);
         let retention = if (self.is_err)(&value) { Duration::ZERO } else { self.policy.retention() };
         let state = age.state(retention, self.policy.refresh_ahead);
         (state != State::Expired).then_some(CachedValue { value, age, state })
     }
 
-    /// How often something was paid that was owed to the store.
-    fn payments(&self) -> u64 {
-        self.remote.owed.payments() + self.tags.remote().map_or(0, |tags| tags.owed.payments())
+    /// Returns a number that changes with every confirmation of a pending invalidation.
+    fn confirmations(&self) -> u64 {
+        self.namespace.pending.confirmations()
+            + self.tags.namespace().map_or(0, |tags| tags.pending.confirmations())
     }
 
-    /// Whether the store may still hold a value that was invalidated.
-    fn is_owed(&self, place: &Location) -> bool {
-        let is_owed = |key: &Key| self.remote.owed.covers(key);
-        is_owed(&place.key)
-            || place.beside.as_ref().is_some_and(is_owed)
-            || place.tags.are_owed(&*place.stamps)
+    /// Returns `true` if the store may still have an invalidated value at this location.
+    fn has_pending_invalidation(&self, location: &Location) -> bool {
+        let is_pending = |key: &Key| self.namespace.pending.covers(key);
+        is_pending(&location.key)
+            || location.primary.as_ref().is_some_and(is_pending)
+            || location.tags.has_pending_invalidation(&*location.generation_keys)
     }
 
-    /// The value in an envelope, if it is one of ours and of this type.
+    /// Opens an envelope and decodes the value, if it is valid and of this type and codec.
     fn open(&self, key: &Key, bytes: &[u8]) -> Option<(Header, V)> {
-        let opened = envelope::open(key, bytes).and_then(|(label, payload)| {
-            let is_ours = label.codec == self.codec.id && label.fingerprint == self.codec.fingerprint;
-            let value = is_ours
-                .then(|| (self.codec.decode)(payload).inspect_err(|_| self.remote.unreadable()).ok())??;
-            Some((label, value))
+        let opened = envelope::open(key, bytes).and_then(|(header, payload)| {
+            let has_type = header.codec_id == self.codec.id && header.fingerprint == self.codec.fingerprint;
+            let decode =
+                || (self.codec.decode)(payload).inspect_err(|_| self.namespace.report_undecodable()).ok();
+            let value = has_type.then(decode)??;
+            Some((header, value))
         });
         if opened.is_none() {
-            self.remote.counters.undecodable.add(1);
-            tracing::debug!(namespace = %self.remote.namespace, "a value in the store can not be used");
+            self.namespace.counters.undecodable.add(1);
+            tracing::debug!(
+                namespace = %self.namespace.name,
+                "a stored value is damaged, or has another type or codec; the call treats it as a miss"
+            );
         }
         opened
     }
 }
 
-/// Whether each stamp that was found is the one of a value.
-fn current(found: &[Option<u64>], stamps: impl Iterator<Item = u64>) -> bool {
-    found.iter().copied().eq(stamps.map(Some))
+/// Returns `true` if every generation was found and is that of the value.
+fn are_equal(found: &[Option<u64>], generations: impl Iterator<Item = u64>) -> bool {
+    found.iter().copied().eq(generations.map(Some))
 }
 
-fn age(label: &Header) -> Age {
+fn age(header: &Header) -> Age {
     let (now, millis) = (unix_millis(), Duration::from_millis);
-    let left = match label.fresh_until.checked_sub(now) {
+    let left = match header.fresh_until.checked_sub(now) {
         Some(left) if left > 0 => Freshness::Fresh(millis(left)),
-        Some(_) | None => Freshness::Stale(millis(now - label.fresh_until)),
+        Some(_) | None => Freshness::Stale(millis(now - header.fresh_until)),
     };
     Age {
-        since: millis(now.saturating_sub(label.computed_at)),
+        since: millis(now.saturating_sub(header.computed_at)),
         left,
-        life: millis(label.fresh_until.saturating_sub(label.computed_at)),
-        cost: millis(label.compute_time.into()),
+        life: millis(header.fresh_until.saturating_sub(header.computed_at)),
+        cost: millis(header.compute_time.into()),
     }
 }
