@@ -194,7 +194,7 @@ impl HeldLease {
         }
     }
 
-    /// Spawns a task that releases a lease once the store works again, since until then nobody else can fill the key.
+    /// Spawns a task that releases a lease once the store works again, since no other process can fill the key until then.
     ///
     /// If the store did what it was asked for and only its answer was lost, this has no effect.
     fn release_later(&self, lease: Lease) {

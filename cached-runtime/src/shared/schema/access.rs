@@ -1,13 +1,13 @@
-//! The parts of made-up values.
+//! Access to the parts of a made-up value: elements, fields and the content of variants.
 
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Visitor};
 
 use super::deserializer::{Stop, Value};
 use super::tracer::Tracer;
-use super::types::{Head, Kind, Place, Shape};
+use super::types::{Declaration, Kind, PartId, Shape};
 
-/// Elements of a list or a tuple, or the key and the value of a map.
+/// The elements of a list or a tuple, or the keys and values of a map.
 pub(super) struct Elements<'a> {
     pub(super) tracer: &'a mut Tracer,
     pub(super) index: usize,
@@ -22,7 +22,7 @@ impl Elements<'_> {
             return Ok(None);
         }
         self.next += 1;
-        seed.deserialize(self.tracer.hand((self.index, self.next - 1))).map(Some)
+        seed.deserialize(self.tracer.offer((self.index, self.next - 1))).map(Some)
     }
 }
 
@@ -46,7 +46,7 @@ impl<'de> de::MapAccess<'de> for Elements<'_> {
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Stop> {
-        self.next(seed)?.ok_or(Stop::Ours)
+        self.next(seed)?.ok_or(Stop::NoValue)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -54,12 +54,13 @@ impl<'de> de::MapAccess<'de> for Elements<'_> {
     }
 }
 
+/// The fields of a struct.
 pub(super) struct Fields<'a> {
     pub(super) tracer: &'a mut Tracer,
     pub(super) index: usize,
     pub(super) names: &'static [&'static str],
     pub(super) order: std::vec::IntoIter<usize>,
-    pub(super) at: usize,
+    pub(super) current: usize,
 }
 
 impl<'de> de::MapAccess<'de> for Fields<'_> {
@@ -67,18 +68,18 @@ impl<'de> de::MapAccess<'de> for Fields<'_> {
 
     fn next_key_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Stop> {
         self.tracer.step()?;
-        let Some(at) = self.order.next() else {
-            // A field for which there is no value is not left out: it may have a default.
-            let whole = self.tracer.height(self.index).is_some();
-            return if whole { Ok(None) } else { Err(Stop::Ours) };
+        let Some(field) = self.order.next() else {
+            // The struct must not end without a field that has no value: the type may have a default for it and accept that.
+            let is_complete = self.tracer.min_depth(self.index).is_some();
+            return if is_complete { Ok(None) } else { Err(Stop::NoValue) };
         };
-        self.at = at;
-        self.tracer.last = ((self.index, at), None);
-        seed.deserialize(StrDeserializer::new(self.names[at])).map(Some)
+        self.current = field;
+        self.tracer.last = ((self.index, field), None);
+        seed.deserialize(StrDeserializer::new(self.names[field])).map(Some)
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Stop> {
-        seed.deserialize(self.tracer.hand((self.index, self.at)))
+        seed.deserialize(self.tracer.offer((self.index, self.current)))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -86,9 +87,10 @@ impl<'de> de::MapAccess<'de> for Fields<'_> {
     }
 }
 
+/// One variant of an enum.
 pub(super) struct Variant<'a> {
     pub(super) tracer: &'a mut Tracer,
-    pub(super) place: Place,
+    pub(super) part: PartId,
     pub(super) name: &'static str,
 }
 
@@ -97,9 +99,9 @@ impl<'de> de::EnumAccess<'de> for Variant<'_> {
     type Variant = Self;
 
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Stop> {
-        self.tracer.last = (self.place, None);
+        self.tracer.last = (self.part, None);
         let value = seed.deserialize(StrDeserializer::new(self.name))?;
-        self.tracer.part(self.place).handed = true;
+        self.tracer.part_mut(self.part).is_read = true;
         Ok((value, self))
     }
 }
@@ -108,18 +110,18 @@ impl<'de> de::VariantAccess<'de> for Variant<'_> {
     type Error = Stop;
 
     fn unit_variant(self) -> Result<(), Stop> {
-        self.tracer.ask(self.place, Shape::Scalar(""), 1).map(drop)
+        self.tracer.request(self.part, Shape::Scalar(""), 1).map(drop)
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Stop> {
-        let Self { tracer, place, .. } = self;
-        tracer.enter::<T, _>(place, Head::new(Kind::Newtype, None, 1), |tracer, index| {
-            seed.deserialize(tracer.hand((index, 0)))
+        let Self { tracer, part, .. } = self;
+        tracer.enter::<T, _>(part, Declaration::new(Kind::Newtype, None, 1), |tracer, index| {
+            seed.deserialize(tracer.offer((index, 0)))
         })
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Stop> {
-        de::Deserializer::deserialize_tuple(Value { tracer: self.tracer, place: self.place }, length, visitor)
+        de::Deserializer::deserialize_tuple(Value { tracer: self.tracer, part: self.part }, length, visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -127,6 +129,6 @@ impl<'de> de::VariantAccess<'de> for Variant<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.tracer.read_struct(self.place, None, fields, visitor)
+        self.tracer.read_struct(self.part, None, fields, visitor)
     }
 }

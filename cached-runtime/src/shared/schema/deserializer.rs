@@ -1,14 +1,15 @@
-//! Made-up values, as a type reads them.
+//! The deserializer of made-up values, which records what a type requests of it.
 
 use serde::de::{self, Visitor};
 
 use super::access::{Elements, Fields, Variant};
 use super::tracer::Tracer;
-use super::types::{Head, Kind, Place, Shape};
+use super::types::{Declaration, Kind, PartId, Shape};
 
-/// What is tried, in this order, when a value is refused. The first is what most types take.
+// The values to offer, in this order: when a type rejects one, the next is tried. Most types accept the first.
+
 const INTEGERS: [u8; 3] = [1, 0, 2];
-const TEXTS: [&str; 13] = [
+const STRINGS: [&str; 13] = [
     "",
     "1970-01-01T00:00:00Z",
     "1970-01-01T00:00:00",
@@ -25,18 +26,18 @@ const TEXTS: [&str; 13] = [
 ];
 const BYTES: [&[u8]; 6] = [b"", &[1; 16], &[1; 32], &[1; 12], &[1; 8], &[1; 4]];
 
-/// Why a pass has ended before its end.
+/// Why a pass ended early.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// We have no value to give.
-    Ours,
-    /// What we gave was refused.
-    Theirs,
+    /// There is no value to offer, or the limit of steps is reached.
+    NoValue,
+    /// A type rejected the value that it was offered.
+    Rejected,
 }
 
 impl std::fmt::Display for Stop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the value was made up to look at its type")
+        f.write_str("the value was made up to trace its type")
     }
 }
 
@@ -44,32 +45,32 @@ impl std::error::Error for Stop {}
 
 impl de::Error for Stop {
     fn custom<T>(_: T) -> Self {
-        Self::Theirs
+        Self::Rejected
     }
 }
 
-/// The value at a place, as whoever reads it sees it.
+/// The deserializer of one part.
 pub(super) struct Value<'a> {
     pub(super) tracer: &'a mut Tracer,
-    pub(super) place: Place,
+    pub(super) part: PartId,
 }
 
 impl Value<'_> {
-    fn is<Reader, T>(
+    fn enter<Reader, T>(
         self,
         kind: Kind,
         name: Option<&'static str>,
         length: usize,
         read: impl FnOnce(&mut Tracer, usize) -> Result<T, Stop>,
     ) -> Result<T, Stop> {
-        self.tracer.enter::<Reader, T>(self.place, Head::new(kind, name, length), read)
+        self.tracer.enter::<Reader, T>(self.part, Declaration::new(kind, name, length), read)
     }
 }
 
 macro_rules! scalars {
     ($($method:ident $visit:ident $name:literal $values:expr;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-            visitor.$visit(self.tracer.scalar(self.place, $name, &$values)?.into())
+            visitor.$visit(self.tracer.scalar(self.part, $name, &$values)?.into())
         }
     )*};
 }
@@ -92,25 +93,25 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
         deserialize_f32 visit_f32 "f32" INTEGERS;
         deserialize_f64 visit_f64 "f64" INTEGERS;
         deserialize_char visit_char "char" ['a', '1'];
-        deserialize_str visit_str "str" TEXTS;
-        deserialize_string visit_str "str" TEXTS;
+        deserialize_str visit_str "str" STRINGS;
+        deserialize_string visit_str "str" STRINGS;
         deserialize_bytes visit_bytes "bytes" BYTES;
         deserialize_byte_buf visit_bytes "bytes" BYTES;
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.tracer.ask(self.place, Shape::Scalar("unit"), 1)?;
+        self.tracer.request(self.part, Shape::Scalar("unit"), 1)?;
         visitor.visit_unit()
     }
 
-    /// Nothing of it is read.
+    /// The type skips this part.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.tracer.ask(self.place, Shape::Scalar("ignored"), 1)?;
+        self.tracer.request(self.part, Shape::Scalar("ignored"), 1)?;
         visitor.visit_unit()
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match self.tracer.ask(self.place, Shape::Anything, 6)? {
+        match self.tracer.request(self.part, Shape::Any, 6)? {
             0 => visitor.visit_unit(),
             1 => visitor.visit_u64(1),
             2 => visitor.visit_str(""),
@@ -120,16 +121,17 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
         }
     }
 
-    /// Here it is not a field of a struct, whose names we know, but a key of a map, such as `flatten` makes of a struct.
+    /// Offers an empty key. The names of fields and variants do not come here; this is the key of a map that serde reads
+    /// in place of a struct with `flatten`.
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.tracer.ask(self.place, Shape::Anything, 1)?;
+        self.tracer.request(self.part, Shape::Any, 1)?;
         visitor.visit_str("")
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.is::<V, _>(Kind::Option, None, 1, |tracer, index| match tracer.elements(index) {
+        self.enter::<V, _>(Kind::Option, None, 1, |tracer, index| match tracer.element_count(index) {
             0 => visitor.visit_none(),
-            _ => visitor.visit_some(tracer.hand((index, 0))),
+            _ => visitor.visit_some(tracer.offer((index, 0))),
         })
     }
 
@@ -138,8 +140,8 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.is::<V, _>(Kind::Newtype, Some(name), 1, |tracer, index| {
-            de::Deserializer::deserialize_unit(tracer.hand((index, 0)), visitor)
+        self.enter::<V, _>(Kind::Newtype, Some(name), 1, |tracer, index| {
+            de::Deserializer::deserialize_unit(tracer.offer((index, 0)), visitor)
         })
     }
 
@@ -148,20 +150,20 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.is::<V, _>(Kind::Newtype, Some(name), 1, |tracer, index| {
-            visitor.visit_newtype_struct(tracer.hand((index, 0)))
+        self.enter::<V, _>(Kind::Newtype, Some(name), 1, |tracer, index| {
+            visitor.visit_newtype_struct(tracer.offer((index, 0)))
         })
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.is::<V, _>(Kind::Seq, None, 1, |tracer, index| {
-            let end = tracer.elements(index);
+        self.enter::<V, _>(Kind::Seq, None, 1, |tracer, index| {
+            let end = tracer.element_count(index);
             visitor.visit_seq(Elements { tracer, index, next: 0, end })
         })
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Stop> {
-        self.is::<V, _>(Kind::Tuple, None, length, |tracer, index| {
+        self.enter::<V, _>(Kind::Tuple, None, length, |tracer, index| {
             visitor.visit_seq(Elements { tracer, index, next: 0, end: length })
         })
     }
@@ -172,14 +174,14 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
         length: usize,
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.is::<V, _>(Kind::Tuple, Some(name), length, |tracer, index| {
+        self.enter::<V, _>(Kind::Tuple, Some(name), length, |tracer, index| {
             visitor.visit_seq(Elements { tracer, index, next: 0, end: length })
         })
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.is::<V, _>(Kind::Map, None, 2, |tracer, index| {
-            let end = 2 * tracer.elements(index);
+        self.enter::<V, _>(Kind::Map, None, 2, |tracer, index| {
+            let end = 2 * tracer.element_count(index);
             visitor.visit_map(Elements { tracer, index, next: 0, end })
         })
     }
@@ -190,7 +192,7 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.tracer.read_struct(self.place, Some(name), fields, visitor)
+        self.tracer.read_struct(self.part, Some(name), fields, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -199,10 +201,10 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        let head = Head::labelled(Kind::Enum, Some(name), variants);
-        self.tracer.enter::<V, _>(self.place, head, |tracer, index| {
-            let variant = tracer.variant(index).ok_or(Stop::Ours)?;
-            visitor.visit_enum(Variant { tracer, place: (index, variant), name: variants[variant] })
+        let declaration = Declaration::with_part_names(Kind::Enum, Some(name), variants);
+        self.tracer.enter::<V, _>(self.part, declaration, |tracer, index| {
+            let variant = tracer.choose_variant(index).ok_or(Stop::NoValue)?;
+            visitor.visit_enum(Variant { tracer, part: (index, variant), name: variants[variant] })
         })
     }
 
@@ -212,24 +214,25 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
 }
 
 impl Tracer {
-    pub(super) fn hand(&mut self, place: Place) -> Value<'_> {
-        self.last = (place, None);
-        self.part(place).handed = true;
-        Value { tracer: self, place }
+    /// Returns a deserializer of a part.
+    pub(super) fn offer(&mut self, part: PartId) -> Value<'_> {
+        self.last = (part, None);
+        self.part_mut(part).is_read = true;
+        Value { tracer: self, part }
     }
 
-    /// Fields go by name, as in the stores.
+    /// Offers a struct as a map from names to fields, as the codecs do.
     pub(super) fn read_struct<'de, V: Visitor<'de>>(
         &mut self,
-        place: Place,
+        id: PartId,
         name: Option<&'static str>,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        let head = Head::labelled(Kind::Struct, name, fields);
-        self.enter::<V, _>(place, head, |tracer, index| {
-            let order = tracer.fields(index).into_iter();
-            visitor.visit_map(Fields { tracer, index, names: fields, order, at: 0 })
+        let declaration = Declaration::with_part_names(Kind::Struct, name, fields);
+        self.enter::<V, _>(id, declaration, |tracer, index| {
+            let order = tracer.field_order(index).into_iter();
+            visitor.visit_map(Fields { tracer, index, names: fields, order, current: 0 })
         })
     }
 }

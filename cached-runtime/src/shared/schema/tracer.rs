@@ -1,39 +1,42 @@
-//! What a type is read along, and what is given to it.
+//! The tracer: what the passes so far have found out about types, and what the next pass offers them.
 
 use std::any::TypeId;
 use std::collections::HashMap;
 
 use super::deserializer::Stop;
-use super::types::{Asked, Head, Kind, Part, Place, ROOT, Shape, Type};
+use super::types::{Declaration, Kind, Part, PartId, ROOT, Request, Shape, Type};
 
-/// Calls of the deserializer, in all passes together. Most types need less than a hundred.
+/// How many calls of the deserializer there are in all passes together. Most types need less than a hundred.
 pub(super) const MAX_STEPS: usize = 100_000;
 const MAX_PASSES: usize = 1_000;
-/// Types in each other, on the way from the outermost. A value has at most 128 levels.
+/// How many types may enclose a part. A stored value has at most 128 levels.
 const MAX_DEPTH: usize = 64;
-/// How often one type is looked into in one pass: lists of lists of lists would double the work at each level.
+/// How often a type is explored in one pass. Without a limit nested lists would double the work at each level.
 const MAX_VISITS: usize = 8;
-/// Passes in a row that bring nothing new, each along other variants.
-const MAX_IDLE: usize = 32;
+/// How many passes in a row may find nothing new. Each of them reads along other variants.
+const MAX_IDLE_PASSES: usize = 32;
 
-/// What has been found out, and where the present pass is.
+/// What was found out, and where the current pass is.
 pub(super) struct Tracer {
     pub(super) human_readable: bool,
     pub(super) types: Vec<Type>,
-    /// The types by what reads them: a type that contains itself, or is used twice, is one.
-    known: HashMap<(TypeId, Kind, &'static str), usize>,
-    /// Where something was given last, and as which of the shapes there, if it came to that. If somebody refuses a value,
-    /// this is most likely the one.
-    pub(super) last: (Place, Option<usize>),
+    /// The indices of the types by their visitors, so that a type that contains itself or is used twice is one type.
+    indices: HashMap<(TypeId, Kind, &'static str), usize>,
+    /// The part that was offered last, with the index of its request if there was one. If a type rejects a value, this is
+    /// most likely the rejected part.
+    pub(super) last: (PartId, Option<usize>),
+    /// How many facts were found in all passes.
     facts: usize,
+    /// How many facts were known when the previous pass began.
     facts_before: usize,
     pub(super) steps: usize,
     passes: usize,
-    /// Passes in a row that brought nothing new.
-    idle: usize,
+    /// How many passes in a row found nothing new.
+    idle_passes: usize,
+    /// How many types enclose the current part.
     depth: usize,
-    /// How many of the types around the present place are inside of themselves.
-    repeated: usize,
+    /// How many of these are enclosed by themselves.
+    recursion: usize,
 }
 
 impl Tracer {
@@ -41,131 +44,136 @@ impl Tracer {
         let mut tracer = Self {
             human_readable,
             types: Vec::new(),
-            known: HashMap::new(),
+            indices: HashMap::new(),
             last: (ROOT, None),
             facts: 1,
             facts_before: 0,
             steps: 0,
             passes: 0,
-            idle: 0,
+            idle_passes: 0,
             depth: 0,
-            repeated: 0,
+            recursion: 0,
         };
-        tracer.types.push(Type::new(Head::new(Kind::Newtype, None, 1)));
-        tracer.part(ROOT).handed = true;
+        tracer.types.push(Type::new(Declaration::new(Kind::Newtype, None, 1)));
+        tracer.part_mut(ROOT).is_read = true;
         tracer
     }
 
-    /// Whether the type is to be read once more.
-    pub(super) fn next_pass(&mut self) -> bool {
-        self.idle = if self.facts > self.facts_before { 0 } else { self.idle + 1 };
+    /// Begins a pass; returns `false` if the trace is complete or a limit is reached.
+    pub(super) fn begin_pass(&mut self) -> bool {
+        self.idle_passes = if self.facts > self.facts_before { 0 } else { self.idle_passes + 1 };
         self.facts_before = self.facts;
         self.passes += 1;
-        (self.depth, self.repeated) = (0, 0);
+        (self.depth, self.recursion) = (0, 0);
         self.last = (ROOT, None);
         for each in &mut self.types {
-            (each.visits, each.within) = (0, 0);
+            (each.visits, each.nesting) = (0, 0);
         }
-        self.survey();
-        let bounded = self.steps < MAX_STEPS && self.passes <= MAX_PASSES && self.idle <= MAX_IDLE;
-        self.types[ROOT.0].open && bounded
+        self.update_types();
+        let is_within_limits =
+            self.steps < MAX_STEPS && self.passes <= MAX_PASSES && self.idle_passes <= MAX_IDLE_PASSES;
+        self.types[ROOT.0].is_unexplored && is_within_limits
     }
 
-    /// Finds out what is open, and of what there can be a value: from the inside to the outside, until nothing changes.
-    fn survey(&mut self) {
+    /// Recomputes which types are unexplored and how deep their smallest values are, until nothing changes.
+    ///
+    /// Types are discovered from the outside to the inside, so the reverse order needs the fewest rounds.
+    fn update_types(&mut self) {
         for each in &mut self.types {
-            (each.open, each.height) = (false, None);
+            (each.is_unexplored, each.min_depth) = (false, None);
         }
         loop {
-            let mut changed = false;
+            let mut has_changed = false;
             for index in (0..self.types.len()).rev() {
-                let judged = (self.is_open(index), self.height(index));
+                let updated = (self.is_unexplored(index), self.min_depth(index));
                 let each = &mut self.types[index];
-                changed |= (each.open, each.height) != judged;
-                (each.open, each.height) = judged;
+                has_changed |= (each.is_unexplored, each.min_depth) != updated;
+                (each.is_unexplored, each.min_depth) = updated;
             }
-            if !changed {
+            if !has_changed {
                 return;
             }
         }
     }
 
-    fn is_open(&self, index: usize) -> bool {
+    fn is_unexplored(&self, index: usize) -> bool {
         let each = &self.types[index];
-        if !matches!(each.head.kind, Kind::Tuple | Kind::Map) {
-            return each.parts.iter().any(|part| self.part_is_open(part));
+        if !matches!(each.declaration.kind, Kind::Tuple | Kind::Map) {
+            return each.parts.iter().any(|part| self.is_part_unexplored(part));
         }
-        // They are read in order: what is behind a part that is always refused is out of reach.
+        // These parts are read in order: those behind a part that is always rejected are out of reach.
         for part in &each.parts {
-            if self.part_is_open(part) {
+            if self.is_part_unexplored(part) {
                 return true;
             }
-            if self.part_height(part).is_none() {
+            if self.part_min_depth(part).is_none() {
                 return false;
             }
         }
-        each.parts.len() < each.head.length
+        each.parts.len() < each.declaration.length
     }
 
-    fn part_is_open(&self, part: &Part) -> bool {
-        let open = |shape| matches!(shape, Shape::Type(index) if self.types[index].open);
-        !part.refused && (part.asked.is_empty() || part.accepted().any(open))
+    fn is_part_unexplored(&self, part: &Part) -> bool {
+        let is_unexplored = |shape| matches!(shape, Shape::Type(index) if self.types[index].is_unexplored);
+        !part.is_rejected && (part.requests.is_empty() || part.accepted_shapes().any(is_unexplored))
     }
 
-    pub(super) fn height(&self, index: usize) -> Option<usize> {
+    /// Returns the depth of the smallest value of a type, or `None` if no value can be made up.
+    pub(super) fn min_depth(&self, index: usize) -> Option<usize> {
         let each = &self.types[index];
-        let mut parts = each.parts.iter().filter(|part| part.handed).map(|part| self.part_height(part));
-        match each.head.kind {
+        let mut depths = each.parts.iter().filter(|part| part.is_read).map(|part| self.part_min_depth(part));
+        match each.declaration.kind {
             Kind::Option | Kind::Seq | Kind::Map => Some(0),
             Kind::Tuple | Kind::Newtype | Kind::Struct => {
-                parts.try_fold(0, |highest, part| Some(highest.max(part?.saturating_add(1))))
+                depths.try_fold(0, |deepest, depth| Some(deepest.max(depth?.saturating_add(1))))
             }
             Kind::Enum => {
-                each.parts.iter().filter_map(|part| self.part_height(part)).min().map(|least| least + 1)
+                let depths = each.parts.iter().filter_map(|part| self.part_min_depth(part));
+                depths.min().map(|least| least + 1)
             }
         }
     }
 
-    fn part_height(&self, part: &Part) -> Option<usize> {
-        let height = |shape| match shape {
-            Shape::Scalar(_) | Shape::Anything => Some(0),
-            Shape::Type(index) => self.types[index].height,
+    fn part_min_depth(&self, part: &Part) -> Option<usize> {
+        let depth = |shape| match shape {
+            Shape::Scalar(_) | Shape::Any => Some(0),
+            Shape::Type(index) => self.types[index].min_depth,
         };
-        match (part.refused, &*part.asked) {
+        match (part.is_rejected, &*part.requests) {
             (true, _) => None,
             (false, []) => Some(0),
-            (false, _) => part.accepted().filter_map(height).min(),
+            (false, _) => part.accepted_shapes().filter_map(depth).min(),
         }
     }
 
-    /// Somebody refused what he was given: the last value is blamed, and another one given in the next pass.
-    pub(super) fn refused(&mut self) {
-        let (place, asked) = self.last;
-        let part = self.part(place);
-        let refused = match asked.map(|at| &mut part.asked[at]) {
-            Some(asked) if asked.value + 1 < asked.values => {
-                asked.value += 1;
+    /// Notes that a type rejected a value: blames the last part, and offers the next value for it in the next pass.
+    pub(super) fn reject_last(&mut self) {
+        let (id, request) = self.last;
+        let part = self.part_mut(id);
+        let is_rejected = match request.map(|index| &mut part.requests[index]) {
+            Some(request) if request.value + 1 < request.values => {
+                request.value += 1;
                 self.facts += 1;
                 return;
             }
-            Some(asked) => &mut asked.refused,
-            None => &mut part.refused,
+            Some(request) => &mut request.is_rejected,
+            None => &mut part.is_rejected,
         };
-        if !std::mem::replace(refused, true) {
+        if !std::mem::replace(is_rejected, true) {
             self.facts += 1;
         }
     }
 
-    /// No other value is tried: what panics once is likely to do it again.
-    pub(super) fn panicked(&mut self) {
-        if let (place, Some(at)) = self.last {
-            self.part(place).asked[at].values = 0;
+    /// Notes that a type panicked. No other value is tried, because each would likely panic too.
+    pub(super) fn reject_last_after_panic(&mut self) {
+        if let (id, Some(request)) = self.last {
+            self.part_mut(id).requests[request].values = 0;
         }
-        self.refused();
+        self.reject_last();
     }
 
-    /// The part at a place; parts by position are made when they are first asked for.
-    pub(super) fn part(&mut self, (index, part): Place) -> &mut Part {
+    /// Returns a part, which is created if it is one by position.
+    pub(super) fn part_mut(&mut self, (index, part): PartId) -> &mut Part {
         let parts = &mut self.types[index].parts;
         if parts.len() <= part {
             parts.resize_with(part + 1, Part::default);
@@ -173,101 +181,107 @@ impl Tracer {
         &mut parts[part]
     }
 
+    /// Counts a call of the deserializer.
     pub(super) fn step(&mut self) -> Result<(), Stop> {
         self.steps += 1;
-        if self.steps > MAX_STEPS { Err(Stop::Ours) } else { Ok(()) }
+        if self.steps > MAX_STEPS { Err(Stop::NoValue) } else { Ok(()) }
     }
 
-    /// A value of this shape is asked for at this place, of which we have so many to offer. Returns which to give.
-    pub(super) fn ask(&mut self, place: Place, shape: Shape, values: usize) -> Result<usize, Stop> {
+    /// Notes that a shape is requested for a part, and returns which of its `values` to offer.
+    pub(super) fn request(&mut self, id: PartId, shape: Shape, values: usize) -> Result<usize, Stop> {
         self.step()?;
-        let asked = &mut self.part(place).asked;
-        let at = asked.iter().position(|asked| asked.shape == shape).unwrap_or(asked.len());
-        if at == asked.len() {
-            asked.push(Asked { shape, value: 0, values, refused: false });
+        let requests = &mut self.part_mut(id).requests;
+        let index = requests.iter().position(|request| request.shape == shape).unwrap_or(requests.len());
+        if index == requests.len() {
+            requests.push(Request { shape, value: 0, values, is_rejected: false });
             self.facts += 1;
         }
-        self.last = (place, Some(at));
-        Ok(self.part(place).asked[at].value)
+        self.last = (id, Some(index));
+        Ok(self.part_mut(id).requests[index].value)
     }
 
+    /// Returns the value to offer for a scalar.
     pub(super) fn scalar<T: Copy>(
         &mut self,
-        place: Place,
+        id: PartId,
         name: &'static str,
         values: &[T],
     ) -> Result<T, Stop> {
-        Ok(values[self.ask(place, Shape::Scalar(name), values.len())?])
+        Ok(values[self.request(id, Shape::Scalar(name), values.len())?])
     }
 
-    /// Enters a type with parts, and gives it to whoever reads it. `Reader` stands for the type.
+    /// Enters a type with parts and calls `read` with its index.
+    ///
+    /// `Reader` is the visitor or seed that reads the type; it identifies the type.
     pub(super) fn enter<Reader, T>(
         &mut self,
-        place: Place,
-        head: Head,
+        id: PartId,
+        declaration: Declaration,
         read: impl FnOnce(&mut Self, usize) -> Result<T, Stop>,
     ) -> Result<T, Stop> {
         let next = self.types.len();
-        let key = (typeid::of::<Reader>(), head.kind, head.name.unwrap_or_default());
-        let index = *self.known.entry(key).or_insert(next);
+        let key = (typeid::of::<Reader>(), declaration.kind, declaration.name.unwrap_or_default());
+        let index = *self.indices.entry(key).or_insert(next);
         if index == next {
-            self.types.push(Type::new(head));
+            self.types.push(Type::new(declaration));
         }
-        self.ask(place, Shape::Type(index), 1)?;
+        self.request(id, Shape::Type(index), 1)?;
         if self.depth == MAX_DEPTH {
-            self.refused();
-            return Err(Stop::Ours);
+            self.reject_last();
+            return Err(Stop::NoValue);
         }
-        let repeated = usize::from(self.types[index].within > 0);
+        let recursion = usize::from(self.types[index].nesting > 0);
         self.depth += 1;
-        self.repeated += repeated;
+        self.recursion += recursion;
         self.types[index].visits += 1;
-        self.types[index].within += 1;
+        self.types[index].nesting += 1;
         let result = read(self, index);
-        self.types[index].within -= 1;
-        self.repeated -= repeated;
+        self.types[index].nesting -= 1;
+        self.recursion -= recursion;
         self.depth -= 1;
         result
     }
 
-    /// Whether to look into a type, and not only to make the smallest value of it: inside of itself it would never end.
-    fn looks_into(&self, index: usize) -> bool {
-        self.repeated == 0 && self.types[index].visits <= MAX_VISITS
+    /// Returns `true` if a type is to be explored; else its smallest value is offered, so that recursion ends.
+    fn is_explored_here(&self, index: usize) -> bool {
+        self.recursion == 0 && self.types[index].visits <= MAX_VISITS
     }
 
-    /// How many elements to give to an option, a list or a map.
-    pub(super) fn elements(&self, index: usize) -> usize {
-        let possible = self.types[index].parts.iter().all(|part| self.part_height(part).is_some());
-        usize::from(self.looks_into(index) && (possible || self.is_open(index)))
+    /// Returns how many elements to offer to an option, a list or a map: none or one.
+    pub(super) fn element_count(&self, index: usize) -> usize {
+        let is_possible = self.types[index].parts.iter().all(|part| self.part_min_depth(part).is_some());
+        usize::from(self.is_explored_here(index) && (is_possible || self.is_unexplored(index)))
     }
 
-    /// Which variant to give.
-    pub(super) fn variant(&self, index: usize) -> Option<usize> {
+    /// Returns which variant to offer; `None` if no value can be made up.
+    pub(super) fn choose_variant(&self, index: usize) -> Option<usize> {
         let parts = &self.types[index].parts;
         let all = || 0..parts.len();
-        let open = |at: &usize| self.part_is_open(&parts[*at]);
-        let height = |at: &usize| self.part_height(&parts[*at]);
-        if !self.looks_into(index) {
-            return all().filter(|at| height(at).is_some()).min_by_key(height);
+        let is_unexplored = |variant: &usize| self.is_part_unexplored(&parts[*variant]);
+        let min_depth = |variant: &usize| self.part_min_depth(&parts[*variant]);
+        if !self.is_explored_here(index) {
+            return all().filter(|variant| min_depth(variant).is_some()).min_by_key(min_depth);
         }
-        // Those that can be finished, then those that can not; if nothing is new there, another one each time: what is
-        // behind the enum may depend on the variant.
+        // First unexplored variants that can be completed, then those that cannot. If nothing is unexplored, another
+        // variant in each pass: parts behind the enum may depend on it.
         let choices = [
-            all().filter(|at| open(at) && height(at).is_some()).collect::<Vec<_>>(),
-            all().filter(open).collect(),
-            all().filter(|at| height(at).is_some()).collect(),
+            all()
+                .filter(|variant| is_unexplored(variant) && min_depth(variant).is_some())
+                .collect::<Vec<_>>(),
+            all().filter(is_unexplored).collect(),
+            all().filter(|variant| min_depth(variant).is_some()).collect(),
         ];
         let choice = choices.into_iter().find(|choice| !choice.is_empty())?;
-        Some(choice[self.idle % choice.len()])
+        Some(choice[self.idle_passes % choice.len()])
     }
 
-    /// The fields to give, in this order.
-    pub(super) fn fields(&self, index: usize) -> Vec<usize> {
+    /// Returns the fields of a struct in the order in which to offer them.
+    pub(super) fn field_order(&self, index: usize) -> Vec<usize> {
         let parts = &self.types[index].parts;
-        let possible = |at: &usize| self.part_height(&parts[*at]).is_some();
-        let open = |at: &usize| self.part_is_open(&parts[*at]);
-        // What is refused ends the pass, so it comes last.
-        let last = (0..parts.len()).filter(|at| !possible(at) && open(at));
-        (0..parts.len()).filter(possible).chain(last).collect()
+        let is_possible = |field: &usize| self.part_min_depth(&parts[*field]).is_some();
+        let is_unexplored = |field: &usize| self.is_part_unexplored(&parts[*field]);
+        // A rejected field ends the pass, so it comes last.
+        let last = (0..parts.len()).filter(|field| !is_possible(field) && is_unexplored(field));
+        (0..parts.len()).filter(is_possible).chain(last).collect()
     }
 }
