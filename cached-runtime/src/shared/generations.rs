@@ -98,7 +98,7 @@ impl Namespace {
     }
 
     /// Returns the generation under a key and creates it if there is none.
-    pub(crate) async fn create_generation(&self, key: &Key, ttl: Option<Duration>) -> Result<u64> {
+    async fn create_generation(&self, key: &Key, ttl: Option<Duration>) -> Result<u64> {
         let found = self.with_deadline(|store| store.add(key, new_generation(), ttl)).await?;
         if let Some(generation) = generation_from_bytes(&found) {
             return Ok(generation);

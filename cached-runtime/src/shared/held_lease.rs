@@ -187,7 +187,7 @@ impl HeldLease {
     }
 
     /// Releases the lease.
-    pub(crate) async fn release(mut self) {
+    async fn release(mut self) {
         let Some(lease) = self.lease.take() else { return };
         if self.namespace.with_deadline(|store| store.release(&self.location.key, lease)).await.is_err() {
             self.release_later(lease);

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::envelope;
-use super::envelope::Header;
+use super::envelope::{self, Header};
 use crate::util::{millis, unix_millis};
 use crate::{Error, ErrorKind, Key, Result};
 

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::Tier;
 use crate::memory::{Age, CachedValue, Freshness, State};
-use crate::shared::envelope;
-use crate::shared::envelope::Header;
+use crate::shared::envelope::{self, Header};
 use crate::shared::generations::ReadResult;
 use crate::shared::lease::{LeaseRequest, Occupant};
 use crate::shared::location::Location;
