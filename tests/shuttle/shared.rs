@@ -1,12 +1,12 @@
-//! The stand-in for the layer `shared`: a tier on a store with one key, one lease, and one generation.
+//! The replacement of the shared tier in these tests: a shared store with one key, a lease and a generation.
 //!
-//! Each atomic operation of the store locks a mutex once, so another thread can run before and after it.
+//! Each store operation takes one lock, so other threads can run between any two operations.
 
 #![allow(
     clippy::unnecessary_wraps,
     clippy::unused_async,
     clippy::unused_self,
-    reason = "the real one can fail and be pending"
+    reason = "the interface of the real tier"
 )]
 
 use std::future::{Pending, pending};
@@ -24,31 +24,31 @@ use crate::util::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Tier<K, V> {
     store: Arc<Store>,
     waiting: Waiting,
-    /// Whether a value that was expired is kept as a stale one.
+    /// Whether `expire` keeps the value as a stale one.
     keeps_stale: bool,
     encode: fn(&V) -> u64,
     decode: fn(u64) -> V,
     key: PhantomData<fn(K)>,
 }
 
-/// What a request for a busy lease does.
+/// What a request does while another call holds the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiting {
-    /// It is answered when the lease is free. This replaces the lease wait, which needs timers.
+    /// It is answered when the lease is free. Calls wait for other processes like this, but with timers.
     UntilFree,
     /// It is answered at once, and the call computes without a lease.
     No,
 }
 
-/// The store, which other processes access too.
+/// The store, which processes share.
 #[derive(Debug, Default)]
-pub(crate) struct Store(Mutex<Contents>);
+pub(crate) struct Store(Mutex<Entry>);
 
 #[derive(Debug, Default)]
-struct Contents {
+struct Entry {
     value: Option<Value>,
     lease: Option<u64>,
-    /// The number of leases that were acquired.
+    /// How many leases were acquired.
     leases: u64,
     generation: u64,
 }
@@ -56,7 +56,7 @@ struct Contents {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Value {
     version: u64,
-    /// The generation in which it was stored.
+    /// The generation that it was stored with.
     generation: u64,
     is_stale: bool,
 }
@@ -75,9 +75,9 @@ pub(crate) struct LeaseRequest {
 
 #[derive(Debug, Clone, Copy)]
 enum Occupant {
-    /// No value, or one that is not usable; any other value counts as filled.
+    /// Nothing, or this value, which is to be replaced. Any other value is a new one.
     Unusable(Option<Value>),
-    /// Any value; it is replaced.
+    /// Any value: it is to be replaced unconditionally.
     Any,
 }
 
@@ -87,13 +87,13 @@ pub(crate) enum LeaseAnswer {
     Filled,
     Busy(LeaseRequest),
     TakenOver,
-    Unknown,
+    Unavailable,
 }
 
 #[derive(Debug)]
 pub(crate) struct HeldLease {
     store: Arc<Store>,
-    /// The generation that the value depends on; read when the lease is acquired, if not before.
+    /// The generation of the value; read after the lease was acquired, if not before.
     generation: Option<u64>,
     lease: Option<u64>,
 }
@@ -114,8 +114,8 @@ impl<K, V> Tier<K, V> {
 
     pub(crate) async fn read(&self, _: &K, _: &[String]) -> SharedRead<V> {
         let (value, generation) = {
-            let contents = self.store.lock();
-            (contents.value, contents.generation)
+            let entry = self.store.lock();
+            (entry.value, entry.generation)
         };
         let cached = self.usable(value, generation);
         let is_fresh = cached.as_ref().is_some_and(|cached| cached.state == State::Fresh);
@@ -124,14 +124,14 @@ impl<K, V> Tier<K, V> {
         SharedRead { cached, lease_request: (!is_fresh).then_some(lease_request) }
     }
 
-    pub(crate) fn replacing(&self, _: &K, _: &[String]) -> Option<LeaseRequest> {
+    pub(crate) fn replace_request(&self, _: &K, _: &[String]) -> Option<LeaseRequest> {
         Some(LeaseRequest { generation: None, occupant: Occupant::Any })
     }
 
     pub(crate) async fn acquire(&self, mut lease_request: LeaseRequest) -> LeaseAnswer {
         loop {
             let acquired = self.store.acquire(&lease_request);
-            // Another thread may run before the generation is read, and before a busy lease is requested again.
+            // Other threads may run before the generation is read, and before a busy lease is requested again.
             yield_now().await;
             lease_request = match (acquired, self.waiting) {
                 (LeaseAnswer::Acquired(mut held), _) => {
@@ -153,8 +153,8 @@ impl<K, V> Tier<K, V> {
     }
 
     pub(crate) async fn peek(&self, _: &K, _: &[String]) -> Option<CachedValue<V>> {
-        let contents = self.store.lock();
-        self.usable(contents.value, contents.generation)
+        let entry = self.store.lock();
+        self.usable(entry.value, entry.generation)
     }
 
     pub(crate) fn encode(&self, value: &V, _: Duration, _: &DerivedTags) -> Result<Payload> {
@@ -163,9 +163,9 @@ impl<K, V> Tier<K, V> {
 
     pub(crate) async fn put(&self, _: &K, _: &[String], payload: Payload) -> Result<()> {
         let generation = self.store.lock().generation;
-        let mut contents = self.store.lock();
-        contents.value = Some(Value { version: payload.0, generation, is_stale: false });
-        contents.lease = None;
+        let mut entry = self.store.lock();
+        entry.value = Some(Value { version: payload.0, generation, is_stale: false });
+        entry.lease = None;
         Ok(())
     }
 
@@ -175,10 +175,9 @@ impl<K, V> Tier<K, V> {
     }
 
     pub(crate) async fn expire(&self, _: &K, _: &[String]) -> Result<()> {
-        let mut contents = self.store.lock();
-        contents.lease = None;
-        contents.value =
-            contents.value.filter(|_| self.keeps_stale).map(|value| Value { is_stale: true, ..value });
+        let mut entry = self.store.lock();
+        entry.lease = None;
+        entry.value = entry.value.filter(|_| self.keeps_stale).map(|value| Value { is_stale: true, ..value });
         Ok(())
     }
 
@@ -187,16 +186,15 @@ impl<K, V> Tier<K, V> {
         Ok(())
     }
 
-    pub(crate) fn name(&self, _: &K) -> String {
+    pub(crate) fn display_key(&self, _: &K) -> String {
         String::new()
     }
 
-    /// Returns the value, if it was not cleared.
+    /// Returns the value if it is current.
     fn usable(&self, value: Option<Value>, generation: u64) -> Option<CachedValue<V>> {
         let value = value.filter(|value| value.generation == generation)?;
-        let freshness =
-            if value.is_stale { Freshness::Stale(Duration::ZERO) } else { Freshness::Fresh(HOUR) };
-        let age = Age { since: Duration::ZERO, left: freshness, life: HOUR, cost: Duration::ZERO };
+        let left = if value.is_stale { Freshness::Stale(Duration::ZERO) } else { Freshness::Fresh(HOUR) };
+        let age = Age { since: Duration::ZERO, left, life: HOUR, cost: Duration::ZERO };
         let state = if value.is_stale { State::Stale(Duration::ZERO) } else { State::Fresh };
         Some(CachedValue { value: (self.decode)(value.version), age, state })
     }
@@ -205,57 +203,56 @@ impl<K, V> Tier<K, V> {
 const HOUR: Duration = Duration::from_secs(3_600);
 
 impl Store {
-    /// Removes the value and ends the lease, on behalf of any process.
+    /// Removes the value and ends the lease, as any process can.
     pub(crate) fn remove(&self) {
-        let mut contents = self.lock();
-        contents.value = None;
-        contents.lease = None;
+        let mut entry = self.lock();
+        entry.value = None;
+        entry.lease = None;
     }
 
-    /// Makes the stored value unusable, on behalf of any process, and leaves the lease. The invalidation of a tag of the
-    /// key does the same.
+    /// Makes the value stale, as any process can, and keeps the lease. The invalidation of a tag does the same.
     pub(crate) fn clear(&self) {
         self.lock().generation += 1;
     }
 
-    /// Returns `true` if a lease was acquired that was neither used nor released.
+    /// Returns `true` if a lease is held.
     pub(crate) fn is_leased(&self) -> bool {
         self.lock().lease.is_some()
     }
 
     fn acquire(self: &Arc<Self>, lease_request: &LeaseRequest) -> LeaseAnswer {
-        let mut contents = self.lock();
-        if contents.lease.is_some() {
+        let mut entry = self.lock();
+        if entry.lease.is_some() {
             return match lease_request.occupant {
-                // A lease that was acquired over a value does not remove it.
-                Occupant::Unusable(seen) if contents.value.is_some() && contents.value != seen => {
+                // A lease that was acquired over a value leaves that value in place.
+                Occupant::Unusable(seen) if entry.value.is_some() && entry.value != seen => {
                     LeaseAnswer::Filled
                 }
-                // The generation will be out of date when the lease is free.
+                // By the time the lease is free the generation is outdated.
                 occupant => LeaseAnswer::Busy(LeaseRequest { generation: None, occupant }),
             };
         }
-        if matches!(lease_request.occupant, Occupant::Unusable(None)) && contents.value.is_some() {
+        if matches!(lease_request.occupant, Occupant::Unusable(None)) && entry.value.is_some() {
             return LeaseAnswer::Filled;
         }
-        contents.leases += 1;
-        contents.lease = Some(contents.leases);
+        entry.leases += 1;
+        entry.lease = Some(entry.leases);
         LeaseAnswer::Acquired(HeldLease {
             store: Arc::clone(self),
             generation: lease_request.generation,
-            lease: contents.lease,
+            lease: entry.lease,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Contents> {
+    fn lock(&self) -> MutexGuard<'_, Entry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl HeldLease {
-    pub(crate) async fn finish(mut self, write: WriteAction<Payload>, has_followers: bool) -> Fill {
-        if matches!(write, WriteAction::Remove) {
-            // This also removes a value that another process stores in between; it is then computed once more.
+    pub(crate) async fn finish(mut self, action: WriteAction<Payload>, has_waiters: bool) -> Fill {
+        if matches!(action, WriteAction::Remove) {
+            // A value that another process stores in between is removed too, and is computed once more.
             if self.store.lock().lease != self.lease.take() {
                 return Fill::Rejected;
             }
@@ -264,19 +261,19 @@ impl HeldLease {
         }
         let lease = self.lease.take();
         let store = Arc::clone(&self.store);
-        let generation = self.generation.expect("it is read when the lease is acquired");
+        let generation = self.generation.expect("it was read after the lease was acquired");
         {
-            let mut contents = store.lock();
-            if contents.lease != lease {
+            let mut entry = store.lock();
+            if entry.lease != lease {
                 return Fill::Rejected;
             }
-            contents.lease = None;
-            if let WriteAction::Store(payload) = write {
-                contents.value = Some(Value { version: payload.0, generation, is_stale: false });
+            entry.lease = None;
+            if let WriteAction::Store(payload) = action {
+                entry.value = Some(Value { version: payload.0, generation, is_stale: false });
             }
         }
         // Neither a clear nor the invalidation of a tag ends leases.
-        if has_followers && store.lock().generation != generation { Fill::Rejected } else { Fill::Stored }
+        if has_waiters && store.lock().generation != generation { Fill::Rejected } else { Fill::Stored }
     }
 
     pub(crate) fn keep_alive(&self) -> Pending<()> {
@@ -288,9 +285,9 @@ impl Drop for HeldLease {
     /// Releases the lease.
     fn drop(&mut self) {
         if self.lease.is_some() {
-            let mut contents = self.store.lock();
-            if contents.lease == self.lease {
-                contents.lease = None;
+            let mut entry = self.store.lock();
+            if entry.lease == self.lease {
+                entry.lease = None;
             }
         }
     }

@@ -136,7 +136,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
     pub(crate) fn display_key(&self, key: &K) -> String {
         match &self.tiers {
             Tiers::Memory(_) => format!("{}:{:016x}", self.namespace, stable_hash(key)),
-            Tiers::Shared(tier) => tier.name(key),
+            Tiers::Shared(tier) => tier.display_key(key),
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) async fn acquire<K, V, S>(
     while started_at.elapsed() < MAX_WAIT {
         match tier.acquire(request.clone()).await {
             LeaseAnswer::Busy(busy) => (request, is_reachable) = (busy, true),
-            LeaseAnswer::Unknown if is_reachable => is_reachable = false,
+            LeaseAnswer::Unavailable if is_reachable => is_reachable = false,
             answer => return answer,
         }
         watch = match watch {

@@ -17,7 +17,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let request = match self.purpose {
             Purpose::Answer | Purpose::BackgroundRefresh => self.lease_request.take()?,
-            Purpose::Refresh => tier.replacing(&self.key, &self.tags)?,
+            Purpose::Refresh => tier.replace_request(&self.key, &self.tags)?,
         };
         Some(match (&self.role, self.cache.policy.flight(), self.purpose) {
             (Role::Leader(flight), SingleFlight::Fleet, Purpose::Answer) if !self.has_leader_failed => {
@@ -32,12 +32,12 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         match answer {
             LeaseAnswer::Acquired(lease) => self.lease = Some(lease),
             // Without a lease the next value could not be stored: another process computes it, or the store is down.
-            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unknown
+            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unavailable
                 if self.purpose == Purpose::BackgroundRefresh =>
             {
                 return false;
             }
-            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unknown => {}
+            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unavailable => {}
             // Followers read by themselves: they may have called after the new value was invalidated.
             LeaseAnswer::Filled => {
                 if let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) {
