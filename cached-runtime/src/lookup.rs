@@ -1,8 +1,10 @@
-//! Where an answer came from.
+//! Where the value of a call came from, and how old it is.
 
 use std::time::Duration;
 
-/// What `lookup` answers: the value, where it came from, and how old it is.
+/// The output of the companion `lookup`: the value of a call, where it came from, and how old it is.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::{Source, async_cached};
@@ -15,26 +17,28 @@ use std::time::Duration;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// assert_eq!(double::lookup(4).await.source, Source::Computed);
-/// let found = double::lookup(4).await;
-/// assert_eq!((found.value, found.source), (8, Source::Memory));
-/// assert!(found.key.contains("double"));
+/// let lookup = double::lookup(4).await;
+/// assert_eq!((lookup.value, lookup.source), (8, Source::Memory));
+/// assert!(lookup.key.contains("double"));
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lookup<R> {
-    /// What a call would have returned.
+    /// The value that a call would have returned.
     pub value: R,
     /// Where it came from.
     pub source: Source,
-    /// How long ago it was computed, or put; by the clock on the wall if it came from a shared store.
+    /// The time since it was computed or stored by `put`; by the wall clock if it came from a shared store.
     pub age: Duration,
-    /// The name of the function and a digest of what makes the key. For a shared store this is the key as it is sent,
-    /// but for what the store puts around it.
+    /// The namespace of the function and a digest of the key. For a shared store it is the key that is sent, without what
+    /// the store adds to it, such as a prefix.
     pub key: String,
 }
 
-/// Where an answer came from.
+/// Where the value of a call came from.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::Source;
@@ -44,24 +48,24 @@ pub struct Lookup<R> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Source {
-    /// From memory, fresh.
+    /// Memory; the value was fresh.
     Memory,
-    /// From the shared store, fresh.
+    /// The shared store; the value was fresh.
     Shared,
-    /// From the function: this call ran it, or waited for one that did.
+    /// The function: this call ran it, or waited for a call that did.
     Computed,
-    /// From memory or the shared store, though it was no longer fresh.
+    /// Memory or the shared store; the value was stale.
     Stale,
 }
 
-/// Where an answer came from, and how old it is.
+/// Where a value came from, and how old it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) source: Source,
     pub(crate) age: Duration,
 }
 
-/// The same with the key.
+/// Where a value came from, how old it is, and its key for people.
 #[derive(Debug)]
 pub(crate) struct Provenance {
     pub(crate) origin: Origin,
@@ -69,12 +73,13 @@ pub(crate) struct Provenance {
 }
 
 impl Origin {
-    /// Just now.
+    /// A value that was computed just now.
     pub(crate) const COMPUTED: Self = Self { source: Source::Computed, age: Duration::ZERO };
 }
 
 impl Provenance {
-    pub(crate) fn of<R>(self, value: R) -> Lookup<R> {
+    /// Combines this with the value.
+    pub(crate) fn into_lookup<R>(self, value: R) -> Lookup<R> {
         let Self { origin: Origin { source, age }, key } = self;
         Lookup { value, source, age, key }
     }

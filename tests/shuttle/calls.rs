@@ -1,7 +1,7 @@
-//! Whole calls, as expansions make them, beside each other and beside all that changes what they return.
+//! Whole calls, as expansions make them, concurrent with each other and with every operation that changes their result.
 //!
-//! What is computed is the version of a source. Who changes something makes a new version first and takes note of it
-//! when the change has returned; who calls after that must not get an older one.
+//! A computation returns the version of a source. A change creates a new version first, and records it when the
+//! operation has returned; a call that begins after that must not return an older version.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -14,7 +14,7 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
 use crate::call::{
-    AnyCache, Cache, CallState, Flights, Found, Miss, Purpose, TagsFrom, Tiers, TypedOptions,
+    AnyCache, CallState, Flights, Found, InstanceCache, Miss, Purpose, TagsFrom, Tiers, TypedOptions,
     or_compute_detached,
 };
 use crate::explore::explore;
@@ -25,30 +25,31 @@ use crate::signature::Fallible;
 use crate::util::BoxFuture;
 use crate::util::sync::{AtomicU64, Ordering};
 
-use Act::{
-    Call, Clear, ClearElsewhere, EndLateTag, EndTag, Expire, GiveUp, Invalidate, InvalidateElsewhere, Put,
-    Recurse, Refresh,
+use Action::{
+    Call, CallAndDrop, Clear, ClearElsewhere, Expire, Invalidate, InvalidateDerivedTag, InvalidateElsewhere,
+    InvalidateTag, Put, Recurse, Refresh,
 };
 
-/// What one thread does, one after another.
+/// One action of a thread.
 #[derive(Debug, Clone, Copy)]
-enum Act {
+enum Action {
     Call,
-    /// A call that is dropped at one of its first waits.
-    GiveUp,
-    /// A call whose function calls itself, with the same key.
+    /// A call that is dropped at one of its first four polls.
+    CallAndDrop,
+    /// A call whose function calls itself with the same key.
     Recurse,
     Refresh,
     Invalidate,
     Expire,
     Put,
     Clear,
-    /// A tag of the key is invalidated.
-    EndTag,
-    /// The same for one that only the value tells.
-    EndLateTag,
-    /// Another process tells the store.
+    /// Invalidates the static tag of the key.
+    InvalidateTag,
+    /// Invalidates the tag that is derived from the value.
+    InvalidateDerivedTag,
+    /// Another process invalidates the key in the store.
     InvalidateElsewhere,
+    /// Another process clears the store.
     ClearElsewhere,
 }
 
@@ -61,28 +62,28 @@ fn one_of_many_calls_computes() {
 }
 
 #[test]
-fn a_dropped_leader_hands_over() {
+fn dropped_leader_hands_over() {
     explore_both(&POLICY, |world| {
-        world.play(&[&[GiveUp], &[GiveUp, Call], &[Call]]);
+        world.play(&[&[CallAndDrop], &[CallAndDrop, Call], &[Call]]);
         assert_eq!(world.overlaps(), 0);
     });
 }
 
 #[test]
-fn failures_leave_nobody_waiting() {
+fn failures_leave_no_call_waiting() {
     explore_both(&POLICY, |world| {
         world.fail(2);
-        world.play(&[&[Call], &[Call, Call], &[GiveUp, Call]]);
+        world.play(&[&[Call], &[Call, Call], &[CallAndDrop, Call]]);
     });
 }
 
 #[test]
-fn whoever_calls_itself_does_not_wait_for_itself() {
+fn recursive_call_does_not_wait_for_itself() {
     explore_both(&POLICY, |world| world.play(&[&[Recurse], &[Call, Call], &[Invalidate, Clear]]));
 }
 
 #[test]
-fn whoever_calls_itself_after_failures_does_not_wait_for_itself() {
+fn recursive_call_after_failures_does_not_wait_for_itself() {
     explore_both(&POLICY, |world| {
         world.fail(4);
         world.play(&[&[Recurse], &[Recurse, Call], &[Recurse]]);
@@ -90,7 +91,7 @@ fn whoever_calls_itself_after_failures_does_not_wait_for_itself() {
 }
 
 #[test]
-fn an_invalidation_is_final() {
+fn invalidation_is_final() {
     explore_both(&POLICY, |world| world.play(&[&[Call, Call], &[Call], &[Invalidate, Call]]));
 }
 
@@ -100,7 +101,7 @@ fn two_invalidations_are_final() {
 }
 
 #[test]
-fn a_clear_is_final() {
+fn clear_is_final() {
     explore_both(&POLICY, |world| world.play(&[&[Call, Call], &[Call], &[Clear, Call]]));
 }
 
@@ -110,18 +111,18 @@ fn two_clears_are_final() {
 }
 
 #[test]
-fn what_was_put_stays() {
+fn put_value_stays() {
     explore_both(&POLICY, |world| world.play(&[&[Call, Call], &[Call], &[Put, Call, Put]]));
 }
 
 #[test]
-fn what_was_refreshed_stays() {
+fn refreshed_value_stays() {
     explore_both(&POLICY, |world| world.play(&[&[Call, Call], &[Refresh, Call], &[Invalidate]]));
 }
 
 #[test]
-fn changes_are_final_when_leaders_go() {
-    explore_both(&POLICY, |world| world.play(&[&[GiveUp, Call], &[Call], &[Invalidate, Clear, Put]]));
+fn changes_are_final_when_leaders_are_dropped() {
+    explore_both(&POLICY, |world| world.play(&[&[CallAndDrop, Call], &[Call], &[Invalidate, Clear, Put]]));
 }
 
 #[test]
@@ -140,22 +141,22 @@ fn changes_are_final_where_every_call_computes() {
 }
 
 #[test]
-fn an_invalidation_by_another_process_is_final() {
+fn invalidation_by_another_process_is_final() {
     explore_in(store, &POLICY, |world| {
         world.play(&[&[Call, Call], &[Call, Call], &[InvalidateElsewhere]]);
     });
 }
 
 #[test]
-fn a_clear_by_another_process_is_final() {
+fn clear_by_another_process_is_final() {
     explore_in(store, &POLICY, |world| world.play(&[&[Call, Call], &[Call, Call], &[ClearElsewhere]]));
 }
 
 #[test]
-fn another_process_is_heard_while_this_one_changes_too() {
+fn changes_of_two_processes_are_final() {
     explore_in(store, &POLICY, |world| {
         world.play(&[
-            &[GiveUp, Call],
+            &[CallAndDrop, Call],
             &[Call, Refresh],
             &[Invalidate, Call],
             &[InvalidateElsewhere, ClearElsewhere],
@@ -164,74 +165,76 @@ fn another_process_is_heard_while_this_one_changes_too() {
 }
 
 #[test]
-fn the_end_of_a_tag_is_final() {
-    explore_all(&POLICY, |world| world.play(&[&[Call, Call], &[Call], &[EndTag, Call]]));
+fn tag_invalidation_is_final() {
+    explore_all(&POLICY, |world| world.play(&[&[Call, Call], &[Call], &[InvalidateTag, Call]]));
 }
 
 #[test]
-fn the_end_of_a_tag_that_only_the_value_tells_is_final() {
-    explore_all(&TOLD, |world| world.play(&[&[Call, Call], &[Call], &[EndLateTag, Call]]));
+fn invalidation_of_a_derived_tag_is_final() {
+    explore_all(&DERIVED_TAGS, |world| world.play(&[&[Call, Call], &[Call], &[InvalidateDerivedTag, Call]]));
 }
 
 #[test]
-fn the_end_of_a_tag_is_final_when_leaders_go_and_fail() {
-    explore_all(&TOLD, |world| {
+fn tag_invalidation_is_final_when_leaders_are_dropped_or_fail() {
+    explore_all(&DERIVED_TAGS, |world| {
         world.fail(2);
-        world.play(&[&[GiveUp, Call], &[Recurse, Call], &[EndTag, Call, EndLateTag]]);
+        world.play(&[&[CallAndDrop, Call], &[Recurse, Call], &[InvalidateTag, Call, InvalidateDerivedTag]]);
     });
 }
 
 #[test]
-fn the_end_of_a_tag_is_final_beside_other_changes() {
-    explore_all(&POLICY, |world| world.play(&[&[Call, Refresh, Call], &[Invalidate, Call], &[EndTag, Call]]));
+fn tag_invalidation_is_final_with_concurrent_changes() {
+    explore_all(&POLICY, |world| {
+        world.play(&[&[Call, Refresh, Call], &[Invalidate, Call], &[InvalidateTag, Call]]);
+    });
 }
 
 #[test]
-fn what_was_computed_before_a_tag_ended_does_not_replace_what_came_after() {
+fn result_computed_before_a_tag_invalidation_does_not_replace_a_later_one() {
     explore_in(memory, &EVERY_CALL_COMPUTES, |world| {
-        world.play(&[&[Call], &[EndTag, Call]]);
-        assert!(world.computed() <= 2, "the last call has found nothing");
+        world.play(&[&[Call], &[InvalidateTag, Call]]);
+        assert!(world.computed() <= 2, "the last call did not find the value");
     });
 }
 
 #[test]
-fn changes_are_final_when_values_are_renewed() {
-    explore_all(&RENEWED, |world| {
+fn changes_are_final_with_background_refreshes() {
+    explore_all(&BACKGROUND_REFRESH, |world| {
         world.play(&[&[Call, Expire, Call], &[Expire, Call], &[Invalidate, Call]]);
     });
 }
 
 #[test]
-fn the_end_of_a_tag_is_final_when_values_are_renewed() {
-    explore_all(&RENEWED, |world| {
-        world.play(&[&[Call, Expire, Call], &[Expire, Call], &[EndTag, Call]]);
+fn tag_invalidation_is_final_with_background_refreshes() {
+    explore_all(&BACKGROUND_REFRESH, |world| {
+        world.play(&[&[Call, Expire, Call], &[Expire, Call], &[InvalidateTag, Call]]);
     });
 }
 
 #[test]
-fn changes_are_final_when_old_values_stand_in_for_failures() {
-    explore_all(&RESCUED, |world| {
-        block_on(world.act(Call));
-        block_on(world.act(Expire));
+fn changes_are_final_when_stale_values_replace_errors() {
+    explore_all(&STALE_IF_ERROR, |world| {
+        block_on(world.perform(Call));
+        block_on(world.perform(Expire));
         world.fail(2);
         world.play(&[&[Call], &[Call], &[Invalidate, Call]]);
     });
 }
 
 #[test]
-fn the_end_of_a_tag_is_final_when_old_values_stand_in_for_failures() {
-    explore_all(&RESCUED, |world| {
-        block_on(world.act(Call));
-        block_on(world.act(Expire));
+fn tag_invalidation_is_final_when_stale_values_replace_errors() {
+    explore_all(&STALE_IF_ERROR, |world| {
+        block_on(world.perform(Call));
+        block_on(world.perform(Expire));
         world.fail(2);
-        world.play(&[&[Call], &[Call], &[EndTag, Call]]);
+        world.play(&[&[Call], &[Call], &[InvalidateTag, Call]]);
     });
 }
 
-/// Explores a model with values in memory, in a store, and in a store whose processes do not wait for each other.
+/// Explores a model with values in memory, in a store, and in a store where a busy lease is answered at once.
 fn explore_all(policy: &'static Policy, model: fn(&Arc<World>)) {
     explore_both(policy, model);
-    explore_in(hasty_store, policy, model);
+    explore_in(store_without_lease_wait, policy, model);
 }
 
 /// Explores a model with values in memory, and with values in a store.
@@ -247,32 +250,35 @@ fn explore_in(tiers: NewTiers, policy: &'static Policy, model: fn(&Arc<World>)) 
 const KEY: u8 = 7;
 const HOUR: Duration = Duration::from_secs(3_600);
 static POLICY: Policy = Policy::new().ttl(HOUR);
-/// Values tell a tag too. What ends one that no value has yet may be taken for the end of another, also of another test:
-/// so with this a call may compute once more than it would have to.
-static TOLD: Policy = Policy::new().ttl(HOUR).tagged();
+/// Values have a derived tag too. The invalidation of a tag without values counts for every such tag, also for those of
+/// other tests; so with this policy a call may compute once more than necessary.
+static DERIVED_TAGS: Policy = Policy::new().ttl(HOUR).tagged();
 static EVERY_CALL_COMPUTES: Policy = Policy::new().ttl(HOUR).every_call_computes();
-static RENEWED: Policy = Policy::new().ttl(HOUR).stale_while_revalidate(HOUR);
-static RESCUED: Policy = Policy::new().ttl(HOUR).stale_if_error(HOUR);
+static BACKGROUND_REFRESH: Policy = Policy::new().ttl(HOUR).stale_while_revalidate(HOUR);
+static STALE_IF_ERROR: Policy = Policy::new().ttl(HOUR).stale_if_error(HOUR);
 static COUNTERS: Counters = Counters::new();
 
-/// The version of the source, or a failure that those who wait can not be told.
+/// A function that returns the version of the source, or an error that cannot be shared with followers.
 type Kind = Fallible<u64, Broken>;
 
 #[derive(Debug)]
 struct Broken;
 
 struct World {
-    cache: &'static Cache<(u8,), Kind>,
-    /// The store, as other processes have it.
+    cache: &'static InstanceCache<(u8,), Kind>,
+    /// The store, as other processes access it.
     store: Arc<Store>,
-    /// Tags are the same in the whole process, so each world has one of its own.
+    /// The static tag. Tags are global in the process, so each world has its own.
     tag: String,
-    /// The version of what is computed from.
+    /// The current version.
     source: AtomicU64,
-    /// The last version whose making has returned.
-    settled: AtomicU64,
+    /// The last version whose change has returned.
+    committed: AtomicU64,
+    /// The number of computations that began.
     begun: AtomicU64,
+    /// The number of computations that began before an earlier one had ended.
     overlaps: AtomicU64,
+    /// The number of computations that are still to fail.
     failures: AtomicU64,
 }
 
@@ -286,7 +292,7 @@ fn store(policy: &'static Policy, store: &Arc<Store>) -> Tiers<(u8,), u64> {
     shared(policy, store, Waiting::UntilFree)
 }
 
-fn hasty_store(policy: &'static Policy, store: &Arc<Store>) -> Tiers<(u8,), u64> {
+fn store_without_lease_wait(policy: &'static Policy, store: &Arc<Store>) -> Tiers<(u8,), u64> {
     shared(policy, store, Waiting::No)
 }
 
@@ -295,68 +301,68 @@ fn shared(policy: &'static Policy, store: &Arc<Store>, waiting: Waiting) -> Tier
     Tiers::Shared(Box::new(Tier::new(Arc::clone(store), waiting, keeps_stale, |value| *value, |value| value)))
 }
 
-/// The tag that a version tells: that of its world, which is in the upper half.
-fn late_tag(version: u64) -> String {
-    format!("late tag of world {}", version >> 32)
+/// Returns the tag that is derived from a version: that of its world, whose number is the upper half.
+fn derived_tag(version: u64) -> String {
+    format!("derived tag of world {}", version >> 32)
 }
 
 impl World {
     fn new(policy: &'static Policy, tiers: NewTiers) -> Arc<Self> {
-        // Not Shuttle's: it counts the worlds of all tests.
+        // Not an atomic of Shuttle, because it counts the worlds of all tests.
         static WORLDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let world = WORLDS.fetch_add(1, Ordering::Relaxed);
         let first = world << 32;
         let store = Arc::<Store>::default();
-        let tags_from: Option<TagsFrom<u64>> = Some(|version| vec![late_tag(*version)]);
-        let rules = TypedOptions { tags_from: tags_from.filter(|_| policy.has_tags), ..TypedOptions::NONE };
-        let mut cache = Cache::new(policy, "", &COUNTERS, rules);
-        // One shard, because which one a key is in is drawn anew each time.
-        cache.flights = Flights::in_shards(1);
+        let tags_from: Option<TagsFrom<u64>> = Some(|version| vec![derived_tag(*version)]);
+        let options = TypedOptions { tags_from: tags_from.filter(|_| policy.has_tags), ..TypedOptions::NONE };
+        let mut cache = InstanceCache::new(policy, "", &COUNTERS, options);
+        // One shard, because the hasher is random and would choose another shard in each run.
+        cache.flights = Flights::with_shards(1);
         cache.tiers = tiers(policy, &store);
         Arc::new(Self {
-            // Functions keep theirs in a static, so calls expect one that lives for ever.
+            // The cache of a function is in a static, so calls need a `'static` one.
             cache: Box::leak(Box::new(cache)),
             store,
             tag: format!("tag of world {world}"),
             source: AtomicU64::new(first),
-            settled: AtomicU64::new(first),
+            committed: AtomicU64::new(first),
             begun: AtomicU64::new(0),
             overlaps: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         })
     }
 
-    /// Lets the next computations fail.
+    /// Makes the next computations fail.
     fn fail(&self, times: u64) {
         self.failures.store(times, Ordering::SeqCst);
     }
 
-    /// Each thread does its acts; then nothing is left that would hold up a call, or be older than it should be.
-    fn play(self: &Arc<Self>, threads: &'static [&'static [Act]]) {
+    /// Runs the actions of each thread, then checks that a further call neither waits forever nor returns an old version.
+    fn play(self: &Arc<Self>, threads: &'static [&'static [Action]]) {
         let threads: Vec<_> = threads
             .iter()
-            .map(|acts| {
+            .map(|actions| {
                 let world = Arc::clone(self);
-                thread::spawn(move || acts.iter().for_each(|act| block_on(world.act(*act))))
+                thread::spawn(move || actions.iter().for_each(|action| block_on(world.perform(*action))))
             })
             .collect();
         for thread in threads {
             thread.join().unwrap();
         }
         self.fail(0);
-        block_on(self.act(Call));
-        // Somebody may still compute in the background; who waits for a lease that was lost waits for ever.
+        block_on(self.perform(Call));
+        // A background refresh may still hold the lease. A lease that was lost would make this loop endless.
         while self.store.is_leased() {
             thread::yield_now();
         }
     }
 
-    async fn act(self: &Arc<Self>, act: Act) {
-        match act {
+    async fn perform(self: &Arc<Self>, action: Action) {
+        match action {
             Call => self.call(Purpose::Answer, self.compute()).await,
-            GiveUp => {
+            CallAndDrop => {
                 let waits = thread_rng().gen_range(0..4);
-                give_up_after(waits, self.call(Purpose::Answer, self.compute())).await;
+                drop_after(waits, self.call(Purpose::Answer, self.compute())).await;
             }
             Recurse => {
                 let world = Arc::clone(self);
@@ -379,8 +385,8 @@ impl World {
             }
             Put => self.change(|version| self.cache.put((KEY,), self.tags(), &Ok(version))).await,
             Clear => self.change(|_| AnyCache::clear(self.cache)).await,
-            EndTag => self.change(|_| self.end(self.tag.clone())).await,
-            EndLateTag => self.change(|version| self.end(late_tag(version))).await,
+            InvalidateTag => self.change(|_| self.invalidate_tag(self.tag.clone())).await,
+            InvalidateDerivedTag => self.change(|version| self.invalidate_tag(derived_tag(version))).await,
             InvalidateElsewhere => {
                 let invalidate = async {
                     self.store.remove();
@@ -398,8 +404,8 @@ impl World {
         }
     }
 
-    /// What `invalidate_tag` does.
-    async fn end(&self, tag: String) -> crate::Result<()> {
+    /// Invalidates a tag in memory and in the store, as `invalidate_tag` does.
+    async fn invalidate_tag(&self, tag: String) -> crate::Result<()> {
         memory::invalidate_tag(&tag);
         yield_now().await;
         self.store.clear();
@@ -410,31 +416,31 @@ impl World {
         vec![self.tag.clone()]
     }
 
-    /// What the expansion of a function does, in the caller's task or in one of its own.
+    /// Makes a call as the expansion of a function does, with the body in the caller's task or in a task of its own.
     async fn call(&self, purpose: Purpose, body: BoxFuture<'static, Result<u64, Broken>>) {
-        let settled = self.settled.load(Ordering::SeqCst);
-        let attempt = || CallState::new(self.cache, (KEY,), self.tags(), purpose);
-        let looked = match purpose {
-            Purpose::Refresh => Found::Miss(Miss::new(attempt())),
+        let committed = self.committed.load(Ordering::SeqCst);
+        let state = || CallState::new(self.cache, (KEY,), self.tags(), purpose);
+        let found = match purpose {
+            Purpose::Refresh => Found::Miss(Miss::new(state())),
             Purpose::Answer | Purpose::BackgroundRefresh => match self.cache.hit(&(&KEY,)) {
                 Some(output) => Found::Hit(output),
-                None => attempt().get(),
+                None => state().get(),
             },
         };
         let output = if thread_rng().gen_bool(0.5) {
-            looked.or_compute(|| body).await
+            found.or_compute(|| body).await
         } else {
-            or_compute_detached(looked, || body).await
+            or_compute_detached(found, || body).await
         };
         if let Ok(version) = output {
-            assert!(version >= settled, "version {version:x} after version {settled:x} was settled");
+            assert!(version >= committed, "version {version:x} after version {committed:x} was committed");
             if purpose == Purpose::Refresh {
-                self.settled.fetch_max(version, Ordering::SeqCst);
+                self.committed.fetch_max(version, Ordering::SeqCst);
             }
         }
     }
 
-    /// The function: takes its time, and may fail.
+    /// The function: pending once, and an error if [`fail`](Self::fail) says so.
     fn compute(self: &Arc<Self>) -> BoxFuture<'static, Result<u64, Broken>> {
         let world = Arc::clone(self);
         Box::pin(async move {
@@ -450,25 +456,26 @@ impl World {
         })
     }
 
-    /// How many computations began.
+    /// Returns the number of computations that began.
     fn computed(&self) -> u64 {
         self.begun.load(Ordering::SeqCst)
     }
 
-    /// How many began before an earlier one had ended.
+    /// Returns the number of computations that began before an earlier one had ended.
     fn overlaps(&self) -> u64 {
         self.overlaps.load(Ordering::SeqCst)
     }
 
+    /// Creates a new version, and records it when `change` has returned.
     async fn change<F: Future<Output = crate::Result<()>>>(&self, change: impl FnOnce(u64) -> F) {
         let version = self.source.fetch_add(1, Ordering::SeqCst) + 1;
         change(version).await.unwrap();
-        self.settled.fetch_max(version, Ordering::SeqCst);
+        self.committed.fetch_max(version, Ordering::SeqCst);
     }
 }
 
 impl Drop for World {
-    /// The cache is never dropped, but its values are: their tags take up room in the whole process.
+    /// Drops the values, because their tags use memory of the whole process. The cache itself is leaked.
     fn drop(&mut self) {
         if let Tiers::Memory(memory) = &self.cache.tiers {
             memory.clear();
@@ -476,8 +483,8 @@ impl Drop for World {
     }
 }
 
-/// Drops a future when it has been pending so often.
-async fn give_up_after(mut waits: u8, future: impl Future<Output = ()>) {
+/// Drops a future when it has been pending this many times.
+async fn drop_after(mut waits: u8, future: impl Future<Output = ()>) {
     let mut future = pin!(future);
     poll_fn(|cx| {
         if waits == 0 || future.as_mut().poll(cx).is_ready() {

@@ -1,63 +1,63 @@
-//! The table of flights by itself, in every order of two calls, and in many of three.
+//! The table of flights alone, in all orders of two threads, and in many orders of three.
 //!
-//! What is remembered is a number, under a lock of its own as the tier in the process has it; what is computed is the
-//! version of the source that it was read from.
+//! The cache is a number in a mutex of its own, like the in-process tier. A computation returns the version of the source
+//! that it reads.
 
 use std::sync::Arc;
 
 use shuttle::future::block_on;
 use shuttle::thread::{self, JoinHandle, yield_now};
 
-use crate::call::{Flight, Flights, Joined, Sequence, Waited};
-use crate::explore::{exhaust, explore};
+use crate::call::{Flight, FlightEnd, Flights, Joined, Sequence};
+use crate::explore::{explore, explore_all_orders};
 use crate::util::sync::{AtomicU64, Mutex, Ordering, PoisonError};
 
 const KEY: u8 = 7;
 
-/// A flight is abandoned with a `&str`.
+/// The handoff of a flight is a `&str`.
 type Table = Flights<u8, u64, &'static str>;
 
 struct World {
     flights: Table,
     memory: Mutex<Option<u64>>,
-    /// The version of what is computed from.
+    /// The current version.
     source: AtomicU64,
-    /// How many computations run.
+    /// The number of computations that run.
     running: AtomicU64,
 }
 
-/// What a call did.
+/// The outcome of a call.
 #[derive(Debug, PartialEq, Eq)]
-enum Called {
-    Found(u64),
+enum Outcome {
+    Hit(u64),
     Computed(u64),
     Joined(u64),
-    Disappointed,
-    Inherited(Option<&'static str>),
+    NoResult,
+    HandedOver(Option<&'static str>),
 }
 
 impl World {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            flights: Flights::in_shards(1),
+            flights: Flights::with_shards(1),
             memory: Mutex::new(None),
             source: AtomicU64::new(0),
             running: AtomicU64::new(0),
         })
     }
 
-    fn remembered(&self) -> Option<u64> {
+    fn cached(&self) -> Option<u64> {
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, value: Option<u64>) {
+    fn store(&self, value: Option<u64>) {
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = value;
     }
 
-    /// What a call computes. One at a time, where nothing is voided.
+    /// Computes the value of a call. Where nothing is discarded, only one call computes at a time.
     fn compute(&self) -> u64 {
         let others = self.running.fetch_add(1, Ordering::SeqCst);
-        assert_eq!(others, 0, "two calls compute at one time");
+        assert_eq!(others, 0, "two calls compute at the same time");
         let value = self.read();
         self.running.fetch_sub(1, Ordering::SeqCst);
         value
@@ -67,49 +67,49 @@ impl World {
         self.source.load(Ordering::SeqCst)
     }
 
-    /// The source changes; what is computed from now on is newer.
+    /// Changes the source: computations that begin from now on return a newer version.
     fn change(&self) {
         self.source.fetch_add(1, Ordering::SeqCst);
     }
 
     fn join(&self) -> Joined<u64, u64, &'static str> {
-        self.flights.join(&KEY, || self.remembered())
+        self.flights.join(&KEY, || self.cached())
     }
 
     fn lead(&self) -> Arc<Flight<u64, &'static str>> {
         match self.join() {
-            Joined::Leads(flight) => flight,
+            Joined::Leader(flight) => flight,
             other => panic!("{other:?}"),
         }
     }
 
-    fn land(&self, flight: &Arc<Flight<u64, &'static str>>, value: u64) {
-        self.flights.land(&KEY, flight, |_| self.remember(Some(value)));
+    fn complete(&self, flight: &Arc<Flight<u64, &'static str>>, value: u64) {
+        self.flights.complete(&KEY, flight, |_| self.store(Some(value)));
         flight.publish(true, || {
             yield_now();
             Some(value)
         });
     }
 
-    fn call(&self) -> Called {
-        let turn = Sequence::take();
+    fn call(&self) -> Outcome {
+        let sequence = Sequence::next();
         match self.join() {
-            Joined::Settled(value) => Called::Found(value),
-            Joined::Leads(flight) => {
+            Joined::Cached(value) => Outcome::Hit(value),
+            Joined::Leader(flight) => {
                 let value = self.compute();
-                self.land(&flight, value);
-                Called::Computed(value)
+                self.complete(&flight, value);
+                Outcome::Computed(value)
             }
-            Joined::Follows(follower) => {
+            Joined::Follower(follower) => {
                 let flight = Arc::clone(&follower.flight);
-                match block_on(follower.wait(turn)) {
-                    Waited::Landed(value) => Called::Joined(*value),
-                    Waited::Abandoned => Called::Inherited(flight.take_handoff()),
-                    Waited::Failed | Waited::Outdated => Called::Disappointed,
-                    Waited::TooLong => panic!("there are no timers"),
+                match block_on(follower.wait(sequence)) {
+                    FlightEnd::Completed(value) => Outcome::Joined(*value),
+                    FlightEnd::Abandoned => Outcome::HandedOver(flight.take_handoff()),
+                    FlightEnd::Failed | FlightEnd::Outdated => Outcome::NoResult,
+                    FlightEnd::TimedOut => panic!("there are no timers"),
                 }
             }
-            Joined::Recurses => panic!("nobody is inside"),
+            Joined::Recursive => panic!("no call is recursive"),
         }
     }
 
@@ -121,20 +121,20 @@ impl World {
         thread::spawn(move || run(&world))
     }
 
-    /// Nothing that is older than the source is remembered.
+    /// Checks that the cached value, if any, is of the current version.
     fn assert_current(&self) {
-        let remembered = self.remembered();
-        assert!(remembered.is_none_or(|value| value == self.read()), "{remembered:?} is remembered");
+        let cached = self.cached();
+        assert!(cached.is_none_or(|value| value == self.read()), "{cached:?} is cached");
     }
 }
 
 #[test]
-fn what_was_computed_before_an_invalidation_is_not_stored_after_it() {
-    exhaust(|| {
+fn result_computed_before_an_invalidation_is_not_stored_after_it() {
+    explore_all_orders(|| {
         let world = World::new();
         let call = world.spawn(|world| world.call());
         world.change();
-        world.flights.invalidate(&KEY, || world.remember(None));
+        world.flights.invalidate(&KEY, || world.store(None));
         world.assert_current();
         call.join().unwrap();
         world.assert_current();
@@ -142,12 +142,12 @@ fn what_was_computed_before_an_invalidation_is_not_stored_after_it() {
 }
 
 #[test]
-fn what_was_computed_before_a_clear_is_not_stored_after_it() {
-    exhaust(|| {
+fn result_computed_before_a_clear_is_not_stored_after_it() {
+    explore_all_orders(|| {
         let world = World::new();
         let call = world.spawn(|world| world.call());
         world.change();
-        world.flights.invalidate_all(|| world.remember(None));
+        world.flights.invalidate_all(|| world.store(None));
         world.assert_current();
         call.join().unwrap();
         world.assert_current();
@@ -155,104 +155,104 @@ fn what_was_computed_before_a_clear_is_not_stored_after_it() {
 }
 
 #[test]
-fn what_was_computed_before_either_of_two_clears_is_not_stored_after_it() {
+fn result_computed_before_two_clears_is_not_stored_after_either() {
     explore(|| {
         let world = World::new();
         let flight = world.lead();
         let value = world.read();
         let clear = |world: &Arc<World>| {
             world.change();
-            world.flights.invalidate_all(|| world.remember(None));
+            world.flights.invalidate_all(|| world.store(None));
         };
         let cleared = world.spawn(clear);
-        let landed = world.spawn(move |world| world.land(&flight, value));
+        let completed = world.spawn(move |world| world.complete(&flight, value));
         clear(&world);
         cleared.join().unwrap();
-        landed.join().unwrap();
+        completed.join().unwrap();
         world.assert_current();
     });
 }
 
 #[test]
-fn what_was_put_is_not_replaced_by_what_was_computed_before() {
-    exhaust(|| {
+fn put_value_is_not_replaced_by_a_result_computed_before() {
+    explore_all_orders(|| {
         let world = World::new();
         let call = world.spawn(|world| world.call());
         world.change();
-        world.flights.invalidate(&KEY, || world.remember(Some(world.read())));
+        world.flights.invalidate(&KEY, || world.store(Some(world.read())));
         call.join().unwrap();
-        assert_eq!(world.remembered(), Some(1));
+        assert_eq!(world.cached(), Some(1));
     });
 }
 
 #[test]
-fn what_was_computed_without_a_flight_is_not_stored_after_an_invalidation() {
-    exhaust(|| {
+fn result_computed_without_a_flight_is_not_stored_after_an_invalidation() {
+    explore_all_orders(|| {
         let world = World::new();
         let call = world.spawn(|world| {
             let since = world.flights.invalidations(&KEY);
             let value = world.read();
-            world.flights.unless_invalidated(&KEY, since, || world.remember(Some(value)));
+            world.flights.unless_invalidated(&KEY, since, || world.store(Some(value)));
         });
         world.change();
-        world.flights.invalidate(&KEY, || world.remember(None));
+        world.flights.invalidate(&KEY, || world.store(None));
         call.join().unwrap();
         world.assert_current();
     });
 }
 
 #[test]
-fn a_flight_that_was_withdrawn_stores_nothing_after_an_invalidation() {
-    exhaust(|| {
+fn withdrawn_flight_stores_nothing_after_an_invalidation() {
+    explore_all_orders(|| {
         let world = World::new();
         let flight = world.lead();
         let withdrawn = Arc::clone(&flight);
         let withdrawal = world.spawn(move |world| world.flights.withdraw(&KEY, &withdrawn));
-        let landing = world.spawn(move |world| {
+        let completing = world.spawn(move |world| {
             let value = world.read();
-            world.land(&flight, value);
+            world.complete(&flight, value);
         });
         world.change();
-        world.flights.invalidate(&KEY, || world.remember(None));
+        world.flights.invalidate(&KEY, || world.store(None));
         withdrawal.join().unwrap();
-        landing.join().unwrap();
+        completing.join().unwrap();
         world.assert_current();
     });
 }
 
 #[test]
-fn a_flight_that_was_superseded_does_not_replace_what_came_of_the_other() {
-    exhaust(|| {
+fn superseded_flight_does_not_replace_the_result_of_its_successor() {
+    explore_all_orders(|| {
         let world = World::new();
         let flight = world.lead();
-        let landing = world.spawn(move |world| {
+        let completing = world.spawn(move |world| {
             let value = world.read();
-            world.land(&flight, value);
+            world.complete(&flight, value);
         });
         world.change();
         let flight = world.flights.supersede(&KEY);
         let value = world.read();
-        world.land(&flight, value);
-        landing.join().unwrap();
-        assert_eq!(world.remembered(), Some(1));
+        world.complete(&flight, value);
+        completing.join().unwrap();
+        assert_eq!(world.cached(), Some(1));
     });
 }
 
 #[test]
-fn of_calls_at_one_time_one_computes_and_all_get_it() {
-    exhaust(|| {
+fn one_of_two_concurrent_calls_computes_and_both_get_the_result() {
+    explore_all_orders(|| {
         let world = World::new();
         let call = world.spawn(|world| world.call());
         let calls = [world.call(), call.join().unwrap()];
-        let computed = calls.iter().filter(|called| **called == Called::Computed(0)).count();
+        let computed = calls.iter().filter(|called| **called == Outcome::Computed(0)).count();
         assert_eq!(computed, 1, "{calls:?}");
-        assert!(!calls.contains(&Called::Disappointed), "{calls:?}");
+        assert!(!calls.contains(&Outcome::NoResult), "{calls:?}");
     });
 }
 
 #[test]
-fn whoever_waits_for_a_failure_is_told() {
-    exhaust(|| {
+fn follower_of_a_failed_flight_is_woken() {
+    explore_all_orders(|| {
         let world = World::new();
         let flight = world.lead();
         let call = world.spawn(|world| world.call());
@@ -261,19 +261,19 @@ fn whoever_waits_for_a_failure_is_told() {
             yield_now();
             None
         });
-        assert!(matches!(call.join().unwrap(), Called::Disappointed | Called::Computed(0)));
+        assert!(matches!(call.join().unwrap(), Outcome::NoResult | Outcome::Computed(0)));
     });
 }
 
 #[test]
-fn whoever_comes_when_a_result_is_on_its_way_gets_no_older_one() {
-    exhaust(|| {
+fn call_during_the_fill_does_not_get_an_older_result() {
+    explore_all_orders(|| {
         let world = World::new();
         let flight = world.lead();
-        flight.body_begins();
+        flight.mark_body_begun();
         let value = world.read();
-        // As with a store, which takes a result only if nothing was invalidated since.
-        let landing = world.spawn(move |world| {
+        // Like a store, which accepts a result only if nothing was invalidated since the body began.
+        let completing = world.spawn(move |world| {
             world.flights.seal(&KEY, &flight);
             let is_stored = {
                 let mut memory = world.memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -286,43 +286,43 @@ fn whoever_comes_when_a_result_is_on_its_way_gets_no_older_one() {
             world.flights.withdraw(&KEY, &flight);
             flight.publish(is_stored, || Some(value));
         });
-        // Another process changes something, and then there is a call in this one.
+        // Another process changes the source, then this process makes a call.
         world.change();
-        world.remember(None);
-        let turn = Sequence::take();
+        world.store(None);
+        let sequence = Sequence::next();
         match world.join() {
-            Joined::Follows(follower) => {
-                let waited = block_on(follower.wait(turn));
-                assert!(matches!(waited, Waited::Outdated), "{waited:?}");
+            Joined::Follower(follower) => {
+                let end = block_on(follower.wait(sequence));
+                assert!(matches!(end, FlightEnd::Outdated), "{end:?}");
             }
-            Joined::Settled(value) => assert_eq!(value, 1),
-            Joined::Leads(_) => {}
-            Joined::Recurses => panic!("nobody is inside"),
+            Joined::Cached(value) => assert_eq!(value, 1),
+            Joined::Leader(_) => {}
+            Joined::Recursive => panic!("no call is recursive"),
         }
-        landing.join().unwrap();
+        completing.join().unwrap();
     });
 }
 
 #[test]
-fn what_is_refused_is_for_those_who_came_before_its_body_and_new_enough_for_them() {
-    exhaust(|| {
+fn rejected_result_is_recent_enough_for_followers_that_called_before_the_body() {
+    explore_all_orders(|| {
         let world = World::new();
         let flight = world.lead();
         let follows = world.spawn(|world| {
-            // What was changed before this the body has to have seen.
+            // The body must have seen every change before this point.
             world.change();
-            let (turn, seen) = (Sequence::take(), world.read());
+            let (sequence, seen) = (Sequence::next(), world.read());
             match world.join() {
-                Joined::Follows(follower) => match block_on(follower.wait(turn)) {
-                    Waited::Landed(value) => assert!(*value >= seen, "{value} after {seen}"),
-                    Waited::Outdated => {}
+                Joined::Follower(follower) => match block_on(follower.wait(sequence)) {
+                    FlightEnd::Completed(value) => assert!(*value >= seen, "{value} after {seen}"),
+                    FlightEnd::Outdated => {}
                     other => panic!("{other:?}"),
                 },
-                Joined::Leads(_) => {}
+                Joined::Leader(_) => {}
                 other => panic!("{other:?}"),
             }
         });
-        flight.body_begins();
+        flight.mark_body_begun();
         let value = world.read();
         world.flights.seal(&KEY, &flight);
         world.flights.withdraw(&KEY, &flight);
@@ -332,26 +332,26 @@ fn what_is_refused_is_for_those_who_came_before_its_body_and_new_enough_for_them
 }
 
 #[test]
-fn what_an_abandoned_flight_leaves_is_for_one() {
+fn handoff_of_an_abandoned_flight_goes_to_one_follower() {
     explore(|| {
         let world = World::new();
         let flight = world.lead();
         let follow = |flight: &Arc<_>| {
             let flight = Arc::clone(flight);
             move |world: &Arc<World>| match world.join() {
-                Joined::Follows(follower) if Arc::ptr_eq(&follower.flight, &flight) => {
-                    assert!(matches!(block_on(follower.wait(Sequence::take())), Waited::Abandoned));
+                Joined::Follower(follower) if Arc::ptr_eq(&follower.flight, &flight) => {
+                    assert!(matches!(block_on(follower.wait(Sequence::next())), FlightEnd::Abandoned));
                     Some(flight.take_handoff())
                 }
-                // It came when that one was gone.
-                Joined::Leads(_) | Joined::Follows(_) => None,
+                // It joined after the flight was withdrawn.
+                Joined::Leader(_) | Joined::Follower(_) => None,
                 other => panic!("{other:?}"),
             }
         };
         let follows = [world.spawn(follow(&flight)), world.spawn(follow(&flight))];
         world.flights.withdraw(&KEY, &flight);
         flight.abandon(Some("handoff"));
-        let left: Vec<_> = follows.into_iter().filter_map(|follow| follow.join().unwrap()).collect();
-        assert_eq!(left.iter().flatten().count(), usize::from(!left.is_empty()), "{left:?}");
+        let handoffs: Vec<_> = follows.into_iter().filter_map(|follow| follow.join().unwrap()).collect();
+        assert_eq!(handoffs.iter().flatten().count(), usize::from(!handoffs.is_empty()), "{handoffs:?}");
     });
 }

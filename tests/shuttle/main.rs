@@ -1,13 +1,13 @@
-//! Every order of events: the rooms between a miss and its result, under a scheduler that says at each lock and each
-//! atomic which thread goes on.
+//! Interleavings: the layers between a miss and its result, under a scheduler that decides at each lock and each atomic
+//! operation which thread runs next.
 //!
-//! The rooms are those of `cached-runtime`, compiled with another `sync`, whose locks and atomics are Shuttle's, and
-//! with a shared store that is a lock. So nothing of Shuttle is in the crate that users depend on, and no flag has to
-//! be set. What is not Shuttle's is done at once: quick_cache and the tags between two steps, tokio's `watch` with a step
-//! before all that it does. There is no runtime and there are no timers: who is not woken waits for ever, and that is
-//! what Shuttle calls a deadlock.
+//! The modules are the files of `cached-runtime`, compiled with the locks and atomics of Shuttle in place of `sync`, and
+//! with a shared store that is a mutex. So the crate that users depend on contains nothing of Shuttle, and no `cfg` flag
+//! has to be set. Other synchronization is not explored: an operation of quick_cache or of the tags is one step, and
+//! each operation of tokio's `watch` follows a step. There are no runtime and no timers, so a call that is not woken
+//! waits forever, which Shuttle reports as a deadlock.
 
-#![allow(dead_code, unused_imports, reason = "what is not explored is compiled all the same")]
+#![allow(dead_code, unused_imports, reason = "parts of the modules are not explored")]
 
 #[path = "../../cached-runtime/src/error.rs"]
 mod error;

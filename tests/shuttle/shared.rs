@@ -1,12 +1,12 @@
-//! What stands for `tier`: a shared store with one key, with a lease and a stamp as the real ones have them.
+//! The replacement of the shared tier in these tests: a shared store with one key, a lease and a generation.
 //!
-//! What the store does at once is one lock, so anything can come between asking and being answered.
+//! Each store operation takes one lock, so other threads can run between any two operations.
 
 #![allow(
     clippy::unnecessary_wraps,
     clippy::unused_async,
     clippy::unused_self,
-    reason = "the real one can fail, and has to wait"
+    reason = "the interface of the real tier"
 )]
 
 use std::future::{Pending, pending};
@@ -17,68 +17,67 @@ use std::time::Duration;
 use shuttle::future::yield_now;
 
 use crate::Result;
-use crate::memory::{Age, CachedValue as Entry, DerivedTags, Fill, Freshness, State, WriteAction};
+use crate::memory::{Age, CachedValue, DerivedTags, Fill, Freshness, State, WriteAction};
 use crate::util::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What this process has of the store.
+/// The shared tier of this process.
 pub(crate) struct Tier<K, V> {
     store: Arc<Store>,
     waiting: Waiting,
-    /// Whether a value that expired is kept as a stale one.
+    /// Whether `expire` keeps the value as a stale one.
     keeps_stale: bool,
     encode: fn(&V) -> u64,
     decode: fn(u64) -> V,
     key: PhantomData<fn(K)>,
 }
 
-/// What is done about a lease that another call has.
+/// What a request does while another call holds the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiting {
-    /// Who asks for the lease of a vacant key is answered when nobody else has the lease: that is how calls wait for another process,
-    /// but with timers.
+    /// It is answered when the lease is free. Calls wait for other processes like this, but with timers.
     UntilFree,
-    /// The call is told at once, and computes without a lease.
+    /// It is answered at once, and the call computes without a lease.
     No,
 }
 
-/// The store itself, which other processes have too.
+/// The store, which processes share.
 #[derive(Debug, Default)]
-pub(crate) struct Store(Mutex<CachedValue>);
+pub(crate) struct Store(Mutex<Entry>);
 
 #[derive(Debug, Default)]
-struct CachedValue {
+struct Entry {
     value: Option<Value>,
     lease: Option<u64>,
-    /// How many leases there have been.
+    /// How many leases were acquired.
     leases: u64,
-    stamp: u64,
+    generation: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Value {
     version: u64,
-    /// The stamp it was stored with.
-    stamp: u64,
+    /// The generation that it was stored with.
+    generation: u64,
     is_stale: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct SharedRead<V> {
-    pub(crate) cached: Option<Entry<V>>,
+    pub(crate) cached: Option<CachedValue<V>>,
     pub(crate) lease_request: Option<LeaseRequest>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct LeaseRequest {
-    stamp: Option<u64>,
+    generation: Option<u64>,
     occupant: Occupant,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Occupant {
-    /// Nothing, or what is of no use; anything else is news.
-    Useless(Option<Value>),
-    /// Whatever it is, it is to be replaced.
+    /// Nothing, or this value, which is to be replaced. Any other value is a new one.
+    Unusable(Option<Value>),
+    /// Any value: it is to be replaced unconditionally.
     Any,
 }
 
@@ -88,14 +87,14 @@ pub(crate) enum LeaseAnswer {
     Filled,
     Busy(LeaseRequest),
     TakenOver,
-    Unknown,
+    Unavailable,
 }
 
 #[derive(Debug)]
 pub(crate) struct HeldLease {
     store: Arc<Store>,
-    /// That of the value; read with the lease, if not before.
-    stamp: Option<u64>,
+    /// The generation of the value; read after the lease was acquired, if not before.
+    generation: Option<u64>,
     lease: Option<u64>,
 }
 
@@ -114,33 +113,34 @@ impl<K, V> Tier<K, V> {
     }
 
     pub(crate) async fn read(&self, _: &K, _: &[String]) -> SharedRead<V> {
-        let (value, stamp) = {
-            let kept = self.store.lock();
-            (kept.value, kept.stamp)
+        let (value, generation) = {
+            let entry = self.store.lock();
+            (entry.value, entry.generation)
         };
-        let kept = self.usable(value, stamp);
-        let is_fresh = kept.as_ref().is_some_and(|kept| kept.state == State::Fresh);
-        let lease_request = LeaseRequest { stamp: Some(stamp), occupant: Occupant::Useless(value) };
-        SharedRead { cached: kept, lease_request: (!is_fresh).then_some(lease_request) }
+        let cached = self.usable(value, generation);
+        let is_fresh = cached.as_ref().is_some_and(|cached| cached.state == State::Fresh);
+        let lease_request =
+            LeaseRequest { generation: Some(generation), occupant: Occupant::Unusable(value) };
+        SharedRead { cached, lease_request: (!is_fresh).then_some(lease_request) }
     }
 
-    pub(crate) fn replacing(&self, _: &K, _: &[String]) -> Option<LeaseRequest> {
-        Some(LeaseRequest { stamp: None, occupant: Occupant::Any })
+    pub(crate) fn replace_request(&self, _: &K, _: &[String]) -> Option<LeaseRequest> {
+        Some(LeaseRequest { generation: None, occupant: Occupant::Any })
     }
 
     pub(crate) async fn acquire(&self, mut lease_request: LeaseRequest) -> LeaseAnswer {
         loop {
             let acquired = self.store.acquire(&lease_request);
-            // Anything may come before a held lease is followed by its stamp, or a busy one is asked for again.
+            // Other threads may run before the generation is read, and before a busy lease is requested again.
             yield_now().await;
             lease_request = match (acquired, self.waiting) {
                 (LeaseAnswer::Acquired(mut held), _) => {
-                    held.stamp.get_or_insert_with(|| self.store.lock().stamp);
+                    held.generation.get_or_insert_with(|| self.store.lock().generation);
                     return LeaseAnswer::Acquired(held);
                 }
                 (LeaseAnswer::Busy(LeaseRequest { occupant: Occupant::Any, .. }), _) => {
                     self.store.remove();
-                    LeaseRequest { stamp: None, occupant: Occupant::Any }
+                    LeaseRequest { generation: None, occupant: Occupant::Any }
                 }
                 (LeaseAnswer::Busy(lease_request), Waiting::UntilFree) => lease_request,
                 (acquired, _) => return acquired,
@@ -152,9 +152,9 @@ impl<K, V> Tier<K, V> {
         None
     }
 
-    pub(crate) async fn peek(&self, _: &K, _: &[String]) -> Option<Entry<V>> {
-        let kept = self.store.lock();
-        self.usable(kept.value, kept.stamp)
+    pub(crate) async fn peek(&self, _: &K, _: &[String]) -> Option<CachedValue<V>> {
+        let entry = self.store.lock();
+        self.usable(entry.value, entry.generation)
     }
 
     pub(crate) fn encode(&self, value: &V, _: Duration, _: &DerivedTags) -> Result<Payload> {
@@ -162,10 +162,10 @@ impl<K, V> Tier<K, V> {
     }
 
     pub(crate) async fn put(&self, _: &K, _: &[String], payload: Payload) -> Result<()> {
-        let stamp = self.store.lock().stamp;
-        let mut kept = self.store.lock();
-        kept.value = Some(Value { version: payload.0, stamp, is_stale: false });
-        kept.lease = None;
+        let generation = self.store.lock().generation;
+        let mut entry = self.store.lock();
+        entry.value = Some(Value { version: payload.0, generation, is_stale: false });
+        entry.lease = None;
         Ok(())
     }
 
@@ -175,9 +175,9 @@ impl<K, V> Tier<K, V> {
     }
 
     pub(crate) async fn expire(&self, _: &K, _: &[String]) -> Result<()> {
-        let mut kept = self.store.lock();
-        kept.lease = None;
-        kept.value = kept.value.filter(|_| self.keeps_stale).map(|value| Value { is_stale: true, ..value });
+        let mut entry = self.store.lock();
+        entry.lease = None;
+        entry.value = entry.value.filter(|_| self.keeps_stale).map(|value| Value { is_stale: true, ..value });
         Ok(())
     }
 
@@ -186,72 +186,74 @@ impl<K, V> Tier<K, V> {
         Ok(())
     }
 
-    pub(crate) fn name(&self, _: &K) -> String {
+    pub(crate) fn display_key(&self, _: &K) -> String {
         String::new()
     }
 
-    /// The value, if it was not cleared.
-    fn usable(&self, value: Option<Value>, stamp: u64) -> Option<Entry<V>> {
-        let value = value.filter(|value| value.stamp == stamp)?;
+    /// Returns the value if it is current.
+    fn usable(&self, value: Option<Value>, generation: u64) -> Option<CachedValue<V>> {
+        let value = value.filter(|value| value.generation == generation)?;
         let freshness =
             if value.is_stale { Freshness::Stale(Duration::ZERO) } else { Freshness::Fresh(HOUR) };
         let age = Age { elapsed: Duration::ZERO, freshness, lifetime: HOUR, compute_time: Duration::ZERO };
         let state = if value.is_stale { State::Stale(Duration::ZERO) } else { State::Fresh };
-        Some(Entry { value: (self.decode)(value.version), age, state })
+        Some(CachedValue { value: (self.decode)(value.version), age, state })
     }
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 impl Store {
-    /// Removes the value and ends the lease, as any process may.
+    /// Removes the value and ends the lease, as any process can.
     pub(crate) fn remove(&self) {
-        let mut kept = self.lock();
-        kept.value = None;
-        kept.lease = None;
+        let mut entry = self.lock();
+        entry.value = None;
+        entry.lease = None;
     }
 
-    /// Makes what was stored until now useless, as any process may; leases go on. The end of a tag of the key does the same.
+    /// Makes the value stale, as any process can, and keeps the lease. The invalidation of a tag does the same.
     pub(crate) fn clear(&self) {
-        self.lock().stamp += 1;
+        self.lock().generation += 1;
     }
 
-    /// Whether a lease was given that was neither used nor given back.
+    /// Returns `true` if a lease is held.
     pub(crate) fn is_leased(&self) -> bool {
         self.lock().lease.is_some()
     }
 
     fn acquire(self: &Arc<Self>, lease_request: &LeaseRequest) -> LeaseAnswer {
-        let mut kept = self.lock();
-        if kept.lease.is_some() {
+        let mut entry = self.lock();
+        if entry.lease.is_some() {
             return match lease_request.occupant {
-                // A lease that was given over a value leaves that where it is.
-                Occupant::Useless(seen) if kept.value.is_some() && kept.value != seen => LeaseAnswer::Filled,
-                // By the time the lease is free the stamp will be out of date.
-                occupant => LeaseAnswer::Busy(LeaseRequest { stamp: None, occupant }),
+                // A lease that was acquired over a value leaves that value in place.
+                Occupant::Unusable(seen) if entry.value.is_some() && entry.value != seen => {
+                    LeaseAnswer::Filled
+                }
+                // By the time the lease is free the generation is outdated.
+                occupant => LeaseAnswer::Busy(LeaseRequest { generation: None, occupant }),
             };
         }
-        if matches!(lease_request.occupant, Occupant::Useless(None)) && kept.value.is_some() {
+        if matches!(lease_request.occupant, Occupant::Unusable(None)) && entry.value.is_some() {
             return LeaseAnswer::Filled;
         }
-        kept.leases += 1;
-        kept.lease = Some(kept.leases);
+        entry.leases += 1;
+        entry.lease = Some(entry.leases);
         LeaseAnswer::Acquired(HeldLease {
             store: Arc::clone(self),
-            stamp: lease_request.stamp,
-            lease: kept.lease,
+            generation: lease_request.generation,
+            lease: entry.lease,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, CachedValue> {
+    fn lock(&self) -> MutexGuard<'_, Entry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl HeldLease {
-    pub(crate) async fn finish(mut self, leaves: WriteAction<Payload>, waiting: bool) -> Fill {
-        if matches!(leaves, WriteAction::Remove) {
-            // What another process does in between goes too; then it is computed once more.
+    pub(crate) async fn finish(mut self, action: WriteAction<Payload>, has_waiters: bool) -> Fill {
+        if matches!(action, WriteAction::Remove) {
+            // A value that another process stores in between is removed too, and is computed once more.
             if self.store.lock().lease != self.lease.take() {
                 return Fill::Rejected;
             }
@@ -260,19 +262,19 @@ impl HeldLease {
         }
         let lease = self.lease.take();
         let store = Arc::clone(&self.store);
-        let stamp = self.stamp.expect("it was read with the lease");
+        let generation = self.generation.expect("it was read after the lease was acquired");
         {
-            let mut kept = store.lock();
-            if kept.lease != lease {
+            let mut entry = store.lock();
+            if entry.lease != lease {
                 return Fill::Rejected;
             }
-            kept.lease = None;
-            if let WriteAction::Store(payload) = leaves {
-                kept.value = Some(Value { version: payload.0, stamp, is_stale: false });
+            entry.lease = None;
+            if let WriteAction::Store(payload) = action {
+                entry.value = Some(Value { version: payload.0, generation, is_stale: false });
             }
         }
-        // Neither a clear nor the end of a tag ends leases.
-        if waiting && store.lock().stamp != stamp { Fill::Rejected } else { Fill::Stored }
+        // Neither a clear nor the invalidation of a tag ends leases.
+        if has_waiters && store.lock().generation != generation { Fill::Rejected } else { Fill::Stored }
     }
 
     pub(crate) fn keep_alive(&self) -> Pending<()> {
@@ -281,12 +283,12 @@ impl HeldLease {
 }
 
 impl Drop for HeldLease {
-    /// Gives the lease back.
+    /// Releases the lease.
     fn drop(&mut self) {
         if self.lease.is_some() {
-            let mut kept = self.store.lock();
-            if kept.lease == self.lease {
-                kept.lease = None;
+            let mut entry = self.store.lock();
+            if entry.lease == self.lease {
+                entry.lease = None;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The layer `signature`, with everything in it within reach.
+//! The layer `signature`, with its private items accessible.
 
 #[path = "../../cached-runtime/src/signature/key_part.rs"]
 mod key_part;

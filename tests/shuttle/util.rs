@@ -1,5 +1,5 @@
-//! What stands for `util`: the clock, boxed futures and random numbers of the crate, with the synchronization primitives
-//! of Shuttle.
+//! The stand-in for the layer `util`: the clock, boxed futures and random numbers of the crate, with the synchronization
+//! primitives of Shuttle.
 
 #[path = "../../cached-runtime/src/util/clock.rs"]
 mod clock;

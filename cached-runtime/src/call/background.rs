@@ -1,32 +1,37 @@
-//! Computations that nobody waits for.
+//! The tasks that compute in the background, without a caller that waits.
 //!
-//! Each is a task of the runtime of the call that asked for it, and ends with that runtime. There is a bound on their
-//! number: past it the call is answered all the same, and the next one asks again.
+//! A task runs in the tokio runtime of the call that starts it, and ends with that runtime. The number of tasks in the
+//! process is bounded. A call that finds the bound reached is answered without starting one; a later call for the key
+//! tries again.
 
 use std::future::Future;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
 
-/// How many may run at once in this process.
-const MOST: usize = 256;
+/// The maximum number of background tasks in this process.
+const MAX_TASKS: usize = 256;
 
-static ROOM: Semaphore = Semaphore::const_new(MOST);
+static PERMITS: Semaphore = Semaphore::const_new(MAX_TASKS);
 
-/// The right to run one of them.
+/// The right to run one background task.
 #[derive(Debug)]
-pub(crate) struct BackgroundPermit(SemaphorePermit<'static>, tokio::runtime::Handle);
+pub(crate) struct BackgroundPermit {
+    permit: SemaphorePermit<'static>,
+    runtime: Handle,
+}
 
 impl BackgroundPermit {
-    /// A place, if there is one left, and a runtime.
-    pub(crate) fn take() -> Option<Self> {
-        let runtime = tokio::runtime::Handle::try_current().ok()?;
-        Some(Self(ROOM.try_acquire().ok()?, runtime))
+    /// Returns a permit, or `None` if all are taken or there is no tokio runtime here.
+    pub(crate) fn try_acquire() -> Option<Self> {
+        let runtime = Handle::try_current().ok()?;
+        Some(Self { permit: PERMITS.try_acquire().ok()?, runtime })
     }
 
-    /// Runs it, in the span of whoever asks for it. If it panics nobody is harmed.
-    pub(crate) fn run(self, computation: impl Future<Output = ()> + Send + 'static) {
-        let Self(permit, runtime) = self;
+    /// Spawns the computation, in the current tracing span. A panic ends only the task.
+    pub(crate) fn spawn(self, computation: impl Future<Output = ()> + Send + 'static) {
+        let Self { permit, runtime } = self;
         let computation = async move {
             computation.await;
             drop(permit);

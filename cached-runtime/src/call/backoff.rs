@@ -1,7 +1,7 @@
-//! Keys whose last computation failed: as long as an old value can stand in, only one call in a while tries again.
+//! Backoff for keys whose last computation failed: while a stale value can be returned, one call per interval retries.
 //!
-//! So nobody waits for a database that is down if there is a value without it, and the database is not asked by every
-//! call when it comes back.
+//! So calls that have a stale value do not wait for a database that is down, and the database does not get a request
+//! from every call when it comes back.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,51 +11,53 @@ use std::time::Duration;
 use quick_cache::DefaultHashBuilder;
 use tokio::time::Instant;
 
-/// The keys of one function, each with when to try again.
+/// The failed keys of one function, each with the time of its next retry.
 #[derive(Debug)]
-pub(crate) struct Failures<K>(Mutex<HashMap<K, Instant, DefaultHashBuilder>>);
+pub(crate) struct Backoff<K>(Mutex<HashMap<K, Instant, DefaultHashBuilder>>);
 
-/// Between one try and the next.
-pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+/// The time between two retries of one key.
+pub(crate) const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// So many keys are remembered; every call of any other tries.
-const MOST_KEYS: usize = 1_024;
+/// The maximum number of failed keys; calls for any further key always retry.
+const MAX_KEYS: usize = 1_024;
 
-impl<K: Hash + Eq> Failures<K> {
+impl<K: Hash + Eq> Backoff<K> {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(HashMap::with_hasher(DefaultHashBuilder::default())))
     }
 
-    /// Takes note that the computation of a key failed.
-    pub(crate) fn add(&self, key: K) {
-        let (mut keys, now) = (self.keys(), Instant::now());
-        if keys.len() >= MOST_KEYS {
-            keys.retain(|_, next| *next > now);
+    /// Records a failed computation of a key.
+    pub(crate) fn record_failure(&self, key: K) {
+        let (mut retries, now) = (self.retries(), Instant::now());
+        if retries.len() >= MAX_KEYS {
+            retries.retain(|_, retry_at| *retry_at > now);
         }
-        if keys.len() < MOST_KEYS {
-            keys.insert(key, now + PAUSE);
+        if retries.len() < MAX_KEYS {
+            retries.insert(key, now + RETRY_INTERVAL);
         }
     }
 
-    /// Whether to try again now, or at all for the first time; then others do not for a while.
-    pub(crate) fn is_time_for(&self, key: &K) -> bool {
-        let mut keys = self.keys();
-        let Some(next) = keys.get_mut(key) else { return true };
+    /// Returns `true` if the caller may compute the key now: it has not failed, or it is time for a retry.
+    ///
+    /// A retry is granted to one caller; for the others the interval begins anew.
+    pub(crate) fn try_begin(&self, key: &K) -> bool {
+        let mut retries = self.retries();
+        let Some(retry_at) = retries.get_mut(key) else { return true };
         let now = Instant::now();
-        if now < *next {
+        if now < *retry_at {
             return false;
         }
-        *next = now + PAUSE;
+        *retry_at = now + RETRY_INTERVAL;
         true
     }
 
-    /// Takes note that it did not fail, or that there is a reason to try at once.
-    pub(crate) fn forget(&self, key: &K) {
-        self.keys().remove(key);
+    /// Ends the backoff of a key, after a success or when there is a reason to retry at once.
+    pub(crate) fn reset(&self, key: &K) {
+        self.retries().remove(key);
     }
 
-    /// A panic while they are locked leaves nothing half done.
-    fn keys(&self) -> MutexGuard<'_, HashMap<K, Instant, DefaultHashBuilder>> {
+    /// Locks the table. A poisoned lock is no problem: no change is left half done by a panic.
+    fn retries(&self) -> MutexGuard<'_, HashMap<K, Instant, DefaultHashBuilder>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -65,27 +67,27 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_call_in_a_while_tries_again() {
-        let failures = Failures::new();
-        assert!(failures.is_time_for(&1) && failures.is_time_for(&1), "nothing has failed");
-        failures.add(1);
-        assert!(!failures.is_time_for(&1) && failures.is_time_for(&2));
-        tokio::time::advance(PAUSE).await;
-        assert!(failures.is_time_for(&1));
-        assert!(!failures.is_time_for(&1), "one is at it");
-        failures.forget(&1);
-        assert!(failures.is_time_for(&1) && failures.is_time_for(&1));
+    async fn one_call_per_interval_retries() {
+        let backoff = Backoff::new();
+        assert!(backoff.try_begin(&1) && backoff.try_begin(&1), "nothing has failed");
+        backoff.record_failure(1);
+        assert!(!backoff.try_begin(&1) && backoff.try_begin(&2));
+        tokio::time::advance(RETRY_INTERVAL).await;
+        assert!(backoff.try_begin(&1));
+        assert!(!backoff.try_begin(&1), "another call retries");
+        backoff.reset(&1);
+        assert!(backoff.try_begin(&1) && backoff.try_begin(&1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn they_are_bounded_and_make_room_for_new_ones() {
-        let failures = Failures::new();
-        (0..2 * MOST_KEYS).for_each(|key| failures.add(key));
-        assert_eq!(failures.keys().len(), MOST_KEYS);
-        assert!(failures.is_time_for(&MOST_KEYS), "it was not remembered");
-        tokio::time::advance(PAUSE).await;
-        failures.add(MOST_KEYS);
-        assert!(!failures.is_time_for(&MOST_KEYS));
-        assert_eq!(failures.keys().len(), 1);
+    async fn the_number_of_keys_is_bounded_and_old_keys_make_room() {
+        let backoff = Backoff::new();
+        (0..2 * MAX_KEYS).for_each(|key| backoff.record_failure(key));
+        assert_eq!(backoff.retries().len(), MAX_KEYS);
+        assert!(backoff.try_begin(&MAX_KEYS), "it was not recorded");
+        tokio::time::advance(RETRY_INTERVAL).await;
+        backoff.record_failure(MAX_KEYS);
+        assert!(!backoff.try_begin(&MAX_KEYS));
+        assert_eq!(backoff.retries().len(), 1);
     }
 }

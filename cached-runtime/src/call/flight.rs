@@ -1,403 +1,218 @@
-//! Single flight: of the calls in this process that miss one key at one time, one computes and the others wait.
-//!
-//! A flight is in the table from its start until it lands, is abandoned, or is voided by an invalidation. One that
-//! was voided may not store its result, and the others do so under the lock of the table's shard. So after `invalidate`
-//! has returned, nothing that was computed from before it is stored, and nobody joins it any more.
-//!
-//! Other processes can invalidate too, and only the store knows. If it has not confirmed a result, those have it who
-//! called before the body began: whatever was invalidated before they called, the body has seen.
+//! One flight: a computation of a key, and the followers that wait for its result.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use quick_cache::DefaultHashBuilder;
 use tokio::time::Instant;
 
 use crate::memory::TagSnapshot;
-use crate::util::sync::{
-    AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, thread_local, watch,
-};
+use crate::util::millis;
+use crate::util::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, watch};
 
-/// The flights of one function, by key. `S` is what those who wait get, `B` what an abandoned flight leaves to the
-/// next one.
-#[derive(Debug)]
-pub(crate) struct Flights<K, S, B> {
-    shards: Box<[Mutex<Shard<K, S, B>>]>,
-    hasher: DefaultHashBuilder,
-}
+/// The interval between two heartbeats of a leader.
+pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// The time without a heartbeat after which followers replace a leader.
+pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest time that a follower waits for one flight, even if its leader sends heartbeats.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(30);
 
-#[derive(Debug)]
-struct Shard<K, S, B> {
-    flying: HashMap<K, Arc<Flight<S, B>>, DefaultHashBuilder>,
-    /// How often something here was voided, for calls that compute without a flight.
-    invalidations: u64,
-}
-
-/// When something began, in the order of all that begins in this process. A clock would have two at one time.
+/// A position in the order in which calls and bodies begin in this process. Two timestamps could be equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sequence(u64);
 
 impl Sequence {
-    pub(crate) fn take() -> Self {
+    /// Returns the next number; the first is 1.
+    pub(crate) fn next() -> Self {
+        // Not of `crate::util::sync`: the order of these needs no exploration.
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         Self(NEXT.fetch_add(1, std::sync::atomic::Ordering::AcqRel))
     }
 }
 
-/// One computation under way.
+/// One computation in flight.
+///
+/// `S` is what followers get, `H` what an abandoned flight hands over to the next leader.
 #[derive(Debug)]
-pub(crate) struct Flight<S, B> {
+pub(crate) struct Flight<S, H> {
     progress: watch::Sender<Progress<S>>,
-    started: Instant,
-    /// How often something near its key had been voided when it began.
+    started_at: Instant,
+    /// The number of invalidations in the shard of its key when it began.
     pub(crate) invalidations: u64,
-    /// Whether its result is on its way: who joins now may have come after an invalidation that the result does not
-    /// know of, and must look again when it has landed.
+    /// Whether its result is being stored. A call that joins from now on may have begun after an invalidation that the
+    /// result does not reflect, and has to read again when the flight ends.
     sealed: AtomicBool,
-    /// The turn at which its body began, or 0.
-    body: AtomicU64,
-    /// When its leader was last seen alive, in milliseconds after the start.
-    heartbeat: AtomicU64,
-    handoff: Mutex<Option<B>>,
-    /// The tags of what it computes, if their end is reason enough not to wait for it.
-    tagged: OnceLock<TagSnapshot>,
+    /// The [`Sequence`] number at which its body began, or 0.
+    body_sequence: AtomicU64,
+    /// The time of the last heartbeat of its leader, in milliseconds after the start.
+    heartbeat_millis: AtomicU64,
+    handoff: Mutex<Option<H>>,
+    /// The tags of its value; when one is invalidated, calls no longer join.
+    tags: OnceLock<TagSnapshot>,
 }
 
 #[derive(Debug)]
 enum Progress<S> {
-    Flying,
-    Landed {
+    InFlight,
+    Completed {
         shared: Arc<S>,
-        /// Whether nothing was invalidated while it was computed, by whichever process.
+        /// Whether nothing was invalidated during the computation, by any process.
         confirmed: bool,
     },
     /// It ended without anything that could be shared.
     Failed,
-    /// Another process has brought what those who wait may look for.
+    /// Another process has filled the key; followers read it.
     Outdated,
     Abandoned,
 }
 
-/// What a call finds when it comes to the table.
-#[derive(Debug)]
-pub(crate) enum Joined<T, S, B> {
-    /// The key was settled meanwhile.
-    Settled(T),
-    /// This call computes.
-    Leads(Arc<Flight<S, B>>),
-    /// Another does.
-    Follows(Follower<S, B>),
-    /// This call was made by the very computation that it would wait for.
-    Recurses,
-}
-
-/// A call that waits for another one.
-#[derive(Debug)]
-pub(crate) struct Follower<S, B> {
-    progress: watch::Receiver<Progress<S>>,
-    is_late: bool,
-    pub(crate) flight: Arc<Flight<S, B>>,
-}
-
-/// How waiting ended.
-#[derive(Debug)]
-pub(crate) enum Waited<S> {
-    Landed(Arc<S>),
-    Failed,
-    /// It ended, but what it brought may be older than this call, which must look again.
-    Outdated,
-    Abandoned,
-    /// The leader has not been seen for too long, or takes longer than anybody should wait.
-    TooLong,
-}
-
-/// A leader that lives is seen this often.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
-/// A leader that was not seen for so long is replaced.
-pub(crate) const STALLED: Duration = Duration::from_secs(3);
-/// Nobody waits longer for one flight, however alive its leader is.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-impl<K: Hash + Eq + Clone, S, B> Flights<K, S, B> {
-    pub(crate) fn new() -> Self {
-        Self::in_shards(SHARDS)
-    }
-
-    /// The table in so many parts, each with a lock of its own.
-    pub(crate) fn in_shards(shards: usize) -> Self {
-        let hasher = DefaultHashBuilder::default();
-        let shard = || {
-            Mutex::new(Shard {
-                flying: HashMap::with_hasher(DefaultHashBuilder::default()),
-                invalidations: 0,
-            })
-        };
-        Self { shards: (0..shards).map(|_| shard()).collect(), hasher }
-    }
-
-    /// Joins the flight of a key or begins one. `settled` looks once more whether that is still necessary.
-    pub(crate) fn join<T>(&self, key: &K, settled: impl FnOnce() -> Option<T>) -> Joined<T, S, B> {
-        // Also if the computation that made this call was voided meanwhile: it may hold the lease that whoever
-        // leads now waits for.
-        if is_entered(self.place(key)) {
-            return Joined::Recurses;
-        }
-        let mut shard = self.shard(key);
-        if let Some(flight) = shard.flying.get(key).filter(|flight| flight.is_current()) {
-            return Joined::Follows(flight.follow());
-        }
-        if let Some(settled) = settled() {
-            return Joined::Settled(settled);
-        }
-        let flight = Arc::new(Flight::new(shard.invalidations));
-        shard.flying.insert(key.clone(), Arc::clone(&flight));
-        Joined::Leads(flight)
-    }
-
-    /// Begins a flight in place of whatever was under way, and voids that.
-    pub(crate) fn supersede(&self, key: &K) -> Arc<Flight<S, B>> {
-        let mut shard = self.shard(key);
-        shard.invalidations += 1;
-        let flight = Arc::new(Flight::new(shard.invalidations));
-        shard.flying.insert(key.clone(), Arc::clone(&flight));
-        flight
-    }
-
-    /// Ends a flight: stores what it has brought, unless it was voided meanwhile.
-    ///
-    /// Also when it had been withdrawn because nobody waited for it any longer: what it has brought is no older
-    /// than what the next one will. Then it must be certain that nothing near it was voided.
-    pub(crate) fn land<T>(
-        &self,
-        key: &K,
-        flight: &Arc<Flight<S, B>>,
-        store: impl FnOnce(K) -> T,
-    ) -> Option<T> {
-        let mut shard = self.shard(key);
-        match shard.remove(key, flight) {
-            Some(key) => Some(store(key)),
-            None => (shard.invalidations == flight.invalidations).then(|| store(key.clone())),
-        }
-    }
-
-    /// Takes a flight out of the table, if it is still there, so that the next call begins another.
-    pub(crate) fn withdraw(&self, key: &K, flight: &Arc<Flight<S, B>>) {
-        drop(self.shard(key).remove(key, flight));
-    }
-
-    /// Draws the line between those who may take the result of a flight and those who come too late for that; whether
-    /// there is anybody of the first kind.
-    ///
-    /// The result is sent to the store after this, so whatever the store says to it holds for all who came before.
-    pub(crate) fn seal(&self, key: &K, flight: &Arc<Flight<S, B>>) -> bool {
-        let _shard = self.shard(key);
-        flight.sealed.store(true, Ordering::Release);
-        flight.progress.receiver_count() > 0
-    }
-
-    /// Voids the flight of a key and does `change` before any other call comes to the table.
-    pub(crate) fn invalidate<T>(&self, key: &K, change: impl FnOnce() -> T) -> T {
-        let mut shard = self.shard(key);
-        shard.invalidations += 1;
-        shard.flying.remove(key);
-        change()
-    }
-
-    /// Voids every flight, then does `change`.
-    pub(crate) fn invalidate_all(&self, change: impl FnOnce()) {
-        for shard in &self.shards {
-            let mut shard = lock(shard);
-            shard.invalidations += 1;
-            shard.flying.clear();
-        }
-        // A flight that began meanwhile may store its result before the change: that only costs the result.
-        change();
-    }
-
-    /// What `unless_invalidated` wants to know about the time before a computation.
-    pub(crate) fn invalidations(&self, key: &K) -> u64 {
-        self.shard(key).invalidations
-    }
-
-    /// Stores what was computed without a flight, unless something near it was voided since.
-    pub(crate) fn unless_invalidated<T>(&self, key: &K, since: u64, store: impl FnOnce() -> T) -> Option<T> {
-        let shard = self.shard(key);
-        (shard.invalidations == since).then(store)
-    }
-
-    /// Makes known that the current thread is computing what is under a key, until the guard is dropped.
-    pub(crate) fn enter(&self, key: &K) -> Entered {
-        let place = self.place(key);
-        ENTERED.with(|entered| entered.borrow_mut().push(place));
-        Entered(place)
-    }
-
-    /// A key of this table, among all keys of all tables: each table hashes in its own way.
-    fn place(&self, key: &K) -> u64 {
-        self.hasher.hash_one(key)
-    }
-
-    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, S, B>> {
-        // The upper bits: the map inside the shard uses the lower ones.
-        let index = (self.place(key) >> 32) % self.shards.len() as u64;
-        #[allow(clippy::cast_possible_truncation, reason = "less than the number of shards")]
-        lock(&self.shards[index as usize])
-    }
-}
-
-const SHARDS: usize = 16;
-
-impl<K: Hash + Eq, S, B> Shard<K, S, B> {
-    /// Takes out a flight, if it is this one.
-    fn remove(&mut self, key: &K, flight: &Arc<Flight<S, B>>) -> Option<K> {
-        self.flying.get(key).filter(|flying| Arc::ptr_eq(flying, flight))?;
-        self.flying.remove_entry(key).map(|(key, _)| key)
-    }
-}
-
-impl<S, B> Flight<S, B> {
-    fn new(invalidations: u64) -> Self {
+impl<S, H> Flight<S, H> {
+    pub(super) fn new(invalidations: u64) -> Self {
         Self {
-            progress: watch::Sender::new(Progress::Flying),
-            started: Instant::now(),
+            progress: watch::Sender::new(Progress::InFlight),
+            started_at: Instant::now(),
             invalidations,
             sealed: AtomicBool::new(false),
-            body: AtomicU64::new(0),
-            heartbeat: AtomicU64::new(0),
+            body_sequence: AtomicU64::new(0),
+            heartbeat_millis: AtomicU64::new(0),
             handoff: Mutex::new(None),
-            tagged: OnceLock::new(),
+            tags: OnceLock::new(),
         }
     }
 
-    /// Lets those who wait go on; `shared` is asked only if there are any. What is not `confirmed` is for those who came
-    /// before the body began.
+    /// Marks the calls that join from now on as late; returns `true` if it has followers already.
+    pub(super) fn seal(&self) -> bool {
+        self.sealed.store(true, Ordering::Release);
+        self.progress.receiver_count() > 0
+    }
+
+    /// Wakes the followers with a result; calls `shared` only if there are any.
+    ///
+    /// A result that is not `confirmed` is for followers that called before the body began.
     pub(crate) fn publish(&self, confirmed: bool, shared: impl FnOnce() -> Option<S>) {
         if self.progress.receiver_count() == 0 {
             return;
         }
-        let landed = |shared| Progress::Landed { shared: Arc::new(shared), confirmed };
-        self.progress.send_replace(shared().map_or(Progress::Failed, landed));
+        let completed = |shared| Progress::Completed { shared: Arc::new(shared), confirmed };
+        self.progress.send_replace(shared().map_or(Progress::Failed, completed));
     }
 
-    /// Says that the body begins now.
-    pub(crate) fn body_begins(&self) {
-        self.body.store(Sequence::take().0, Ordering::Release);
+    /// Records that the body begins now.
+    pub(crate) fn mark_body_begun(&self) {
+        self.body_sequence.store(Sequence::next().0, Ordering::Release);
     }
 
-    /// Lets those who wait look again.
+    /// Wakes the followers to read again.
     pub(crate) fn mark_outdated(&self) {
         self.progress.send_replace(Progress::Outdated);
     }
 
-    /// Lets those who wait know that nothing will come, and leaves them what the leader had.
-    pub(crate) fn abandon(&self, handoff: Option<B>) {
+    /// Wakes the followers without a result, and leaves them what the leader held.
+    pub(crate) fn abandon(&self, handoff: Option<H>) {
         *lock(&self.handoff) = handoff;
         self.progress.send_replace(Progress::Abandoned);
     }
 
-    /// What an abandoned flight has left, for the first one who asks.
-    pub(crate) fn take_handoff(&self) -> Option<B> {
+    /// Takes what an abandoned flight hands over. The first caller gets it.
+    pub(crate) fn take_handoff(&self) -> Option<H> {
         lock(&self.handoff).take()
     }
 
-    /// Makes known which tags it has: when one ends, whoever comes begins another flight.
-    pub(crate) fn ends_with(&self, tagged: TagSnapshot) {
-        // It is told once, by its leader.
-        let _ = self.tagged.set(tagged);
+    /// Sets the tags of the value: when one is invalidated, the next call begins another flight.
+    pub(crate) fn set_tags(&self, tags: TagSnapshot) {
+        // Only its leader sets them, once.
+        let _ = self.tags.set(tags);
     }
 
-    fn is_current(&self) -> bool {
-        self.tagged.get().is_none_or(TagSnapshot::is_current)
+    /// Returns `true` if no tag was invalidated since the flight began.
+    pub(super) fn is_current(&self) -> bool {
+        self.tags.get().is_none_or(TagSnapshot::is_current)
     }
 
-    /// Says that the leader is alive.
-    pub(crate) fn beat(&self) {
-        self.heartbeat.store(crate::util::millis(self.started.elapsed()), Ordering::Relaxed);
+    /// Records that the leader is alive.
+    pub(crate) fn record_heartbeat(&self) {
+        self.heartbeat_millis.store(millis(self.started_at.elapsed()), Ordering::Relaxed);
     }
 
-    /// Returns when nobody waits for this flight any more.
-    pub(crate) async fn deserted(&self) {
-        self.progress.closed().await;
+    fn last_heartbeat(&self) -> Instant {
+        self.started_at + Duration::from_millis(self.heartbeat_millis.load(Ordering::Relaxed))
     }
 
-    /// Another one who waits.
-    pub(crate) fn follow(self: &Arc<Self>) -> Follower<S, B> {
+    /// Adds a follower.
+    pub(crate) fn follow(self: &Arc<Self>) -> Follower<S, H> {
         let is_late = self.sealed.load(Ordering::Acquire);
         Follower { progress: self.progress.subscribe(), is_late, flight: Arc::clone(self) }
     }
 
-    fn last_pulse(&self) -> Instant {
-        self.started + Duration::from_millis(self.heartbeat.load(Ordering::Relaxed))
+    /// Waits until there are no followers.
+    pub(crate) async fn without_followers(&self) {
+        self.progress.closed().await;
     }
 }
 
-impl<S, B> Follower<S, B> {
-    /// Waits for the flight to end, for a bounded time; for a call that began at this turn.
+/// A call that waits for the flight of another call.
+#[derive(Debug)]
+pub(crate) struct Follower<S, H> {
+    progress: watch::Receiver<Progress<S>>,
+    /// Whether it joined after the flight was sealed.
+    is_late: bool,
+    pub(crate) flight: Arc<Flight<S, H>>,
+}
+
+/// How a flight ended, for one follower.
+#[derive(Debug)]
+pub(crate) enum FlightEnd<S> {
+    Completed(Arc<S>),
+    Failed,
+    /// It ended, but its result may be older than this call, which has to read again.
+    Outdated,
+    Abandoned,
+    /// The leader sent no heartbeat for [`HEARTBEAT_TIMEOUT`], or the flight took longer than [`MAX_WAIT`].
+    TimedOut,
+}
+
+impl<S, H> Follower<S, H> {
+    /// Waits for the flight to end, on behalf of a call that began at `call`.
     ///
-    /// Outside of a tokio runtime there are no timers: there the time is not bounded.
-    pub(crate) async fn wait(mut self, turn: Sequence) -> Waited<S> {
-        let timers = tokio::runtime::Handle::try_current().is_ok();
+    /// Outside of a tokio runtime there are no timers, so there the wait is not bounded.
+    pub(crate) async fn wait(mut self, call: Sequence) -> FlightEnd<S> {
+        let has_timers = tokio::runtime::Handle::try_current().is_ok();
         loop {
             match &*self.progress.borrow_and_update() {
-                Progress::Landed { shared, confirmed } => {
-                    let came_before = turn.0 < self.flight.body.load(Ordering::Acquire);
-                    let is_good = came_before || (*confirmed && !self.is_late);
-                    return if is_good { Waited::Landed(Arc::clone(shared)) } else { Waited::Outdated };
+                Progress::Completed { shared, confirmed } => {
+                    let called_before_body = call.0 < self.flight.body_sequence.load(Ordering::Acquire);
+                    let is_recent = called_before_body || (*confirmed && !self.is_late);
+                    return if is_recent {
+                        FlightEnd::Completed(Arc::clone(shared))
+                    } else {
+                        FlightEnd::Outdated
+                    };
                 }
-                Progress::Failed if self.is_late => return Waited::Outdated,
-                Progress::Failed => return Waited::Failed,
-                Progress::Outdated => return Waited::Outdated,
-                Progress::Abandoned => return Waited::Abandoned,
-                Progress::Flying => {}
+                Progress::Failed if self.is_late => return FlightEnd::Outdated,
+                Progress::Failed => return FlightEnd::Failed,
+                Progress::Outdated => return FlightEnd::Outdated,
+                Progress::Abandoned => return FlightEnd::Abandoned,
+                Progress::InFlight => {}
             }
-            // The sender lives in the flight, which this follower holds: a change can not fail.
+            // The sender is in the flight, which this follower holds, so waiting for a change cannot fail.
             let changed = self.progress.changed();
-            if !timers {
+            if !has_timers {
                 let _ = changed.await;
                 continue;
             }
-            let limit = self.flight.started + LONGEST_WAIT;
-            let next_look = (self.flight.last_pulse() + STALLED).min(limit);
-            if tokio::time::timeout_at(next_look, changed).await.is_err() {
+            let limit = self.flight.started_at + MAX_WAIT;
+            let next_check = (self.flight.last_heartbeat() + HEARTBEAT_TIMEOUT).min(limit);
+            if tokio::time::timeout_at(next_check, changed).await.is_err() {
                 let now = Instant::now();
-                if now >= limit || now >= self.flight.last_pulse() + STALLED {
-                    return Waited::TooLong;
+                if now >= limit || now >= self.flight.last_heartbeat() + HEARTBEAT_TIMEOUT {
+                    return FlightEnd::TimedOut;
                 }
             }
         }
     }
 }
 
-thread_local! {
-    /// The places whose computations are being polled by this thread, innermost last. Two with one number would only
-    /// mean that one does not wait for the other.
-    static ENTERED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The time during which a computation is being polled.
-#[derive(Debug)]
-pub(crate) struct Entered(u64);
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        // Not `with`: at the end of a thread the list may be gone before a future that it drops.
-        let _ = ENTERED.try_with(|entered| {
-            let mut entered = entered.borrow_mut();
-            if let Some(last) = entered.iter().rposition(|place| *place == self.0) {
-                entered.remove(last);
-            }
-        });
-    }
-}
-
-fn is_entered(place: u64) -> bool {
-    ENTERED.with(|entered| entered.borrow().contains(&place))
-}
-
-/// A panic while it was held leaves nothing half done: every change under these locks is one call.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks a mutex of this layer. A poisoned one is no problem: every change under these locks is a single call, so a
+/// panic leaves none half done.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,69 +1,70 @@
-//! How a call waits for another process that holds the lease of its key.
+//! Waiting for another process that holds the lease of a key.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::flight::{Flight, LONGEST_WAIT};
+use super::flight::{Flight, MAX_WAIT};
 use crate::shared::{HeldLease, LeaseAnswer, LeaseRequest, Tier};
 use crate::util::random;
 
-/// Asks for the lease until it is given, the key is filled, an attempt of another process has failed, or a call that
-/// has `begun` then has waited too long.
+/// The bounds of the pause between two requests to a store without notifications. Inside them the pause is 1 % of the
+/// time waited so far, so that the delay before a change is noticed stays in proportion.
+const MIN_PAUSE: Duration = Duration::from_millis(2);
+const MAX_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest time without a request to a store with notifications, in case it lost one.
+const WATCH_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Requests the lease until it is acquired, the key is filled, or a computation of another process has failed; but no
+/// longer than [`MAX_WAIT`] after `started_at`, the start of the call.
 ///
-/// Where the store can tell that the key may have changed, it is asked again then; in any case after a pause. One
-/// failure of the store is passed over: a connection that was cut is no reason for all who wait to compute at once.
+/// Where the store sends notifications, the next request follows a change of the key; in any case it follows a pause.
+/// A single failure of the store is ignored: if one cut connection ended the wait, all waiting calls would compute at
+/// once.
 pub(crate) async fn acquire<K, V, S>(
     tier: &'static Tier<K, V>,
-    mut lease_request: LeaseRequest,
+    mut request: LeaseRequest,
     flight: &Flight<S, HeldLease>,
-    begun: Instant,
+    started_at: Instant,
 ) -> LeaseAnswer {
     let since = Instant::now();
     let mut watch = None;
-    let mut is_reached = false;
-    while begun.elapsed() < LONGEST_WAIT {
-        match tier.acquire(lease_request.clone()).await {
-            LeaseAnswer::Busy(busy) => (lease_request, is_reached) = (busy, true),
-            LeaseAnswer::Unknown if is_reached => is_reached = false,
-            acquired => return acquired,
+    let mut is_reachable = false;
+    while started_at.elapsed() < MAX_WAIT {
+        match tier.acquire(request.clone()).await {
+            LeaseAnswer::Busy(busy) => (request, is_reachable) = (busy, true),
+            LeaseAnswer::Unavailable if is_reachable => is_reachable = false,
+            answer => return answer,
         }
         watch = match watch {
-            Some(watch) => listen(watch).await,
+            Some(watch) => wait_for_change(watch).await,
             None => {
-                let set = tier.watch(&lease_request).await;
-                // What changed before it was set is seen by asking once more.
+                // After a watch was set, the next request finds what changed before that, so there is no pause.
+                let set = tier.watch(&request).await;
                 if set.is_none() {
-                    let pause = if is_reached { since.elapsed() / 100 } else { LONGEST };
-                    sleep(jittered(pause.clamp(SHORTEST, LONGEST))).await;
+                    let pause = if is_reachable { since.elapsed() / 100 } else { MAX_PAUSE };
+                    sleep(jittered(pause.clamp(MIN_PAUSE, MAX_PAUSE))).await;
                 }
                 set
             }
         };
-        flight.beat();
+        flight.record_heartbeat();
     }
-    tier.acquire(lease_request).await
+    tier.acquire(request).await
 }
 
-/// Waits for a watch to end, but not for long; returns it if it has not.
+/// Waits for a watch to end, at most about [`WATCH_TIMEOUT`]; returns the watch if it has not ended.
 ///
-/// However often it ends, the store is left alone for a moment.
-async fn listen<W: Future<Output = ()> + Unpin>(mut watch: W) -> Option<W> {
-    let listening = timeout(jittered(LISTEN), &mut watch);
-    let (told, ()) = tokio::join!(listening, sleep(SHORTEST));
-    told.is_err().then_some(watch)
+/// Takes at least [`MIN_PAUSE`], so that watches that end often do not cause as many requests.
+async fn wait_for_change<W: Future<Output = ()> + Unpin>(mut watch: W) -> Option<W> {
+    let change = timeout(jittered(WATCH_TIMEOUT), &mut watch);
+    let (changed, ()) = tokio::join!(change, sleep(MIN_PAUSE));
+    changed.is_err().then_some(watch)
 }
 
-/// Between two questions to a store that can not tell lies a hundredth of the time waited so far: an answer is noticed
-/// soon in proportion. But no less than this, and no more than that.
-const SHORTEST: Duration = Duration::from_millis(2);
-const LONGEST: Duration = Duration::from_millis(100);
-
-/// A store that can tell is asked so often all the same, should it have missed something.
-const LISTEN: Duration = Duration::from_millis(200);
-
-/// Between three and five quarters of a pause, so that no two processes make the same ones.
+/// Returns a random duration between 3/4 and 5/4 of a pause, so that processes do not send requests in step.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.75 + random::fraction() / 2.0)
 }

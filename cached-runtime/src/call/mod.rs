@@ -1,17 +1,27 @@
 //! One call, from the miss to its result: the state machine that is polled, its steps, single flight in the process,
-//! waiting for the lease of another process, background refreshes, and the backoff after failures.
+//! waiting for the lease of another process, background refresh, and backoff after failures.
 //!
-//! The layers above create a [`CallState`] for a call that is not a plain hit, and poll what it becomes.
+//! The layer above creates a [`CallState`] for each call that is not a plain hit in memory. It becomes an answer, if
+//! memory has one after all, or a [`Miss`], which is polled until it has a result.
 
+mod answer;
 mod background;
 mod backoff;
-mod cache;
 mod flight;
+mod flights;
+mod follower_result;
+mod instance_cache;
 mod lease_wait;
-mod poll;
+mod miss;
+mod poll_guard;
 mod state;
+mod state_machine;
+mod steps;
+mod typed_options;
 
-pub(crate) use cache::{AnyCache, Cache, TypedOptions};
-pub use poll::or_compute_detached;
-pub(crate) use poll::{Found, FoundTraced, Miss};
+pub use answer::or_compute_detached;
+pub(crate) use answer::{Found, FoundTraced};
+pub(crate) use instance_cache::{AnyCache, InstanceCache};
+pub(crate) use miss::Miss;
 pub(crate) use state::{CallState, Purpose};
+pub(crate) use typed_options::TypedOptions;

@@ -1,33 +1,34 @@
-//! What all calls of one function share: a static that the macro writes, and in it a cache for each instance.
+//! The static of a cached function, with the cache of each of its instances.
 
 use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::sync::OnceLock;
 
-use crate::call::{AnyCache, Cache, TypedOptions};
-use crate::policy::Counters;
-use crate::policy::ErasedFunction;
-use crate::policy::Policy;
-use crate::policy::register;
+use super::namespace::namespace;
+use crate::call::{AnyCache, InstanceCache, TypedOptions};
+use crate::policy::{Counters, ErasedFunction, Policy, register};
 use crate::shared;
-use crate::signature::KeyType;
-use crate::signature::ReturnKind;
+use crate::signature::{KeyType, ReturnKind};
 use crate::{BoxFuture, Result, Stats};
 
-/// One annotated function. It is not generic, because a `static` in a generic function is one for all its
-/// instances; the caches in it are told apart by the types of the instances.
+/// The static of one annotated function.
+///
+/// It is not generic, because all instances of a generic function share one `static`. It has a cache for each instance,
+/// identified by the type of the instance.
 pub struct CachedFunction {
-    ask: fn() -> Policy,
+    build_policy: fn() -> Policy,
     policy: OnceLock<Policy>,
     counters: Counters,
-    first: OnceLock<Box<Slot>>,
+    first_slot: OnceLock<Box<Slot>>,
 }
 
-/// The cache of one instance, and behind it that of the next. Most functions have one.
+/// The cache of one instance, in a linked list: most functions have one instance.
 struct Slot {
     instance: TypeId,
-    name: String,
+    namespace: String,
+    /// The [`InstanceCache`].
     typed: &'static (dyn Any + Send + Sync),
+    /// The same cache, without its types.
     cache: &'static (dyn AnyCache + Send + Sync),
     next: OnceLock<Box<Self>>,
 }
@@ -35,28 +36,29 @@ struct Slot {
 /// One instance of a function: `load::<User>`, `<Repo as Find>::find`.
 #[derive(Debug, Clone, Copy)]
 pub struct Instance {
-    site: &'static CachedFunction,
+    function: &'static CachedFunction,
     id: TypeId,
     type_name: &'static str,
 }
 
 impl CachedFunction {
-    /// A site whose policy is asked for when it is first used.
+    /// Creates the static of a function; `build_policy` is called when the function is first used.
     #[must_use]
-    pub const fn new(ask: fn() -> Policy) -> Self {
-        Self { ask, policy: OnceLock::new(), counters: Counters::new(), first: OnceLock::new() }
+    pub const fn new(build_policy: fn() -> Policy) -> Self {
+        Self { build_policy, policy: OnceLock::new(), counters: Counters::new(), first_slot: OnceLock::new() }
     }
 
-    /// The instance in which a closure was written: the type of the closure carries every type parameter there.
+    /// Returns the instance that an item belongs to: its type has every type parameter in scope.
     #[inline]
     #[must_use]
     pub fn instance<F>(&'static self, _: &F) -> Instance {
-        Instance { site: self, id: typeid::of::<F>(), type_name: type_name::<F>() }
+        Instance { function: self, id: typeid::of::<F>(), type_name: type_name::<F>() }
     }
 
+    /// Returns the policy. The first call registers the function, and binds its handle.
     fn policy(&'static self) -> &'static Policy {
         self.policy.get_or_init(|| {
-            let policy = (self.ask)();
+            let policy = (self.build_policy)();
             if let Some(handle) = policy.handle {
                 handle.bind(self);
             }
@@ -66,13 +68,13 @@ impl CachedFunction {
     }
 
     fn slots(&self) -> impl Iterator<Item = &Slot> {
-        std::iter::successors(self.first.get(), |slot| slot.next.get()).map(|slot| &**slot)
+        std::iter::successors(self.first_slot.get(), |slot| slot.next.get()).map(|slot| &**slot)
     }
 }
 
 impl ErasedFunction for CachedFunction {
     fn name(&'static self) -> &'static str {
-        self.first.get().map_or("", |slot| &slot.name)
+        self.first_slot.get().map_or("", |slot| &slot.namespace)
     }
 
     fn options(&'static self) -> &'static dyn fmt::Debug {
@@ -87,7 +89,7 @@ impl ErasedFunction for CachedFunction {
         Box::pin(async {
             let mut cleared = Ok(());
             for slot in self.slots() {
-                // One that fails does not keep the others from being told.
+                // A failure does not stop the other instances from being cleared.
                 cleared = slot.cache.clear().await.and(cleared);
             }
             cleared
@@ -114,114 +116,67 @@ impl fmt::Debug for CachedFunction {
 }
 
 impl Instance {
-    /// What this function has done so far, all its instances together.
+    /// Returns the statistics of the function, the sum of all its instances.
     #[must_use]
     pub fn stats(self) -> Stats {
-        self.site.stats()
+        self.function.stats()
     }
 
     /// Removes every value of this instance.
     pub fn clear(self) -> BoxFuture<'static, Result<()>> {
-        match self.site.slots().find(|slot| slot.instance == self.id) {
+        match self.function.slots().find(|slot| slot.instance == self.id) {
             Some(slot) => slot.cache.clear(),
-            // Never called in this process; others may have stored values.
+            // It was never called in this process, but other processes may have stored values.
             None => {
-                let policy = self.site.policy();
-                shared::clear(policy, &name(policy, self.type_name), &self.site.counters)
+                let policy = self.function.policy();
+                shared::clear(policy, &namespace(policy, self.type_name), &self.function.counters)
             }
         }
     }
 
-    /// The cache of this instance.
+    /// Returns the cache of this instance, which the first call creates.
     #[inline]
-    pub(crate) fn cache<K: KeyType, O: ReturnKind>(self, rules: TypedOptions<K, O>) -> &'static Cache<K, O> {
-        match self.site.first.get().and_then(|slot| slot.cache_of(self.id)) {
+    pub(crate) fn cache<K: KeyType, O: ReturnKind>(
+        self,
+        options: TypedOptions<K, O>,
+    ) -> &'static InstanceCache<K, O> {
+        match self.function.first_slot.get().and_then(|slot| slot.cache_of(self.id)) {
             Some(cache) => cache,
-            None => self.find_cache(rules),
+            None => self.find_or_create_cache(options),
         }
     }
 
     #[cold]
-    fn find_cache<K: KeyType, O: ReturnKind>(self, rules: TypedOptions<K, O>) -> &'static Cache<K, O> {
-        let policy = self.site.policy();
-        let mut place = &self.site.first;
+    fn find_or_create_cache<K: KeyType, O: ReturnKind>(
+        self,
+        options: TypedOptions<K, O>,
+    ) -> &'static InstanceCache<K, O> {
+        let policy = self.function.policy();
+        let mut next = &self.function.first_slot;
         loop {
-            let slot = place.get_or_init(|| {
-                let name = name(policy, self.type_name);
-                // Lives as long as the program, as the static does that leads to it.
-                let cache: &'static Cache<K, O> =
-                    Box::leak(Box::new(Cache::new(policy, &name, &self.site.counters, rules)));
-                Box::new(Slot { instance: self.id, name, typed: cache, cache, next: OnceLock::new() })
+            let slot = next.get_or_init(|| {
+                let namespace = namespace(policy, self.type_name);
+                // The static that refers to it lives for the whole program too.
+                let cache: &'static InstanceCache<K, O> = Box::leak(Box::new(InstanceCache::new(
+                    policy,
+                    &namespace,
+                    &self.function.counters,
+                    options,
+                )));
+                Box::new(Slot { instance: self.id, namespace, typed: cache, cache, next: OnceLock::new() })
             });
             if let Some(cache) = slot.cache_of(self.id) {
                 return cache;
             }
-            place = &slot.next;
+            next = &slot.next;
         }
     }
 }
 
 impl Slot {
+    /// Returns the cache, if it is that of the instance.
     #[inline]
-    fn cache_of<K: KeyType, O: ReturnKind>(&self, instance: TypeId) -> Option<&'static Cache<K, O>> {
+    fn cache_of<K: KeyType, O: ReturnKind>(&self, instance: TypeId) -> Option<&'static InstanceCache<K, O>> {
         if self.instance == instance { self.typed.downcast_ref() } else { None }
-    }
-}
-
-/// The namespace of an instance: the name that the user gave, or the path of the function.
-///
-/// The macro marks an instance by an item that stands where the function stands: for `shop::find` that is
-/// `shop::find::clear`, for a method `shop::Repo::find_cache`, in a trait's impl a closure in the method.
-fn name(policy: &Policy, marker: &str) -> String {
-    let path = marker.replace("::{{closure}}", "").replace("'_, ", "").replace("<'_>", "");
-    let (path, generics) = match path.strip_suffix('>').and_then(|path| last_generics(path)) {
-        Some((path, generics)) => (path.to_owned(), format!("<{generics}>")),
-        None => (path, String::new()),
-    };
-    let path = path.strip_suffix("::clear").or_else(|| path.strip_suffix("_cache")).unwrap_or(&path);
-    match policy.name {
-        Some(name) if policy.is_single_instance => name.to_owned(),
-        Some(name) => format!("{name}<{path}{generics}>"),
-        None => format!("{path}{generics}"),
-    }
-}
-
-/// Splits `path<generics` at the bracket that the cut-off one closed, if it is not that of a `<T as Trait>`.
-fn last_generics(path: &str) -> Option<(&str, &str)> {
-    let mut open = 1;
-    for (at, c) in path.char_indices().rev() {
-        match c {
-            '>' if !path[..at].ends_with('-') => open += 1,
-            '<' => open -= 1,
-            _ => {}
-        }
-        if open == 0 {
-            return (at > 0).then(|| (&path[..at], &path[at + 1..]));
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instance_is_named_after_the_function_of_the_user() {
-        let name = |marker| name(&Policy::new(), marker);
-        assert_eq!(name("shop::find::clear"), "shop::find");
-        assert_eq!(name("shop::find::clear<u64, fn() -> u8>"), "shop::find<u64, fn() -> u8>");
-        assert_eq!(name("shop::Repo<u8>::find_cache<'_>"), "shop::Repo<u8>::find");
-        assert_eq!(name("shop::Repo<u8>::find_cache<Vec<u16>>"), "shop::Repo<u8>::find<Vec<u16>>");
-        assert_eq!(name("<A as B>::find::{{closure}}::{{closure}}"), "<A as B>::find");
-        assert_eq!(name("<A as B>::find<C>::{{closure}}::{{closure}}"), "<A as B>::find<C>");
-        assert_eq!(name("shop::outer::{{closure}}::inner::clear"), "shop::outer::inner");
-    }
-
-    #[test]
-    fn a_given_name_is_one_namespace_only_where_there_is_one_instance() {
-        let users = Policy::new().name("users");
-        assert_eq!(name(&users.clone().one_instance(), "shop::find::clear"), "users");
-        assert_eq!(name(&users, "shop::Repo<u8>::find_cache"), "users<shop::Repo<u8>::find>");
     }
 }

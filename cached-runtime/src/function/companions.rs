@@ -1,101 +1,119 @@
-//! The companions, written once here instead of at each function.
+//! The companions of cached functions, written here once instead of in each expansion.
 //!
-//! An expansion says what is particular to its function: who may see it, its generics and parameters, where its verbs
-//! are done, and what makes the key. What is between brackets is passed on token by token.
+//! An expansion passes what differs between functions: the visibility, the generics and parameters, the function that
+//! performs operations, and the expression of the key. Token groups in brackets are passed on unchanged.
 
-/// The companions of a free function, but for `uncached`, which is the function itself.
+/// Defines the companions of a free function, except `uncached`, which is the function itself.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __companions {
     (
-        ($($key_param:tt)*) [$($at:tt)*] => $key:expr;
+        ($($key_param:tt)*) [$($entry:tt)*] => $key:expr;
         $vis:vis, $safety:tt [$($generics:tt)*] $params:tt -> $output:ty, [$($where:tt)*]
         $found:ident => $answer:expr
     ) => {
-        /// Removes the value under a key, and voids a computation of it that is under way.
+        /// Removes the value of a key, and discards a computation of it that is in flight.
+        ///
+        /// # Errors
+        ///
+        /// Returns the error of the shared store, if it did not confirm the removal.
         $vis fn invalidate $($generics)* ($($key_param)*) -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
             use $crate::__private;
-            $($at)* (__private::Invalidate, $key)
+            $($entry)* (__private::Invalidate, $key)
         }
 
-        /// Makes the value under a key stale, and voids a computation of it that is under way: the next call computes, and
-        /// has the value only as `stale_while_revalidate` and `stale_if_error` allow.
+        /// Makes the value of a key stale, and discards a computation of it that is in flight.
+        ///
+        /// The next call computes; it returns the stale value only as `stale_while_revalidate` and `stale_if_error` allow.
+        ///
+        /// # Errors
+        ///
+        /// Returns the error of the shared store, if it did not confirm the change.
         $vis fn expire $($generics)* ($($key_param)*) -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
             use $crate::__private;
-            $($at)* (__private::Expire, $key)
+            $($entry)* (__private::Expire, $key)
         }
 
-        /// Stores a value that the application already has; `Ok` and `Some` may be left out.
+        /// Stores a value that the application already has, and discards a computation of it that is in flight. `Ok` and
+        /// `Some` may be left out.
+        ///
+        /// # Errors
+        ///
+        /// Returns the error of the shared store, or of the codec if the value cannot be encoded.
         $vis fn put $($generics)* ($($key_param)* __value: impl $crate::__private::IntoOutput<$output>)
         -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
             use $crate::__private;
-            $($at)* (__private::Put(__private::IntoOutput::into_output(__value)), $key)
+            $($entry)* (__private::Put(__private::IntoOutput::into_output(__value)), $key)
         }
 
-        /// What a call would find; computes nothing.
+        /// Returns the value that a call would return without computing.
         $vis fn peek $($generics)* ($($key_param)*)
         -> $crate::BoxFuture<'static, $crate::__private::Option<$output>>
         $($where)*
         {
             use $crate::__private;
-            $($at)* (__private::Peek, $key)
+            $($entry)* (__private::Peek, $key)
         }
 
         /// Removes every value.
+        ///
+        /// # Errors
+        ///
+        /// Returns the error of the shared store, if it did not confirm the removal.
         $vis fn clear $($generics)* () -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
-            $($at)* ($crate::__private::Clear, ())
+            $($entry)* ($crate::__private::Clear, ())
         }
 
-        /// What the function has done so far.
+        /// Returns the statistics of the function, the sum of all its instances.
         $vis fn stats $($generics)* () -> $crate::Stats
         $($where)*
         {
-            $($at)* ($crate::__private::ReadStats, ())
+            $($entry)* ($crate::__private::ReadStats, ())
         }
 
         $crate::__computing! {
-            refresh lookup [$($at)*] => $key;
+            refresh lookup [$($entry)*] => $key;
             $vis, $safety [$($generics)*] $params -> $output, [$($where)*]
             $found => $answer
         }
     };
 }
 
-/// The companions of any function that run it.
+/// Defines the companions of any function that run it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __computing {
     (
-        $refresh:ident $lookup:ident [$($at:tt)*] => $key:expr;
+        $refresh:ident $lookup:ident [$($entry:tt)*] => $key:expr;
         $vis:vis, [$($safety:tt)*] [$($generics:tt)*] $params:tt -> $output:ty, [$($where:tt)*]
         $found:ident => $answer:expr
     ) => {
-        /// Computes now, and replaces what is there.
+        /// Computes a new value, replaces the cached one, and returns it.
         #[allow(dead_code, clippy::all, clippy::pedantic)]
         $vis async $($safety)* fn $refresh $($generics)* $params -> $output
         $($where)*
         {
             use $crate::__private;
-            // Two statements: what the first one borrows is not to be kept while the second one waits.
-            let $found = $($at)* (__private::Refresh, $key);
+            // Two statements, so that the borrows of the first one end before the second one waits.
+            let $found = $($entry)* (__private::Refresh, $key);
             $answer
         }
 
-        /// As a call, but says where the value comes from and how old it is.
+        /// Calls the function, and also returns where the value comes from and how old it is.
         #[allow(dead_code, clippy::all, clippy::pedantic)]
         $vis async $($safety)* fn $lookup $($generics)* $params -> $crate::Lookup<$output>
         $($where)*
         {
             use $crate::__private;
-            let $found = $($at)* (__private::GetTraced, $key);
+            let $found = $($entry)* (__private::GetTraced, $key);
             $answer
         }
     };

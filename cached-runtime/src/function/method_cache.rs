@@ -7,11 +7,13 @@ use super::operations::{AnyOperation, AnyOutput};
 use crate::signature::FromValue;
 use crate::{BoxFuture, Result, Stats};
 
-/// The companions of a cached method: what `Type::find_cache()` returns for a method `find`.
+/// The companions of a cached method: `Type::find_cache()` returns them for a method `find`.
 ///
-/// `K` is what makes the key, as the method takes it: one argument as it is, several as a tuple, and `&Self` first
-/// if `self` is in the key. `R` is what the method returns. The verbs that compute stand beside the method:
-/// `find_uncached` and `find_refresh`.
+/// `K` is the key, in the types of the method's arguments: a single argument itself, several arguments as a tuple. If
+/// `self` is in the key, `&Self` is the first. `R` is the return type of the method. The companions that run the method
+/// are methods beside it: `find_uncached`, `find_refresh` and `find_lookup`.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::async_cached;
@@ -35,7 +37,7 @@ use crate::{BoxFuture, Result, Stats};
 /// # }
 /// ```
 pub struct MethodCache<K, R> {
-    at: fn(AnyOperation<R>, K) -> BoxFuture<'static, AnyOutput<R>>,
+    perform: fn(AnyOperation<R>, K) -> BoxFuture<'static, AnyOutput<R>>,
     clear: fn() -> BoxFuture<'static, Result<()>>,
     stats: fn() -> Stats,
 }
@@ -44,18 +46,20 @@ impl<K, R: 'static> MethodCache<K, R> {
     #[doc(hidden)]
     #[must_use]
     pub const fn new(
-        at: fn(AnyOperation<R>, K) -> BoxFuture<'static, AnyOutput<R>>,
+        perform: fn(AnyOperation<R>, K) -> BoxFuture<'static, AnyOutput<R>>,
         clear: fn() -> BoxFuture<'static, Result<()>>,
         stats: fn() -> Stats,
     ) -> Self {
-        Self { at, clear, stats }
+        Self { perform, clear, stats }
     }
 
-    /// Removes the value under a key, and voids the computation of it that is under way.
+    /// Removes the value of a key, and discards a computation of it that is in flight.
     ///
     /// # Errors
     ///
-    /// What the shared store said, if it could not be told.
+    /// Returns the error of the shared store, if it did not confirm the removal.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::async_cached;
@@ -75,14 +79,18 @@ impl<K, R: 'static> MethodCache<K, R> {
     /// # }
     /// ```
     pub fn invalidate(&self, key: K) -> impl Future<Output = Result<()>> + Send + use<K, R> {
-        changed((self.at)(AnyOperation::Invalidate, key))
+        changed((self.perform)(AnyOperation::Invalidate, key))
     }
 
-    /// Makes the value under a key stale, and voids the computation of it that is under way.
+    /// Makes the value of a key stale, and discards a computation of it that is in flight.
+    ///
+    /// The next call computes; it returns the stale value only as `stale_while_revalidate` and `stale_if_error` allow.
     ///
     /// # Errors
     ///
-    /// What the shared store said, if it could not be told.
+    /// Returns the error of the shared store, if it did not confirm the change.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::async_cached;
@@ -106,15 +114,19 @@ impl<K, R: 'static> MethodCache<K, R> {
     /// # }
     /// ```
     pub fn expire(&self, key: K) -> impl Future<Output = Result<()>> + Send + use<K, R> {
-        changed((self.at)(AnyOperation::Expire, key))
+        changed((self.perform)(AnyOperation::Expire, key))
     }
 
-    /// Stores a value that the application already has, for as long as if it had been computed; `Ok` and `Some`
-    /// may be left out.
+    /// Stores a value that the application already has, with the same lifetime as a computed one, and discards a
+    /// computation of it that is in flight.
+    ///
+    /// `Ok` and `Some` may be left out.
     ///
     /// # Errors
     ///
-    /// What the shared store said, or why the value could not be turned into bytes.
+    /// Returns the error of the shared store, or of the codec if the value cannot be encoded.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::async_cached;
@@ -136,10 +148,12 @@ impl<K, R: 'static> MethodCache<K, R> {
     where
         R: FromValue<V>,
     {
-        changed((self.at)(AnyOperation::Put(R::from_value(value)), key))
+        changed((self.perform)(AnyOperation::Put(R::from_value(value)), key))
     }
 
-    /// What a call would find, without computing anything.
+    /// Returns the value that a call would return without computing.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::async_cached;
@@ -159,9 +173,9 @@ impl<K, R: 'static> MethodCache<K, R> {
     /// # }
     /// ```
     pub fn peek(&self, key: K) -> impl Future<Output = Option<R>> + Send + use<K, R> {
-        let done = (self.at)(AnyOperation::Peek, key);
+        let performed = (self.perform)(AnyOperation::Peek, key);
         async {
-            match done.await {
+            match performed.await {
                 AnyOutput::Peeked(output) => output,
                 AnyOutput::Changed(_) => None,
             }
@@ -172,7 +186,9 @@ impl<K, R: 'static> MethodCache<K, R> {
     ///
     /// # Errors
     ///
-    /// What the shared store said, if it could not be told.
+    /// Returns the error of the shared store, if it did not confirm the removal.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::async_cached;
@@ -197,7 +213,9 @@ impl<K, R: 'static> MethodCache<K, R> {
         (self.clear)()
     }
 
-    /// What the method has done so far, of all instances of its type together.
+    /// Returns the statistics of the method, the sum of all instances of its type.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cached_runtime::async_cached;
@@ -223,8 +241,8 @@ impl<K, R: 'static> MethodCache<K, R> {
     }
 }
 
-async fn changed<R>(done: BoxFuture<'static, AnyOutput<R>>) -> Result<()> {
-    match done.await {
+async fn changed<R>(performed: BoxFuture<'static, AnyOutput<R>>) -> Result<()> {
+    match performed.await {
         AnyOutput::Changed(result) => result,
         AnyOutput::Peeked(_) => Ok(()),
     }

@@ -5,7 +5,9 @@
 
 mod cached_function;
 mod companions;
+mod entry_ref;
 mod method_cache;
+mod namespace;
 mod operations;
 #[doc(hidden)]
 pub mod private;

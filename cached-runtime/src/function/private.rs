@@ -1,4 +1,4 @@
-//! What the code that the macro writes calls. Not for people: it changes without notice.
+//! The names that expansions use. They are not part of the public interface, and change without notice.
 
 pub use core::future::Future;
 pub use core::option::Option;
@@ -6,50 +6,51 @@ pub use core::time::Duration;
 pub use std::{format, vec};
 
 pub use super::cached_function::CachedFunction;
+pub use super::entry_ref::EntryRef;
 pub use super::operations::{
-    AnyOperation, AnyOutput, Clear, EntryRef, Expire, Get, GetTraced, Invalidate, Operation, Peek, Put,
-    ReadStats, Refresh,
+    AnyOperation, AnyOutput, Clear, Expire, Get, GetTraced, Invalidate, Operation, Peek, Put, ReadStats,
+    Refresh,
 };
 pub use crate::call::or_compute_detached;
 pub use crate::policy::Policy;
-pub use crate::signature::TagText;
-pub use crate::signature::{Arg, Cache, CanKeyBy, CanKeySharedBy, KeyParts, SharedKeyParts, with_tags};
 pub use crate::signature::{
-    CanCache, IntoOutput, ReturnType, caching_errors, caching_none, timed_out, with_fallback, with_weight,
+    Arg, Cache, CanCache, CanKeyBy, CanKeySharedBy, IntoOutput, KeyParts, ReturnType, SharedKeyParts,
+    TagText, caching_errors, caching_none, timed_out, with_fallback, with_tags, with_weight,
 };
 #[cfg(feature = "store")]
 pub use crate::store::Named;
 
 pub use crate::{__companions as companions, __computing as computing};
 
-// `backend = "redis"` becomes `redis! { ... }`: code that is left as it is, or one error if the feature is off.
-#[cfg(feature = "json")]
-pub use crate::__as_it_is as json;
-#[cfg(feature = "memcached")]
-pub use crate::__as_it_is as memcached;
-#[cfg(feature = "redis")]
-pub use crate::__as_it_is as redis;
-#[cfg(feature = "store")]
-pub use crate::__as_it_is as store;
+// An option that needs a feature becomes a macro call: for `backend = "redis"` it is `redis! { ... }`. The macro expands to
+// the code between the braces, or to a single error if the feature is disabled.
 #[cfg(not(feature = "json"))]
-pub use crate::__json_is_off as json;
+pub use crate::__json_disabled as json;
 #[cfg(not(feature = "memcached"))]
-pub use crate::__memcached_is_off as memcached;
+pub use crate::__memcached_disabled as memcached;
+#[cfg(feature = "json")]
+pub use crate::__passthrough as json;
+#[cfg(feature = "memcached")]
+pub use crate::__passthrough as memcached;
+#[cfg(feature = "redis")]
+pub use crate::__passthrough as redis;
+#[cfg(feature = "store")]
+pub use crate::__passthrough as store;
 #[cfg(not(feature = "redis"))]
-pub use crate::__redis_is_off as redis;
+pub use crate::__redis_disabled as redis;
 #[cfg(not(feature = "store"))]
-pub use crate::__store_is_off as store;
+pub use crate::__store_disabled as store;
 
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __as_it_is {
+macro_rules! __passthrough {
     ($($code:tt)*) => { $($code)* };
 }
 
 #[cfg(not(feature = "json"))]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __json_is_off {
+macro_rules! __json_disabled {
     ($($code:tt)*) => {
         ::core::compile_error!("enable the feature `json` of `cached-runtime`")
     };
@@ -58,7 +59,7 @@ macro_rules! __json_is_off {
 #[cfg(not(feature = "memcached"))]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __memcached_is_off {
+macro_rules! __memcached_disabled {
     ($($code:tt)*) => {
         ::core::compile_error!("enable the feature `memcached` of `cached-runtime`")
     };
@@ -67,7 +68,7 @@ macro_rules! __memcached_is_off {
 #[cfg(not(feature = "redis"))]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __redis_is_off {
+macro_rules! __redis_disabled {
     ($($code:tt)*) => {
         ::core::compile_error!("enable the feature `redis` of `cached-runtime`")
     };
@@ -76,7 +77,7 @@ macro_rules! __redis_is_off {
 #[cfg(not(feature = "store"))]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __store_is_off {
+macro_rules! __store_disabled {
     ($($code:tt)*) => {
         ::core::compile_error!("enable the feature `store` of `cached-runtime`")
     };

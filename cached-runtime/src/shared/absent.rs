@@ -1,20 +1,18 @@
-//! What stands for `tier` in a build without shared stores: a tier that nobody can have.
+//! The replacement of `tier` in builds without shared stores: the same interface on types that have no values.
 
-#![allow(dead_code, clippy::unused_async, reason = "what nobody can have is never made, nor waited for")]
+#![allow(
+    dead_code,
+    clippy::unused_async,
+    reason = "types without values are neither constructed nor awaited"
+)]
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::memory::DerivedTags;
-use crate::memory::{CachedValue, Fill, WriteAction};
-use crate::policy::Counters;
-use crate::policy::Policy;
+use crate::memory::{CachedValue, DerivedTags, Fill, WriteAction};
+use crate::policy::{Counters, Policy};
 use crate::{BoxFuture, Result};
-
-pub(crate) fn clear(_: &Policy, _: &str, _: &'static Counters) -> BoxFuture<'static, Result<()>> {
-    Box::pin(std::future::ready(Ok(())))
-}
 
 #[derive(Debug)]
 pub(crate) struct Tier<K, V> {
@@ -37,7 +35,7 @@ pub(crate) enum LeaseAnswer {
     Filled,
     Busy(LeaseRequest),
     TakenOver,
-    Unknown,
+    Unavailable,
 }
 
 #[derive(Debug)]
@@ -51,7 +49,7 @@ impl<K, V> Tier<K, V> {
         match self.never {}
     }
 
-    pub(crate) fn replacing(&self, _: &K, _: &[String]) -> Option<LeaseRequest> {
+    pub(crate) fn replace_request(&self, _: &K, _: &[String]) -> Option<LeaseRequest> {
         match self.never {}
     }
 
@@ -87,7 +85,7 @@ impl<K, V> Tier<K, V> {
         match self.never {}
     }
 
-    pub(crate) fn name(&self, _: &K) -> String {
+    pub(crate) fn display_key(&self, _: &K) -> String {
         match self.never {}
     }
 }
@@ -100,4 +98,8 @@ impl HeldLease {
     pub(crate) fn keep_alive(&self) -> std::future::Pending<()> {
         match self.0 {}
     }
+}
+
+pub(crate) fn clear(_: &Policy, _: &str, _: &'static Counters) -> BoxFuture<'static, Result<()>> {
+    Box::pin(std::future::ready(Ok(())))
 }

@@ -1,4 +1,4 @@
-//! Values as bytes.
+//! Codecs: values as bytes, in msgpack or JSON.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,7 +8,7 @@ use crate::policy::Encoding;
 use crate::store::Options;
 use crate::{Error, ErrorKind, Result};
 
-/// What can be kept in a shared store.
+/// A value that can be cached in a shared store.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be cached in a shared store",
     label = "a value in a shared store must be `serde::Serialize + serde::de::DeserializeOwned`",
@@ -19,21 +19,21 @@ pub trait Storable: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Storable for T {}
 
-/// How values of one type are written and read.
+/// The encoder and the decoder of one type.
 #[derive(Debug)]
 pub(crate) struct Codec<V> {
-    /// A value in bytes that can be read back as it is.
+    /// Encodes a value; fails if it would be decoded as another one.
     pub(crate) encode: fn(&V) -> Result<Vec<u8>>,
     pub(crate) decode: fn(&[u8]) -> Result<V>,
-    /// The number of the encoding in an envelope.
+    /// The number of the codec in an envelope.
     pub(crate) id: u8,
-    /// Tells values of this type from those of others, and from those of what it was before.
+    /// Identifies the type, and this version of it: see [`schema::fingerprint`].
     pub(crate) fingerprint: u64,
 }
 
 impl<V: Storable> Codec<V> {
     pub(crate) fn new(encoding: Encoding) -> Self {
-        // For people and for programs many types write themselves in different ways.
+        // JSON counts as human-readable, msgpack does not, and many types serialize differently in the two.
         match encoding {
             Encoding::Msgpack => Self {
                 encode: to_msgpack,
@@ -52,58 +52,59 @@ impl<V: Storable> Codec<V> {
     }
 }
 
-/// Refuses what would be read back as something else.
-fn readable(value: &impl Serialize) -> Result<()> {
+/// Rejects a value that would be decoded as another one.
+fn reject_ambiguous(value: &impl Serialize) -> Result<()> {
     if Options::of(value).ambiguous {
-        let why = "the value has a `Some` of nothing in it, which would be read back as a `None`";
-        return Err(Error::new(ErrorKind::Codec, why));
+        let message = "the value contains a `Some` of a nil value, such as `Some(None)`, which would be decoded as `None`";
+        return Err(Error::new(ErrorKind::Codec, message));
     }
     Ok(())
 }
 
-/// Fields go by name: by position, two swapped fields of one type would be read as each other.
+/// Encodes structs as maps: without field names, two fields of one type that were swapped would be decoded as each
+/// other.
 fn to_msgpack<V: Serialize>(value: &V) -> Result<Vec<u8>> {
-    readable(value)?;
+    reject_ambiguous(value)?;
     let mut bytes = Vec::with_capacity(128);
     let mut serializer = rmp_serde::Serializer::new(&mut bytes)
         .with_struct_map()
         .with_bytes(rmp_serde::config::BytesMode::ForceAll);
-    value.serialize(&mut serializer).map_err(not_encoded)?;
+    value.serialize(&mut serializer).map_err(encode_error)?;
     Ok(bytes)
 }
 
 fn from_msgpack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
     let mut rest = bytes;
     let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
-    // The default of 1 024 overflows the stack of a thread that has 256 KiB.
+    // The default of 1024 levels overflows a stack of 256 KiB.
     deserializer.set_max_depth(128);
-    let value = V::deserialize(&mut deserializer).map_err(not_decoded)?;
+    let value = V::deserialize(&mut deserializer).map_err(decode_error)?;
     if rest.is_empty() {
         Ok(value)
     } else {
-        Err(Error::new(ErrorKind::Codec, "the value in the store is longer than its type"))
+        Err(Error::new(ErrorKind::Codec, "the stored value is followed by other bytes"))
     }
 }
 
 #[cfg(feature = "json")]
 fn to_json<V: Serialize>(value: &V) -> Result<Vec<u8>> {
-    readable(value)?;
-    serde_json::to_vec(value).map_err(not_encoded)
+    reject_ambiguous(value)?;
+    serde_json::to_vec(value).map_err(encode_error)
 }
 
 #[cfg(feature = "json")]
 fn from_json<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
-    serde_json::from_slice(bytes).map_err(not_decoded)
+    serde_json::from_slice(bytes).map_err(decode_error)
 }
 
-fn not_encoded(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::Codec, "the value can not be serialized").with_source(error)
+fn encode_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Codec, "the value cannot be serialized").with_source(error)
 }
 
-/// Without the source: what a decoder says may quote the value.
-#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn not_decoded(_: impl std::error::Error) -> Error {
-    Error::new(ErrorKind::Codec, "the value in the store can not be deserialized")
+/// Drops the source, because the message of a decoder may quote the value.
+#[allow(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
+fn decode_error(_: impl std::error::Error) -> Error {
+    Error::new(ErrorKind::Codec, "the stored value cannot be deserialized")
 }
 
 #[cfg(test)]
@@ -111,15 +112,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_encoded_is_decoded() {
+    fn values_round_trip() {
         let value = (1_u64, "one".to_owned(), vec![0_u8, 255], Some(1.5_f64), ());
         let bytes = to_msgpack(&value).unwrap();
         assert_eq!(from_msgpack::<(u64, String, Vec<u8>, Option<f64>, ())>(&bytes).unwrap(), value);
     }
 
-    /// Frozen: other languages read them, and so do programs of the version before.
+    /// Frozen: programs in other languages and of earlier versions read these bytes.
     #[test]
-    fn payloads_stay_what_they_are() {
+    fn payloads_are_stable() {
         #[derive(Serialize)]
         struct User {
             id: u64,
@@ -147,9 +148,9 @@ mod tests {
         assert_eq!(to_msgpack(&()).unwrap(), b"\xc0");
     }
 
-    /// Nothing is set aside for what is only announced.
+    /// A length prefix alone must not cause an allocation.
     #[test]
-    fn lengths_are_not_believed() {
+    fn lengths_are_not_trusted() {
         for announced in [&b"\xc6"[..], b"\xdb", b"\xdd", b"\xdf"] {
             let bytes = [announced, b"\xff\xff\xff\xff"].concat();
             assert!(from_msgpack::<Vec<u8>>(&bytes).is_err());
@@ -160,12 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn bytes_go_as_bytes() {
+    fn bytes_are_encoded_as_bin() {
         assert_eq!(to_msgpack(&vec![200_u8; 100]).unwrap().len(), 102);
     }
 
     #[test]
-    fn what_is_longer_or_shorter_is_refused() {
+    fn longer_and_shorter_bytes_are_rejected() {
         let bytes = to_msgpack(&(1, 2)).unwrap();
         assert!(from_msgpack::<(u8, u8)>(&[&bytes[..], b"\0"].concat()).is_err());
         assert!(from_msgpack::<(u8, u8)>(&bytes[..2]).is_err());

@@ -1,180 +1,167 @@
-//! What a value in a shared store depends on: the stamps of its namespace and of its tags.
+//! Generations: the random numbers that decide whether a stored value is current.
+//!
+//! A namespace has a generation, each tag has one, and all tags together have one. A value is stored with the
+//! generations that were read before it was computed, and is current while the store still has the same ones. So a
+//! clear or the invalidation of a tag is one write, however many values it ends. A generation that the store has lost
+//! makes the values with it stale.
+//!
+//! The *epoch* of all tags is a number that every invalidation of a tag replaces first. Derived tags are known only
+//! after the computation, so their generations cannot be read before it; a value with derived tags is stored only if
+//! the epoch did not change while it was computed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::envelope;
-use super::namespace::{Loaded, Namespace, new_stamp};
+use super::location::{Location, generation_from_bytes};
+use super::namespace::Namespace;
 use crate::memory::DerivedTags;
 use crate::util::random::random;
 use crate::{Error, ErrorKind, Key, Result};
 
-/// Where a value is, and where the stamps are that it depends on.
+/// What a store has at a location.
 #[derive(Debug, Clone)]
-pub(crate) struct Location {
-    pub(crate) key: Key,
-    /// That of the namespace first; for a function with tags those of all tags and of each tag after it.
-    pub(crate) stamps: Arc<[Key]>,
-    /// Where a value of another type is that this one lies beside; the mark of that is the last of the stamps then.
-    pub(crate) beside: Option<Key>,
-    pub(crate) tags: Tags,
+pub(crate) struct ReadResult {
+    pub(crate) value: Option<Bytes>,
+    /// The generations at the location's dependency keys.
+    pub(crate) generations: Box<[Option<u64>]>,
+    /// The generations of the derived tags that are listed in the value.
+    pub(crate) derived_generations: Box<[Option<u64>]>,
 }
 
-/// What there is to know about the tags of a function.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Tags {
-    /// It has none.
-    None,
-    /// The remote of the tags in its store.
-    Of(&'static Namespace),
-    /// The same, and there are tags that only the value tells.
-    FromValue(&'static Namespace),
-}
+/// How many generations of namespaces precede those of tags in a location: of the function, and of all tags.
+const NAMESPACE_GENERATIONS: usize = 2;
 
-impl Location {
-    /// The keys of all that it depends on.
-    fn dependencies(&self) -> impl Iterator<Item = &Key> {
-        self.stamps.iter().chain(&self.beside)
-    }
-
-    /// What was found under these keys as stamps.
-    fn stamps_in(&self, found: &[Option<Bytes>]) -> Box<[Option<u64>]> {
-        // A store that returns too little has not got them.
-        let found = |index: usize| found.get(index)?.as_ref();
-        let stamps = (0..self.stamps.len()).map(|index| stamp_from(found(index)?));
-        let beside = self.beside.iter().map(|_| envelope::mark(found(self.stamps.len())?));
-        stamps.chain(beside).collect()
-    }
-}
-
-impl Tags {
-    pub(crate) fn remote(self) -> Option<&'static Namespace> {
-        match self {
-            Self::None => None,
-            Self::Of(remote) | Self::FromValue(remote) => Some(remote),
-        }
-    }
-
-    /// Whether the store has not heard yet that one of these has ended.
-    pub(crate) fn are_owed<'a>(self, tags: impl IntoIterator<Item = &'a Key>) -> bool {
-        self.remote().is_some_and(|remote| {
-            let is_owed = |tag: &Key| remote.owed.covers(tag) || *tag == remote.mark_key();
-            remote.owed.is_any() && tags.into_iter().any(is_owed)
-        })
-    }
-}
-
-/// How many stamps of namespaces come before those of tags.
-const NAMESPACES: usize = 2;
-
-/// How long the stamp of a tag stays in a store. When it goes, the values with that tag are computed once more.
-const STAMP_TERM: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long the generation of a tag stays in a store. When it expires, the values with that tag are computed once more.
+const TAG_GENERATION_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl Namespace {
-    /// What is under a key, and the stamps that it depends on, in one round trip; those of tags that are named in the
-    /// value take another.
-    pub(crate) async fn load(&'static self, place: &Location) -> Result<Loaded> {
-        let keys: Vec<Key> = std::iter::once(&place.key).chain(place.dependencies()).cloned().collect();
-        let found = self.bounded(|store| store.get(&keys)).await?;
-        self.see_to_debts();
-        if let Some(tags) = place.tags.remote() {
-            tags.see_to_debts();
+    /// Reads a value and the generations it depends on in one round trip; the generations of derived tags take a
+    /// second one.
+    pub(crate) async fn read(&'static self, location: &Location) -> Result<ReadResult> {
+        let keys: Vec<Key> =
+            std::iter::once(&location.key).chain(location.dependency_keys()).cloned().collect();
+        let found = self.with_deadline(|store| store.get(&keys)).await?;
+        self.start_retrier();
+        if let Some(tags) = location.tags.namespace() {
+            tags.start_retrier();
         }
-        let stamps = place.stamps_in(found.get(1..).unwrap_or_default());
+        let generations = location.generations_in(found.get(1..).unwrap_or_default());
         let value = found.into_iter().next().flatten();
-        let named = match value.as_deref().map(envelope::named) {
-            Some(named) if !named.is_empty() => self.read_stamps(&named).await?,
+        let derived_generations = match value.as_deref().map(envelope::derived_tag_keys) {
+            Some(keys) if !keys.is_empty() => self.read_generations(&keys).await?,
             Some(_) | None => Box::default(),
         };
-        Ok(Loaded { value, stamps, named })
+        Ok(ReadResult { value, generations, derived_generations })
     }
 
-    /// The stamps under these keys, where there are any.
-    async fn read_stamps(&self, keys: &[Key]) -> Result<Box<[Option<u64>]>> {
-        let found = self.bounded(|store| store.get(keys)).await?;
-        Ok(found.iter().map(|stamp| stamp_from(stamp.as_ref()?)).collect())
+    /// Reads the generations under these keys.
+    async fn read_generations(&self, keys: &[Key]) -> Result<Box<[Option<u64>]>> {
+        let found = self.with_deadline(|store| store.get(keys)).await?;
+        Ok(found.iter().map(|bytes| generation_from_bytes(bytes.as_ref()?)).collect())
     }
 
-    /// The stamps that a place depends on, where there are any.
-    async fn dependencies(&self, place: &Location) -> Result<Box<[Option<u64>]>> {
-        let keys: Vec<Key> = place.dependencies().cloned().collect();
-        Ok(place.stamps_in(&self.bounded(|store| store.get(&keys)).await?))
+    /// Reads the generations that a value at this location depends on.
+    async fn read_dependencies(&self, location: &Location) -> Result<Box<[Option<u64>]>> {
+        let keys: Vec<Key> = location.dependency_keys().cloned().collect();
+        Ok(location.generations_in(&self.with_deadline(|store| store.get(&keys)).await?))
     }
 
-    /// The stamps of a place, made now where there are none.
-    pub(crate) async fn stamps(
+    /// Returns the generations of a location and creates those that are missing.
+    ///
+    /// `known` is what an earlier read returned; without it they are read.
+    pub(crate) async fn generations(
         &self,
-        place: &Location,
-        seen: Option<Box<[Option<u64>]>>,
+        location: &Location,
+        known: Option<Box<[Option<u64>]>>,
     ) -> Result<Box<[u64]>> {
-        let seen = match seen {
-            Some(seen) => seen,
-            // To make one is to read it.
-            None if place.stamps.len() == 1 && place.beside.is_none() => [None].into(),
-            None => self.dependencies(place).await?,
+        let known = match known {
+            Some(known) => known,
+            // Creating the only generation returns the one that is there.
+            None if location.generation_keys.len() == 1 && location.primary.is_none() => [None].into(),
+            None => self.read_dependencies(location).await?,
         };
-        let mut stamps = Vec::with_capacity(seen.len());
-        for (index, (key, seen)) in place.dependencies().zip(seen).enumerate() {
-            stamps.push(match seen {
-                Some(stamp) => stamp,
-                // What it lies beside has gone meanwhile: then nothing will find it.
-                None if index == place.stamps.len() => random(),
-                None => self.make_stamp(key, (index >= NAMESPACES).then_some(STAMP_TERM)).await?,
+        let mut generations = Vec::with_capacity(known.len());
+        for (index, (key, known)) in location.dependency_keys().zip(known).enumerate() {
+            generations.push(match known {
+                Some(generation) => generation,
+                // The primary value is gone: a number that matches nothing, so that no call finds the alternate value.
+                None if index == location.generation_keys.len() => random(),
+                None => {
+                    let ttl = (index >= NAMESPACE_GENERATIONS).then_some(TAG_GENERATION_TTL);
+                    self.create_generation(key, ttl).await?
+                }
             });
         }
-        Ok(stamps.into())
+        Ok(generations.into())
     }
 
-    /// The stamp under a key, made now if there is none.
-    pub(crate) async fn make_stamp(&self, key: &Key, term: Option<Duration>) -> Result<u64> {
-        let stamp = self.bounded(|store| store.add(key, new_stamp(), term)).await?;
-        if let Some(stamp) = stamp_from(&stamp) {
-            return Ok(stamp);
+    /// Returns the generation under a key and creates it if there is none.
+    async fn create_generation(&self, key: &Key, ttl: Option<Duration>) -> Result<u64> {
+        let found = self.with_deadline(|store| store.add(key, new_generation(), ttl)).await?;
+        if let Some(generation) = generation_from_bytes(&found) {
+            return Ok(generation);
         }
-        // Something else was written there; what it protected is gone with it.
-        let stamp = new_stamp();
-        self.bounded(|store| store.put(key, stamp.clone(), term)).await?;
-        stamp_from(&stamp).ok_or(Error::new(ErrorKind::Protocol, "a stamp is not one"))
+        // Foreign bytes are there. The generation they replaced is lost, so the values stored with it are stale anyway.
+        let generation = new_generation();
+        self.with_deadline(|store| store.put(key, generation.clone(), ttl)).await?;
+        generation_from_bytes(&generation)
+            .ok_or(Error::new(ErrorKind::Protocol, "a generation is not 8 bytes long"))
     }
 
-    /// Whether the stamps of a place are still these, as far as the store tells.
-    pub(crate) async fn are_current(&self, place: &Location, stamps: &[u64]) -> bool {
-        let current = self.dependencies(place).await;
-        current.is_ok_and(|current| current.iter().copied().eq(stamps.iter().map(|stamp| Some(*stamp))))
+    /// Returns `true` if the store still has these generations; `false` also if it fails.
+    pub(crate) async fn are_current(&self, location: &Location, generations: &[u64]) -> bool {
+        let found = self.read_dependencies(location).await;
+        found.is_ok_and(|found| found.iter().copied().eq(generations.iter().copied().map(Some)))
     }
 
-    /// The stamps of these tags, made now where there are none.
-    pub(crate) async fn name(&self, tags: &[Key]) -> Result<Vec<(Key, u64)>> {
-        if tags.is_empty() {
+    /// Returns each of these tags with its generation and creates those that are missing.
+    pub(crate) async fn derived_generations(&self, tag_keys: &[Key]) -> Result<Vec<(Key, u64)>> {
+        if tag_keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut named = Vec::with_capacity(tags.len());
-        for (tag, stamp) in tags.iter().zip(self.read_stamps(tags).await?) {
-            let stamp = match stamp {
-                Some(stamp) => stamp,
-                None => self.make_stamp(tag, Some(STAMP_TERM)).await?,
+        let mut generations = Vec::with_capacity(tag_keys.len());
+        for (key, found) in tag_keys.iter().zip(self.read_generations(tag_keys).await?) {
+            let generation = match found {
+                Some(generation) => generation,
+                None => self.create_generation(key, Some(TAG_GENERATION_TTL)).await?,
             };
-            named.push((tag.clone(), stamp));
+            generations.push((key.clone(), generation));
         }
-        Ok(named)
+        Ok(generations)
     }
 
-    /// As long as this does not change, no tag is invalidated.
-    pub(crate) async fn mark(&self) -> Result<u64> {
-        self.make_stamp(&self.mark_key(), None).await
+    /// Returns the epoch of all tags, which changes with every invalidation of a tag.
+    pub(crate) async fn epoch(&self) -> Result<u64> {
+        self.create_generation(&self.epoch_key(), None).await
     }
 
-    /// Where the stamps of these tags are.
-    pub(crate) fn told_keys(&self, told: &DerivedTags) -> Vec<Key> {
-        match told {
+    /// Returns the keys of the generations of derived tags.
+    ///
+    /// A value whose derived tags are unknown, as those of an error are, has the epoch for its tag and so ends with any
+    /// tag.
+    pub(crate) fn derived_tag_keys(&self, tags: &DerivedTags) -> Vec<Key> {
+        match tags {
             DerivedTags::Known(tags) => tags.iter().map(|tag| self.tag_key(tag)).collect(),
-            DerivedTags::Any => vec![self.mark_key()],
+            DerivedTags::Any => vec![self.epoch_key()],
         }
+    }
+
+    /// Returns the key of the epoch of all tags.
+    ///
+    /// It has the form of a tag's key, so that a value can list it among its tags, but a digest that no tag has.
+    pub(crate) fn epoch_key(&self) -> Key {
+        Key::of_tag(Key::from_bytes(&format!("{}.all", self.name), &[]).digest())
+    }
+
+    /// Returns the key of the generation of a tag.
+    pub(crate) fn tag_key(&self, tag: &str) -> Key {
+        Key::from_bytes(&self.name, tag.as_bytes())
     }
 }
 
-fn stamp_from(bytes: &[u8]) -> Option<u64> {
-    bytes.try_into().ok().map(u64::from_be_bytes)
+/// Returns a random generation, so that no two clears produce the same one.
+pub(crate) fn new_generation() -> Bytes {
+    Bytes::copy_from_slice(&random().to_be_bytes())
 }

@@ -1,27 +1,36 @@
-//! What belongs together by its tags, in this process and in shared stores.
+//! Invalidation of a tag, in the memory of this process and in shared stores.
 
 #[cfg(feature = "store")]
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(feature = "store")]
 use super::namespace::{Namespace, TAGS};
+use crate::Result;
+#[cfg(feature = "store")]
+use crate::Store;
 use crate::memory;
 #[cfg(feature = "store")]
 use crate::policy::Counters;
-#[cfg(feature = "store")]
-use crate::{Result, Store};
 
-/// Invalidates every value that has this tag, of whatever function: in the memory of this process, and in every shared
-/// store that a function with tags uses here or that is configured. The time it takes does not
-/// depend on how many values that are.
+/// Invalidates every value with this tag, of any function.
 ///
-/// Once it has returned `Ok`, no later call returns a value with the tag that was computed from before it: in memory no
-/// call of this process, in a shared store no call of any.
+/// It applies to the memory of this process, to every shared store that a function with tags uses in this process, and
+/// to every configured store. The cost does not depend on the number of values.
+///
+/// After it has returned `Ok`, no later call returns a value with the tag that was computed before it: for values in
+/// memory this holds in this process, for values in a shared store it holds in every process.
 ///
 /// # Errors
 ///
-/// What the shared store said, if it could not be told. Then other processes may still find the values; this one takes
-/// none of them, and repeats the invalidation until the store has heard it.
+/// The error of a shared store that did not confirm the invalidation. Other processes may still find the values there.
+/// This process ignores them, and retries the invalidation until the store confirms it.
+///
+/// # Cancel safety
+///
+/// The memory of this process is invalidated by the first poll. If the future is dropped before it completes, some
+/// stores may not have been asked.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::{async_cached, invalidate_tag};
@@ -43,9 +52,9 @@ use crate::{Result, Store};
 /// ```
 #[cfg_attr(
     not(feature = "store"),
-    allow(clippy::unused_async, reason = "with shared stores there is something to wait for")
+    allow(clippy::unused_async, reason = "it awaits with a shared store only")
 )]
-pub async fn invalidate_tag(tag: impl AsRef<str>) -> crate::Result<()> {
+pub async fn invalidate_tag(tag: impl AsRef<str>) -> Result<()> {
     let tag = tag.as_ref();
     memory::invalidate_tag(tag);
     #[cfg(not(feature = "store"))]
@@ -54,40 +63,40 @@ pub async fn invalidate_tag(tag: impl AsRef<str>) -> crate::Result<()> {
     {
         #[cfg(any(feature = "redis", feature = "memcached"))]
         for store in crate::store::configured() {
-            let _ = remote(store);
+            let _ = tag_namespace(store);
         }
-        let mut told = Ok(());
-        let remotes = remotes().clone();
-        for remote in remotes {
-            // One that fails does not keep the others from being told.
-            told = remote.end_tag(tag).await.and(told);
+        let mut confirmed = Ok(());
+        let namespaces = tag_namespaces().clone();
+        for namespace in namespaces {
+            // The other stores are asked even if this one fails.
+            confirmed = namespace.invalidate_tag(tag).await.and(confirmed);
         }
-        told
+        confirmed
     }
 }
 
-/// The tags in a store.
+/// Returns the namespace of the tags in a store, which is the same for equal stores.
 #[cfg(feature = "store")]
-pub(crate) fn remote(store: &Result<Arc<dyn Store>>) -> &'static Namespace {
-    let is_it = |remote: &&&'static Namespace| match (&remote.store, store) {
+pub(crate) fn tag_namespace(store: &Result<Arc<dyn Store>>) -> &'static Namespace {
+    let is_same = |namespace: &&&'static Namespace| match (&namespace.store, store) {
         (Ok(one), Ok(other)) => one.identity() == other.identity(),
         (Err(_), Err(_)) => true,
         (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
     };
-    let mut remotes = remotes();
-    if let Some(remote) = remotes.iter().find(is_it) {
-        return remote;
+    let mut namespaces = tag_namespaces();
+    if let Some(namespace) = namespaces.iter().find(is_same) {
+        return namespace;
     }
-    // One for each store of the program, for as long as the program runs.
+    // Leaked, which is bounded: there is one for each store of the program.
     let counters: &'static Counters = Box::leak(Box::default());
-    let remote: &'static Namespace =
+    let namespace: &'static Namespace =
         Box::leak(Box::new(Namespace::new(store.clone(), TAGS.to_owned(), counters)));
-    remotes.push(remote);
-    remote
+    namespaces.push(namespace);
+    namespace
 }
 
 #[cfg(feature = "store")]
-fn remotes() -> std::sync::MutexGuard<'static, Vec<&'static Namespace>> {
-    static REMOTES: Mutex<Vec<&'static Namespace>> = Mutex::new(Vec::new());
-    REMOTES.lock().unwrap_or_else(PoisonError::into_inner)
+fn tag_namespaces() -> MutexGuard<'static, Vec<&'static Namespace>> {
+    static NAMESPACES: Mutex<Vec<&'static Namespace>> = Mutex::new(Vec::new());
+    NAMESPACES.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,345 +1,90 @@
-//! The right to fill a key of a shared store, and what is done with it.
+//! Acquiring the lease of a key: the right to fill it.
 
-use std::fmt;
-use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::envelope;
-use super::envelope::Header;
-use super::generations::{Location, Tags};
-use super::namespace::{Namespace, in_a_task};
-use crate::memory::{Fill, WriteAction};
-use crate::util::{millis, unix_millis};
-use crate::{Error, ErrorKind, Key, Lease, LeaseId, LeaseMode, Result};
+use super::held_lease::HeldLease;
+use super::location::Location;
+use super::namespace::Namespace;
+use crate::{LeaseId, LeaseMode};
 
-/// A key without a usable value.
+/// What a lease is requested with: a location without a usable value, and what is known about it.
 #[derive(Debug, Clone)]
 pub(crate) struct LeaseRequest {
-    pub(crate) place: Location,
-    /// The stamps that were seen with it.
-    pub(crate) stamps: Option<Box<[Option<u64>]>>,
+    pub(crate) location: Location,
+    /// The generations that were read together with the value, if they are recent.
+    pub(crate) generations: Option<Box<[Option<u64>]>>,
     pub(crate) occupant: Occupant,
-    /// Who had the lease when it was asked for last.
-    pub(crate) holder: Option<LeaseId>,
+    /// The lease of another process that an earlier request found.
+    pub(crate) lease_id: Option<LeaseId>,
 }
 
-/// What lies under a key that is to be filled.
+/// What the caller knows to be under the key that it wants to fill.
 #[derive(Debug, Clone)]
 pub(crate) enum Occupant {
     None,
-    /// What can not be used, or not for long; anything else there is news.
-    Useless(Bytes),
-    /// Whatever it is, it is to be replaced.
+    /// These bytes, which are to be replaced. Any other value is a new one.
+    Unusable(Bytes),
+    /// Any value: it is to be replaced unconditionally.
     Any,
 }
 
-/// What asking for a lease has brought.
+/// The outcome of a request for a lease.
 #[derive(Debug)]
 pub(crate) enum LeaseAnswer {
-    /// The right to fill the key; given back when it is dropped.
+    /// The lease is held. It is released on drop.
     Acquired(HeldLease),
-    /// Someone has filled the key since it was looked at.
+    /// The key has a new value since it was read.
     Filled,
-    /// Another process computes.
+    /// Another process holds the lease and computes.
     Busy(LeaseRequest),
-    /// Another process computes, and not the one that did before: that one has not brought a value.
+    /// Another process holds the lease, but not the one that an earlier request found: that one stored no value.
     TakenOver,
     /// The store failed.
-    Unknown,
+    Unavailable,
 }
 
-/// A lease with what is needed to use it.
-pub(crate) struct HeldLease {
-    remote: &'static Namespace,
-    place: Location,
-    /// What it was given over.
-    over: LeaseMode,
-    stamps: Box<[u64]>,
-    /// The mark of the last invalidation of any tag, if the value will tell its tags.
-    mark: Option<u64>,
-    since: Instant,
-    lease: Option<Lease>,
-}
-
-/// A value in bytes, with its lifetime.
-#[derive(Debug)]
-pub(crate) struct Payload {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) ttl: Duration,
-    /// How long it stays in the store after it was fresh.
-    pub(crate) retention: Duration,
-    pub(crate) codec: u8,
-    pub(crate) fingerprint: u64,
-    /// The tags that only the value could tell.
-    pub(crate) tags: Vec<Key>,
-}
-
-/// How long a lease lasts without being extended; also how long a dead process keeps others from filling a key.
-pub(crate) const LEASE: Duration = Duration::from_secs(10);
-
-/// Between the attempts to give a lease back, in milliseconds; after the last it has ended by itself.
-const PAUSES: [u64; 8] = [50, 100, 200, 400, 800, 1_600, 3_200, 3_200];
+/// How long a lease lasts without an extension, and so for how long a crashed process keeps others from filling a key.
+pub(crate) const LEASE_TERM: Duration = Duration::from_secs(10);
 
 impl Namespace {
-    /// Asks for a lease.
-    pub(crate) async fn acquire(&'static self, lease_request: LeaseRequest) -> LeaseAnswer {
-        let over = match lease_request.occupant {
+    /// Requests a lease.
+    pub(crate) async fn acquire(&'static self, request: LeaseRequest) -> LeaseAnswer {
+        let mode = match request.occupant {
             Occupant::None => LeaseMode::IfAbsent,
-            Occupant::Useless(_) | Occupant::Any => LeaseMode::Replace,
+            Occupant::Unusable(_) | Occupant::Any => LeaseMode::Replace,
         };
-        let acquire = || self.bounded(|store| store.acquire(&lease_request.place.key, LEASE, over));
-        let Ok(mut acquired) = acquire().await else { return LeaseAnswer::Unknown };
-        if acquired.lease.is_none() && matches!(lease_request.occupant, Occupant::Any) {
-            // A refresh does not wait for whoever holds the lease, and is not undone by what that one computes.
-            // To store without a lease instead would undo an invalidation.
-            let removed = self.bounded(|store| store.remove(&lease_request.place.key)).await;
-            let (Ok(()), Ok(again)) = (removed, acquire().await) else { return LeaseAnswer::Unknown };
+        let acquire = || self.with_deadline(|store| store.acquire(&request.location.key, LEASE_TERM, mode));
+        let Ok(mut acquired) = acquire().await else { return LeaseAnswer::Unavailable };
+        if acquired.lease.is_none() && matches!(request.occupant, Occupant::Any) {
+            // A refresh does not wait for the holder of the lease, and must not be overwritten by the holder's result.
+            // Storing without a lease instead could undo an invalidation.
+            let removed = self.with_deadline(|store| store.remove(&request.location.key)).await;
+            let (Ok(()), Ok(again)) = (removed, acquire().await) else { return LeaseAnswer::Unavailable };
             acquired = again;
         }
         if let Some(lease) = acquired.lease {
-            let (since, place) = (Instant::now(), lease_request.place);
-            let mut held = HeldLease {
-                remote: self,
-                place,
-                over,
-                stamps: Box::default(),
-                mark: None,
-                since,
-                lease: Some(lease),
-            };
-            return match held.read_stamps(lease_request.stamps).await {
+            let mut held = HeldLease::new(self, request.location, mode, lease);
+            return match held.read_generations(request.generations).await {
                 Ok(()) => LeaseAnswer::Acquired(held),
-                Err(_) => LeaseAnswer::Unknown,
+                Err(_) => LeaseAnswer::Unavailable,
             };
         }
-        let is_news = acquired.value.is_some_and(|value| match &lease_request.occupant {
+        let is_filled = acquired.value.is_some_and(|value| match &request.occupant {
             Occupant::None => true,
-            Occupant::Useless(found) => value != *found,
+            Occupant::Unusable(known) => value != *known,
             Occupant::Any => false,
         });
-        if is_news {
+        if is_filled {
             return LeaseAnswer::Filled;
         }
-        let holders = lease_request.holder.zip(acquired.holder);
-        if holders.is_some_and(|(before, now)| before != now) {
+        let lease_ids = request.lease_id.zip(acquired.holder);
+        if lease_ids.is_some_and(|(before, now)| before != now) {
             return LeaseAnswer::TakenOver;
         }
-        let holder = acquired.holder.or(lease_request.holder);
-        // By the time the lease is free the stamps will be out of date.
-        LeaseAnswer::Busy(LeaseRequest { stamps: None, holder, ..lease_request })
-    }
-}
-
-impl HeldLease {
-    /// Reads what the value will depend on: before the computation, so that a value computed from before an invalidation
-    /// is stale from the start.
-    async fn read_stamps(&mut self, seen: Option<Box<[Option<u64>]>>) -> Result<()> {
-        self.stamps = self.remote.stamps(&self.place, seen).await?;
-        if let Tags::FromValue(tags) = self.place.tags {
-            self.mark = Some(tags.mark().await?);
-        }
-        Ok(())
-    }
-
-    /// Leaves in the store what was computed, if the lease is still ours; also if the caller goes
-    /// away meanwhile. Whether others may have it as well is found out only if somebody is `waiting`.
-    pub(crate) async fn finish(self, leaves: WriteAction<Payload>, waiting: bool) -> Fill {
-        let settled = async move {
-            let (remote, place, stamps) = (self.remote, self.place.clone(), self.stamps.clone());
-            let settled = match leaves {
-                WriteAction::Store(payload) => self.fill(payload, waiting).await,
-                WriteAction::Remove => self.leave_nothing(waiting).await,
-                WriteAction::Keep => self.give_back(waiting).await,
-            };
-            // Neither a clear nor the end of a tag ends leases.
-            if settled == Fill::Stored && waiting && !remote.are_current(&place, &stamps).await {
-                return Fill::Rejected;
-            }
-            settled
-        };
-        in_a_task(settled).await.unwrap_or(Fill::Unknown)
-    }
-
-    /// Gives the lease back; whether it was still ours is asked only if somebody is `waiting`.
-    async fn give_back(self, waiting: bool) -> Fill {
-        let kept = match &self.lease {
-            Some(lease) if waiting => self.is_kept(lease).await,
-            _ => Ok(true),
-        };
-        self.release().await;
-        match kept {
-            Ok(true) => Fill::Stored,
-            Ok(false) => Fill::Rejected,
-            Err(_) => Fill::Unknown,
-        }
-    }
-
-    /// Whether the lease is still ours, and no tag was invalidated that the value might have had.
-    async fn is_kept(&self, lease: &Lease) -> Result<bool> {
-        let is_ours = self.remote.bounded(|store| store.extend(&self.place.key, lease, LEASE)).await?;
-        match (self.place.tags, self.mark) {
-            (Tags::FromValue(tags), Some(mark)) if is_ours => Ok(tags.mark().await? == mark),
-            _ => Ok(is_ours),
-        }
-    }
-
-    /// Removes what is there, and the lease with it. Should that be another's by now, it is computed once more.
-    async fn vacate(mut self) -> Fill {
-        let Some(lease) = &self.lease else { return Fill::Unknown };
-        match self.is_kept(lease).await {
-            Ok(true) => {}
-            Ok(false) => {
-                self.release().await;
-                return Fill::Rejected;
-            }
-            Err(_) => return Fill::Unknown,
-        }
-        match self.remote.bounded(|store| store.remove(&self.place.key)).await {
-            Ok(()) => {
-                self.lease = None;
-                Fill::Stored
-            }
-            Err(_) => Fill::Unknown,
-        }
-    }
-
-    async fn leave_nothing(self, waiting: bool) -> Fill {
-        match self.over {
-            LeaseMode::Replace => self.vacate().await,
-            LeaseMode::IfAbsent => self.give_back(waiting).await,
-        }
-    }
-
-    async fn fill(mut self, payload: Payload, waiting: bool) -> Fill {
-        let named = match self.name_tags(&payload).await {
-            Ok(Some(named)) => named,
-            Ok(None) => {
-                self.release().await;
-                return Fill::Rejected;
-            }
-            Err(_) => {
-                self.release().await;
-                return Fill::Unknown;
-            }
-        };
-        let sealed = payload.seal(&self.place.key, &self.stamps, &named, self.since.elapsed());
-        let Ok(bytes) = sealed.inspect_err(|error| self.remote.unfit(error)) else {
-            return self.leave_nothing(waiting).await;
-        };
-        let Some(lease) = self.lease.take() else { return Fill::Unknown };
-        let filled = self.remote.bounded(|store| store.fill(&self.place.key, lease, bytes, payload.term()));
-        match filled.await {
-            Ok(true) => Fill::Stored,
-            Ok(false) => Fill::Rejected,
-            // The store keeps nothing so large; nor must it keep what that was to replace.
-            Err(error) if error.kind() == ErrorKind::TooLarge && self.over == LeaseMode::Replace => {
-                let _ = self.remote.bounded(|store| store.remove(&self.place.key)).await; // Counted there.
-                Fill::Rejected
-            }
-            Err(_) => {
-                self.release_later(lease);
-                Fill::Unknown
-            }
-        }
-    }
-
-    /// The stamps of the tags that only the value could tell; nothing if any tag was invalidated since the computation
-    /// began, because it might be one of these.
-    async fn name_tags(&self, payload: &Payload) -> Result<Option<Vec<(Key, u64)>>> {
-        let (Tags::FromValue(tags), Some(mark)) = (self.place.tags, self.mark) else {
-            return Ok(Some(Vec::new()));
-        };
-        let named = tags.name(&payload.tags).await?;
-        Ok((tags.mark().await? == mark).then_some(named))
-    }
-
-    /// Gives the lease back.
-    pub(crate) async fn release(mut self) {
-        let Some(lease) = self.lease.take() else { return };
-        if self.remote.bounded(|store| store.release(&self.place.key, lease)).await.is_err() {
-            self.release_later(lease);
-        }
-    }
-
-    /// Gives a lease back by a task, when the store works again: until then it would hold up whoever comes next.
-    ///
-    /// If the store has done what it was asked for and only its answer was lost, this does nothing.
-    fn release_later(&self, lease: Lease) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (remote, key) = (self.remote, self.place.key.clone());
-        runtime.spawn(async move {
-            for pause in PAUSES {
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-                if remote.bounded(|store| store.release(&key, lease)).await.is_ok() {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// What keeps the lease while it is being used; never ends.
-    pub(crate) fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let (remote, key, lease) = (self.remote, self.place.key.clone(), self.lease);
-        async move {
-            loop {
-                tokio::time::sleep(LEASE / 3).await;
-                if let Some(lease) = &lease {
-                    // A lease that was lost is noticed when it is used.
-                    let _ = remote.bounded(|store| store.extend(&key, lease, LEASE)).await;
-                }
-            }
-        }
-    }
-}
-
-impl Drop for HeldLease {
-    /// The store is told by a task; without a runtime, or if it ends first, the lease ends by itself.
-    fn drop(&mut self) {
-        let Some(lease) = self.lease.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (remote, key) = (self.remote, self.place.key.clone());
-        // Without a `HeldLease` in it: a runtime that is shutting down drops the task right here.
-        runtime.spawn(async move {
-            let _ = remote.bounded(|store| store.release(&key, lease)).await; // Counted there.
-        });
-    }
-}
-
-impl fmt::Debug for HeldLease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeldLease")
-            .field("key", &self.place.key)
-            .field("lease", &self.lease)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Payload {
-    /// How long it stays in the store.
-    pub(crate) fn term(&self) -> Duration {
-        self.ttl.saturating_add(self.retention)
-    }
-
-    pub(crate) fn seal(
-        &self,
-        key: &Key,
-        stamps: &[u64],
-        named: &[(Key, u64)],
-        compute_time: Duration,
-    ) -> Result<Bytes> {
-        let now = unix_millis();
-        let label = Header {
-            codec: self.codec,
-            fingerprint: self.fingerprint,
-            computed_at: now,
-            fresh_until: now.saturating_add(millis(self.ttl)),
-            compute_time: u32::try_from(compute_time.as_millis()).unwrap_or(u32::MAX),
-            stamps: stamps.into(),
-            named: named.into(),
-        };
-        envelope::seal(key, &label, &self.bytes)
-            .ok_or(Error::new(ErrorKind::TooLarge, "the value is larger than 4 GiB, or has too many tags"))
+        let lease_id = acquired.holder.or(request.lease_id);
+        // By the time the lease is free the generations are outdated.
+        LeaseAnswer::Busy(LeaseRequest { generations: None, lease_id, ..request })
     }
 }

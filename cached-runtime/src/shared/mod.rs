@@ -1,8 +1,11 @@
-//! The shared tier: values of a function in a [`Store`](crate::Store), with the envelope and the codec around them,
-//! the generations they depend on, the leases on their keys, and the invalidations that a store did not confirm.
+//! The shared tier: the values of a function in a [`Store`](crate::Store) that all processes with the store share.
 //!
-//! A failure of the store is a miss here; no error reaches a call. In builds without a shared store `absent` stands in
-//! for the tier.
+//! [`Tier`] encodes a value (`codec`, `schema`), seals it in an `envelope` and stores it at a `location` under a
+//! `lease`. The `generations` that are read with a value decide whether it is current. Calls that read one key at the
+//! same time share a round trip (`reads`). An `invalidation` that the store does not confirm stays `pending` and is
+//! retried. A store failure while reading or filling is a miss: no call fails because of it.
+//!
+//! In builds without a shared store, `absent` replaces `tier`.
 
 #[cfg(feature = "store")]
 mod codec;
@@ -10,11 +13,19 @@ mod codec;
 mod envelope;
 #[cfg(feature = "store")]
 mod generations;
+#[cfg(feature = "store")]
+mod held_lease;
 mod invalidate_tag;
+#[cfg(feature = "store")]
+mod invalidation;
 #[cfg(feature = "store")]
 mod lease;
 #[cfg(feature = "store")]
+mod location;
+#[cfg(feature = "store")]
 mod namespace;
+#[cfg(feature = "store")]
+mod payload;
 #[cfg(feature = "store")]
 mod pending;
 #[cfg(feature = "store")]

@@ -1,7 +1,8 @@
-//! Invalidations that the store could not be told, until it is.
+//! Pending invalidations: those that the shared store has not confirmed.
 //!
-//! Who asked for one has got an `Err`. It is repeated until the store has confirmed it; until then this process takes
-//! no value of that key from the store. The list is bounded: what does not fit makes the whole namespace stale.
+//! The caller of such an invalidation got an `Err`. It is retried until the store confirms it; until then this process
+//! does not use what the store has under that key. The queue is bounded: when it is full, the whole namespace is
+//! invalidated instead.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,133 +11,136 @@ use std::time::Duration;
 
 use crate::Key;
 
-/// What one namespace has not been told.
+/// The pending invalidations of one namespace.
 #[derive(Debug, Default)]
 pub(crate) struct PendingInvalidations {
-    /// Whether there is anything, so that a call need not take the lock to see that there is nothing.
-    any: AtomicBool,
-    /// Whether a task is at it.
-    being_paid: AtomicBool,
-    /// How many debts there have been in all.
-    added: AtomicU64,
-    /// How often one was paid.
-    payments: AtomicU64,
-    debts: Mutex<Debts>,
+    /// Whether the queue has entries, so that a call need not lock it when it is empty.
+    has_any: AtomicBool,
+    has_retrier: AtomicBool,
+    /// The number of the last invalidation that was added; they are numbered from 1.
+    last_number: AtomicU64,
+    /// How many invalidations were confirmed while the queue had entries.
+    confirmations: AtomicU64,
+    queue: Mutex<Queue>,
 }
 
 #[derive(Debug, Default)]
-struct Debts {
-    /// Each with its number among all that were ever added.
+struct Queue {
+    /// The number of the last invalidation of each key.
     keys: HashMap<Key, u64>,
-    /// The whole namespace; then no single key matters.
-    all: Option<u64>,
+    /// The number of the last invalidation of the whole namespace; it includes every key.
+    namespace: Option<u64>,
 }
 
-/// One invalidation to repeat.
+/// An invalidation that can be retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Invalidation {
     Key(Key),
-    All,
+    /// Of every value in the namespace.
+    Namespace,
 }
 
-/// How many keys are remembered one by one.
-const MOST_KEYS: usize = 1_024;
+/// How many keys are queued one by one; more become an invalidation of the namespace.
+const MAX_KEYS: usize = 1_024;
 
-/// Between two attempts; grows from one to the other.
-pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(100);
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pause after the first failed retry; each further failure doubles it.
+pub(crate) const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const MAX_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 impl PendingInvalidations {
-    pub(crate) fn add(&self, debt: Invalidation) {
-        let mut debts = self.debts();
-        let number = self.added.fetch_add(1, Ordering::AcqRel) + 1;
-        match debt {
-            Invalidation::Key(key) if debts.all.is_none() && debts.keys.len() < MOST_KEYS => {
-                debts.keys.insert(key, number);
+    pub(crate) fn add(&self, invalidation: Invalidation) {
+        let mut queue = self.lock();
+        let number = self.last_number.fetch_add(1, Ordering::AcqRel) + 1;
+        match invalidation {
+            Invalidation::Key(key) if queue.namespace.is_none() && queue.keys.len() < MAX_KEYS => {
+                queue.keys.insert(key, number);
             }
-            Invalidation::Key(_) | Invalidation::All => {
-                debts.all = Some(number);
-                debts.keys = HashMap::new();
+            Invalidation::Key(_) | Invalidation::Namespace => {
+                queue.namespace = Some(number);
+                queue.keys = HashMap::new();
             }
         }
-        self.any.store(true, Ordering::Release);
+        self.has_any.store(true, Ordering::Release);
     }
 
-    /// Whether the store may still hold a value of this key that was invalidated.
+    /// Returns `true` if the store may still have an invalidated value under this key.
     pub(crate) fn covers(&self, key: &Key) -> bool {
-        self.is_any() && {
-            let debts = self.debts();
-            debts.all.is_some() || debts.keys.contains_key(key)
+        self.has_any() && {
+            let queue = self.lock();
+            queue.namespace.is_some() || queue.keys.contains_key(key)
         }
     }
 
-    /// Whether anything is owed.
-    pub(crate) fn is_any(&self) -> bool {
-        self.any.load(Ordering::Acquire)
+    pub(crate) fn has_any(&self) -> bool {
+        self.has_any.load(Ordering::Acquire)
     }
 
-    /// Something that is still owed.
+    /// Returns one of the pending invalidations without removing it.
     pub(crate) fn next(&self) -> Option<Invalidation> {
-        if !self.is_any() {
+        if !self.has_any() {
             return None;
         }
-        let debts = self.debts();
-        if debts.all.is_some() {
-            Some(Invalidation::All)
+        let queue = self.lock();
+        if queue.namespace.is_some() {
+            Some(Invalidation::Namespace)
         } else {
-            debts.keys.keys().next().cloned().map(Invalidation::Key)
+            queue.keys.keys().next().cloned().map(Invalidation::Key)
         }
     }
 
-    /// The number of the last debt: to be asked for before an invalidation that may pay for those up to it.
-    pub(crate) fn last(&self) -> u64 {
-        self.added.load(Ordering::Acquire)
+    /// Returns the number of the last invalidation that was added, for a later [`confirm`](Self::confirm).
+    pub(crate) fn last_number(&self) -> u64 {
+        self.last_number.load(Ordering::Acquire)
     }
 
-    /// The store has confirmed an invalidation that was begun when `last` was the last debt. What was added since may be
-    /// owed for something later.
-    pub(crate) fn paid(&self, debt: &Invalidation, last: u64) {
-        if !self.is_any() {
+    /// Removes what the store has confirmed.
+    ///
+    /// `last` is the [`last_number`](Self::last_number) from before the confirmed operation began. What was added after
+    /// that stays pending: the operation may not have included it.
+    pub(crate) fn confirm(&self, invalidation: &Invalidation, last: u64) {
+        if !self.has_any() {
             return;
         }
-        let mut debts = self.debts();
-        match debt {
-            Invalidation::Key(key) if debts.keys.get(key).is_some_and(|number| *number <= last) => {
-                debts.keys.remove(key);
+        let mut queue = self.lock();
+        match invalidation {
+            Invalidation::Key(key) if queue.keys.get(key).is_some_and(|number| *number <= last) => {
+                queue.keys.remove(key);
             }
             Invalidation::Key(_) => {}
-            Invalidation::All => {
-                debts.all = debts.all.filter(|number| *number > last);
-                debts.keys.retain(|_, number| *number > last);
+            Invalidation::Namespace => {
+                queue.namespace = queue.namespace.filter(|number| *number > last);
+                queue.keys.retain(|_, number| *number > last);
             }
         }
-        self.payments.fetch_add(1, Ordering::AcqRel);
-        self.any.store(debts.all.is_some() || !debts.keys.is_empty(), Ordering::Release);
+        self.confirmations.fetch_add(1, Ordering::AcqRel);
+        self.has_any.store(queue.namespace.is_some() || !queue.keys.is_empty(), Ordering::Release);
     }
 
-    /// Changes when something is paid: who read the store meanwhile may have what was owed then.
-    pub(crate) fn payments(&self) -> u64 {
-        self.payments.load(Ordering::Acquire)
+    /// Returns a number that changes with every confirmation.
+    ///
+    /// A value that was read while it changed may have been invalidated before, although nothing is pending any more.
+    pub(crate) fn confirmations(&self) -> u64 {
+        self.confirmations.load(Ordering::Acquire)
     }
 
-    /// The right to repeat them, if there are any and nobody else is at it.
-    pub(crate) fn payer(&'static self) -> Option<Payer> {
-        let free = self.is_any() && !self.being_paid.swap(true, Ordering::AcqRel);
-        free.then_some(Payer(self))
+    /// Returns the right to retry, if something is pending and no other task has the right.
+    pub(crate) fn retrier(&'static self) -> Option<Retrier> {
+        let is_free = self.has_any() && !self.has_retrier.swap(true, Ordering::AcqRel);
+        is_free.then_some(Retrier(self))
     }
 
-    fn debts(&self) -> MutexGuard<'_, Debts> {
-        self.debts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whoever repeats what is owed; gives the right back also when its runtime ends.
+/// The right to retry pending invalidations; returned on drop, also when a runtime drops the task that has it.
 #[derive(Debug)]
-pub(crate) struct Payer(&'static PendingInvalidations);
+pub(crate) struct Retrier(&'static PendingInvalidations);
 
-impl Drop for Payer {
+impl Drop for Retrier {
     fn drop(&mut self) {
-        self.0.being_paid.store(false, Ordering::Release);
+        self.0.has_retrier.store(false, Ordering::Release);
     }
 }
 
@@ -145,52 +149,52 @@ mod tests {
     use super::*;
 
     fn key(n: usize) -> Key {
-        Key::new("owed", &n).unwrap()
+        Key::new("pending", &n).unwrap()
     }
 
     #[test]
-    fn what_is_owed_is_covered_until_it_is_paid() {
-        let owed = PendingInvalidations::default();
-        assert!(!owed.covers(&key(1)) && owed.next().is_none());
-        owed.add(Invalidation::Key(key(1)));
-        assert!(owed.covers(&key(1)) && !owed.covers(&key(2)));
-        let debt = owed.next().unwrap();
-        owed.paid(&debt, owed.last());
-        assert!(!owed.covers(&key(1)) && owed.next().is_none());
+    fn a_pending_key_is_covered_until_it_is_confirmed() {
+        let pending = PendingInvalidations::default();
+        assert!(!pending.covers(&key(1)) && pending.next().is_none());
+        pending.add(Invalidation::Key(key(1)));
+        assert!(pending.covers(&key(1)) && !pending.covers(&key(2)));
+        let invalidation = pending.next().unwrap();
+        pending.confirm(&invalidation, pending.last_number());
+        assert!(!pending.covers(&key(1)) && pending.next().is_none());
     }
 
     #[test]
-    fn what_can_not_be_remembered_makes_the_namespace_stale() {
-        let owed = PendingInvalidations::default();
-        (0..=MOST_KEYS).for_each(|n| owed.add(Invalidation::Key(key(n))));
-        assert_eq!(owed.next(), Some(Invalidation::All));
-        assert!(owed.covers(&key(usize::MAX)));
-        owed.paid(&Invalidation::All, owed.last());
-        assert!(!owed.covers(&key(1)));
+    fn a_full_queue_invalidates_the_namespace() {
+        let pending = PendingInvalidations::default();
+        (0..=MAX_KEYS).for_each(|n| pending.add(Invalidation::Key(key(n))));
+        assert_eq!(pending.next(), Some(Invalidation::Namespace));
+        assert!(pending.covers(&key(usize::MAX)));
+        pending.confirm(&Invalidation::Namespace, pending.last_number());
+        assert!(!pending.covers(&key(1)));
     }
 
     #[test]
-    fn what_comes_to_be_owed_meanwhile_is_not_paid_with_the_rest() {
-        let owed = PendingInvalidations::default();
-        for debt in [Invalidation::Key(key(1)), Invalidation::All] {
-            owed.add(Invalidation::Key(key(1)));
-            let last = owed.last();
-            owed.add(Invalidation::Key(key(1)));
-            owed.paid(&debt, last);
-            assert!(owed.covers(&key(1)));
-            owed.paid(&debt, owed.last());
-            assert!(!owed.covers(&key(1)) && !owed.is_any());
+    fn an_invalidation_added_during_a_retry_stays_pending() {
+        let pending = PendingInvalidations::default();
+        for invalidation in [Invalidation::Key(key(1)), Invalidation::Namespace] {
+            pending.add(Invalidation::Key(key(1)));
+            let last = pending.last_number();
+            pending.add(Invalidation::Key(key(1)));
+            pending.confirm(&invalidation, last);
+            assert!(pending.covers(&key(1)));
+            pending.confirm(&invalidation, pending.last_number());
+            assert!(!pending.covers(&key(1)) && !pending.has_any());
         }
     }
 
     #[test]
-    fn one_at_a_time_repeats() {
-        let owed: &'static PendingInvalidations = Box::leak(Box::default());
-        assert!(owed.payer().is_none(), "nothing is owed");
-        owed.add(Invalidation::All);
-        let payer = owed.payer().unwrap();
-        assert!(owed.payer().is_none());
-        drop(payer);
-        assert!(owed.payer().is_some());
+    fn there_is_one_retrier_at_a_time() {
+        let pending: &'static PendingInvalidations = Box::leak(Box::default());
+        assert!(pending.retrier().is_none(), "nothing is pending");
+        pending.add(Invalidation::Namespace);
+        let retrier = pending.retrier().unwrap();
+        assert!(pending.retrier().is_none());
+        drop(retrier);
+        assert!(pending.retrier().is_some());
     }
 }

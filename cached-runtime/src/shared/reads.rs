@@ -1,8 +1,8 @@
-//! Looks into a shared store: calls that look for one key at one time ask the store together.
+//! Read coalescing: calls that read one key of a shared store at the same time share a round trip.
 //!
-//! A call is answered by a look that was sent after it came, never by one that was under way already: what that
-//! brings may be older than the call, and than an invalidation that another process has finished before it. So
-//! while a look is under way, those who come wait for the next one, and that is one for all of them.
+//! A call is answered by a read that was sent after the call began, never by one that was already in flight: the result
+//! of that one may be older than the call, and older than an invalidation that another process completed before it. So
+//! while a read is in flight, all calls that arrive wait for the next read, which serves all of them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,85 +14,91 @@ use tokio::sync::watch;
 
 use crate::{Error, ErrorKind, Key, Result};
 
-/// The looks that are under way, and with each the one that comes next, if anybody waits for it.
+/// The keys that are being read, each with the next read if a call waits for it.
 ///
-/// Each runtime has its own, because what carries them is a task of it.
+/// Each runtime has its own reads, because a task of the runtime sends them.
 #[derive(Debug)]
-pub(crate) struct Reads<T>(Mutex<UnderWay<T>>);
+pub(crate) struct Reads<T>(Mutex<InFlight<T>>);
 
-type UnderWay<T> = HashMap<(Id, Key), Option<Next<T>>>;
+type InFlight<T> = HashMap<(Id, Key), Option<NextRead<T>>>;
 
-type Next<T> = watch::Sender<Option<Result<T>>>;
+/// Sends the result of a read to all calls that wait for it.
+type NextRead<T> = watch::Sender<Option<Result<T>>>;
 
 impl<T: Clone + Send + Sync + 'static> Reads<T> {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(HashMap::new()))
     }
 
-    /// What the first look brings that is sent from now on; `ask` sends one.
-    pub(crate) async fn look<F>(&'static self, key: &Key, ask: impl Fn() -> F + Send + 'static) -> Result<T>
+    /// Returns the result of the first read that is sent from now on; `send` sends one.
+    ///
+    /// # Errors
+    ///
+    /// The error of the read, or [`ErrorKind::Unreachable`] if the runtime shuts down first.
+    pub(crate) async fn read<F>(&'static self, key: &Key, send: impl Fn() -> F + Send + 'static) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let Ok(runtime) = Handle::try_current() else { return ask().await };
-        let at = (runtime.id(), key.clone());
-        let (mut answer, idle) = match self.lock().entry(at.clone()) {
-            Entry::Occupied(mut looking) => {
-                (looking.get_mut().get_or_insert_with(|| watch::Sender::new(None)).subscribe(), false)
+        let Ok(runtime) = Handle::try_current() else { return send().await };
+        let id = (runtime.id(), key.clone());
+        let (mut result, is_idle) = match self.lock().entry(id.clone()) {
+            Entry::Occupied(mut entry) => {
+                (entry.get_mut().get_or_insert_with(|| watch::Sender::new(None)).subscribe(), false)
             }
-            Entry::Vacant(vacant) => {
+            Entry::Vacant(entry) => {
                 let next = watch::Sender::new(None);
-                let answer = next.subscribe();
-                vacant.insert(Some(next));
-                (answer, true)
+                let result = next.subscribe();
+                entry.insert(Some(next));
+                (result, true)
             }
         };
-        if idle {
-            runtime.spawn(Looking { looks: self, at: Some(at) }.run(ask));
+        if is_idle {
+            runtime.spawn(Reader { reads: self, id: Some(id) }.run(send));
         }
-        let answered = answer.wait_for(Option::is_some).await;
-        answered
+        let received = result.wait_for(Option::is_some).await;
+        received
             .ok()
-            .and_then(|answer| answer.clone())
+            .and_then(|result| result.clone())
             .unwrap_or_else(|| Err(Error::new(ErrorKind::Unreachable, "the runtime is shutting down")))
     }
 
-    fn lock(&self) -> MutexGuard<'_, UnderWay<T>> {
+    fn lock(&self) -> MutexGuard<'_, InFlight<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What sends the looks for one key, as long as anybody waits.
-struct Looking<T: Clone + Send + Sync + 'static> {
-    looks: &'static Reads<T>,
-    at: Option<(Id, Key)>,
+/// Sends the reads of one key while calls wait for them.
+struct Reader<T: Clone + Send + Sync + 'static> {
+    reads: &'static Reads<T>,
+    /// `None` once it has removed itself from the reads.
+    id: Option<(Id, Key)>,
 }
 
-impl<T: Clone + Send + Sync + 'static> Looking<T> {
-    async fn run<F: Future<Output = Result<T>>>(mut self, ask: impl Fn() -> F) {
-        while let Some(next) = self.next() {
-            // From here on those who come wait for the one after this.
-            next.send_replace(Some(ask().await));
+impl<T: Clone + Send + Sync + 'static> Reader<T> {
+    async fn run<F: Future<Output = Result<T>>>(mut self, send: impl Fn() -> F) {
+        while let Some(next) = self.take_next() {
+            // Calls that arrive from here on wait for the read after this one.
+            next.send_replace(Some(send().await));
         }
     }
 
-    fn next(&mut self) -> Option<Next<T>> {
-        let mut looks = self.looks.lock();
-        let at = self.at.as_ref()?;
-        let next = looks.get_mut(at).and_then(Option::take);
+    fn take_next(&mut self) -> Option<NextRead<T>> {
+        let mut reads = self.reads.lock();
+        let id = self.id.as_ref()?;
+        let next = reads.get_mut(id).and_then(Option::take);
         if next.is_none() {
-            looks.remove(at);
-            self.at = None;
+            reads.remove(id);
+            self.id = None;
         }
         next
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Drop for Looking<T> {
-    /// If its runtime shuts down, those who wait learn it.
+impl<T: Clone + Send + Sync + 'static> Drop for Reader<T> {
+    /// Drops the sender if the runtime shuts down, which wakes the waiting calls with an error.
     fn drop(&mut self) {
-        if let Some(at) = &self.at {
-            self.looks.lock().remove(at);
+        if let Some(id) = &self.id {
+            self.reads.lock().remove(id);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What stands for `background`: a computation that nobody waits for is a task of Shuttle's, and there is always room.
+//! The stand-in for `background`: a computation in the background is a task of Shuttle, and their number is not bounded.
 
 use std::future::Future;
 
@@ -6,13 +6,13 @@ use std::future::Future;
 pub(crate) struct BackgroundPermit;
 
 impl BackgroundPermit {
-    #[allow(clippy::unnecessary_wraps, reason = "the real one can be refused")]
-    pub(crate) fn take() -> Option<Self> {
+    #[allow(clippy::unnecessary_wraps, reason = "the real one can fail")]
+    pub(crate) fn try_acquire() -> Option<Self> {
         Some(Self)
     }
 
-    #[allow(clippy::unused_self, reason = "the real one counts")]
-    pub(crate) fn run(self, computation: impl Future<Output = ()> + Send + 'static) {
+    #[allow(clippy::unused_self, reason = "the real one holds a permit")]
+    pub(crate) fn spawn(self, computation: impl Future<Output = ()> + Send + 'static) {
         drop(shuttle::future::spawn(computation));
     }
 }

@@ -1,4 +1,4 @@
-//! tokio's `watch`, with a step before all that it does: its own locks are none of Shuttle's.
+//! tokio's `watch` channel with a step before each operation, because its own locks are not those of Shuttle.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ impl<T> Receiver<T> {
     }
 }
 
-/// Any other thread may go on here. Time stands still, so this is all that sleeping does.
+/// Lets the scheduler switch to another thread. Time does not pass, so a sleep does nothing else.
 fn step() {
     thread::sleep(Duration::ZERO);
 }

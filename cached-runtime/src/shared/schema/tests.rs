@@ -1,5 +1,5 @@
-#![allow(dead_code, reason = "what is in the values does not matter")]
-#![allow(clippy::zero_sized_map_values, reason = "it is a type like others")]
+#![allow(dead_code, reason = "only the types matter, not their values")]
+#![allow(clippy::zero_sized_map_values, reason = "it tests such types")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -8,9 +8,10 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny};
+use serde::de::{self, DeserializeOwned, Deserializer, Error as _, IgnoredAny, Visitor};
 
-use super::*;
+use super::tracer::MAX_STEPS;
+use super::{description, fingerprint, trace};
 
 fn describe<V: DeserializeOwned>() -> String {
     super::describe::<V>(false)
@@ -20,14 +21,14 @@ fn steps<V: DeserializeOwned>() -> usize {
     trace::<V>(false).steps
 }
 
-/// Without the first line.
+/// Returns the description without its first line.
 fn schema<V: DeserializeOwned>() -> String {
     let text = describe::<V>();
     text.split_once('\n').unwrap().1.to_owned()
 }
 
-/// Whether nothing of it stayed in the dark.
-fn is_whole<V: DeserializeOwned>() -> bool {
+/// Returns `true` if the description is complete: its first line has no paths.
+fn is_complete<V: DeserializeOwned>() -> bool {
     !describe::<V>().lines().next().unwrap().contains("::")
 }
 
@@ -53,9 +54,9 @@ enum Event {
     Paused,
 }
 
-/// Frozen: another text would lose every value that is stored. `docs/WIRE.md` shows some of these.
+/// Frozen: another description would lose every stored value. `docs/WIRE.md` shows some of these.
 #[test]
-fn texts_and_fingerprints_stay_what_they_are() {
+fn descriptions_and_fingerprints_are_stable() {
     #[derive(Deserialize)]
     struct Unit;
     #[derive(Deserialize)]
@@ -112,7 +113,7 @@ mod moved {
         city: String,
     }
 
-    /// With its fields in another order.
+    /// Has its fields in another order.
     #[derive(serde::Deserialize)]
     pub(super) struct User {
         id: u64,
@@ -123,12 +124,12 @@ mod moved {
 }
 
 #[test]
-fn neither_the_module_nor_the_order_of_fields_counts() {
+fn module_and_field_order_do_not_count() {
     assert_eq!(describe::<Vec<moved::User>>(), describe::<Vec<User>>());
 }
 
 #[test]
-fn the_name_counts_where_serde_does_not_tell_it() {
+fn the_name_of_a_transparent_type_counts() {
     #[derive(Deserialize)]
     #[serde(transparent)]
     struct Meters(f64);
@@ -142,7 +143,7 @@ fn the_name_counts_where_serde_does_not_tell_it() {
 }
 
 #[test]
-fn paths_and_lifetimes_are_left_out() {
+fn paths_and_lifetimes_are_removed() {
     for (name, short) in [
         ("alloc::vec::Vec<shop::model::User>", "Vec<User>"),
         ("(a::B, [c::D; 4], core::option::Option<e::F<g::H, 3>>)", "(B, [D; 4], Option<F<H, 3>>)"),
@@ -153,13 +154,13 @@ fn paths_and_lifetimes_are_left_out() {
         ("::", ""),
         ("größe::Maß", "Maß"),
     ] {
-        assert_eq!(text::without_paths(name), short);
+        assert_eq!(description::without_paths(name), short);
     }
     assert_eq!(describe::<std::borrow::Cow<'static, str>>(), "Cow<str>\nstr");
 }
 
 #[test]
-fn types_of_one_name_are_told_apart() {
+fn types_with_the_same_name_are_distinguished() {
     mod other {
         #[derive(serde::Deserialize)]
         #[serde(rename = "Address")]
@@ -192,7 +193,7 @@ fn types_of_one_name_are_told_apart() {
 }
 
 #[test]
-fn what_recurs_ends() {
+fn recursive_types_terminate() {
     #[derive(Deserialize)]
     enum List {
         Cons(u8, Box<List>),
@@ -213,7 +214,7 @@ fn what_recurs_ends() {
     struct Leaf {
         parent: Option<Box<Tree>>,
     }
-    /// There is no value of it.
+    /// Has no finite value.
     #[derive(Deserialize)]
     enum Endless {
         A(Box<Endless>),
@@ -243,12 +244,12 @@ fn what_recurs_ends() {
     );
     assert_eq!(schema::<Newtype>(), "\"Newtype\"\n\"Newtype\"=?\"Newtype\"");
     assert_eq!(schema::<ByHand>(), "[^]");
-    assert!(is_whole::<Tree>() && is_whole::<Endless>() && is_whole::<ByHand>());
+    assert!(is_complete::<Tree>() && is_complete::<Endless>() && is_complete::<ByHand>());
 }
 
-/// All of them is looked at, also when another one never comes to its end.
+/// Every variant is explored, also those of an enum inside another one.
 #[test]
-fn enums_in_enums_are_explored() {
+fn nested_enums_are_explored() {
     #[derive(Deserialize)]
     struct Outer {
         first: Inner<u8>,
@@ -282,11 +283,11 @@ fn enums_in_enums_are_explored() {
     ] {
         assert!(text.lines().any(|l| l == line), "{line}\n{text}");
     }
-    assert!(is_whole::<Outer>());
+    assert!(is_complete::<Outer>());
 }
 
 #[test]
-fn every_change_of_a_type_is_seen() {
+fn every_change_of_a_type_changes_its_description() {
     macro_rules! versions {
         ($($item:item)*) => {
             [$({
@@ -332,7 +333,7 @@ fn every_change_of_a_type_is_seen() {
 }
 
 #[test]
-fn other_names_of_a_field_stand_beside_it() {
+fn aliases_are_listed_as_fields() {
     #[derive(Deserialize)]
     struct Aliased {
         #[serde(alias = "a", alias = "z")]
@@ -340,16 +341,16 @@ fn other_names_of_a_field_stand_beside_it() {
         n: bool,
     }
     assert_eq!(schema::<Aliased>(), "\"Aliased\"\n\"Aliased\"{\"a\":u8,\"m\",\"n\":bool,\"z\"}");
-    assert!(is_whole::<Aliased>());
+    assert!(is_complete::<Aliased>());
 }
 
-/// Refuses everything but one text, like a date or a URL.
+/// Rejects all strings but one kind, as a date or a URL does.
 struct Picky<const WANTED: char>;
 
 impl<'de, const WANTED: char> Deserialize<'de> for Picky<WANTED> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.starts_with(WANTED) { Ok(Self) } else { Err(D::Error::custom("not that")) }
+        if text.starts_with(WANTED) { Ok(Self) } else { Err(D::Error::custom("rejected")) }
     }
 }
 
@@ -366,7 +367,7 @@ impl<const WANTED: char> PartialEq for Picky<WANTED> {
 impl<const WANTED: char> Eq for Picky<WANTED> {}
 
 #[test]
-fn what_refuses_values_does_not_hide_the_rest() {
+fn a_part_that_rejects_values_does_not_hide_the_rest() {
     #[derive(Deserialize)]
     struct Record {
         never: Never,
@@ -396,12 +397,12 @@ fn what_refuses_values_does_not_hide_the_rest() {
          \"Address\"{\"city\":str}\n\
          \"Kind2\"<\"A\",\"B\"=i64>"
     );
-    assert!(is_whole::<Record>());
+    assert!(is_complete::<Record>());
     assert_eq!(schema::<HashMap<Picky<'0'>, (Picky<'a'>, u8)>>(), "[str:(str,u8)]");
 }
 
 #[test]
-fn what_can_not_be_seen_is_told_by_the_path_of_the_type() {
+fn an_incomplete_description_has_the_path_of_the_type() {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Untagged {
@@ -414,7 +415,7 @@ fn what_can_not_be_seen_is_told_by_the_path_of_the_type() {
         Number { id: u64 },
         Other,
     }
-    /// Serde reads units and structs beside a tag by what it finds.
+    /// With a tag, serde reads units and structs as whatever the data contains.
     #[derive(Deserialize)]
     #[serde(tag = "type", content = "of")]
     enum Adjacent {
@@ -460,7 +461,7 @@ fn what_can_not_be_seen_is_told_by_the_path_of_the_type() {
 }
 
 #[test]
-fn what_depends_on_a_tag_is_seen() {
+fn content_that_depends_on_a_tag_is_explored() {
     #[derive(Deserialize)]
     #[serde(tag = "type", content = "of")]
     enum Adjacent {
@@ -487,24 +488,24 @@ fn what_depends_on_a_tag_is_seen() {
 }
 
 #[test]
-fn standard_types_are_seen_to_the_end() {
+fn standard_types_are_complete() {
     use std::net::SocketAddr;
     use std::ops::{Bound, RangeInclusive};
     use std::path::PathBuf;
     use std::time::{Duration, SystemTime};
 
     type Some = (Duration, SystemTime, SocketAddr, RangeInclusive<u8>, Bound<i8>, PathBuf, std::ffi::CString);
-    assert!(is_whole::<Some>(), "{}", describe::<Some>());
-    assert!(is_whole::<(Box<str>, IgnoredAny, PhantomData<u8>, Box<[NonZeroU32]>)>());
+    assert!(is_complete::<Some>(), "{}", describe::<Some>());
+    assert!(is_complete::<(Box<str>, IgnoredAny, PhantomData<u8>, Box<[NonZeroU32]>)>());
     assert_ne!(
         super::describe::<std::net::IpAddr>(true),
         super::describe::<std::net::IpAddr>(false),
-        "it is a text for people, and numbers for programs"
+        "a string in human-readable codecs, numbers in others"
     );
 }
 
 #[test]
-fn a_panic_while_reading_is_not_passed_on() {
+fn a_panic_while_deserializing_is_caught() {
     struct Panics;
     impl<'de> Deserialize<'de> for Panics {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -524,13 +525,13 @@ fn a_panic_while_reading_is_not_passed_on() {
         text.starts_with("\"Around\"\n\"Around\"{\"id\":u8,\"kind\":\"Event\",\"panics\":str}\n\"Event\"<"),
         "{text}"
     );
-    assert!(is_whole::<Around>());
+    assert!(is_complete::<Around>());
 }
 
-/// Types that were written to be a nuisance.
+/// Adversarial types.
 #[test]
-fn everything_is_bounded() {
-    /// Asks for elements without end.
+fn steps_length_and_stack_are_bounded() {
+    /// Requests elements forever.
     struct Greedy;
     impl<'de> Deserialize<'de> for Greedy {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -548,7 +549,7 @@ fn everything_is_bounded() {
             deserializer.deserialize_tuple(usize::MAX, Reader)
         }
     }
-    /// Is another one each time.
+    /// Is another type each time.
     struct Fickle;
     impl<'de> Deserialize<'de> for Fickle {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -567,7 +568,7 @@ fn everything_is_bounded() {
             deserializer.deserialize_newtype_struct(name.leak(), Reader)
         }
     }
-    /// A million values.
+    /// Has a million parts.
     #[derive(Deserialize)]
     struct Twice<T>(Box<T>, Box<T>);
     type Many = Twice<Twice<Twice<Twice<Few>>>>;
@@ -591,11 +592,11 @@ fn everything_is_bounded() {
             );
         }
     };
-    // As is the stack: a debug build needs most.
+    // The stack is bounded too; a debug build needs the most.
     std::thread::Builder::new().stack_size(256 << 10).spawn(check).unwrap().join().unwrap();
 }
 
-/// Each takes some 100 ns, once for each function.
+/// A step takes some 100 ns, once for each function.
 #[test]
 fn most_types_need_few_steps() {
     #[derive(Deserialize)]

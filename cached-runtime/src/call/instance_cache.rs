@@ -1,0 +1,307 @@
+//! What all calls of one instance of a function share: its tiers, its flights, and its options.
+
+use std::any::Any;
+use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::flights::Flights;
+use super::follower_result::FlightOutput;
+use super::typed_options::TypedOptions;
+use crate::lookup::{Origin, Source};
+use crate::memory::{CachedValue, DerivedTags, Entry, Evicted, Memory, State, TagSnapshot};
+use crate::policy::{Counters, Policy};
+use crate::shared::{HeldLease, Tier};
+use crate::signature::{KeyParts, KeyType, Probe, ReturnKind};
+use crate::util::{Moment, random};
+use crate::{BoxFuture, Result};
+
+/// The cache of one instance of a function.
+pub(crate) struct InstanceCache<K: KeyType, O: ReturnKind> {
+    namespace: String,
+    pub(crate) policy: &'static Policy,
+    pub(crate) counters: &'static Counters,
+    pub(crate) options: TypedOptions<K, O>,
+    pub(crate) flights: Flights<K, FlightOutput<O>, HeldLease>,
+    pub(crate) backoff: Backoff<K>,
+    pub(crate) tiers: Tiers<K, O::Value>,
+}
+
+/// Where the values of an instance are stored.
+pub(crate) enum Tiers<K, V> {
+    Memory(Memory<K, V>),
+    Shared(Box<Tier<K, V>>),
+}
+
+impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
+    pub(crate) fn new(
+        policy: &'static Policy,
+        namespace: &str,
+        counters: &'static Counters,
+        options: TypedOptions<K, O>,
+    ) -> Self {
+        let tiers = match options.new_tier {
+            Some(new_tier) => {
+                let has_tags_from = options.tags_from.is_some();
+                Tiers::Shared(Box::new(new_tier(
+                    policy,
+                    namespace,
+                    counters,
+                    O::is_stored_err,
+                    has_tags_from,
+                )))
+            }
+            None => Tiers::Memory(Memory::new(policy.bound, policy.retention(), options.weigher(), counters)),
+        };
+        let (flights, backoff) = (Flights::new(), Backoff::new());
+        Self { namespace: namespace.to_owned(), policy, counters, options, flights, backoff, tiers }
+    }
+
+    /// Returns the value in memory if it is a plain hit: fresh, current, and not due for a refresh.
+    ///
+    /// The key is still borrowed.
+    #[inline]
+    pub(crate) fn hit(&self, parts: &impl KeyParts<Owned = K>) -> Option<O::Output> {
+        let Tiers::Memory(memory) = &self.tiers else { return None };
+        let entry = memory.get(&Probe(parts))?;
+        if !entry.is_plain_hit(self.policy.refresh_ahead) {
+            return None;
+        }
+        self.counters.hits.add_one();
+        Some(O::from_value(entry.value))
+    }
+
+    /// Returns the value in memory, unless it has expired, and the time until which it is fresh.
+    pub(crate) fn cached(&self, key: &K) -> Option<(CachedValue<O::Value>, Moment)> {
+        let Tiers::Memory(memory) = &self.tiers else { return None };
+        let entry = memory.get(key).filter(Entry::is_current)?;
+        let (age, fresh_until) = (entry.age(), entry.fresh_until());
+        let retention = if O::is_stored_err(&entry.value) { Duration::ZERO } else { self.policy.retention() };
+        let state = age.state(retention, self.policy.refresh_ahead);
+        (state != State::Expired).then_some((CachedValue { value: entry.value, age, state }, fresh_until))
+    }
+
+    /// Returns the value in memory if it is fresh, for a call that is about to begin a flight.
+    pub(crate) fn fresh(&self, key: &K) -> Option<(O::Output, Origin)> {
+        let (cached, _) = self.cached(key)?;
+        let origin = Origin { source: Source::Memory, age: cached.age.elapsed };
+        matches!(cached.state, State::Fresh | State::Due).then(|| (O::from_value(cached.value), origin))
+    }
+
+    /// Returns the time until which the value in memory is fresh.
+    pub(crate) fn fresh_until(&self, key: &K) -> Option<Moment> {
+        let Tiers::Memory(memory) = &self.tiers else { return None };
+        memory.get(key).filter(Entry::is_current).map(|entry| entry.fresh_until())
+    }
+
+    /// Returns the time to live of an output, with jitter; `None` if the output is not to be cached.
+    pub(crate) fn ttl(&self, key: &K, output: &O::Output) -> Option<Duration> {
+        let ttl = self.ttl_without_jitter(output)?;
+        let jitter = f64::from(self.policy.jitter());
+        // The hash is stable, so a key has the same jitter in every process.
+        Some(if jitter > 0.0 {
+            ttl.mul_f64(1.0 - jitter * random::fraction_from_bits(stable_hash(key)))
+        } else {
+            ttl
+        })
+    }
+
+    fn ttl_without_jitter(&self, output: &O::Output) -> Option<Duration> {
+        let Some(success) = O::success(output) else {
+            return if O::is_err(output) { self.policy.ttl_of_errors } else { self.policy.ttl_of_none };
+        };
+        if self.options.is_absent.is_some_and(|is_absent| is_absent(output)) {
+            return self.policy.ttl_of_none;
+        }
+        if !self.options.cache_if.is_none_or(|cache_if| cache_if(success)) {
+            return None;
+        }
+        self.options.ttl_from.map(|ttl_from| ttl_from(success)).or(self.policy.ttl)
+    }
+
+    /// Returns the tags that are derived from an output; `output` is `None` after a timeout.
+    pub(crate) fn derived_tags(&self, output: Option<&O::Output>) -> DerivedTags {
+        match (self.options.tags_from, output.and_then(O::success)) {
+            (None, _) => DerivedTags::Known(Vec::new()),
+            (Some(tags_from), Some(success)) => DerivedTags::Known(tags_from(success)),
+            (Some(_), None) => DerivedTags::Any,
+        }
+    }
+
+    /// Takes a snapshot of the static tags before a computation; `None` if the function has no tags at all.
+    pub(crate) fn tag_snapshot(&self, tags: &[String]) -> Option<TagSnapshot> {
+        let has_tags = !tags.is_empty() || self.options.tags_from.is_some();
+        has_tags.then(|| TagSnapshot::new(tags))
+    }
+
+    /// Returns the namespace and a digest of the key, for people; for a shared store, the key as it is sent.
+    pub(crate) fn display_key(&self, key: &K) -> String {
+        match &self.tiers {
+            Tiers::Memory(_) => format!("{}:{:016x}", self.namespace, stable_hash(key)),
+            Tiers::Shared(tier) => tier.display_key(key),
+        }
+    }
+
+    /// Inserts an entry into the in-process tier, if values are stored there; returns the evicted entries.
+    pub(crate) fn insert(&'static self, key: K, entry: Entry<O::Value>) -> Option<Evicted<K, O::Value>> {
+        let Tiers::Memory(memory) = &self.tiers else { return None };
+        Some(memory.insert(key, entry))
+    }
+
+    /// Removes the entry of a key from the in-process tier, if values are stored there, and returns it.
+    pub(crate) fn remove(&self, key: &K) -> Option<Evicted<K, O::Value>> {
+        let Tiers::Memory(memory) = &self.tiers else { return None };
+        Some(memory.remove(key))
+    }
+
+    /// Removes the value of a key, and discards the computation that is in flight.
+    pub(crate) async fn invalidate(&'static self, key: K) -> Result<()> {
+        match &self.tiers {
+            Tiers::Memory(memory) => {
+                let removed = self.flights.invalidate(&key, || memory.remove(&key));
+                drop(removed);
+                Ok(())
+            }
+            Tiers::Shared(tier) => {
+                self.flights.invalidate(&key, || ());
+                let removed = tier.remove(&key).await;
+                // A computation that began before the removal may have read the old value from the store.
+                self.flights.invalidate(&key, || ());
+                removed
+            }
+        }
+    }
+
+    /// Makes the value of a key stale, and discards the computation that is in flight.
+    pub(crate) async fn expire(&'static self, key: K, tags: Vec<String>) -> Result<()> {
+        // The next call is to compute, even during the backoff after a failure.
+        let reset_backoff = || self.backoff.reset(&key);
+        match &self.tiers {
+            Tiers::Memory(memory) => {
+                let evicted = self.flights.invalidate(&key, || (reset_backoff(), memory.expire(&key)));
+                drop(evicted);
+                Ok(())
+            }
+            Tiers::Shared(tier) => {
+                self.flights.invalidate(&key, reset_backoff);
+                let expired = tier.expire(&key, &tags).await;
+                self.flights.invalidate(&key, || ());
+                expired
+            }
+        }
+    }
+
+    /// Stores an output, and discards the computation that is in flight.
+    ///
+    /// In memory the value is stored when this returns; the future is for the shared store.
+    pub(crate) fn put(
+        &'static self,
+        key: K,
+        tags: Vec<String>,
+        output: &O::Output,
+    ) -> BoxFuture<'static, Result<()>> {
+        let (Some(ttl), Some(value)) = (self.ttl(&key, output), O::as_value(output)) else {
+            // An output that is not cached still replaces the older value.
+            return Box::pin(self.invalidate(key));
+        };
+        let derived_tags = self.derived_tags(Some(output));
+        match &self.tiers {
+            Tiers::Memory(memory) => {
+                let tags = self.tag_snapshot(&tags).map(|mut snapshot| {
+                    snapshot.extend(&derived_tags);
+                    Arc::new(snapshot)
+                });
+                let entry = Entry::new(value.clone(), ttl, Duration::ZERO, tags);
+                let evicted = self.flights.invalidate(&key, || memory.insert(key.clone(), entry));
+                drop(evicted);
+                Box::pin(std::future::ready(Ok(())))
+            }
+            Tiers::Shared(tier) => {
+                let payload = tier.encode(value, ttl, &derived_tags);
+                Box::pin(async move {
+                    let payload = match payload {
+                        Ok(payload) => payload,
+                        Err(error) => {
+                            // A value that cannot be encoded still replaces the older value.
+                            self.invalidate(key).await?;
+                            return Err(error);
+                        }
+                    };
+                    self.flights.invalidate(&key, || ());
+                    let put = tier.put(&key, &tags, payload).await;
+                    self.flights.invalidate(&key, || ());
+                    put
+                })
+            }
+        }
+    }
+
+    /// Returns the value that a call would return without computing.
+    pub(crate) async fn peek(&'static self, key: K, tags: Vec<String>) -> Option<O::Output> {
+        let cached = match &self.tiers {
+            Tiers::Memory(_) => self.cached(&key)?.0,
+            Tiers::Shared(tier) => tier.peek(&key, &tags).await?,
+        };
+        match cached.state {
+            State::Stale(past) if past >= self.policy.stale_while_revalidate => None,
+            State::Fresh | State::Due | State::Stale(_) => Some(O::from_value(cached.value)),
+            State::Expired => None,
+        }
+    }
+
+    async fn clear(&'static self) -> Result<()> {
+        match &self.tiers {
+            Tiers::Memory(memory) => {
+                self.flights.invalidate_all(|| memory.clear());
+                Ok(())
+            }
+            Tiers::Shared(tier) => {
+                self.flights.invalidate_all(|| ());
+                let cleared = tier.clear().await;
+                self.flights.invalidate_all(|| ());
+                cleared
+            }
+        }
+    }
+}
+
+impl<K: KeyType, O: ReturnKind> fmt::Debug for InstanceCache<K, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InstanceCache").field("policy", self.policy).finish_non_exhaustive()
+    }
+}
+
+/// The cache of an instance, without the types of its key and value.
+pub(crate) trait AnyCache: Sync {
+    /// Returns the number of entries in memory.
+    fn entries(&self) -> u64;
+    /// Removes every value, and discards every computation that is in flight.
+    fn clear(&'static self) -> BoxFuture<'static, Result<()>>;
+    /// Removes the value of a key; `None` if the keys of this instance are of another type.
+    fn invalidate(&'static self, key: &(dyn Any + Send + Sync)) -> Option<BoxFuture<'static, Result<()>>>;
+}
+
+impl<K: KeyType, O: ReturnKind> AnyCache for InstanceCache<K, O> {
+    fn entries(&self) -> u64 {
+        match &self.tiers {
+            Tiers::Memory(memory) => memory.len() as u64,
+            Tiers::Shared(_) => 0,
+        }
+    }
+
+    fn clear(&'static self) -> BoxFuture<'static, Result<()>> {
+        Box::pin(self.clear())
+    }
+
+    fn invalidate(&'static self, key: &(dyn Any + Send + Sync)) -> Option<BoxFuture<'static, Result<()>>> {
+        let key = key.downcast_ref::<K>()?.clone();
+        Some(Box::pin(self.invalidate(key)))
+    }
+}
+
+/// Returns a hash that is the same in every process.
+fn stable_hash(key: &impl Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::new().hash_one(key)
+}

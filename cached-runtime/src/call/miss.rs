@@ -1,0 +1,121 @@
+//! A call that missed in memory, and the tasks in which it can be computed.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use super::background::BackgroundPermit;
+use super::state_machine::{Computing, Stage, poll_available};
+use super::steps::{Available, Call};
+use crate::lookup::Provenance;
+
+/// A call that found no answer in memory.
+///
+/// It hides the types of the key and the value; the expansion of a function knows only the return type.
+pub struct Miss<R>(Box<dyn Call<R>>);
+
+impl<R> Miss<R> {
+    pub(crate) fn new(call: impl Call<R> + 'static) -> Self {
+        Self(Box::new(call))
+    }
+
+    /// Returns the result: that of another call, that in the shared store, or that of `body`, which runs in the
+    /// caller's task.
+    #[inline]
+    pub fn compute<F: Future<Output = R>>(self, body: F) -> Computing<R, F> {
+        Computing::new(self.0, Stage::ReadShared, body)
+    }
+
+    /// Returns the result: that of another call, that in the shared store, or that of `body`, which runs in a task of
+    /// its own.
+    ///
+    /// Without a tokio runtime `body` runs in the caller's task.
+    ///
+    /// # Panics
+    ///
+    /// Resumes the panic of `body`, if it panics.
+    ///
+    /// # Cancel safety
+    ///
+    /// `body` is stopped when the last call that waits for it is dropped.
+    pub(super) async fn compute_detached<F>(mut self, body: F) -> (R, Provenance)
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        let mut stage = Stage::ReadShared;
+        match poll_fn(|cx| poll_available(&mut *self.0, &mut stage, cx)).await {
+            Available::Answer(output) => return (output, self.0.provenance()),
+            Available::AnswerAndRefresh(output) => {
+                let provenance = self.0.provenance();
+                self.refresh_in_background(|| body);
+                return (output, provenance);
+            }
+            Available::Nothing => {}
+        }
+        let computing = Computing::new(self.0, Stage::AcquireLease, body);
+        let Ok(runtime) = Handle::try_current() else {
+            let mut computing = Box::pin(computing);
+            let output = computing.as_mut().await;
+            return (output, computing.as_ref().provenance());
+        };
+        let caller = computing.caller_guard();
+        let is_only_caller = caller.is_none();
+        let task = runtime.spawn(async move {
+            let without_callers = computing.without_callers();
+            let mut computing = Box::pin(computing);
+            tokio::select! {
+                biased;
+                output = computing.as_mut() => Some((output, computing.as_ref().provenance())),
+                () = without_callers => None,
+            }
+        });
+        let _abort = is_only_caller.then(|| AbortOnDrop(task.abort_handle()));
+        let ended = task.await;
+        drop(caller);
+        match ended {
+            Ok(Some(answer)) => answer,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime of this very task is shutting down, so this future is not polled again.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Computes the next value in the background, unless another call does so already or no background task can start.
+    pub(super) fn refresh_in_background<F>(mut self, body: impl FnOnce() -> F)
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        let Some(permit) = BackgroundPermit::try_acquire() else { return };
+        if !self.0.begin_background_refresh() {
+            return;
+        }
+        let body = body();
+        permit.spawn(async move {
+            if let Some(acquiring) = self.0.acquire_lease()
+                && !self.0.on_lease_answer(acquiring.await)
+            {
+                return;
+            }
+            Computing::new(self.0, Stage::Computing(None), body).await;
+        });
+    }
+}
+
+impl<R> fmt::Debug for Miss<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Miss").finish_non_exhaustive()
+    }
+}
+
+/// Aborts a task that has no other caller.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

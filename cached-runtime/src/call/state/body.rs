@@ -1,0 +1,71 @@
+//! The step that runs the body: what marks the key while it is polled, and what goes on beside it.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::time::sleep;
+
+use super::{CallState, Role};
+use crate::BoxFuture;
+use crate::call::flight::HEARTBEAT_INTERVAL;
+use crate::call::poll_guard::PollGuard;
+use crate::shared::HeldLease;
+use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
+
+impl<K: KeyType, O: ReturnKind> CallState<K, O> {
+    pub(super) fn poll_guard(&self) -> Option<PollGuard> {
+        match &self.role {
+            // Both may hold the lease of the key, for which a recursive call would wait.
+            Role::Leader(_) | Role::Independent { .. } => Some(self.cache.flights.poll_guard(&self.key)),
+            Role::None | Role::Recursive => None,
+        }
+    }
+
+    pub(super) fn keep_alive(&self) -> Option<BoxFuture<'static, TimeoutOutput<O::Output>>> {
+        // Without a tokio runtime there are no timers, so neither heartbeats, nor lease extensions, nor a timeout.
+        tokio::runtime::Handle::try_current().ok()?;
+        let flight = match &self.role {
+            Role::Leader(flight) => Some(Arc::clone(flight)),
+            Role::None | Role::Independent { .. } | Role::Recursive => None,
+        };
+        let lease = self.lease.as_ref().map(HeldLease::keep_alive);
+        let timeout = self.cache.policy.timeout.zip(self.cache.options.timed_out);
+        if flight.is_none() && lease.is_none() && timeout.is_none() {
+            return None;
+        }
+        let heartbeat = async move {
+            match flight {
+                Some(flight) => loop {
+                    sleep(HEARTBEAT_INTERVAL).await;
+                    flight.record_heartbeat();
+                },
+                None => pending().await,
+            }
+        };
+        let lease = async move {
+            match lease {
+                Some(lease) => {
+                    lease.await;
+                    pending().await
+                }
+                None => pending().await,
+            }
+        };
+        let timeout = async move {
+            match timeout {
+                Some((timeout, timed_out)) => {
+                    sleep(timeout).await;
+                    timed_out
+                }
+                None => pending().await,
+            }
+        };
+        Some(Box::pin(async {
+            tokio::select! {
+                timed_out = timeout => timed_out,
+                never = heartbeat => never,
+                never = lease => never,
+            }
+        }))
+    }
+}

@@ -1,0 +1,183 @@
+//! The step that joins the flight of the key, as its leader or as a follower, and continues after the wait for it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{CallState, Purpose, Role};
+use crate::BoxFuture;
+use crate::call::flight::{FlightEnd, Follower};
+use crate::call::flights::Joined;
+use crate::call::follower_result::{CallFlight, FlightOutput};
+use crate::call::instance_cache::Tiers;
+use crate::call::steps::{Join, Next, WaitEnd};
+use crate::lookup::Origin;
+use crate::policy::SingleFlight;
+use crate::shared::HeldLease;
+use crate::signature::{KeyType, ReturnKind};
+
+/// After this many failed waits a call computes independently.
+const MAX_FAILED_WAITS: u8 = 2;
+
+impl<K: KeyType, O: ReturnKind> CallState<K, O> {
+    pub(super) fn join(&mut self) -> Join<O::Output> {
+        let flights = &self.cache.flights;
+        let is_refresh = self.purpose == Purpose::Refresh;
+        if self.failed_waits >= MAX_FAILED_WAITS || self.cache.policy.single_flight() == SingleFlight::Off {
+            if is_refresh {
+                flights.invalidate(&self.key, || ());
+            }
+            self.role = Role::Independent { invalidations: flights.invalidations(&self.key) };
+            self.begin();
+            return Join::Compute;
+        }
+        if is_refresh {
+            let flight = flights.supersede(&self.key);
+            self.lead(&flight);
+            return Join::Compute;
+        }
+        match flights.join(&self.key, || self.cache.fresh(&self.key)) {
+            Joined::Cached((output, origin)) => {
+                self.cache.counters.joined.add(1);
+                self.origin = origin;
+                Join::Cached(output)
+            }
+            Joined::Leader(flight) => {
+                self.lead(&flight);
+                Join::Compute
+            }
+            Joined::Follower(follower) => {
+                self.followed = Some(Arc::clone(&follower.flight));
+                Join::Wait(self.wait(follower))
+            }
+            Joined::Recursive => {
+                self.role = Role::Recursive;
+                Join::Compute
+            }
+        }
+    }
+
+    pub(super) fn begin_background_refresh(&mut self) -> bool {
+        self.purpose = Purpose::BackgroundRefresh;
+        // The next value does not depend on the one that was returned.
+        (self.stale_value, self.origin) = (None, Origin::COMPUTED);
+        if !self.cache.backoff.try_begin(&self.key) {
+            return false;
+        }
+        let newer =
+            || self.cache.fresh_until(&self.key).filter(|until| Some(*until) > self.found_fresh_until);
+        match self.cache.flights.join(&self.key, newer) {
+            Joined::Leader(flight) => {
+                self.lead(&flight);
+                true
+            }
+            Joined::Cached(_) | Joined::Follower(_) | Joined::Recursive => false,
+        }
+    }
+
+    /// Becomes the leader of a flight, and takes over the lease if the flight that it followed was abandoned.
+    fn lead(&mut self, flight: &Arc<CallFlight<O>>) {
+        if let Some(followed) = self.followed.take() {
+            self.lease = followed.take_handoff();
+        }
+        self.role = Role::Leader(Arc::clone(flight));
+        self.begin();
+        // With a shared store calls still join after a tag was invalidated: the flight holds the lease, so a second
+        // flight would have to wait for it.
+        if let (Tiers::Memory(_), Some(tags)) = (&self.cache.tiers, &self.tag_snapshot) {
+            flight.set_tags(tags.clone());
+        }
+    }
+
+    /// Takes the snapshot of the tags: an invalidation from here on discards the result. The body has not begun yet.
+    fn begin(&mut self) {
+        self.tag_snapshot = self.cache.tag_snapshot(&self.tags);
+        self.mark_body_begun();
+    }
+
+    pub(super) fn mark_body_begun(&mut self) {
+        self.compute_started_at = Instant::now();
+        if let Role::Leader(flight) = &self.role {
+            flight.mark_body_begun();
+        }
+    }
+
+    fn wait(&self, follower: Follower<FlightOutput<O>, HeldLease>) -> BoxFuture<'static, WaitEnd<O::Output>> {
+        let sequence = self.sequence;
+        Box::pin(async move {
+            match follower.wait(sequence).await {
+                FlightEnd::Completed(output) => match Arc::unwrap_or_clone(output) {
+                    FlightOutput::Output(shared, origin) => WaitEnd::Output(O::from_shared(shared), origin),
+                    FlightOutput::TimeoutOutput(timed_out) => WaitEnd::TimeoutOutput(timed_out),
+                },
+                FlightEnd::Failed => WaitEnd::Failed,
+                FlightEnd::Outdated => WaitEnd::Outdated,
+                FlightEnd::Abandoned => WaitEnd::Abandoned,
+                FlightEnd::TimedOut => WaitEnd::TimedOut,
+            }
+        })
+    }
+
+    pub(super) fn on_wait_ended(&mut self, end: WaitEnd<O::Output>) -> Next<O::Output> {
+        match end {
+            WaitEnd::Output(output, origin) => {
+                self.cache.counters.joined.add(1);
+                self.origin = origin;
+                let is_err = O::is_err(&output);
+                let stale = if is_err { self.take_stale(self.cache.policy.stale_if_error) } else { None };
+                return Next::Return(stale.unwrap_or(output));
+            }
+            WaitEnd::TimeoutOutput(timed_out) => {
+                self.cache.counters.joined.add(1);
+                let stale = self.take_stale(self.cache.policy.retention());
+                return Next::Return(stale.unwrap_or_else(timed_out));
+            }
+            WaitEnd::Failed => {
+                if let Some(stale) = self.take_stale(self.cache.policy.stale_if_error) {
+                    self.cache.counters.joined.add(1);
+                    return Next::Return(stale);
+                }
+                self.failed_waits += 1;
+                self.has_leader_failed = true;
+            }
+            WaitEnd::Outdated => return Next::ReadShared,
+            WaitEnd::Abandoned => {}
+            WaitEnd::TimedOut => {
+                if let Some(flight) = &self.followed {
+                    self.cache.flights.withdraw(&self.key, flight);
+                }
+            }
+        }
+        Next::Join
+    }
+
+    pub(super) fn caller_guard(&self) -> Option<Box<dyn fmt::Debug + Send>> {
+        match &self.role {
+            Role::Leader(flight) => Some(Box::new(CallerGuard { _follower: flight.follow() })),
+            Role::None | Role::Independent { .. } | Role::Recursive => None,
+        }
+    }
+
+    pub(super) fn without_callers(&self) -> BoxFuture<'static, ()> {
+        match &self.role {
+            Role::Leader(flight) => {
+                let flight = Arc::clone(flight);
+                Box::pin(async move { flight.without_followers().await })
+            }
+            // The only caller stops the computation itself.
+            Role::None | Role::Independent { .. } | Role::Recursive => Box::pin(std::future::pending()),
+        }
+    }
+}
+
+/// Counts as a caller of a detached computation while it lives, because it follows the flight.
+struct CallerGuard<S, H> {
+    _follower: Follower<S, H>,
+}
+
+impl<S, H> fmt::Debug for CallerGuard<S, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallerGuard").finish_non_exhaustive()
+    }
+}

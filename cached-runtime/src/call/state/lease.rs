@@ -1,0 +1,55 @@
+//! The step that acquires the lease of the key in the shared store.
+
+use std::sync::Arc;
+
+use super::{CallState, Purpose, Role};
+use crate::BoxFuture;
+use crate::call::lease_wait;
+use crate::policy::SingleFlight;
+use crate::shared::LeaseAnswer;
+use crate::signature::{KeyType, ReturnKind};
+
+impl<K: KeyType, O: ReturnKind> CallState<K, O> {
+    pub(super) fn acquire_lease(&mut self) -> Option<BoxFuture<'static, LeaseAnswer>> {
+        let tier = self.tier()?;
+        if self.lease.is_some() || matches!(self.role, Role::Recursive) {
+            return None;
+        }
+        let request = match self.purpose {
+            Purpose::Answer | Purpose::BackgroundRefresh => self.lease_request.take()?,
+            Purpose::Refresh => tier.replace_request(&self.key, &self.tags)?,
+        };
+        Some(match (&self.role, self.cache.policy.single_flight(), self.purpose) {
+            (Role::Leader(flight), SingleFlight::Fleet, Purpose::Answer) if !self.has_leader_failed => {
+                let (flight, started_at) = (Arc::clone(flight), self.started_at);
+                Box::pin(async move { lease_wait::acquire(tier, request, &flight, started_at).await })
+            }
+            _ => Box::pin(tier.acquire(request)),
+        })
+    }
+
+    pub(super) fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool {
+        match answer {
+            LeaseAnswer::Acquired(lease) => self.lease = Some(lease),
+            // Without a lease the next value could not be stored: another process computes it, or the store is down.
+            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unavailable
+                if self.purpose == Purpose::BackgroundRefresh =>
+            {
+                return false;
+            }
+            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unavailable => {}
+            // Followers read by themselves: they may have called after the new value was invalidated.
+            LeaseAnswer::Filled => {
+                if let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) {
+                    self.cache.flights.withdraw(&self.key, &flight);
+                    flight.mark_outdated();
+                }
+                // So a call computes in the end if the key is filled and emptied again and again.
+                self.failed_waits += 1;
+                return false;
+            }
+        }
+        self.mark_body_begun();
+        true
+    }
+}

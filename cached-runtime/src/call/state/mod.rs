@@ -1,0 +1,218 @@
+//! The state of one call of one instance, and the steps that are made with it, one in each file.
+//!
+//! With a shared store a call reads the store itself before it joins a flight. It takes the result of the flight only
+//! if the store has accepted it, or if the body began after the call. So no invalidation, by any process, lies between
+//! the result and the call.
+
+mod body;
+mod join;
+mod lease;
+mod read;
+mod result;
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use super::flight::Sequence;
+use super::follower_result::{CallFlight, FollowerResult};
+use super::instance_cache::{InstanceCache, Tiers};
+use super::poll_guard::PollGuard;
+use super::steps::{Available, Call, Join, Next, WaitEnd};
+use crate::BoxFuture;
+use crate::lookup::{Origin, Provenance};
+use crate::memory::{CachedValue, Fill, TagSnapshot};
+use crate::shared::{HeldLease, LeaseAnswer, LeaseRequest, SharedRead, Tier};
+use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
+use crate::util::Moment;
+
+/// One call of one instance.
+pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
+    cache: &'static InstanceCache<K, O>,
+    key: K,
+    /// The static tags.
+    tags: Vec<String>,
+    purpose: Purpose,
+    started_at: Instant,
+    sequence: Sequence,
+    compute_started_at: Instant,
+    /// The read of the shared store that is pending.
+    reading: Option<BoxFuture<'static, SharedRead<O::Value>>>,
+    /// A value that was found but is not the answer; it is returned if the computation fails.
+    stale_value: Option<CachedValue<O::Value>>,
+    /// The time until which the value found in memory is fresh.
+    found_fresh_until: Option<Moment>,
+    role: Role<O>,
+    /// The tags of the computation, with the state from which it began.
+    tag_snapshot: Option<TagSnapshot>,
+    /// The number of waits for computations that failed, and of requests for leases of keys that were filled.
+    failed_waits: u8,
+    /// The flight that it follows, or followed last.
+    followed: Option<Arc<CallFlight<O>>>,
+    /// The lease request for the state in which the shared store was read; `None` if no lease is to be requested.
+    lease_request: Option<LeaseRequest>,
+    lease: Option<HeldLease>,
+    /// Whether a computation that it waited for has failed in this process. It then waits for no other process.
+    has_leader_failed: bool,
+    origin: Origin,
+    follower_result: FollowerResult<O>,
+}
+
+/// Why a call computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// There is no value to return.
+    Answer,
+    /// A value was returned, and the next one is computed before a call has to wait for it.
+    BackgroundRefresh,
+    /// The caller replaces the value, whatever it is.
+    Refresh,
+}
+
+/// The role of a call in the flight of its key.
+enum Role<O: ReturnKind> {
+    /// It has not joined, or is a follower, or has ended its flight.
+    None,
+    Leader(Arc<CallFlight<O>>),
+    /// It computes without a flight, and stores the result only if nothing was invalidated since.
+    Independent {
+        invalidations: u64,
+    },
+    /// It was made by the computation of its own key, which stores the result.
+    Recursive,
+}
+
+impl<K: KeyType, O: ReturnKind> CallState<K, O> {
+    pub(crate) fn new(
+        cache: &'static InstanceCache<K, O>,
+        key: K,
+        tags: Vec<String>,
+        purpose: Purpose,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            cache,
+            key,
+            tags,
+            purpose,
+            started_at: now,
+            sequence: Sequence::next(),
+            compute_started_at: now,
+            reading: None,
+            stale_value: None,
+            found_fresh_until: None,
+            role: Role::None,
+            tag_snapshot: None,
+            failed_waits: 0,
+            followed: None,
+            lease_request: None,
+            lease: None,
+            has_leader_failed: false,
+            origin: Origin::COMPUTED,
+            follower_result: FollowerResult::Output,
+        }
+    }
+
+    fn tier(&self) -> Option<&'static Tier<K, O::Value>> {
+        match &self.cache.tiers {
+            Tiers::Shared(tier) => Some(tier),
+            Tiers::Memory(_) => None,
+        }
+    }
+
+    /// Returns `true` if this process has not invalidated a tag since the computation began.
+    fn is_current(&self) -> bool {
+        self.tag_snapshot.as_ref().is_none_or(TagSnapshot::is_current)
+    }
+
+    /// Begins the backoff of the key after a failure, unless something was invalidated since the computation began.
+    fn record_failure(&self) {
+        let invalidations = match &self.role {
+            Role::Leader(flight) => flight.invalidations,
+            Role::Independent { invalidations } => *invalidations,
+            Role::Recursive | Role::None => return,
+        };
+        let (flights, backoff) = (&self.cache.flights, &self.cache.backoff);
+        flights.unless_invalidated(&self.key, invalidations, || backoff.record_failure(self.key.clone()));
+    }
+
+    fn provenance(&self) -> Provenance {
+        Provenance { origin: self.origin, key: self.cache.display_key(&self.key) }
+    }
+}
+
+/// The steps are the methods of the same names in the files of this module.
+impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
+    fn read_shared(&mut self, cx: &mut Context<'_>) -> Poll<Available<O::Output>> {
+        self.read_shared(cx)
+    }
+
+    fn join(&mut self) -> Join<O::Output> {
+        self.join()
+    }
+
+    fn on_wait_ended(&mut self, end: WaitEnd<O::Output>) -> Next<O::Output> {
+        self.on_wait_ended(end)
+    }
+
+    fn begin_background_refresh(&mut self) -> bool {
+        self.begin_background_refresh()
+    }
+
+    fn acquire_lease(&mut self) -> Option<BoxFuture<'static, LeaseAnswer>> {
+        self.acquire_lease()
+    }
+
+    fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool {
+        self.on_lease_answer(answer)
+    }
+
+    fn poll_guard(&self) -> Option<PollGuard> {
+        self.poll_guard()
+    }
+
+    fn keep_alive(&self) -> Option<BoxFuture<'static, TimeoutOutput<O::Output>>> {
+        self.keep_alive()
+    }
+
+    fn on_computed(
+        &mut self,
+        output: Result<O::Output, TimeoutOutput<O::Output>>,
+    ) -> (O::Output, Option<BoxFuture<'static, Fill>>) {
+        self.on_computed(output)
+    }
+
+    fn on_filled(&mut self, fill: Fill, output: &O::Output) {
+        self.on_filled(fill, output);
+    }
+
+    fn provenance(&self) -> Provenance {
+        self.provenance()
+    }
+
+    fn caller_guard(&self) -> Option<Box<dyn fmt::Debug + Send>> {
+        self.caller_guard()
+    }
+
+    fn without_callers(&self) -> BoxFuture<'static, ()> {
+        self.without_callers()
+    }
+}
+
+impl<K: KeyType, O: ReturnKind> Drop for CallState<K, O> {
+    /// Hands the flight of a leader that ends without a result over to a follower, with the lease.
+    fn drop(&mut self) {
+        if std::thread::panicking() && !matches!(self.role, Role::None) {
+            self.cache.counters.panics.add(1);
+            if self.purpose == Purpose::BackgroundRefresh {
+                self.record_failure();
+            }
+        }
+        if let Role::Leader(flight) = &self.role {
+            self.cache.flights.withdraw(&self.key, flight);
+            flight.abandon(self.lease.take());
+        }
+    }
+}

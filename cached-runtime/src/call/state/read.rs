@@ -1,0 +1,95 @@
+//! The step that reads memory or the shared store, and decides what a value found there is good for.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::{CallState, Purpose};
+use crate::call::answer::{Found, FoundTraced};
+use crate::call::miss::Miss;
+use crate::call::steps::Available;
+use crate::lookup::{Origin, Source};
+use crate::memory::{CachedValue, State};
+use crate::shared::SharedRead;
+use crate::signature::{KeyType, ReturnKind};
+
+impl<K: KeyType, O: ReturnKind> CallState<K, O> {
+    /// Reads memory for a call that is not a plain hit.
+    pub(crate) fn get(mut self) -> Found<O::Output> {
+        match self.read_memory() {
+            Available::Answer(output) => Found::Hit(output),
+            Available::AnswerAndRefresh(output) => Found::HitAndRefresh(output, Miss::new(self)),
+            Available::Nothing => Found::Miss(Miss::new(self)),
+        }
+    }
+
+    /// As [`get`](Self::get), for a call that also returns where the answer came from.
+    pub(crate) fn get_traced(mut self) -> FoundTraced<O::Output> {
+        match self.read_memory() {
+            Available::Answer(output) => FoundTraced::Hit(self.provenance().into_lookup(output)),
+            Available::AnswerAndRefresh(output) => {
+                FoundTraced::HitAndRefresh(self.provenance().into_lookup(output), Miss::new(self))
+            }
+            Available::Nothing => FoundTraced::Miss(Miss::new(self)),
+        }
+    }
+
+    fn read_memory(&mut self) -> Available<O::Output> {
+        let Some((cached, fresh_until)) = self.cache.cached(&self.key) else { return Available::Nothing };
+        self.found_fresh_until = Some(fresh_until);
+        self.classify(cached, Source::Memory)
+    }
+
+    pub(super) fn read_shared(&mut self, cx: &mut Context<'_>) -> Poll<Available<O::Output>> {
+        let Some(tier) = self.tier().filter(|_| self.purpose == Purpose::Answer) else {
+            return Poll::Ready(Available::Nothing);
+        };
+        let reading = self.reading.get_or_insert_with(|| {
+            let (key, tags) = (self.key.clone(), self.tags.clone());
+            Box::pin(async move { tier.read(&key, &tags).await })
+        });
+        let SharedRead { cached, lease_request } = ready!(reading.as_mut().poll(cx));
+        self.reading = None;
+        self.lease_request = lease_request;
+        Poll::Ready(cached.map_or(Available::Nothing, |cached| self.classify(cached, Source::Shared)))
+    }
+
+    /// Decides whether a value is the answer, and counts the hit. Keeps it as the stale value if it is not.
+    ///
+    /// A stale value is the answer during `stale_while_revalidate` (RFC 5861, section 3); during `stale_if_error`
+    /// (section 4) only if the last computation failed and it is not time for a retry.
+    fn classify(&mut self, cached: CachedValue<O::Value>, source: Source) -> Available<O::Output> {
+        let (counters, policy) = (self.cache.counters, self.cache.policy);
+        let source = if matches!(cached.state, State::Stale(_)) { Source::Stale } else { source };
+        let origin = Origin { source, age: cached.age.elapsed };
+        match cached.state {
+            State::Fresh | State::Due if source == Source::Memory => counters.hits.add_one(),
+            State::Fresh | State::Due => counters.shared_hits.add(1),
+            State::Stale(past) if past < policy.stale_while_revalidate => counters.stale_hits.add(1),
+            State::Stale(past)
+                if past < policy.stale_if_error && !self.cache.backoff.try_begin(&self.key) =>
+            {
+                counters.stale_hits.add(1);
+            }
+            State::Stale(_) | State::Expired => {
+                self.stale_value = Some(cached);
+                return Available::Nothing;
+            }
+        }
+        self.origin = origin;
+        let output = O::from_value(cached.value);
+        if cached.state == State::Fresh {
+            Available::Answer(output)
+        } else {
+            Available::AnswerAndRefresh(output)
+        }
+    }
+
+    /// Takes the stale value, if it stopped being fresh less than `window` ago.
+    pub(super) fn take_stale(&mut self, window: Duration) -> Option<O::Output> {
+        let is_usable =
+            |cached: &CachedValue<O::Value>| matches!(cached.state, State::Stale(past) if past < window);
+        let cached = self.stale_value.take().filter(is_usable)?;
+        self.origin = Origin { source: Source::Stale, age: cached.age.elapsed };
+        Some(O::from_value(cached.value))
+    }
+}

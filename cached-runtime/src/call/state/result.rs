@@ -1,0 +1,161 @@
+//! The step that takes the output of the body: it chooses what the caller gets, writes it to the tier, and publishes it
+//! to the followers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{CallState, Purpose, Role};
+use crate::BoxFuture;
+use crate::call::follower_result::{CallFlight, FollowerResult};
+use crate::memory::{Entry, Fill, WriteAction};
+use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
+
+impl<K: KeyType, O: ReturnKind> CallState<K, O> {
+    pub(super) fn on_computed(
+        &mut self,
+        output: Result<O::Output, TimeoutOutput<O::Output>>,
+    ) -> (O::Output, Option<BoxFuture<'static, Fill>>) {
+        let cache = self.cache;
+        match (&self.role, self.purpose) {
+            (Role::Recursive | Role::None, _) => cache.counters.bypassed.add(1),
+            (_, Purpose::BackgroundRefresh) => cache.counters.background_refreshes.add(1),
+            (_, Purpose::Answer | Purpose::Refresh) => cache.counters.computed.add(1),
+        }
+        let derived_tags = cache.derived_tags(output.as_ref().ok());
+        if let Some(tags) = &mut self.tag_snapshot {
+            tags.extend(&derived_tags);
+        }
+        let (output, is_own) = self.choose_output(output);
+        if matches!(self.role, Role::Recursive | Role::None) {
+            return (output, None);
+        }
+        let write = if is_own { self.write_action(&output) } else { WriteAction::Keep };
+        let Some(tier) = self.tier() else {
+            self.write_memory(&output, write);
+            if let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) {
+                self.publish(&flight, &output, true);
+            }
+            return (output, None);
+        };
+        let has_followers = match &self.role {
+            Role::Leader(flight) => cache.flights.seal(&self.key, flight),
+            Role::Independent { .. } | Role::Recursive | Role::None => false,
+        };
+        let is_replacement = self.purpose == Purpose::Refresh && !matches!(write, WriteAction::Keep);
+        let replaced = is_replacement.then(|| self.key.clone());
+        let filling = self.lease.take().map(|lease| {
+            let payload = write.filter_map(|ttl| tier.encode(O::as_value(&output)?, ttl, &derived_tags).ok());
+            lease.finish(payload, has_followers)
+        });
+        if filling.is_none() && replaced.is_none() {
+            // The holder of the lease fills the key.
+            self.on_filled(Fill::Unknown, &output);
+            return (output, None);
+        }
+        let filled = async move {
+            let fill = match filling {
+                Some(filling) => filling.await,
+                None => Fill::Unknown,
+            };
+            // If the fill failed, the value that a refresh was to replace is removed. If that fails too, the tier counts
+            // it, and retries it as a pending invalidation.
+            if let Some(key) = replaced.filter(|_| fill != Fill::Stored) {
+                let _ = tier.remove(&key).await;
+            }
+            fill
+        };
+        (output, Some(Box::pin(filled)))
+    }
+
+    /// Returns what the caller gets, and whether that is the output of the body: if the body failed or exceeded its
+    /// timeout, a stale value is returned instead, if there is a usable one (`stale-if-error`, RFC 5861, section 4).
+    fn choose_output(&mut self, output: Result<O::Output, TimeoutOutput<O::Output>>) -> (O::Output, bool) {
+        let window = match output {
+            Ok(output) if !O::is_err(&output) => {
+                if self.cache.policy.has_failure_backoff() {
+                    self.cache.backoff.reset(&self.key);
+                }
+                return (output, true);
+            }
+            Ok(_) => self.cache.policy.stale_if_error,
+            Err(_) => self.cache.policy.retention(),
+        };
+        self.cache.counters.errors.add(1);
+        let stale = self.take_stale(window);
+        if stale.is_some() || self.purpose == Purpose::BackgroundRefresh {
+            self.record_failure();
+        }
+        self.follower_result = match (&stale, &output) {
+            (_, Err(timed_out)) => FollowerResult::TimeoutOutput(*timed_out),
+            (Some(_), Ok(error)) => FollowerResult::Error(O::to_shared(error)),
+            (None, Ok(_)) => FollowerResult::Output,
+        };
+        match (stale, output) {
+            (Some(stale), _) => (stale, false),
+            (None, Ok(error)) => (error, true),
+            (None, Err(timed_out)) => (timed_out(), false),
+        }
+    }
+
+    /// Returns how an output that the caller gets changes the value of the key.
+    fn write_action(&self, output: &O::Output) -> WriteAction<Duration> {
+        let is_err = O::is_err(output);
+        match self.cache.ttl(&self.key, output) {
+            // An error of a refresh does not replace a good value.
+            _ if is_err && self.purpose != Purpose::Answer => WriteAction::Keep,
+            Some(ttl) => WriteAction::Store(ttl),
+            None if is_err => WriteAction::Keep,
+            None => WriteAction::Remove,
+        }
+    }
+
+    /// Ends the flight and writes to memory, unless the flight was discarded.
+    fn write_memory(&self, output: &O::Output, write: WriteAction<Duration>) {
+        let (cache, flights) = (self.cache, &self.cache.flights);
+        let cost = self.compute_started_at.elapsed();
+        let is_value = matches!(write, WriteAction::Store(_));
+        // The value is cloned before the lock of the flights is taken, and evicted entries are dropped after it.
+        let entry = write.filter_map(|ttl| {
+            let value = O::as_value(output)?.clone();
+            Some(Entry::new(value, ttl, cost, self.tag_snapshot.clone().map(Arc::new)))
+        });
+        let write = |key: K| match entry {
+            WriteAction::Store(entry) if self.is_current() => (true, cache.insert(key, entry)),
+            WriteAction::Remove => (false, cache.remove(&key)),
+            // The value that a refresh was to replace is removed.
+            WriteAction::Store(_) if self.purpose == Purpose::Refresh => (false, cache.remove(&key)),
+            WriteAction::Store(_) | WriteAction::Keep => (false, None),
+        };
+        let written = match &self.role {
+            Role::Leader(flight) => flights.complete(&self.key, flight, write),
+            Role::Independent { invalidations } => {
+                flights.unless_invalidated(&self.key, *invalidations, || write(self.key.clone()))
+            }
+            Role::Recursive | Role::None => None,
+        };
+        if is_value && !written.is_some_and(|(is_stored, _)| is_stored) {
+            cache.counters.rejected_fills.add(1);
+        }
+    }
+
+    pub(super) fn on_filled(&mut self, fill: Fill, output: &O::Output) {
+        let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) else { return };
+        // Not before the store has the value: until then the next call in this process follows the flight instead of
+        // waiting for the lease.
+        self.cache.flights.withdraw(&self.key, &flight);
+        if fill == Fill::Rejected {
+            self.cache.counters.rejected_fills.add(1);
+        }
+        self.publish(&flight, output, fill == Fill::Stored);
+    }
+
+    /// Publishes the result to the followers of a flight that is no longer in the table.
+    ///
+    /// If the store has not confirmed it, or a tag was invalidated, only followers that called before the body began
+    /// get it.
+    fn publish(&self, flight: &CallFlight<O>, output: &O::Output, confirmed: bool) {
+        flight.publish(confirmed && self.is_current(), || {
+            self.follower_result.flight_output(output, self.origin)
+        });
+    }
+}

@@ -1,0 +1,97 @@
+//! The entry of a key of a cached function: where an expansion lists the options and performs an operation.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::cached_function::Instance;
+use super::operations::Operation;
+use crate::call::{CallState, InstanceCache, Purpose, TypedOptions};
+use crate::signature::{Absent, KeyParts, ReturnKind};
+
+/// The entry of a key, with the options that depend on the types of the function.
+///
+/// An expansion starts a chain with [`new`](Self::new), adds an option with each call, and ends it with an operation, by
+/// [`memory`](Self::memory) or [`shared`](Self::shared).
+pub struct EntryRef<P: KeyParts, O: ReturnKind> {
+    pub(super) instance: Instance,
+    pub(super) parts: P,
+    options: TypedOptions<P::Owned, O>,
+}
+
+impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
+    /// Creates the entry of a key of an instance, with the kind of the return type and the test for absent outputs.
+    #[inline]
+    pub fn new(instance: Instance, parts: P, _kind: O, absent: impl Absent<O::Output>) -> Self {
+        Self {
+            instance,
+            parts,
+            options: TypedOptions { is_absent: absent.predicate(), ..TypedOptions::NONE },
+        }
+    }
+
+    /// Sets `cache_if = |value| ...`.
+    #[inline]
+    #[must_use]
+    pub fn cache_if(mut self, cache_if: fn(&O::Success) -> bool) -> Self {
+        self.options.cache_if = Some(cache_if);
+        self
+    }
+
+    /// Sets `ttl_from = |value| ...`.
+    #[inline]
+    #[must_use]
+    pub fn ttl_from(mut self, ttl_from: fn(&O::Success) -> Duration) -> Self {
+        self.options.ttl_from = Some(ttl_from);
+        self
+    }
+
+    /// Performs an operation of a function that stores its values in memory.
+    #[inline]
+    pub fn memory<A: Operation<O::Output>>(mut self, operation: A) -> A::Out {
+        self.options.weigh = self.parts.weigh();
+        operation.perform(self)
+    }
+
+    /// Performs an operation of a function that stores its values in a shared store.
+    #[cfg(feature = "store")]
+    pub fn shared<A: Operation<O::Output>>(mut self, operation: A) -> A::Out
+    where
+        P: crate::signature::SharedKeyParts,
+        O::Value: crate::shared::Storable,
+    {
+        self.options.new_tier = Some(crate::shared::Tier::new);
+        operation.perform(self)
+    }
+
+    /// Sets `tags_from = |value| ...`.
+    #[inline]
+    #[must_use]
+    pub fn tags_from(mut self, tags_from: fn(&O::Success) -> Vec<String>) -> Self {
+        self.options.tags_from = Some(tags_from);
+        self
+    }
+
+    /// Sets what a call returns after `timeout = "2s"`.
+    #[inline]
+    #[must_use]
+    pub fn timed_out(mut self, timed_out: fn() -> O::Output) -> Self {
+        self.options.timed_out = Some(timed_out);
+        self
+    }
+
+    /// Creates the state of a call that is not a plain hit.
+    pub(super) fn call_state(&self, purpose: Purpose) -> CallState<P::Owned, O> {
+        CallState::new(self.cache(), self.parts.to_owned_key(), self.parts.tags(), purpose)
+    }
+
+    #[inline]
+    pub(super) fn cache(&self) -> &'static InstanceCache<P::Owned, O> {
+        self.instance.cache(self.options)
+    }
+}
+
+impl<P: KeyParts, O: ReturnKind> fmt::Debug for EntryRef<P, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntryRef").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! Invalidations sent to a shared store, retried until the store confirms them.
+
+use std::future::Future;
+
+use super::generations::new_generation;
+use super::namespace::{Namespace, TAGS, run_detached};
+use super::pending::{FIRST_RETRY_PAUSE, Invalidation, MAX_RETRY_PAUSE};
+use crate::{Error, ErrorKind, Key, Result};
+
+impl Namespace {
+    /// Makes every value of the namespace stale, by one write.
+    pub(crate) async fn renew_generation(&self) -> Result<()> {
+        self.with_deadline(|store| store.put(&self.generation_key, new_generation(), None)).await
+    }
+
+    /// Runs a write that amounts to an invalidation, and queues the invalidation if the store does not confirm the write.
+    ///
+    /// # Cancel safety
+    ///
+    /// The write completes even if the caller is dropped.
+    pub(crate) async fn apply(
+        &'static self,
+        invalidation: Invalidation,
+        write: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Result<()> {
+        let applied = {
+            let invalidation = invalidation.clone();
+            async move {
+                let last = self.pending.last_number();
+                let written = write.await;
+                match &written {
+                    Ok(()) => self.pending.confirm(&invalidation, last),
+                    Err(_) => self.pending.add(invalidation),
+                }
+                self.start_retrier();
+                written
+            }
+        };
+        run_detached(applied).await.unwrap_or_else(|| {
+            self.pending.add(invalidation);
+            Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime that stays alive"))
+        })
+    }
+
+    /// Spawns a task that retries pending invalidations until none is left, unless one is running.
+    ///
+    /// If its runtime shuts down first, the next call that reaches the store starts another.
+    pub(crate) fn start_retrier(&'static self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Some(retrier) = self.pending.retrier() else { return };
+        runtime.spawn(async move {
+            let mut retrier = Some(retrier);
+            let mut pause = FIRST_RETRY_PAUSE;
+            while retrier.is_some() {
+                match self.retry_one().await {
+                    Some(Ok(())) => {
+                        tracing::info!(
+                            namespace = %self.name,
+                            "the shared store confirmed a pending invalidation; calls use the store again for what was \
+                             invalidated"
+                        );
+                    }
+                    Some(Err(_)) => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(MAX_RETRY_PAUSE);
+                    }
+                    None => {
+                        drop(retrier.take());
+                        // An invalidation queued before that line found a retrier and started none.
+                        retrier = self.pending.retrier();
+                    }
+                }
+            }
+        });
+    }
+
+    /// Retries one pending invalidation; `None` if there is none.
+    ///
+    /// One retry runs at a time, so that none is sent after it was confirmed.
+    pub(crate) async fn retry_one(&self) -> Option<Result<()>> {
+        let _guard = self.retry_lock.lock().await;
+        let (last, invalidation) = (self.pending.last_number(), self.pending.next()?);
+        let confirmed = match &invalidation {
+            Invalidation::Key(key) => self.send_invalidation(key).await,
+            Invalidation::Namespace => self.renew_generation().await,
+        };
+        if confirmed.is_ok() {
+            self.pending.confirm(&invalidation, last);
+        }
+        Some(confirmed)
+    }
+
+    /// Removes what is under a key.
+    ///
+    /// For the generation of a tag, the epoch of all tags is replaced first: it ends the computations whose values do
+    /// not have the tag yet but may turn out to.
+    pub(crate) async fn send_invalidation(&self, key: &Key) -> Result<()> {
+        if self.name == TAGS {
+            let epoch_key = self.epoch_key();
+            self.with_deadline(|store| store.put(&epoch_key, new_generation(), None)).await?;
+        }
+        self.with_deadline(|store| store.remove(key)).await
+    }
+
+    /// Makes every value with this tag stale, and every value with it that is being computed.
+    pub(crate) async fn invalidate_tag(&'static self, tag: &str) -> Result<()> {
+        let key = self.tag_key(tag);
+        self.apply(Invalidation::Key(key.clone()), async move { self.send_invalidation(&key).await }).await
+    }
+}

@@ -1,0 +1,129 @@
+//! The shared tier of one instance of a function: keys and values of its types, kept in a shared store.
+//!
+//! A failure of the store is a miss.
+
+mod read;
+mod write;
+
+use std::fmt;
+
+pub(crate) use self::read::SharedRead;
+pub(crate) use self::write::clear;
+use super::codec::{Codec, Storable};
+pub(crate) use super::held_lease::HeldLease;
+use super::invalidate_tag::tag_namespace;
+use super::lease::Occupant;
+pub(crate) use super::lease::{LeaseAnswer, LeaseRequest};
+use super::location::{Location, Tags};
+use super::namespace::{Namespace, run_detached};
+use crate::policy::{Counters, Policy};
+use crate::{Error, ErrorKind, Key, Result, Watch};
+
+/// The shared values of one instance of a function.
+pub(crate) struct Tier<K, V> {
+    key_in: fn(&str, &K) -> Result<Key>,
+    codec: Codec<V>,
+    /// Returns `true` if the function returned an error. A cached error is not served stale.
+    is_err: fn(&V) -> bool,
+    policy: &'static Policy,
+    tags: Tags,
+    namespace: Namespace,
+}
+
+/// How many static tags, and how many derived tags, a stored value can have.
+const MAX_TAGS: usize = 100;
+
+impl<K, V> Tier<K, V>
+where
+    K: serde::Serialize,
+    V: Storable,
+{
+    pub(crate) fn new(
+        policy: &'static Policy,
+        name: &str,
+        counters: &'static Counters,
+        is_err: fn(&V) -> bool,
+        has_derived_tags: bool,
+    ) -> Self {
+        let namespace = namespace_of(policy, name, counters);
+        let tags = match (policy.has_tags, has_derived_tags) {
+            (_, true) => Tags::Derived(tag_namespace(&namespace.store)),
+            (true, false) => Tags::Static(tag_namespace(&namespace.store)),
+            (false, false) => Tags::None,
+        };
+        let codec = Codec::new(policy.codec);
+        Self { key_in: |namespace, key| Key::new(namespace, key), codec, is_err, policy, tags, namespace }
+    }
+}
+
+/// Returns the namespace of an instance: its name and the version of its policy.
+fn namespace_of(policy: &Policy, name: &str, counters: &'static Counters) -> Namespace {
+    Namespace::new(Namespace::store_of(policy), format!("{name}.v{}", policy.version), counters)
+}
+
+impl<K, V> Tier<K, V> {
+    /// Returns a request for a lease that replaces any value; `None` if the key or its tags cannot be stored.
+    pub(crate) fn replace_request(&self, key: &K, tags: &[String]) -> Option<LeaseRequest> {
+        Some(LeaseRequest {
+            location: self.location(key, tags).ok()?,
+            generations: None,
+            occupant: Occupant::Any,
+            lease_id: None,
+        })
+    }
+
+    /// Requests a lease.
+    ///
+    /// The value to fill the key with must be computed after this returns, so that no value from before an invalidation
+    /// is stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// The request completes even if the caller is dropped; a lease acquired after that is released.
+    pub(crate) async fn acquire(&'static self, request: LeaseRequest) -> LeaseAnswer {
+        run_detached(self.namespace.acquire(request)).await.unwrap_or(LeaseAnswer::Unavailable)
+    }
+
+    /// Returns a future that completes when the key of a request may have changed; `None` if the store cannot watch keys,
+    /// or fails.
+    pub(crate) async fn watch(&'static self, request: &LeaseRequest) -> Option<Watch> {
+        self.namespace.with_deadline(|store| store.watch(&request.location.key)).await.ok()?
+    }
+
+    /// Returns the key as it is sent to the store, for display; the namespace alone if the key cannot be serialized.
+    pub(crate) fn display_key(&self, key: &K) -> String {
+        self.store_key(key).map_or_else(|_| self.namespace.name.clone(), |key| key.as_str().to_owned())
+    }
+
+    fn store_key(&self, key: &K) -> Result<Key> {
+        (self.key_in)(&self.namespace.name, key).inspect_err(|error| self.namespace.report_uncacheable(error))
+    }
+
+    /// Returns the primary location of a key.
+    fn location(&self, key: &K, static_tags: &[String]) -> Result<Location> {
+        let (key, generation_key) = (self.store_key(key)?, self.namespace.generation_key.clone());
+        let generation_keys = match self.tags {
+            Tags::None => [generation_key].into(),
+            Tags::Static(_) | Tags::Derived(_) if static_tags.len() > MAX_TAGS => {
+                return Err(self.too_many_tags());
+            }
+            Tags::Static(tags) | Tags::Derived(tags) => {
+                let tag_keys = static_tags.iter().map(|tag| tags.tag_key(tag));
+                [generation_key, tags.generation_key.clone()].into_iter().chain(tag_keys).collect()
+            }
+        };
+        Ok(Location { key, generation_keys, primary: None, tags: self.tags })
+    }
+
+    fn too_many_tags(&self) -> Error {
+        let error = Error::new(ErrorKind::TooLarge, "a stored value can have 100 tags of each kind at most");
+        self.namespace.report_uncacheable(&error);
+        error
+    }
+}
+
+impl<K, V> fmt::Debug for Tier<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tier").field("namespace", &self.namespace.name).finish_non_exhaustive()
+    }
+}

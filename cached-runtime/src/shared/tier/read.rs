@@ -1,0 +1,163 @@
+//! Reading values, and deciding whether they can be used.
+
+use std::time::Duration;
+
+use super::Tier;
+use crate::memory::{Age, CachedValue, Freshness, State};
+use crate::shared::envelope::{self, Header};
+use crate::shared::generations::ReadResult;
+use crate::shared::lease::{LeaseRequest, Occupant};
+use crate::shared::location::Location;
+use crate::util::unix_millis;
+use crate::{Key, Result};
+
+/// The outcome of a read.
+#[derive(Debug)]
+pub(crate) struct SharedRead<V> {
+    /// A usable value: fresh, due for a refresh, or stale.
+    pub(crate) cached: Option<CachedValue<V>>,
+    /// The request for the lease of the key; `None` if the value is fresh, or the store failed.
+    pub(crate) lease_request: Option<LeaseRequest>,
+}
+
+impl<K, V> Tier<K, V> {
+    /// Reads a key.
+    pub(crate) async fn read(&'static self, key: &K, tags: &[String]) -> SharedRead<V> {
+        let miss = SharedRead { cached: None, lease_request: None };
+        let Ok(location) = self.location(key, tags) else { return miss };
+        let confirmations = self.confirmations();
+        let Ok((location, found)) = self.locate(location).await else { return miss };
+        let cached = self.usable(&location, &found, confirmations);
+        if cached.as_ref().is_some_and(|cached| cached.state == State::Fresh) {
+            return SharedRead { cached, lease_request: None };
+        }
+        let occupant = found.value.map_or(Occupant::None, Occupant::Unusable);
+        let generations = Some(found.generations);
+        SharedRead {
+            cached,
+            lease_request: Some(LeaseRequest { location, generations, occupant, lease_id: None }),
+        }
+    }
+
+    /// Reads a key without preparing to fill it; `None` if there is no usable value, or the store fails.
+    pub(crate) async fn peek(&'static self, key: &K, tags: &[String]) -> Option<CachedValue<V>> {
+        let confirmations = self.confirmations();
+        let (location, found) = self.locate(self.location(key, tags).ok()?).await.ok()?;
+        self.usable(&location, &found, confirmations)
+    }
+
+    /// Reads a primary location, or the alternate one if a value of another type is at the primary one.
+    ///
+    /// Returns the location that the value is or belongs at, with what was found there.
+    async fn locate(&'static self, primary: Location) -> Result<(Location, ReadResult)> {
+        let found = self.read_coalesced(&primary).await?;
+        let Some(alternate) = self.alternate(&primary, &found) else { return Ok((primary, found)) };
+        let found_alternate = self.read_coalesced(&alternate).await?;
+        // The primary value may be gone by now; then the primary location is free.
+        let is_free = found_alternate.generations.last().is_some_and(Option::is_none);
+        Ok(if is_free { (primary, found) } else { (alternate, found_alternate) })
+    }
+
+    /// Reads a location; calls that read it at the same time share a round trip.
+    async fn read_coalesced(&'static self, location: &Location) -> Result<ReadResult> {
+        let (namespace, shared) = (&self.namespace, location.clone());
+        let read = namespace.reads.read(&location.key, move || {
+            let location = shared.clone();
+            async move { namespace.read(&location).await }
+        });
+        read.await
+    }
+
+    /// Returns the alternate location if a fresh value of another type is at the primary one.
+    ///
+    /// Both programs run during a deploy, and neither must replace the values of the other; see [`Location`].
+    fn alternate(&self, primary: &Location, found: &ReadResult) -> Option<Location> {
+        let other = found.value.as_ref()?;
+        if envelope::has_type(other, self.codec.id, self.codec.fingerprint) {
+            return None;
+        }
+        let (header, _) = envelope::open(&primary.key, other)?;
+        let is_in_use = header.generations.first().copied() == *found.generations.first()?
+            && header.fresh_until > unix_millis();
+        let own_namespace =
+            format!("{}.{:016x}.{}", self.namespace.name, self.codec.fingerprint, self.codec.id);
+        is_in_use.then(|| Location {
+            key: Key::from_bytes(&own_namespace, &primary.key.digest()),
+            primary: Some(primary.key.clone()),
+            ..primary.clone()
+        })
+    }
+
+    /// Returns the value that was found, if it may be used.
+    ///
+    /// A missing generation makes every value stale. A value with a pending invalidation counts as removed, also if the
+    /// invalidation was confirmed while the value was read: then the number of `confirmations` has changed.
+    fn usable(&self, location: &Location, found: &ReadResult, confirmations: u64) -> Option<CachedValue<V>> {
+        let is_valid = || !self.has_pending_invalidation(location) && self.confirmations() == confirmations;
+        let bytes = found.value.as_ref().filter(|_| is_valid())?;
+        let (header, value) = self.open(&location.key, bytes)?;
+        let derived = &header.derived_generations;
+        let is_current = are_equal(&found.generations, header.generations.iter().copied())
+            && are_equal(&found.derived_generations, derived.iter().map(|(_, generation)| *generation))
+            && !location.tags.has_pending_invalidation(derived.iter().map(|(key, _)| key));
+        if !is_current {
+            return None;
+        }
+        let age = age(&header);
+        let retention = if (self.is_err)(&value) { Duration::ZERO } else { self.policy.retention() };
+        let state = age.state(retention, self.policy.refresh_ahead);
+        (state != State::Expired).then_some(CachedValue { value, age, state })
+    }
+
+    /// Returns a number that changes with every confirmation of a pending invalidation.
+    fn confirmations(&self) -> u64 {
+        self.namespace.pending.confirmations()
+            + self.tags.namespace().map_or(0, |tags| tags.pending.confirmations())
+    }
+
+    /// Returns `true` if the store may still have an invalidated value at this location.
+    fn has_pending_invalidation(&self, location: &Location) -> bool {
+        let is_pending = |key: &Key| self.namespace.pending.covers(key);
+        is_pending(&location.key)
+            || location.primary.as_ref().is_some_and(is_pending)
+            || location.tags.has_pending_invalidation(&*location.generation_keys)
+    }
+
+    /// Opens an envelope and decodes the value, if it is valid and of this type and codec.
+    fn open(&self, key: &Key, bytes: &[u8]) -> Option<(Header, V)> {
+        let opened = envelope::open(key, bytes).and_then(|(header, payload)| {
+            let has_type = header.codec_id == self.codec.id && header.fingerprint == self.codec.fingerprint;
+            let decode =
+                || (self.codec.decode)(payload).inspect_err(|_| self.namespace.report_undecodable()).ok();
+            let value = has_type.then(decode)??;
+            Some((header, value))
+        });
+        if opened.is_none() {
+            self.namespace.counters.undecodable.add(1);
+            tracing::debug!(
+                namespace = %self.namespace.name,
+                "a stored value is damaged, or has another type or codec; the call treats it as a miss"
+            );
+        }
+        opened
+    }
+}
+
+/// Returns `true` if every generation was found and is that of the value.
+fn are_equal(found: &[Option<u64>], generations: impl Iterator<Item = u64>) -> bool {
+    found.iter().copied().eq(generations.map(Some))
+}
+
+fn age(header: &Header) -> Age {
+    let (now, millis) = (unix_millis(), Duration::from_millis);
+    let freshness = match header.fresh_until.checked_sub(now) {
+        Some(left) if left > 0 => Freshness::Fresh(millis(left)),
+        Some(_) | None => Freshness::Stale(millis(now - header.fresh_until)),
+    };
+    Age {
+        elapsed: millis(now.saturating_sub(header.computed_at)),
+        freshness,
+        lifetime: millis(header.fresh_until.saturating_sub(header.computed_at)),
+        compute_time: millis(header.compute_time.into()),
+    }
+}

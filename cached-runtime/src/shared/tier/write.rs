@@ -1,0 +1,117 @@
+//! Writing and invalidating values without a lease.
+
+use std::time::Duration;
+
+use super::{MAX_TAGS, Tier, namespace_of};
+use crate::memory::DerivedTags;
+use crate::policy::{Counters, Policy};
+use crate::shared::envelope;
+use crate::shared::lease::LEASE_TERM;
+use crate::shared::location::Tags;
+use crate::shared::namespace::Namespace;
+use crate::shared::payload::Payload;
+use crate::shared::pending::Invalidation;
+use crate::util::unix_millis;
+use crate::{BoxFuture, Key, LeaseMode, Result};
+
+impl<K, V> Tier<K, V> {
+    /// Encodes a value, with the keys of its derived tags.
+    pub(crate) fn encode(&self, value: &V, ttl: Duration, derived_tags: &DerivedTags) -> Result<Payload> {
+        let bytes =
+            (self.codec.encode)(value).inspect_err(|error| self.namespace.report_uncacheable(error))?;
+        let derived_tag_keys = match self.tags {
+            Tags::Derived(tags) => tags.derived_tag_keys(derived_tags),
+            Tags::None | Tags::Static(_) => Vec::new(),
+        };
+        if derived_tag_keys.len() > MAX_TAGS {
+            return Err(self.too_many_tags());
+        }
+        let retention = if (self.is_err)(value) { Duration::ZERO } else { self.policy.retention() };
+        let (codec_id, fingerprint) = (self.codec.id, self.codec.fingerprint);
+        Ok(Payload { bytes, ttl, retention, codec_id, fingerprint, derived_tag_keys })
+    }
+
+    /// Stores a value, whatever is there, and ends the lease.
+    pub(crate) async fn put(&'static self, key: &K, tags: &[String], payload: Payload) -> Result<()> {
+        let location = self.location(key, tags)?;
+        // If the write fails, the value it was to replace must not be served again.
+        let invalidation = Invalidation::Key(location.key.clone());
+        let put = async move {
+            // A pending clear that is retried later would end this value too.
+            while self.namespace.pending.next() == Some(Invalidation::Namespace) {
+                self.namespace.retry_one().await.transpose()?;
+            }
+            let generations = self.namespace.generations(&location, None).await?;
+            let derived_generations = match self.tags {
+                Tags::Derived(tags) => tags.derived_generations(&payload.derived_tag_keys).await?,
+                Tags::None | Tags::Static(_) => Vec::new(),
+            };
+            let bytes = payload.seal(&location.key, &generations, &derived_generations, Duration::ZERO)?;
+            let ttl = Some(payload.store_ttl());
+            self.namespace.with_deadline(|store| store.put(&location.key, bytes, ttl)).await
+        };
+        self.namespace.apply(invalidation, put).await
+    }
+
+    /// Removes a value and ends the lease.
+    pub(crate) async fn remove(&'static self, key: &K) -> Result<()> {
+        let key = self.store_key(key)?;
+        let invalidation = Invalidation::Key(key.clone());
+        self.namespace.apply(invalidation, async move { self.namespace.send_invalidation(&key).await }).await
+    }
+
+    /// Makes a value stale and ends the lease. If the store does not confirm it, the pending invalidation removes the
+    /// value.
+    pub(crate) async fn expire(&'static self, key: &K, tags: &[String]) -> Result<()> {
+        let location = self.location(key, tags)?;
+        let (namespace, retention) = (&self.namespace, self.policy.retention());
+        let invalidation = Invalidation::Key(location.key.clone());
+        let expired = async move {
+            if retention.is_zero() {
+                namespace.send_invalidation(&location.key).await
+            } else {
+                store_stale_copy(namespace, &location.key, retention).await
+            }
+        };
+        self.namespace.apply(invalidation, expired).await
+    }
+
+    /// Makes every value stale, by one write.
+    pub(crate) async fn clear(&'static self) -> Result<()> {
+        self.namespace.apply(Invalidation::Namespace, self.namespace.renew_generation()).await
+    }
+}
+
+/// Makes every value of an instance stale that was not used in this process yet, so that its types are not at hand.
+///
+/// A clear that the store does not confirm is not retried: this process does not use the namespace yet.
+pub(crate) fn clear(
+    policy: &Policy,
+    name: &str,
+    counters: &'static Counters,
+) -> BoxFuture<'static, Result<()>> {
+    let namespace = policy.is_shared().then(|| namespace_of(policy, name, counters));
+    Box::pin(async move {
+        match namespace {
+            Some(namespace) => namespace.renew_generation().await,
+            None => Ok(()),
+        }
+    })
+}
+
+/// Replaces a value by a stale copy, under the lease, so that a value that is being computed cannot be stored.
+async fn store_stale_copy(namespace: &'static Namespace, key: &Key, retention: Duration) -> Result<()> {
+    let acquired =
+        namespace.with_deadline(|store| store.acquire(key, LEASE_TERM, LeaseMode::Replace)).await?;
+    let Some(lease) = acquired.lease else {
+        // Another call computes. Removing the key ends its lease; the old value may be gone anyway.
+        return namespace.with_deadline(|store| store.remove(key)).await;
+    };
+    let stale = acquired.value.and_then(|value| envelope::expire(key, &value, unix_millis()));
+    match stale {
+        Some(stale) => {
+            namespace.with_deadline(|store| store.fill(key, lease, stale, retention)).await.map(drop)
+        }
+        None => namespace.with_deadline(|store| store.release(key, lease)).await,
+    }
+}
