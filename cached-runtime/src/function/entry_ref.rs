@@ -11,7 +11,7 @@ use crate::signature::{Absent, KeyParts, ReturnKind};
 /// The entry of a key, with the options that depend on the types of the function.
 ///
 /// An expansion starts a chain with [`new`](Self::new), adds an option with each call, and ends it with an operation, by
-/// [`memory`](Self::memory) or [`shared`](Self::shared).
+/// [`memory`](Self::memory) or `shared`.
 pub struct EntryRef<P: KeyParts, O: ReturnKind> {
     pub(super) instance: Instance,
     pub(super) parts: P,
