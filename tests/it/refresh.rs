@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use cached_runtime::{async_cached, invalidate_tag};
 use cached_tests::full::Full;
+use cached_tests::in_own_process;
 use tokio::time::timeout;
 
 use crate::support::{Body, SOON, Source, on_each_backend, settle, until};
@@ -141,8 +142,10 @@ mod again_and_again {
         assert!(body.begun() <= 3, "{} computations for 100 calls", body.begun());
     }
 
+    /// In a process of its own, because the end of any tag makes them compute again.
     #[tokio::test]
     async fn nor_when_it_fails_while_tags_end_that_are_not_theirs() {
+        in_own_process!();
         #[async_cached(
             ttl = 600, backend = crate::support::redis(), skip(body),
             tags_from = |number: &usize| vec![number.to_string()]

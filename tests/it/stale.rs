@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cached_runtime::{Error, ErrorKind, async_cached, invalidate_tag};
+use cached_tests::in_own_process;
 use tokio::task::JoinSet;
 use tokio::time::{advance, sleep, timeout};
 use tracing::Instrument as _;
@@ -75,12 +76,19 @@ impl From<Error> for Common {
     }
 }
 
+/// The tag of a key in one module: tags are one space in the process.
+macro_rules! own_tag {
+    ($key:expr) => {
+        format!("{} {}", module_path!(), $key)
+    };
+}
+
 macro_rules! while_revalidating {
     ($($backend:tt)+) => {
         mod while_revalidating {
             use super::*;
 
-            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_while_revalidate = "10m", tags("{key}"))]
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_while_revalidate = "10m", tags(own_tag!(key)))]
             async fn load(body: Arc<Body>, key: &'static str) -> Result<usize, String> {
                 let number = body.run().await;
                 assert!(number != 2 || !key.contains("panics"), "the second computation of {key}");
@@ -193,8 +201,27 @@ macro_rules! while_revalidating {
                 is_never_stored("invalidate", async || load::invalidate("invalidate").await).await;
                 is_never_stored("put", async || load::put("put", 9).await).await;
                 is_never_stored("expire", async || load::expire("expire").await).await;
-                is_never_stored("tag", async || invalidate_tag("tag").await).await;
-                is_never_stored("clear", async || load::clear().await).await;
+                is_never_stored("tag", async || invalidate_tag(own_tag!("tag")).await).await;
+            }
+
+            #[tokio::test]
+            async fn what_is_cleared_while_it_is_renewed_is_never_stored() {
+                #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_while_revalidate = "10m")]
+                async fn cleared(body: Arc<Body>) -> usize {
+                    body.run().await
+                }
+
+                let body = Body::held();
+                cleared::put(7).await.unwrap();
+                cleared::expire().await.unwrap();
+                assert_eq!(cleared(Arc::clone(&body)).await, 7);
+                body.has_begun(1).await;
+                cleared::clear().await.unwrap();
+                body.let_all_through();
+                until("the renewal ends", || body.running() == 0).await;
+                settle().await;
+                assert_eq!(cleared::peek().await, None);
+                assert_eq!(cleared(Arc::clone(&body)).await, 2);
             }
 
             #[tokio::test]
@@ -380,22 +407,10 @@ mod bounds {
 
     static MANY: std::sync::LazyLock<Arc<Body>> = std::sync::LazyLock::new(Body::held);
 
-    const MARK: &str = "CACHED_TEST_RENEWALS";
-
     /// In a process of its own, because it leaves no room to other tests.
     #[tokio::test]
     async fn at_most_256_renewals_run_at_once_and_every_call_is_answered() {
-        if std::env::var_os(MARK).is_none() {
-            let status = std::process::Command::new(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "stale::bounds::at_most_256_renewals_run_at_once_and_every_call_is_answered",
-                ])
-                .env(MARK, "1")
-                .status()
-                .unwrap();
-            return assert!(status.success());
-        }
+        in_own_process!();
         let mut stale = JoinSet::new();
         for key in 0..300 {
             many::put(key, 0).await.unwrap();
@@ -466,7 +481,7 @@ macro_rules! if_it_fails {
         mod if_it_fails {
             use super::*;
 
-            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_if_error = "10m", tags("{key}"))]
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_if_error = "10m", tags(own_tag!(key)))]
             async fn common(body: Arc<Body>, key: &'static str) -> Result<usize, Common> {
                 assert!(!key.is_empty());
                 Err(Common::Failed(body.run().await))
@@ -510,10 +525,9 @@ macro_rules! if_it_fails {
             #[tokio::test]
             async fn what_was_invalidated_is_no_way_out() {
                 let body = Body::open();
-                let verbs: [(&'static str, fn() -> cached_runtime::BoxFuture<'static, cached_runtime::Result<()>>); 3] = [
+                let verbs: [(&'static str, fn() -> cached_runtime::BoxFuture<'static, cached_runtime::Result<()>>); 2] = [
                     ("invalidated", || Box::pin(common::invalidate("invalidated"))),
-                    ("tag ended", || Box::pin(invalidate_tag("tag ended"))),
-                    ("cleared", || Box::pin(common::clear())),
+                    ("tag ended", || Box::pin(invalidate_tag(own_tag!("tag ended")))),
                 ];
                 for (key, verb) in verbs {
                     common::put(key, 7).await.unwrap();
@@ -522,6 +536,20 @@ macro_rules! if_it_fails {
                     verb().await.unwrap();
                     assert!(common(Arc::clone(&body), key).await.is_err(), "{key}");
                 }
+            }
+
+            #[tokio::test]
+            async fn what_was_cleared_is_no_way_out() {
+                #[async_cached(ttl = 600, backend = $($backend)+, stale_if_error = "10m")]
+                async fn cleared() -> Result<usize, String> {
+                    Err("failed".into())
+                }
+
+                cleared::put(7).await.unwrap();
+                cleared::expire().await.unwrap();
+                assert_eq!(cleared().await, Ok(7));
+                cleared::clear().await.unwrap();
+                assert!(cleared().await.is_err());
             }
 
             /// Those who come after the invalidation do not get what a call before it had found.
@@ -534,7 +562,7 @@ macro_rules! if_it_fails {
                     let before = tokio::spawn(common(Arc::clone(&body), key));
                     body.has_begun(1).await;
                     if key.starts_with("tag") {
-                        invalidate_tag(key).await.unwrap();
+                        invalidate_tag(own_tag!(key)).await.unwrap();
                     } else {
                         common::invalidate(key).await.unwrap();
                     }
@@ -841,8 +869,10 @@ mod ahead {
         settle().await;
     }
 
+    /// In a process of its own, because it needs most of the room that there is for renewals.
     #[tokio::test(start_paused = true)]
     async fn a_hot_value_is_renewed_in_the_last_part_of_its_life_and_never_goes_cold() {
+        in_own_process!();
         let mut first = JoinSet::new();
         (0..KEYS).for_each(|key| drop(first.spawn(hot(key))));
         assert_eq!(first.join_all().await.len() as u64, KEYS);
