@@ -74,7 +74,7 @@ async fn in_a_full_store(source: Arc<Source>, key: &'static str) -> usize {
     source.read().await
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_a_refresh_could_not_store_is_not_found_as_it_was() {
     let source = Source::new(Body::held());
     for (key, full_before) in [("at the end", false), ("all the time", true)] {

@@ -10,13 +10,14 @@ use std::time::Duration;
 use cached_runtime::{Error, ErrorKind, async_cached, invalidate_tag};
 use cached_tests::in_own_process;
 use tokio::task::JoinSet;
-use tokio::time::{advance, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 use tracing_core::span::Current;
 
 use crate::both::eventually;
 use crate::support::{Body, SOON, on_each_backend, settle, until};
 
+#[cfg(feature = "moved-clock")]
 const SECOND: Duration = Duration::from_secs(1);
 
 /// So many callers at once; each answer with the number of those who got it.
@@ -456,23 +457,6 @@ mod bounds {
             assert_eq!(ends(Arc::clone(&body)).await, 2);
         });
     }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_value_is_stale_for_as_long_as_it_says_and_no_longer() {
-        #[async_cached(ttl = 10, stale_while_revalidate = "5s", skip(body))]
-        async fn windowed(body: Arc<Body>, key: u8) -> usize {
-            assert!(key < 2);
-            body.run().await
-        }
-
-        let body = Body::open();
-        for (key, past) in [(0, 4_999), (1, 5_000)] {
-            let first = windowed(Arc::clone(&body), key).await;
-            advance(10 * SECOND + Duration::from_millis(past)).await;
-            let then = windowed(Arc::clone(&body), key).await;
-            assert_eq!(then == first, past < 5_000, "{past} ms after it was fresh");
-        }
-    }
 }
 
 /// Where a value that is no longer fresh is better than none.
@@ -714,8 +698,28 @@ mod failing {
     on_each_backend!(if_it_fails);
 }
 
+#[cfg(feature = "moved-clock")]
 mod in_memory {
+    use tokio::time::advance;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_is_stale_for_as_long_as_it_says_and_no_longer() {
+        #[async_cached(ttl = 10, stale_while_revalidate = "5s", skip(body))]
+        async fn windowed(body: Arc<Body>, key: u8) -> usize {
+            assert!(key < 2);
+            body.run().await
+        }
+
+        let body = Body::open();
+        for (key, past) in [(0, 4_999), (1, 5_000)] {
+            let first = windowed(Arc::clone(&body), key).await;
+            advance(10 * SECOND + Duration::from_millis(past)).await;
+            let then = windowed(Arc::clone(&body), key).await;
+            assert_eq!(then == first, past < 5_000, "{past} ms after it was fresh");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_error_is_an_error_again_after_the_window() {
@@ -852,65 +856,72 @@ mod in_memory {
 mod ahead {
     use super::*;
 
-    const KEYS: u64 = 200;
+    #[cfg(feature = "moved-clock")]
+    mod in_memory {
+        use tokio::time::advance;
 
-    #[async_cached(ttl = 100, refresh_ahead = 0.2)]
-    async fn hot(key: u64) -> u64 {
-        sleep(10 * SECOND).await;
-        key
-    }
+        use super::*;
 
-    /// Calls everything once; each call has to be a hit.
-    async fn all_hit() {
-        for key in 0..KEYS {
-            let mut call = std::pin::pin!(hot(key));
-            assert_eq!(crate::support::poll_once(&mut call).await, Some(key));
+        const KEYS: u64 = 200;
+
+        #[async_cached(ttl = 100, refresh_ahead = 0.2)]
+        async fn hot(key: u64) -> u64 {
+            sleep(10 * SECOND).await;
+            key
         }
-        settle().await;
-    }
 
-    /// In a process of its own, because it needs most of the room that there is for renewals.
-    #[tokio::test(start_paused = true)]
-    async fn a_hot_value_is_renewed_in_the_last_part_of_its_life_and_never_goes_cold() {
-        in_own_process!();
-        let mut first = JoinSet::new();
-        (0..KEYS).for_each(|key| drop(first.spawn(hot(key))));
-        assert_eq!(first.join_all().await.len() as u64, KEYS);
-        let computed = hot::stats().computed;
-        advance(Duration::from_millis(79_900)).await;
-        for _ in 0..20 {
+        /// Calls everything once; each call has to be a hit.
+        async fn all_hit() {
+            for key in 0..KEYS {
+                let mut call = std::pin::pin!(hot(key));
+                assert_eq!(crate::support::poll_once(&mut call).await, Some(key));
+            }
+            settle().await;
+        }
+
+        /// In a process of its own, because it needs most of the room that there is for renewals.
+        #[tokio::test(start_paused = true)]
+        async fn a_hot_value_is_renewed_in_the_last_part_of_its_life_and_never_goes_cold() {
+            in_own_process!();
+            let mut first = JoinSet::new();
+            (0..KEYS).for_each(|key| drop(first.spawn(hot(key))));
+            assert_eq!(first.join_all().await.len() as u64, KEYS);
+            let computed = hot::stats().computed;
+            advance(Duration::from_millis(79_900)).await;
+            for _ in 0..20 {
+                all_hit().await;
+            }
+            advance(10 * SECOND).await; // What would have begun by now has ended.
+            settle().await;
+            assert_eq!(hot::stats().renewed, 0, "it is not the last part yet");
+            // A tenth of the life is left: by chance one in e calls computes the next one.
             all_hit().await;
-        }
-        advance(10 * SECOND).await; // What would have begun by now has ended.
-        settle().await;
-        assert_eq!(hot::stats().renewed, 0, "it is not the last part yet");
-        // A tenth of the life is left: by chance one in e calls computes the next one.
-        all_hit().await;
-        sleep(9 * SECOND).await;
-        for _ in 0..5 {
-            all_hit().await; // Sure enough in the last second.
-        }
-        sleep(15 * SECOND).await;
-        let stats = hot::stats();
-        assert_eq!(stats.computed, computed, "nobody had to wait");
-        assert!((KEYS * 9 / 10..=KEYS).contains(&stats.renewed), "{}", stats.renewed);
-        assert_eq!(stats.stale, 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_value_that_takes_no_time_is_not_renewed() {
-        #[async_cached(ttl = 100, refresh_ahead = 1.0)]
-        async fn quick() -> u8 {
-            1
+            sleep(9 * SECOND).await;
+            for _ in 0..5 {
+                all_hit().await; // Sure enough in the last second.
+            }
+            sleep(15 * SECOND).await;
+            let stats = hot::stats();
+            assert_eq!(stats.computed, computed, "nobody had to wait");
+            assert!((KEYS * 9 / 10..=KEYS).contains(&stats.renewed), "{}", stats.renewed);
+            assert_eq!(stats.stale, 0);
         }
 
-        quick().await;
-        for _ in 0..99 {
-            advance(SECOND).await;
+        #[tokio::test(start_paused = true)]
+        async fn a_value_that_takes_no_time_is_not_renewed() {
+            #[async_cached(ttl = 100, refresh_ahead = 1.0)]
+            async fn quick() -> u8 {
+                1
+            }
+
             quick().await;
+            for _ in 0..99 {
+                advance(SECOND).await;
+                quick().await;
+            }
+            settle().await;
+            assert_eq!((quick::stats().renewed, quick::stats().hits), (0, 99));
         }
-        settle().await;
-        assert_eq!((quick::stats().renewed, quick::stats().hits), (0, 99));
     }
 
     macro_rules! shared {
@@ -952,45 +963,52 @@ mod ahead {
 mod jitter {
     use super::*;
 
-    const KEYS: u64 = 1_000;
+    #[cfg(feature = "moved-clock")]
+    mod in_memory {
+        use tokio::time::advance;
 
-    #[async_cached(ttl = 100, jitter = 0.5)]
-    async fn spread(key: u64) -> u64 {
-        key
-    }
+        use super::*;
 
-    #[async_cached(ttl = 100)]
-    async fn even(key: u64) -> u64 {
-        key
-    }
+        const KEYS: u64 = 1_000;
 
-    /// After how many seconds each of the keys had expired.
-    async fn lifetimes() -> Vec<u64> {
-        let mut ends = vec![0; usize::try_from(KEYS).unwrap()];
-        for key in 0..KEYS {
-            spread(key).await;
-            even(key).await;
+        #[async_cached(ttl = 100, jitter = 0.5)]
+        async fn spread(key: u64) -> u64 {
+            key
         }
-        for second in 1..=101 {
-            advance(SECOND).await;
+
+        #[async_cached(ttl = 100)]
+        async fn even(key: u64) -> u64 {
+            key
+        }
+
+        /// After how many seconds each of the keys had expired.
+        async fn lifetimes() -> Vec<u64> {
+            let mut ends = vec![0; usize::try_from(KEYS).unwrap()];
             for key in 0..KEYS {
-                let end = &mut ends[usize::try_from(key).unwrap()];
-                if *end == 0 && spread::peek(key).await.is_none() {
-                    *end = second;
-                }
-                assert_eq!(even::peek(key).await.is_some(), second < 100, "{key} without jitter");
+                spread(key).await;
+                even(key).await;
             }
+            for second in 1..=101 {
+                advance(SECOND).await;
+                for key in 0..KEYS {
+                    let end = &mut ends[usize::try_from(key).unwrap()];
+                    if *end == 0 && spread::peek(key).await.is_none() {
+                        *end = second;
+                    }
+                    assert_eq!(even::peek(key).await.is_some(), second < 100, "{key} without jitter");
+                }
+            }
+            ends
         }
-        ends
-    }
 
-    #[tokio::test(start_paused = true)]
-    async fn lifetimes_are_spread_and_the_same_for_one_key() {
-        let ends = lifetimes().await;
-        assert!(ends.iter().all(|end| (50..=100).contains(end)), "{ends:?}");
-        assert!(ends.iter().filter(|end| **end < 60).count() > 100);
-        assert!(ends.iter().filter(|end| **end > 90).count() > 100);
-        assert_eq!(lifetimes().await, ends);
+        #[tokio::test(start_paused = true)]
+        async fn lifetimes_are_spread_and_the_same_for_one_key() {
+            let ends = lifetimes().await;
+            assert!(ends.iter().all(|end| (50..=100).contains(end)), "{ends:?}");
+            assert!(ends.iter().filter(|end| **end < 60).count() > 100);
+            assert!(ends.iter().filter(|end| **end > 90).count() > 100);
+            assert_eq!(lifetimes().await, ends);
+        }
     }
 
     #[tokio::test]

@@ -549,7 +549,7 @@ mod untold {
     static EXPIRED: LazyLock<Full> = LazyLock::new(Full::default);
 
     /// In a process of its own, because every `invalidate_tag` of the process fails while the store is full.
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn this_process_takes_no_value_whose_tag_the_store_was_not_told_to_end() {
         in_own_process!();
         #[async_cached(ttl = 600, backend = &*TAGGED, skip(source), tags("untold"))]
@@ -578,7 +578,7 @@ mod untold {
         .await;
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_end_as_a_fresh_value_that_the_store_was_not_told_is_repeated_as_the_end() {
         #[async_cached(ttl = 600, backend = &*EXPIRED, skip(source), stale_while_revalidate = "10m")]
         async fn kept(source: Arc<Source>) -> usize {
