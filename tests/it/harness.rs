@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cached_tests::in_own_process;
 use cached_tests::own_process::only;
 use cached_tests::proxy::{Proxy, Replies};
 use cached_tests::server::{MemcachedServer, RedisServer};
@@ -13,6 +14,15 @@ use rustix::process::{Pid, test_kill_process};
 
 const PING: &[u8] = b"PING\r\n";
 const PONG: &[u8] = b"+PONG\r\n";
+
+#[test]
+fn a_test_that_asks_for_a_process_of_its_own_has_one() {
+    in_own_process!();
+    let arguments: Vec<_> = std::env::args().collect();
+    let test = "harness::a_test_that_asks_for_a_process_of_its_own_has_one";
+    assert!(arguments.iter().any(|argument| argument == "--exact"), "{arguments:?}");
+    assert!(arguments.iter().any(|argument| argument == test), "{arguments:?}");
+}
 
 #[test]
 fn every_redis_server_is_its_own() {
