@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cached_runtime::{Result, Store, async_cached, invalidate_tag};
+use cached_tests::in_own_process;
 use cached_tests::proxy::Proxy;
 use cached_tests::server::{MemcachedServer, RedisServer};
 
@@ -46,8 +47,10 @@ trait Server {
     fn commands(&mut self) -> u64;
 }
 
+/// In a process of its own, because the servers count every invalidation of a tag in the process.
 #[tokio::test]
 async fn the_table_in_the_readme_is_right() {
+    in_own_process!();
     let (mut redis, mut memcached) =
         (Monitored::new(RedisServer::start()), Logging::new(MemcachedServer::start_with(&["-vv"])));
     let proxies = [Proxy::start(&redis.server.addr()), Proxy::start(&memcached.server.addr())];

@@ -1,13 +1,13 @@
 //! Which servers the names of backends stand for, and that no password gets out. Each test is a process of its own:
 //! what is configured holds for the whole program.
 
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cached_runtime::{
     Config, Error, ErrorKind, Memcached, MemcachedConfig, Redis, RedisConfig, async_cached, configure,
 };
+use cached_tests::own_process::only;
 use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::task::yield_now;
 
@@ -79,8 +79,7 @@ fn no_password_is_told() {
 
 /// A process like this one that does nothing but its task.
 fn run(task: &str, environment: &[(&str, String)]) {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "configure::a_process_of_its_own", "--nocapture", "--test-threads=1"])
+    let output = only("configure::a_process_of_its_own")
         .env_remove("CACHED_REDIS_URL")
         .env_remove("CACHED_MEMCACHED_SERVERS")
         .env(TASK, task)

@@ -1,10 +1,11 @@
 //! One computation for all processes, and what becomes of it when its process dies or sleeps.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
 use cached_runtime::{MemcachedConfig, RedisConfig, async_cached, configure};
+use cached_tests::own_process::only;
 use cached_tests::server::{MemcachedServer, RedisServer};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
@@ -193,8 +194,7 @@ struct Answer {
 
 impl Member {
     fn start(backend: &str, server: &str, tasks: usize, millis: u64) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "fleet::a_member_of_a_fleet", "--nocapture", "--test-threads=1"])
+        let mut child = only("fleet::a_member_of_a_fleet")
             .env(MEMBER, format!("{backend} {server} {tasks} {millis}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cached_tests::in_own_process;
+use cached_tests::own_process::only;
 use cached_tests::proxy::{Proxy, Replies};
 use cached_tests::server::{MemcachedServer, RedisServer};
 use rustix::io::Errno;
@@ -12,6 +14,15 @@ use rustix::process::{Pid, test_kill_process};
 
 const PING: &[u8] = b"PING\r\n";
 const PONG: &[u8] = b"+PONG\r\n";
+
+#[test]
+fn a_test_that_asks_for_a_process_of_its_own_has_one() {
+    in_own_process!();
+    let arguments: Vec<_> = std::env::args().collect();
+    let test = "harness::a_test_that_asks_for_a_process_of_its_own_has_one";
+    assert!(arguments.iter().any(|argument| argument == "--exact"), "{arguments:?}");
+    assert!(arguments.iter().any(|argument| argument == test), "{arguments:?}");
+}
 
 #[test]
 fn every_redis_server_is_its_own() {
@@ -117,7 +128,7 @@ fn a_dropped_server_is_gone_even_if_it_was_stopped() {
 #[cfg(target_os = "linux")]
 fn servers_die_with_a_killed_test_process() {
     use std::io::{BufRead as _, BufReader};
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
 
     // The process to be killed runs this test too: it starts two servers and tells which.
     const TO_BE_KILLED: &str = "CACHED_TESTS_TO_BE_KILLED";
@@ -127,8 +138,7 @@ fn servers_die_with_a_killed_test_process() {
         println!("\npids {} {}", redis.pid(), memcached.pid());
         return thread::sleep(Duration::from_secs(60));
     }
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", "harness::servers_die_with_a_killed_test_process"])
+    let mut process = only("harness::servers_die_with_a_killed_test_process")
         .env(TO_BE_KILLED, "")
         .env("TMPDIR", env!("CARGO_TARGET_TMPDIR")) // Nobody is left to clean up.
         .stdout(Stdio::piped())

@@ -4,7 +4,7 @@
 //! Each run does many things at once, takes down when each began and ended, and lets a checker judge the whole. A
 //! failure prints the seed, which `CACHED_TEST_SEED` takes.
 //!
-//! Each run has a process of its own: `invalidate_tag` reaches every store of its process, also one whose server some
+//! Each run is in a process of its own: `invalidate_tag` reaches every store of its process, also one whose server some
 //! other test has killed.
 
 mod flawed;
@@ -15,12 +15,12 @@ mod random;
 mod runner;
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store};
+use cached_tests::in_own_process;
 use cached_tests::server::{MemcachedServer, RedisServer};
 
 use self::flawed::{Flaw, Flawed};
@@ -106,47 +106,44 @@ async fn member_of_a_fleet() {
     }
 }
 
-#[test]
-fn in_memory() {
-    alone("in_memory", holds(memory::ALL, 100_000, async |_| {}));
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_memory() {
+    in_own_process!();
+    holds(memory::ALL, 100_000, async |_| {}).await;
 }
 
-#[test]
-fn in_redis() {
-    alone("in_redis", async {
-        let server = RedisServer::start();
-        set(&REDIS, redis_store(&server.url()));
-        holds(redis::ALL, 100_000, async |_| {}).await;
-    });
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_redis() {
+    in_own_process!();
+    let server = RedisServer::start();
+    set(&REDIS, redis_store(&server.url()));
+    holds(redis::ALL, 100_000, async |_| {}).await;
 }
 
-#[test]
-fn in_memcached() {
-    alone("in_memcached", async {
-        let server = MemcachedServer::start();
-        set(&MEMCACHED, memcached_store(&server.addr()));
-        holds(memcached::ALL, 100_000, async |_| {}).await;
-    });
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_memcached() {
+    in_own_process!();
+    let server = MemcachedServer::start();
+    set(&MEMCACHED, memcached_store(&server.addr()));
+    holds(memcached::ALL, 100_000, async |_| {}).await;
 }
 
-#[test]
-fn in_a_redis_that_is_killed_and_started_again() {
-    alone("in_a_redis_that_is_killed_and_started_again", async {
-        let mut server = RedisServer::start();
-        set(&REDIS, redis_store(&server.url()));
-        let beside = async |world| restart_after(world, move || server.restart()).await;
-        holds(redis::ALL, 20_000, beside).await;
-    });
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_redis_that_is_killed_and_started_again() {
+    in_own_process!();
+    let mut server = RedisServer::start();
+    set(&REDIS, redis_store(&server.url()));
+    let beside = async |world| restart_after(world, move || server.restart()).await;
+    holds(redis::ALL, 20_000, beside).await;
 }
 
-#[test]
-fn in_a_memcached_that_is_killed_and_started_again() {
-    alone("in_a_memcached_that_is_killed_and_started_again", async {
-        let mut server = MemcachedServer::start();
-        set(&MEMCACHED, memcached_store(&server.addr()));
-        let beside = async |world| restart_after(world, move || server.restart()).await;
-        holds(memcached::ALL, 20_000, beside).await;
-    });
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_memcached_that_is_killed_and_started_again() {
+    in_own_process!();
+    let mut server = MemcachedServer::start();
+    set(&MEMCACHED, memcached_store(&server.addr()));
+    let beside = async |world| restart_after(world, move || server.restart()).await;
+    holds(memcached::ALL, 20_000, beside).await;
 }
 
 /// Kills a server and starts it again, now and then.
@@ -168,78 +165,63 @@ async fn restart_after(world: Arc<World>, mut restart: impl FnMut() + Send + 'st
     }
 }
 
-#[test]
-fn in_a_store_that_takes_its_time() {
-    alone("in_a_store_that_takes_its_time", async {
-        set(&FLAWED, Flawed::new(Flaw::None, random::seed()));
-        holds(flawed_store::ALL, 10_000, async |_| {}).await;
-    });
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_store_that_takes_its_time() {
+    in_own_process!();
+    set(&FLAWED, Flawed::new(Flaw::None, random::seed()));
+    holds(flawed_store::ALL, 10_000, async |_| {}).await;
 }
 
-#[test]
-fn a_store_that_fills_without_a_lease_is_found_out() {
-    is_found_out("a_store_that_fills_without_a_lease_is_found_out", Flaw::FillsWithoutLease, PLAIN);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_fills_without_a_lease_is_found_out() {
+    in_own_process!();
+    is_found_out(Flaw::FillsWithoutLease, PLAIN).await;
 }
 
-#[test]
-fn a_store_that_removes_only_the_value_is_found_out() {
-    is_found_out("a_store_that_removes_only_the_value_is_found_out", Flaw::RemovesOnlyTheValue, PLAIN);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_removes_only_the_value_is_found_out() {
+    in_own_process!();
+    is_found_out(Flaw::RemovesOnlyTheValue, PLAIN).await;
 }
 
-#[test]
-fn a_store_that_keeps_the_stamps_of_tags_is_found_out() {
-    is_found_out("a_store_that_keeps_the_stamps_of_tags_is_found_out", Flaw::KeepsTags, TAGGED);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_keeps_the_stamps_of_tags_is_found_out() {
+    in_own_process!();
+    is_found_out(Flaw::KeepsTags, TAGGED).await;
 }
 
-#[test]
-fn a_store_that_keeps_the_mark_of_all_tags_is_found_out() {
-    is_found_out("a_store_that_keeps_the_mark_of_all_tags_is_found_out", Flaw::KeepsMark, TOLD);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_keeps_the_mark_of_all_tags_is_found_out() {
+    in_own_process!();
+    is_found_out(Flaw::KeepsMark, TOLD).await;
 }
 
-#[test]
-fn a_store_that_reads_old_stamps_is_found_out() {
-    is_found_out("a_store_that_reads_old_stamps_is_found_out", Flaw::ReadsOldStamps, TAGGED);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_reads_old_stamps_is_found_out() {
+    in_own_process!();
+    is_found_out(Flaw::ReadsOldStamps, TAGGED).await;
 }
 
 /// Goes on with the function that suffers from a flaw until that shows.
-fn is_found_out(test: &str, flaw: Flaw, function: usize) {
+async fn is_found_out(flaw: Flaw, function: usize) {
     const ROUNDS: u64 = 100;
     // The fewer invalidations there are at once, the more computations come to their end.
     const FEW: u64 = 8;
-    alone(test, async {
-        let (dir, seed) = (Dir::new(), random::seed());
-        println!("CACHED_TEST_SEED={seed}");
-        set(&FLAWED, Flawed::new(flaw, seed));
-        let functions = &flawed_store::ALL[function..=function];
-        let world = World::new(0, functions, KEYS, Origin::open(&dir.0, functions.len(), KEYS));
-        for round in 1..=ROUNDS {
-            let run = world.run(seed + round, FEW, round * 1_000);
-            tokio::time::timeout(BOUND, run).await.expect("the run should end");
-            let history = world.history.lock().unwrap();
-            let violations = check(&history);
-            if !violations.is_empty() {
-                return println!(
-                    "{flaw:?}: found after {} operations",
-                    operations_before(&history, &violations)
-                );
-            }
+    let (dir, seed) = (Dir::new(), random::seed());
+    println!("CACHED_TEST_SEED={seed}");
+    set(&FLAWED, Flawed::new(flaw, seed));
+    let functions = &flawed_store::ALL[function..=function];
+    let world = World::new(0, functions, KEYS, Origin::open(&dir.0, functions.len(), KEYS));
+    for round in 1..=ROUNDS {
+        let run = world.run(seed + round, FEW, round * 1_000);
+        tokio::time::timeout(BOUND, run).await.expect("the run should end");
+        let history = world.history.lock().unwrap();
+        let violations = check(&history);
+        if !violations.is_empty() {
+            return println!("{flaw:?}: found after {} operations", operations_before(&history, &violations));
         }
-        panic!("{flaw:?} was not found out");
-    });
-}
-
-/// Runs one of the tests above, in a process that has nothing else to do.
-fn alone(test: &str, run: impl Future<Output = ()>) {
-    const ALONE: &str = "CACHED_TEST_HISTORY_ALONE";
-    if std::env::var_os(ALONE).is_some() {
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        return runtime.worker_threads(2).enable_all().build().unwrap().block_on(run);
     }
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("history::{test}"), "--nocapture"]).env(ALONE, "").stdin(Stdio::null());
-    let output = command.output().unwrap();
-    print!("{}", String::from_utf8_lossy(&output.stdout));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    panic!("{flaw:?} was not found out");
 }
 
 /// The functions for which invalidation is final also among processes: all but the last, whose callers wait for a

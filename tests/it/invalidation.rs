@@ -404,7 +404,7 @@ impl Store for SlowReads {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_call_is_not_told_what_a_look_that_was_under_way_has_seen() {
     #[async_cached(ttl = 600, backend = &*SLOW)]
     async fn load() -> usize {

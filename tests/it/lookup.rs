@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cached_runtime::{Lookup, Source, async_cached};
 use tokio::task::JoinSet;
-use tokio::time::{advance, sleep};
+use tokio::time::sleep;
 
 use crate::both::{Server as _, eventually};
 use crate::support::{Body, MEMCACHED, REDIS, settle};
@@ -136,56 +136,64 @@ mod memory {
         assert!(found.key.starts_with("it::lookup::memory::load"), "{}", found.key);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_age_is_exact() {
-        let body = Body::open();
-        for age in [0, 1, 100, 599] {
-            load::put("exact", 7).await.unwrap();
-            advance(age * SECOND).await;
-            let found = load::lookup(Arc::clone(&body), "exact").await.age;
-            assert!(found.abs_diff(age * SECOND) < Duration::from_millis(1), "{found:?} after {age} s");
-        }
-        kept::put("exact", 7).await.unwrap();
-        advance(100 * SECOND).await;
-        kept::expire("exact").await.unwrap();
-        advance(5 * SECOND).await;
-        let found = kept::lookup(Body::held(), "exact").await.age;
-        assert!(found.abs_diff(105 * SECOND) < Duration::from_millis(1), "{found:?}");
-    }
+    #[cfg(feature = "moved-clock")]
+    mod paused {
+        use tokio::time::advance;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_value_that_never_ends_has_an_age() {
-        #[async_cached(ttl = Duration::MAX)]
-        async fn endless() -> u8 {
-            1
-        }
+        use super::*;
+        use crate::support::settle;
 
-        endless().await;
-        advance(10 * SECOND).await;
-        let age = endless::lookup().await.age;
-        assert!(age < 3_600 * SECOND, "{age:?}");
-    }
-
-    /// What a renewal brings is new, though it was begun for a value that was old.
-    #[tokio::test(start_paused = true)]
-    async fn whoever_waits_for_a_renewal_gets_what_was_computed() {
-        #[async_cached(ttl = 10, stale_while_revalidate = "5s", skip(body))]
-        async fn renewed(body: Arc<Body>) -> usize {
-            body.run().await
+        #[tokio::test(start_paused = true)]
+        async fn the_age_is_exact() {
+            let body = Body::open();
+            for age in [0, 1, 100, 599] {
+                load::put("exact", 7).await.unwrap();
+                advance(age * SECOND).await;
+                let found = load::lookup(Arc::clone(&body), "exact").await.age;
+                assert!(found.abs_diff(age * SECOND) < Duration::from_millis(1), "{found:?} after {age} s");
+            }
+            kept::put("exact", 7).await.unwrap();
+            advance(100 * SECOND).await;
+            kept::expire("exact").await.unwrap();
+            advance(5 * SECOND).await;
+            let found = kept::lookup(Body::held(), "exact").await.age;
+            assert!(found.abs_diff(105 * SECOND) < Duration::from_millis(1), "{found:?}");
         }
 
-        let body = Body::held();
-        renewed::put(7).await.unwrap();
-        advance(12 * SECOND).await;
-        assert_eq!(renewed(Arc::clone(&body)).await, 7);
-        body.has_begun(1).await;
-        advance(4 * SECOND).await;
-        let call = tokio::spawn(renewed::lookup(Arc::clone(&body)));
-        settle().await;
-        body.let_all_through();
-        let found = call.await.unwrap();
-        assert_eq!((found.value, found.source, found.age), (1, Source::Computed, Duration::ZERO));
-        assert_eq!(body.begun(), 1);
+        #[tokio::test(start_paused = true)]
+        async fn a_value_that_never_ends_has_an_age() {
+            #[async_cached(ttl = Duration::MAX)]
+            async fn endless() -> u8 {
+                1
+            }
+
+            endless().await;
+            advance(10 * SECOND).await;
+            let age = endless::lookup().await.age;
+            assert!(age < 3_600 * SECOND, "{age:?}");
+        }
+
+        /// What a renewal brings is new, though it was begun for a value that was old.
+        #[tokio::test(start_paused = true)]
+        async fn whoever_waits_for_a_renewal_gets_what_was_computed() {
+            #[async_cached(ttl = 10, stale_while_revalidate = "5s", skip(body))]
+            async fn renewed(body: Arc<Body>) -> usize {
+                body.run().await
+            }
+
+            let body = Body::held();
+            renewed::put(7).await.unwrap();
+            advance(12 * SECOND).await;
+            assert_eq!(renewed(Arc::clone(&body)).await, 7);
+            body.has_begun(1).await;
+            advance(4 * SECOND).await;
+            let call = tokio::spawn(renewed::lookup(Arc::clone(&body)));
+            settle().await;
+            body.let_all_through();
+            let found = call.await.unwrap();
+            assert_eq!((found.value, found.source, found.age), (1, Source::Computed, Duration::ZERO));
+            assert_eq!(body.begun(), 1);
+        }
     }
 }
 mod redis {

@@ -10,9 +10,11 @@
 
 mod both;
 mod bytes;
+mod capacity;
 mod commands;
 mod companions;
 mod configure;
+#[cfg(feature = "moved-clock")]
 mod contract;
 mod deploys;
 mod fleet;
@@ -20,6 +22,7 @@ mod futures;
 mod harness;
 mod history;
 mod invalidation;
+#[cfg(feature = "moved-clock")]
 mod lifetime;
 mod lookup;
 mod memcached;
@@ -27,6 +30,7 @@ mod never_shared;
 mod outage;
 mod owed;
 mod python;
+mod real_time;
 mod redis;
 mod refresh;
 mod single_flight;

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store, async_cached};
+use cached_tests::in_own_process;
 use cached_tests::proxy::Proxy;
 use cached_tests::server::{MemcachedServer, RedisServer};
 
@@ -29,38 +30,26 @@ macro_rules! functions {
 
 functions! { seen_by_this_process seen_by_another }
 
-/// Each in a process of its own, because of the statics.
+/// In a process of its own, because of the statics.
 #[test]
 fn an_invalidation_that_redis_was_not_told_is_repeated() {
-    in_a_process("owed::repeated_to_redis");
+    in_own_process!();
+    let server = RedisServer::start();
+    let proxy = Proxy::start(&server.addr());
+    let config = RedisConfig::new(format!("redis://{}", proxy.addr())).deadline(PATIENCE);
+    let _ = STORE.set(Arc::new(Redis::new(config).unwrap()));
+    repeated(&proxy, || server.command(&["DBSIZE"]));
 }
 
+/// In a process of its own, because of the statics.
 #[test]
 fn an_invalidation_that_memcached_was_not_told_is_repeated() {
-    in_a_process("owed::repeated_to_memcached");
-}
-
-#[test]
-fn repeated_to_redis() {
-    if is_the_process() {
-        let server = RedisServer::start();
-        let proxy = Proxy::start(&server.addr());
-        let _ = STORE.set(Arc::new(
-            Redis::new(RedisConfig::new(format!("redis://{}", proxy.addr())).deadline(PATIENCE)).unwrap(),
-        ));
-        repeated(&proxy, || server.command(&["DBSIZE"]));
-    }
-}
-
-#[test]
-fn repeated_to_memcached() {
-    if is_the_process() {
-        let server = MemcachedServer::start();
-        let proxy = Proxy::start(&server.addr());
-        let _ = STORE
-            .set(Arc::new(Memcached::new(MemcachedConfig::new(proxy.addr()).deadline(PATIENCE)).unwrap()));
-        repeated(&proxy, || server.stat("curr_items").to_string());
-    }
+    in_own_process!();
+    let server = MemcachedServer::start();
+    let proxy = Proxy::start(&server.addr());
+    let config = MemcachedConfig::new(proxy.addr()).deadline(PATIENCE);
+    let _ = STORE.set(Arc::new(Memcached::new(config).unwrap()));
+    repeated(&proxy, || server.stat("curr_items").to_string());
 }
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -89,19 +78,4 @@ fn repeated(proxy: &Proxy, items: impl Fn() -> String) {
         assert_eq!(seen_by_this_process(1).await, 1);
         assert_eq!(seen_by_another(1).await, 0, "another function has lost nothing");
     });
-}
-
-const MARK: &str = "CACHED_TEST_OWED";
-
-fn is_the_process() -> bool {
-    std::env::var_os(MARK).is_some()
-}
-
-fn in_a_process(test: &str) {
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(MARK, "1")
-        .status()
-        .unwrap();
-    assert!(status.success());
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use cached_runtime::{async_cached, invalidate_tag};
 use cached_tests::full::Full;
+use cached_tests::in_own_process;
 use tokio::time::timeout;
 
 use crate::support::{Body, SOON, Source, on_each_backend, settle, until};
@@ -73,7 +74,7 @@ async fn in_a_full_store(source: Arc<Source>, key: &'static str) -> usize {
     source.read().await
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_a_refresh_could_not_store_is_not_found_as_it_was() {
     let source = Source::new(Body::held());
     for (key, full_before) in [("at the end", false), ("all the time", true)] {
@@ -141,8 +142,10 @@ mod again_and_again {
         assert!(body.begun() <= 3, "{} computations for 100 calls", body.begun());
     }
 
+    /// In a process of its own, because the end of any tag makes them compute again.
     #[tokio::test]
     async fn nor_when_it_fails_while_tags_end_that_are_not_theirs() {
+        in_own_process!();
         #[async_cached(
             ttl = 600, backend = crate::support::redis(), skip(body),
             tags_from = |number: &usize| vec![number.to_string()]

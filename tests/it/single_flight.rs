@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
 
 use cached_runtime::async_cached;
-use cached_tests::map_store::MapStore;
 use tokio::task::{JoinHandle, JoinSet, yield_now};
-use tokio::time::{Instant, advance, timeout};
+use tokio::time::timeout;
 
 use crate::support::{Body, SOON, on_each_backend, poll_once, settle, until};
 
@@ -129,7 +127,7 @@ macro_rules! tests {
         async fn ten_thousand_callers_on_four_threads_compute_once() {
             let body = Body::open();
             let tasks = waiting(CALLERS, || load(Arc::clone(&body), "cold on four threads")).await;
-            assert_eq!(answers(tasks).await, [(1, CALLERS)]);
+            assert_eq!(answers(tasks).await, [(1, CALLERS)], "{:?}", load::stats());
             assert_eq!(body.begun(), 1);
         }
 
@@ -301,92 +299,102 @@ type Call = fn(Arc<Body>, &'static str) -> cached_runtime::BoxFuture<'static, us
 on_each_backend!(tests);
 
 /// In memory and in a store that goes by tokio's clock, which is paused here.
-macro_rules! paused {
-    ($seconds:literal $($backend:tt)+) => {
-        #[async_cached(ttl = 3600, backend = $($backend)+, skip(body))]
-        async fn load(body: Arc<Body>, key: &'static str) -> usize {
-            assert!(!key.is_empty());
-            body.run().await
-        }
+#[cfg(feature = "moved-clock")]
+mod paused {
+    use std::time::Duration;
 
-        #[tokio::test(start_paused = true)]
-        async fn a_leader_that_is_never_polled_again_holds_others_for_seconds_only() {
-            let body = Body::held();
-            let mut forgotten = Box::pin(load(Arc::clone(&body), "forgotten"));
-            while body.begun() == 0 {
-                assert_eq!(poll_once(&mut forgotten).await, None);
-            }
-            let tasks = callers(100, || load(Arc::clone(&body), "forgotten")).await;
-            let began = Instant::now();
-            // The lease that it holds in a shared store ends after ten more.
-            while body.begun() == 1 {
-                advance(Duration::from_millis(500)).await;
-                settle().await;
-            }
-            assert!(began.elapsed() <= Duration::from_secs($seconds), "{:?}", began.elapsed());
-            body.let_all_through();
-            assert_eq!(answers(tasks).await, [(2, 100)]);
-            std::mem::forget(forgotten);
-            assert_eq!(load(Arc::clone(&body), "forgotten").await, 2);
-        }
+    use cached_tests::map_store::MapStore;
+    use tokio::time::{Instant, advance};
 
-        #[tokio::test(start_paused = true)]
-        async fn a_leader_that_is_alive_holds_others_for_half_a_minute() {
-            let body = Body::held();
-            let first = leader(&body, load(Arc::clone(&body), "slow")).await;
-            let began = Instant::now();
-            let other = tokio::spawn(load(Arc::clone(&body), "slow"));
-            settle().await;
-            for _ in 0..29 {
-                advance(Duration::from_secs(1)).await;
-                settle().await;
-            }
-            assert_eq!(body.begun(), 1, "the leader is alive");
-            while body.begun() == 1 {
-                advance(Duration::from_secs(1)).await;
-                settle().await;
-            }
-            assert!(began.elapsed() <= Duration::from_secs(31), "{:?}", began.elapsed());
-            body.let_all_through();
-            assert_eq!(first.await.unwrap(), 1);
-            assert_eq!(other.await.unwrap(), 2);
-        }
+    use super::*;
 
-        #[tokio::test(start_paused = true)]
-        async fn what_takes_longer_than_anybody_waits_is_remembered_all_the_same() {
-            const LONG: u64 = 40;
-            let body = Body::held();
-            let mut tasks = JoinSet::new();
-            // There is always somebody who has waited for long.
-            for second in 0..=LONG {
-                tasks.spawn(load(Arc::clone(&body), "very slow"));
-                settle().await;
-                if second == LONG {
-                    body.let_one_through(); // The first computation is ready.
+    macro_rules! tests {
+        ($seconds:literal $($backend:tt)+) => {
+            #[async_cached(ttl = 3600, backend = $($backend)+, skip(body))]
+            async fn load(body: Arc<Body>, key: &'static str) -> usize {
+                assert!(!key.is_empty());
+                body.run().await
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn a_leader_that_is_never_polled_again_holds_others_for_seconds_only() {
+                let body = Body::held();
+                let mut forgotten = Box::pin(load(Arc::clone(&body), "forgotten"));
+                while body.begun() == 0 {
+                    assert_eq!(poll_once(&mut forgotten).await, None);
                 }
-                advance(Duration::from_secs(1)).await;
-                settle().await;
+                let tasks = callers(100, || load(Arc::clone(&body), "forgotten")).await;
+                let began = Instant::now();
+                // The lease that it holds in a shared store ends after ten more.
+                while body.begun() == 1 {
+                    advance(Duration::from_millis(500)).await;
+                    settle().await;
+                }
+                assert!(began.elapsed() <= Duration::from_secs($seconds), "{:?}", began.elapsed());
+                body.let_all_through();
+                assert_eq!(answers(tasks).await, [(2, 100)]);
+                std::mem::forget(forgotten);
+                assert_eq!(load(Arc::clone(&body), "forgotten").await, 2);
             }
-            let computed = body.begun();
-            let hit = tokio::spawn(load(Arc::clone(&body), "very slow"));
-            settle().await;
-            assert!(hit.is_finished(), "the result of the first computation");
-            assert_eq!(hit.await.unwrap(), 1);
-            assert_eq!(body.begun(), computed);
-            assert!(computed <= 2, "{computed}");
-            body.let_all_through();
-            tasks.join_all().await;
-        }
-    };
-}
 
-mod memory_paused {
-    use super::*;
-    paused!(4 "memory");
-}
-mod shared_paused {
-    use super::*;
-    paused!(14 Arc::new(MapStore::default()));
+            #[tokio::test(start_paused = true)]
+            async fn a_leader_that_is_alive_holds_others_for_half_a_minute() {
+                let body = Body::held();
+                let first = leader(&body, load(Arc::clone(&body), "slow")).await;
+                let began = Instant::now();
+                let other = tokio::spawn(load(Arc::clone(&body), "slow"));
+                settle().await;
+                for _ in 0..29 {
+                    advance(Duration::from_secs(1)).await;
+                    settle().await;
+                }
+                assert_eq!(body.begun(), 1, "the leader is alive");
+                while body.begun() == 1 {
+                    advance(Duration::from_secs(1)).await;
+                    settle().await;
+                }
+                assert!(began.elapsed() <= Duration::from_secs(31), "{:?}", began.elapsed());
+                body.let_all_through();
+                assert_eq!(first.await.unwrap(), 1);
+                assert_eq!(other.await.unwrap(), 2);
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn what_takes_longer_than_anybody_waits_is_remembered_all_the_same() {
+                const LONG: u64 = 40;
+                let body = Body::held();
+                let mut tasks = JoinSet::new();
+                // There is always somebody who has waited for long.
+                for second in 0..=LONG {
+                    tasks.spawn(load(Arc::clone(&body), "very slow"));
+                    settle().await;
+                    if second == LONG {
+                        body.let_one_through(); // The first computation is ready.
+                    }
+                    advance(Duration::from_secs(1)).await;
+                    settle().await;
+                }
+                let computed = body.begun();
+                let hit = tokio::spawn(load(Arc::clone(&body), "very slow"));
+                settle().await;
+                assert!(hit.is_finished(), "the result of the first computation");
+                assert_eq!(hit.await.unwrap(), 1);
+                assert_eq!(body.begun(), computed);
+                assert!(computed <= 2, "{computed}");
+                body.let_all_through();
+                tasks.join_all().await;
+            }
+        };
+    }
+
+    mod memory {
+        use super::*;
+        tests!(4 "memory");
+    }
+    mod shared {
+        use super::*;
+        tests!(14 Arc::new(MapStore::default()));
+    }
 }
 
 /// What a computation calls is polled inside of it.

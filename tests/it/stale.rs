@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cached_runtime::{Error, ErrorKind, async_cached, invalidate_tag};
+use cached_tests::in_own_process;
 use tokio::task::JoinSet;
-use tokio::time::{advance, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 use tracing_core::span::Current;
 
 use crate::both::eventually;
 use crate::support::{Body, SOON, on_each_backend, settle, until};
 
+#[cfg(feature = "moved-clock")]
 const SECOND: Duration = Duration::from_secs(1);
 
 /// So many callers at once; each answer with the number of those who got it.
@@ -75,12 +77,19 @@ impl From<Error> for Common {
     }
 }
 
+/// The tag of a key in one module: tags are one space in the process.
+macro_rules! own_tag {
+    ($key:expr) => {
+        format!("{} {}", module_path!(), $key)
+    };
+}
+
 macro_rules! while_revalidating {
     ($($backend:tt)+) => {
         mod while_revalidating {
             use super::*;
 
-            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_while_revalidate = "10m", tags("{key}"))]
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_while_revalidate = "10m", tags(own_tag!(key)))]
             async fn load(body: Arc<Body>, key: &'static str) -> Result<usize, String> {
                 let number = body.run().await;
                 assert!(number != 2 || !key.contains("panics"), "the second computation of {key}");
@@ -193,8 +202,27 @@ macro_rules! while_revalidating {
                 is_never_stored("invalidate", async || load::invalidate("invalidate").await).await;
                 is_never_stored("put", async || load::put("put", 9).await).await;
                 is_never_stored("expire", async || load::expire("expire").await).await;
-                is_never_stored("tag", async || invalidate_tag("tag").await).await;
-                is_never_stored("clear", async || load::clear().await).await;
+                is_never_stored("tag", async || invalidate_tag(own_tag!("tag")).await).await;
+            }
+
+            #[tokio::test]
+            async fn what_is_cleared_while_it_is_renewed_is_never_stored() {
+                #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_while_revalidate = "10m")]
+                async fn cleared(body: Arc<Body>) -> usize {
+                    body.run().await
+                }
+
+                let body = Body::held();
+                cleared::put(7).await.unwrap();
+                cleared::expire().await.unwrap();
+                assert_eq!(cleared(Arc::clone(&body)).await, 7);
+                body.has_begun(1).await;
+                cleared::clear().await.unwrap();
+                body.let_all_through();
+                until("the renewal ends", || body.running() == 0).await;
+                settle().await;
+                assert_eq!(cleared::peek().await, None);
+                assert_eq!(cleared(Arc::clone(&body)).await, 2);
             }
 
             #[tokio::test]
@@ -380,22 +408,10 @@ mod bounds {
 
     static MANY: std::sync::LazyLock<Arc<Body>> = std::sync::LazyLock::new(Body::held);
 
-    const MARK: &str = "CACHED_TEST_RENEWALS";
-
     /// In a process of its own, because it leaves no room to other tests.
     #[tokio::test]
     async fn at_most_256_renewals_run_at_once_and_every_call_is_answered() {
-        if std::env::var_os(MARK).is_none() {
-            let status = std::process::Command::new(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "stale::bounds::at_most_256_renewals_run_at_once_and_every_call_is_answered",
-                ])
-                .env(MARK, "1")
-                .status()
-                .unwrap();
-            return assert!(status.success());
-        }
+        in_own_process!();
         let mut stale = JoinSet::new();
         for key in 0..300 {
             many::put(key, 0).await.unwrap();
@@ -441,23 +457,6 @@ mod bounds {
             assert_eq!(ends(Arc::clone(&body)).await, 2);
         });
     }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_value_is_stale_for_as_long_as_it_says_and_no_longer() {
-        #[async_cached(ttl = 10, stale_while_revalidate = "5s", skip(body))]
-        async fn windowed(body: Arc<Body>, key: u8) -> usize {
-            assert!(key < 2);
-            body.run().await
-        }
-
-        let body = Body::open();
-        for (key, past) in [(0, 4_999), (1, 5_000)] {
-            let first = windowed(Arc::clone(&body), key).await;
-            advance(10 * SECOND + Duration::from_millis(past)).await;
-            let then = windowed(Arc::clone(&body), key).await;
-            assert_eq!(then == first, past < 5_000, "{past} ms after it was fresh");
-        }
-    }
 }
 
 /// Where a value that is no longer fresh is better than none.
@@ -466,7 +465,7 @@ macro_rules! if_it_fails {
         mod if_it_fails {
             use super::*;
 
-            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_if_error = "10m", tags("{key}"))]
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_if_error = "10m", tags(own_tag!(key)))]
             async fn common(body: Arc<Body>, key: &'static str) -> Result<usize, Common> {
                 assert!(!key.is_empty());
                 Err(Common::Failed(body.run().await))
@@ -510,10 +509,9 @@ macro_rules! if_it_fails {
             #[tokio::test]
             async fn what_was_invalidated_is_no_way_out() {
                 let body = Body::open();
-                let verbs: [(&'static str, fn() -> cached_runtime::BoxFuture<'static, cached_runtime::Result<()>>); 3] = [
+                let verbs: [(&'static str, fn() -> cached_runtime::BoxFuture<'static, cached_runtime::Result<()>>); 2] = [
                     ("invalidated", || Box::pin(common::invalidate("invalidated"))),
-                    ("tag ended", || Box::pin(invalidate_tag("tag ended"))),
-                    ("cleared", || Box::pin(common::clear())),
+                    ("tag ended", || Box::pin(invalidate_tag(own_tag!("tag ended")))),
                 ];
                 for (key, verb) in verbs {
                     common::put(key, 7).await.unwrap();
@@ -522,6 +520,20 @@ macro_rules! if_it_fails {
                     verb().await.unwrap();
                     assert!(common(Arc::clone(&body), key).await.is_err(), "{key}");
                 }
+            }
+
+            #[tokio::test]
+            async fn what_was_cleared_is_no_way_out() {
+                #[async_cached(ttl = 600, backend = $($backend)+, stale_if_error = "10m")]
+                async fn cleared() -> Result<usize, String> {
+                    Err("failed".into())
+                }
+
+                cleared::put(7).await.unwrap();
+                cleared::expire().await.unwrap();
+                assert_eq!(cleared().await, Ok(7));
+                cleared::clear().await.unwrap();
+                assert!(cleared().await.is_err());
             }
 
             /// Those who come after the invalidation do not get what a call before it had found.
@@ -534,7 +546,7 @@ macro_rules! if_it_fails {
                     let before = tokio::spawn(common(Arc::clone(&body), key));
                     body.has_begun(1).await;
                     if key.starts_with("tag") {
-                        invalidate_tag(key).await.unwrap();
+                        invalidate_tag(own_tag!(key)).await.unwrap();
                     } else {
                         common::invalidate(key).await.unwrap();
                     }
@@ -686,8 +698,28 @@ mod failing {
     on_each_backend!(if_it_fails);
 }
 
+#[cfg(feature = "moved-clock")]
 mod in_memory {
+    use tokio::time::advance;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_is_stale_for_as_long_as_it_says_and_no_longer() {
+        #[async_cached(ttl = 10, stale_while_revalidate = "5s", skip(body))]
+        async fn windowed(body: Arc<Body>, key: u8) -> usize {
+            assert!(key < 2);
+            body.run().await
+        }
+
+        let body = Body::open();
+        for (key, past) in [(0, 4_999), (1, 5_000)] {
+            let first = windowed(Arc::clone(&body), key).await;
+            advance(10 * SECOND + Duration::from_millis(past)).await;
+            let then = windowed(Arc::clone(&body), key).await;
+            assert_eq!(then == first, past < 5_000, "{past} ms after it was fresh");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_error_is_an_error_again_after_the_window() {
@@ -824,67 +856,72 @@ mod in_memory {
 mod ahead {
     use super::*;
 
-    const KEYS: u64 = 200;
+    #[cfg(feature = "moved-clock")]
+    mod in_memory {
+        use tokio::time::advance;
 
-    #[async_cached(ttl = 100, refresh_ahead = 0.2)]
-    async fn hot(key: u64) -> u64 {
-        sleep(10 * SECOND).await;
-        key
-    }
+        use super::*;
 
-    /// Calls everything once; each call has to be a hit.
-    async fn all_hit() {
-        for key in 0..KEYS {
-            let mut call = std::pin::pin!(hot(key));
-            assert_eq!(crate::support::poll_once(&mut call).await, Some(key));
+        const KEYS: u64 = 200;
+
+        #[async_cached(ttl = 100, refresh_ahead = 0.2)]
+        async fn hot(key: u64) -> u64 {
+            sleep(10 * SECOND).await;
+            key
         }
-        settle().await;
-    }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_hot_value_is_renewed_in_the_last_part_of_its_life_and_never_goes_cold() {
-        let mut first = JoinSet::new();
-        (0..KEYS).for_each(|key| drop(first.spawn(hot(key))));
-        assert_eq!(first.join_all().await.len() as u64, KEYS);
-        let computed = hot::stats().computed;
-        advance(Duration::from_millis(79_900)).await;
-        for _ in 0..20 {
+        /// Calls everything once; each call has to be a hit.
+        async fn all_hit() {
+            for key in 0..KEYS {
+                let mut call = std::pin::pin!(hot(key));
+                assert_eq!(crate::support::poll_once(&mut call).await, Some(key));
+            }
+            settle().await;
+        }
+
+        /// In a process of its own, because it needs most of the room that there is for renewals.
+        #[tokio::test(start_paused = true)]
+        async fn a_hot_value_is_renewed_in_the_last_part_of_its_life_and_never_goes_cold() {
+            in_own_process!();
+            let mut first = JoinSet::new();
+            (0..KEYS).for_each(|key| drop(first.spawn(hot(key))));
+            assert_eq!(first.join_all().await.len() as u64, KEYS);
+            let computed = hot::stats().computed;
+            advance(Duration::from_millis(79_900)).await;
+            for _ in 0..20 {
+                all_hit().await;
+            }
+            advance(10 * SECOND).await; // What would have begun by now has ended.
+            settle().await;
+            assert_eq!(hot::stats().background_refreshes, 0, "it is not the last part yet");
+            // A tenth of the life is left: by chance one in e calls computes the next one.
             all_hit().await;
-        }
-        advance(10 * SECOND).await; // What would have begun by now has ended.
-        settle().await;
-        assert_eq!(hot::stats().background_refreshes, 0, "it is not the last part yet");
-        // A tenth of the life is left: by chance one in e calls computes the next one.
-        all_hit().await;
-        sleep(9 * SECOND).await;
-        for _ in 0..5 {
-            all_hit().await; // Sure enough in the last second.
-        }
-        sleep(15 * SECOND).await;
-        let stats = hot::stats();
-        assert_eq!(stats.computed, computed, "nobody had to wait");
-        assert!(
-            (KEYS * 9 / 10..=KEYS).contains(&stats.background_refreshes),
-            "{}",
-            stats.background_refreshes
-        );
-        assert_eq!(stats.stale_hits, 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_value_that_takes_no_time_is_not_renewed() {
-        #[async_cached(ttl = 100, refresh_ahead = 1.0)]
-        async fn quick() -> u8 {
-            1
+            sleep(9 * SECOND).await;
+            for _ in 0..5 {
+                all_hit().await; // Sure enough in the last second.
+            }
+            sleep(15 * SECOND).await;
+            let stats = hot::stats();
+            assert_eq!(stats.computed, computed, "nobody had to wait");
+            assert!((KEYS * 9 / 10..=KEYS).contains(&stats.background_refreshes), "{}", stats.background_refreshes);
+            assert_eq!(stats.stale_hits, 0);
         }
 
-        quick().await;
-        for _ in 0..99 {
-            advance(SECOND).await;
+        #[tokio::test(start_paused = true)]
+        async fn a_value_that_takes_no_time_is_not_renewed() {
+            #[async_cached(ttl = 100, refresh_ahead = 1.0)]
+            async fn quick() -> u8 {
+                1
+            }
+
             quick().await;
+            for _ in 0..99 {
+                advance(SECOND).await;
+                quick().await;
+            }
+            settle().await;
+            assert_eq!((quick::stats().background_refreshes, quick::stats().hits), (0, 99));
         }
-        settle().await;
-        assert_eq!((quick::stats().background_refreshes, quick::stats().hits), (0, 99));
     }
 
     macro_rules! shared {
@@ -926,45 +963,52 @@ mod ahead {
 mod jitter {
     use super::*;
 
-    const KEYS: u64 = 1_000;
+    #[cfg(feature = "moved-clock")]
+    mod in_memory {
+        use tokio::time::advance;
 
-    #[async_cached(ttl = 100, jitter = 0.5)]
-    async fn spread(key: u64) -> u64 {
-        key
-    }
+        use super::*;
 
-    #[async_cached(ttl = 100)]
-    async fn even(key: u64) -> u64 {
-        key
-    }
+        const KEYS: u64 = 1_000;
 
-    /// After how many seconds each of the keys had expired.
-    async fn lifetimes() -> Vec<u64> {
-        let mut ends = vec![0; usize::try_from(KEYS).unwrap()];
-        for key in 0..KEYS {
-            spread(key).await;
-            even(key).await;
+        #[async_cached(ttl = 100, jitter = 0.5)]
+        async fn spread(key: u64) -> u64 {
+            key
         }
-        for second in 1..=101 {
-            advance(SECOND).await;
+
+        #[async_cached(ttl = 100)]
+        async fn even(key: u64) -> u64 {
+            key
+        }
+
+        /// After how many seconds each of the keys had expired.
+        async fn lifetimes() -> Vec<u64> {
+            let mut ends = vec![0; usize::try_from(KEYS).unwrap()];
             for key in 0..KEYS {
-                let end = &mut ends[usize::try_from(key).unwrap()];
-                if *end == 0 && spread::peek(key).await.is_none() {
-                    *end = second;
-                }
-                assert_eq!(even::peek(key).await.is_some(), second < 100, "{key} without jitter");
+                spread(key).await;
+                even(key).await;
             }
+            for second in 1..=101 {
+                advance(SECOND).await;
+                for key in 0..KEYS {
+                    let end = &mut ends[usize::try_from(key).unwrap()];
+                    if *end == 0 && spread::peek(key).await.is_none() {
+                        *end = second;
+                    }
+                    assert_eq!(even::peek(key).await.is_some(), second < 100, "{key} without jitter");
+                }
+            }
+            ends
         }
-        ends
-    }
 
-    #[tokio::test(start_paused = true)]
-    async fn lifetimes_are_spread_and_the_same_for_one_key() {
-        let ends = lifetimes().await;
-        assert!(ends.iter().all(|end| (50..=100).contains(end)), "{ends:?}");
-        assert!(ends.iter().filter(|end| **end < 60).count() > 100);
-        assert!(ends.iter().filter(|end| **end > 90).count() > 100);
-        assert_eq!(lifetimes().await, ends);
+        #[tokio::test(start_paused = true)]
+        async fn lifetimes_are_spread_and_the_same_for_one_key() {
+            let ends = lifetimes().await;
+            assert!(ends.iter().all(|end| (50..=100).contains(end)), "{ends:?}");
+            assert!(ends.iter().filter(|end| **end < 60).count() > 100);
+            assert!(ends.iter().filter(|end| **end > 90).count() > 100);
+            assert_eq!(lifetimes().await, ends);
+        }
     }
 
     #[tokio::test]

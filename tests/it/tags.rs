@@ -1,14 +1,14 @@
 //! Tags: values that end together, wherever they are and whichever function they are of.
 
 use std::collections::HashMap;
-use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cached_runtime::{Handle, Store, async_cached, invalidate_tag};
-use cached_tests::MARK_OF_TAGS;
+use cached_tests::own_process::only;
 use cached_tests::proxy::Proxy;
 use cached_tests::server::{MemcachedServer, RedisServer};
+use cached_tests::{MARK_OF_TAGS, in_own_process};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -64,20 +64,15 @@ macro_rules! tests {
             (source.read().await > 1_000).then_some(0)
         }
 
-        /// Any tag might have been one of its.
+        /// Any tag might have been one of its. In a process of its own, because any means those of other tests too.
         #[tokio::test]
         async fn what_is_remembered_and_can_not_tell_its_tags_ends_with_any() {
+            in_own_process!();
             let source = Source::new(Body::open());
             let both = async || (fails(Arc::clone(&source)).await, absent(Arc::clone(&source)).await);
-            // Other tests may end other tags meanwhile.
-            eventually("both are remembered", async || {
-                let _ = both().await;
-                let begun = source.body.begun();
-                let _ = both().await;
-                source.body.begun() == begun
-            })
-            .await;
+            assert_eq!(both().await, (Err("1".to_owned()), None));
             source.change();
+            assert_eq!(both().await, (Err("1".to_owned()), None));
             invalidate_tag(own!("nobody's")).await.unwrap();
             assert_eq!((fails::peek().await, absent::peek().await), (None, None));
             let begun = source.body.begun();
@@ -170,8 +165,10 @@ macro_rules! tests {
             }
         }
 
+        /// In a process of its own, because a store takes no value during whose computation some tag has ended.
         #[tokio::test]
         async fn a_value_tells_tags_of_its_own() {
+            in_own_process!();
             let source = Source::new(Body::open());
             let call = async |id, team| member(Arc::clone(&source), id, team).await.0;
             assert_eq!((call(1, own!("red")).await, call(2, own!("red")).await, call(3, own!("blue")).await), (1, 1, 1));
@@ -309,9 +306,8 @@ macro_rules! on_a_server {
             }
 
             async fn another_process_ends(server: &$server, tag: &str) {
-                let test = format!("tags::{}::ends_tags", stringify!($kind));
-                let mut other = Command::new(std::env::current_exe().unwrap());
-                other.args(["--exact", &test]).env(MARK, format!("{} {tag}", server.address()));
+                let mut other = only(concat!("tags::", stringify!($kind), "::ends_tags"));
+                other.env(MARK, format!("{} {tag}", server.address()));
                 let ended = tokio::task::spawn_blocking(move || other.output().unwrap()).await.unwrap();
                 assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
             }
@@ -322,9 +318,10 @@ macro_rules! on_a_server {
                 server
             }
 
-            /// One test, because there is one store.
+            /// One test, because there is one store; in a process of its own, because its server does not outlive it.
             #[tokio::test]
             async fn the_server_knows_the_tags() {
+                in_own_process!();
                 let server = start();
                 let source = Source::new(Body::open());
                 assert_eq!((load(Arc::clone(&source), 1).await, load(Arc::clone(&source), 2).await), (1, 1));
@@ -384,16 +381,7 @@ macro_rules! on_a_server {
             /// In a process of its own, because the store is one that fails.
             #[test]
             fn a_tag_whose_end_the_store_was_not_told_is_repeated() {
-                const MARK: &str = concat!("CACHED_TEST_TAGS_OWED_", stringify!($kind));
-                if std::env::var_os(MARK).is_none() {
-                    let test = format!("tags::{}::a_tag_whose_end_the_store_was_not_told_is_repeated", stringify!($kind));
-                    let status = Command::new(std::env::current_exe().unwrap())
-                        .args(["--exact", &test, "--nocapture"])
-                        .env(MARK, "1")
-                        .status()
-                        .unwrap();
-                    return assert!(status.success());
-                }
+                in_own_process!();
                 let server = <$server>::start();
                 let proxy = Proxy::start(&server.address());
                 let _ = STORE.set(<$server as Server>::store_at(&proxy.addr(), Duration::from_secs(2)));
@@ -513,8 +501,10 @@ mod counted {
         asked
     }
 
+    /// In a process of its own, because the server counts every invalidation of a tag in the process.
     #[tokio::test]
     async fn what_tags_cost_does_not_depend_on_how_many_values_have_them() {
+        in_own_process!();
         let server = RedisServer::start();
         let _ = STORE.set(<RedisServer as Server>::store_at(&server.address(), SOON / 3));
         for id in 0..100 {
@@ -558,8 +548,10 @@ mod untold {
     static TAGGED: LazyLock<Full> = LazyLock::new(Full::default);
     static EXPIRED: LazyLock<Full> = LazyLock::new(Full::default);
 
-    #[tokio::test(start_paused = true)]
+    /// In a process of its own, because every `invalidate_tag` of the process fails while the store is full.
+    #[tokio::test]
     async fn this_process_takes_no_value_whose_tag_the_store_was_not_told_to_end() {
+        in_own_process!();
         #[async_cached(ttl = 600, backend = &*TAGGED, skip(source), tags("untold"))]
         async fn load(source: Arc<Source>) -> usize {
             source.read().await
@@ -586,7 +578,7 @@ mod untold {
         .await;
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_end_as_a_fresh_value_that_the_store_was_not_told_is_repeated_as_the_end() {
         #[async_cached(ttl = 600, backend = &*EXPIRED, skip(source), stale_while_revalidate = "10m")]
         async fn kept(source: Arc<Source>) -> usize {

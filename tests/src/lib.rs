@@ -3,6 +3,7 @@
 
 pub mod full;
 pub mod map_store;
+pub mod own_process;
 mod port;
 mod process;
 pub mod proxy;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::own_process::ends_with_its_parent;
 use crate::port;
 
 /// What tells one program from the other.
@@ -198,14 +199,7 @@ fn spawn(program: &Program, address: &Address, arguments: &[String], dir: &Path)
             program.name
         )
     });
-    let mut command = match find("setpriv") {
-        Some(setpriv) => {
-            let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "KILL", "--"]).arg(path);
-            command
-        }
-        None => Command::new(path),
-    };
+    let mut command = ends_with_its_parent(&path);
     let log = fs::File::create(dir.join(LOG)).expect("the directory should be ours");
     command
         .args((program.arguments)(address, dir))
@@ -234,7 +228,7 @@ fn spawn_for_good(command: Command) -> io::Result<Child> {
     sent.ok().and_then(|()| child.recv().ok()).expect("the spawner should never end")
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.is_file())
 }

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Instant;
+
+use cached_tests::own_process::only;
 
 use super::model::Event;
 use super::origin::{Dir, Origin};
@@ -75,10 +77,8 @@ impl Member {
     fn start(&self) -> Process {
         let Self { store, address, dir, process, seed, operations } = self;
         let told = format!("{store} {address} {} {process} {seed} {operations}", dir.display());
-        let this = std::env::current_exe().unwrap();
-        let mut command = Command::new(this);
-        command.args(["--exact", "history::member_of_a_fleet", "--nocapture"]).env(MEMBER, told);
-        Process(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+        let mut command = only("history::member_of_a_fleet");
+        Process(command.env(MEMBER, told).stdout(Stdio::null()).spawn().unwrap())
     }
 
     pub(super) async fn run(self, functions: &'static [Function]) {

@@ -1,0 +1,57 @@
+//! Lifetimes by the clock that nobody moves, which is another one in release builds.
+
+use std::time::{Duration, Instant};
+
+use cached_runtime::async_cached;
+use cached_tests::runs::Runs;
+use tokio::time::sleep;
+
+use crate::support::on_each_backend;
+
+const TTL: Duration = Duration::from_millis(300);
+/// Ages in shared stores are whole milliseconds, from the clocks of two machines.
+const ROUNDED: Duration = Duration::from_millis(5);
+
+macro_rules! tests {
+    ($($backend:tt)+) => {
+        #[async_cached(ttl = TTL, jitter = 0, backend = $($backend)+)]
+        async fn brief() -> u64 {
+            static RUNS: Runs = Runs::new();
+            RUNS.next()
+        }
+
+        #[tokio::test]
+        async fn a_value_is_a_hit_until_its_lifetime_is_over() {
+            let earliest = Instant::now() + TTL;
+            assert_eq!(brief().await, 1);
+            let latest = Instant::now() + TTL;
+            loop {
+                let before = Instant::now();
+                if brief().await == 2 {
+                    break assert!(Instant::now() + ROUNDED >= earliest, "it was gone too early");
+                }
+                assert!(before <= latest + ROUNDED, "a hit {:?} after its end", before - latest);
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+
+        #[async_cached(ttl = 600, backend = $($backend)+)]
+        async fn lasting() -> u64 {
+            static RUNS: Runs = Runs::new();
+            RUNS.next()
+        }
+
+        #[tokio::test]
+        async fn a_value_has_an_age() {
+            let earliest = Instant::now();
+            lasting().await;
+            let latest = Instant::now();
+            sleep(Duration::from_millis(20)).await;
+            let least = latest.elapsed();
+            let age = lasting::lookup().await.age;
+            assert!(least <= age + ROUNDED && age <= earliest.elapsed() + ROUNDED, "{age:?}");
+        }
+    };
+}
+
+on_each_backend!(tests);
