@@ -7,13 +7,16 @@
 mod config;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod expression;
 mod interface;
 mod key;
+mod lease;
 #[cfg(feature = "memcached")]
 mod memcached;
 mod nested_options;
 #[cfg(feature = "redis")]
 mod redis;
+mod watch;
 
 #[cfg(any(feature = "redis", feature = "memcached"))]
 pub(crate) use config::configured;
@@ -23,10 +26,13 @@ pub(crate) use config::configured_memcached;
 pub(crate) use config::configured_redis;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 pub use config::{Config, configure};
-pub use interface::{Acquired, Lease, LeaseId, LeaseMode, Named, Store, Watch};
+pub use expression::Named;
+pub use interface::Store;
 pub use key::Key;
+pub use lease::{Acquired, Lease, LeaseId, LeaseMode};
 #[cfg(feature = "memcached")]
 pub use memcached::{Memcached, MemcachedConfig};
 pub(crate) use nested_options::Options;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisConfig};
+pub use watch::Watch;
