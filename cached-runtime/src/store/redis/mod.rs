@@ -3,6 +3,9 @@
 mod config;
 mod connection;
 mod protocol;
+mod session;
+mod shared;
+mod supervisor;
 mod watchers;
 
 use std::time::Duration;
