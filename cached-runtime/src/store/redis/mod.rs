@@ -1,8 +1,11 @@
 //! Redis and Valkey as a store.
 
+mod client_config;
 mod config;
 mod connection;
-mod protocol;
+mod errors;
+mod replies;
+mod scripts;
 mod session;
 mod shared;
 mod supervisor;
@@ -124,9 +127,9 @@ impl Store for Redis {
             }
             self.connection
                 .session(keys, async |session| match (keys, self.connection.settings().topology) {
-                    ([_], _) => Ok(vec![protocol::value(session.command("GET", names()).await?)?]),
+                    ([_], _) => Ok(vec![replies::value(session.command("GET", names()).await?)?]),
                     (_, Topology::Single) => {
-                        protocol::values(session.command("MGET", names()).await?, keys.len())
+                        replies::values(session.command("MGET", names()).await?, keys.len())
                     }
                     (_, Topology::Cluster) => session.read_apart(names()).await?.into_iter().collect(),
                 })
@@ -146,16 +149,16 @@ impl Store for Redis {
                 LeaseMode::IfAbsent => "0",
                 LeaseMode::Replace => "1",
             };
-            let arguments = [protocol::token(lease), protocol::millis(term), Value::from_static_str(over)];
-            let answer = self.run(&protocol::ACQUIRE, key, &arguments).await?;
-            protocol::acquired(answer, lease)
+            let arguments = [scripts::token(lease), scripts::millis(term), Value::from_static_str(over)];
+            let answer = self.run(&scripts::ACQUIRE, key, &arguments).await?;
+            replies::acquired(answer, lease)
         })
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
-            let arguments = [protocol::token(*lease), protocol::millis(term)];
-            protocol::flag(&self.run(&protocol::EXTEND, key, &arguments).await?)
+            let arguments = [scripts::token(*lease), scripts::millis(term)];
+            replies::flag(&self.run(&scripts::EXTEND, key, &arguments).await?)
         })
     }
 
@@ -167,32 +170,32 @@ impl Store for Redis {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
-            let arguments = [protocol::token(lease), sendable(value)?, protocol::millis(ttl)];
-            protocol::flag(&self.run(&protocol::FILL, key, &arguments).await?)
+            let arguments = [scripts::token(lease), sendable(value)?, scripts::millis(ttl)];
+            replies::flag(&self.run(&scripts::FILL, key, &arguments).await?)
         })
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let answer = self.run(&protocol::RELEASE, key, &[protocol::token(lease)]).await?;
-            protocol::flag(&answer).map(drop)
+            let answer = self.run(&scripts::RELEASE, key, &[scripts::token(lease)]).await?;
+            replies::flag(&answer).map(drop)
         })
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let mut arguments = vec![sendable(value)?];
-            arguments.extend(ttl.map(protocol::millis));
-            protocol::done(&self.run(&protocol::PUT, key, &arguments).await?)
+            arguments.extend(ttl.map(scripts::millis));
+            replies::done(&self.run(&scripts::PUT, key, &arguments).await?)
         })
     }
 
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(async move {
             let mut arguments = vec![sendable(value.clone())?];
-            arguments.extend(ttl.map(protocol::millis));
-            let answer = self.run(&protocol::ADD, key, &arguments).await?;
-            Ok(protocol::value(answer)?.unwrap_or(value))
+            arguments.extend(ttl.map(scripts::millis));
+            let answer = self.run(&scripts::ADD, key, &arguments).await?;
+            Ok(replies::value(answer)?.unwrap_or(value))
         })
     }
 
@@ -203,7 +206,7 @@ impl Store for Redis {
                 .connection
                 .session(std::slice::from_ref(key), async |session| session.command("UNLINK", keys).await)
                 .await?;
-            protocol::done(&answer)
+            replies::done(&answer)
         })
     }
 
@@ -229,7 +232,7 @@ impl Store for Redis {
 impl Redis {
     async fn run(
         &self,
-        script: &protocol::Script,
+        script: &scripts::Script,
         key: &Key,
         arguments: &[Value],
     ) -> Result<fred::types::Resp3Frame> {

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::config::Settings;
-use super::protocol::{self, Script};
+use super::errors;
+use super::scripts::Script;
 use super::shared::{Regions, Shared, Unanswered};
 use crate::{Error, ErrorKind, Result};
 
@@ -43,7 +44,7 @@ impl Session<'_> {
         all.extend_from_slice(arguments);
 
         let answer = self.send(command("EVALSHA"), all.clone()).await?;
-        if !protocol::error_of(&answer).is_some_and(|message| message.starts_with("NOSCRIPT")) {
+        if !errors::error_of(&answer).is_some_and(|message| message.starts_with("NOSCRIPT")) {
             return Ok(answer);
         }
         all[0] = script.text();
@@ -54,8 +55,8 @@ impl Session<'_> {
     pub(super) async fn read_apart(&self, keys: Vec<Value>) -> Result<Vec<Result<Option<bytes::Bytes>>>> {
         let commands = keys.into_iter().map(|key| ("GET", vec![key])).collect();
         let value = |answer: Result<_, ClientError>| match answer {
-            Err(e) if protocol::code(e.details()) == "WRONGTYPE" => Ok(None),
-            answer => answer.map_err(|e| protocol::failure(&e)),
+            Err(e) if errors::code(e.details()) == "WRONGTYPE" => Ok(None),
+            answer => answer.map_err(|e| errors::failure(&e)),
         };
         Ok(self.at_once(commands).await?.into_iter().map(value).collect())
     }
@@ -77,7 +78,7 @@ impl Session<'_> {
         ];
         for answer in self.at_once::<Value>(commands).await? {
             if let Err(error) = answer {
-                let error = protocol::failure(&error);
+                let error = errors::failure(&error);
                 if error.kind() != ErrorKind::Rejected {
                     return Err(error);
                 }
@@ -99,7 +100,7 @@ impl Session<'_> {
         let pipeline = self.client.pipeline().with_options(&self.options()?);
         for (name, arguments) in commands {
             let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
-            pipeline.custom::<(), _>(command, arguments).await.map_err(|e| protocol::failure(&e))?;
+            pipeline.custom::<(), _>(command, arguments).await.map_err(|e| errors::failure(&e))?;
         }
         let unanswered = Unanswered(Some(self.shared), self.regions);
         let answers = pipeline.try_all().await;
@@ -118,7 +119,7 @@ impl Session<'_> {
         match client.custom_raw(command, arguments).await {
             Ok(answer) => {
                 unanswered.answered();
-                if protocol::error_of(&answer).is_some_and(|message| protocol::code(message) == "READONLY") {
+                if errors::error_of(&answer).is_some_and(|message| errors::code(message) == "READONLY") {
                     self.shared.demoted();
                 }
                 Ok(answer)
@@ -133,7 +134,7 @@ impl Session<'_> {
             return late();
         }
         unanswered.forget();
-        self.shared.explain(protocol::failure(error))
+        self.shared.explain(errors::failure(error))
     }
 
     fn options(&self) -> Result<Options> {

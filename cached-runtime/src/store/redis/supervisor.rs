@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::config::{Settings, Topology};
-use super::protocol;
+use super::errors;
 use super::shared::{Regions, Shared};
 use crate::{Error, ErrorKind, Result};
 
@@ -136,7 +136,7 @@ fn report(settings: &Settings, shared: &Shared, error: &ClientError) {
         Some(password) if said.contains(password) => {
             Error::new(ErrorKind::Rejected, "the redis server refused to connect")
         }
-        _ => protocol::failure(error),
+        _ => errors::failure(error),
     };
     let is_known = shared.state.borrow().trouble.as_ref().is_some_and(|known| known.kind() == trouble.kind());
     if !is_known {
@@ -155,7 +155,7 @@ impl Drop for Task {
 }
 
 pub(super) fn build(settings: &Settings) -> Result<Client> {
-    settings.builder.build().map_err(|e| protocol::failure(&e))
+    settings.builder.build().map_err(|e| errors::failure(&e))
 }
 
 /// How long a client may take to reconnect before it is replaced.
