@@ -1,43 +1,16 @@
 //! The store in a Memcached server.
-//!
-//! Leases rest on two things that Memcached does atomically: it gives an item another version (its "cas unique")
-//! with every change, and it stores on the condition that the version is still a given one. A lease is the
-//! version of what lies under the key, and `fill` a store on that condition; so whatever else changes the key
-//! voids the lease, without knowing of it.
-//!
-//! # A lease over nothing
-//!
-//! `mg <key> v c N<seconds>` returns the value, or leaves an empty item that expires by itself and tells exactly
-//! one caller that it won (`W`). The lease is the version of that reservation. A holder that died is replaced
-//! when the reservation has expired: the next one has another version.
-//!
-//! # A lease over a value
-//!
-//! Here nothing can be left under the key itself: Memcached's own early refresh (`R`, `X`) gives the right to
-//! refresh once, and never again when the winner dies. So the right is a second item, the lock, which is added
-//! (`ms <key>.l … ME`) in the same round trip that reads the value, and which expires by itself. Its winner then
-//! gives the value a new version, by appending nothing to it on the condition that it is still the one just
-//! read. The lease is that new version together with the version of the lock. What may happen meanwhile:
-//!
-//! - *Two callers*: one adds the lock, the other is told that somebody is busy, and by the version of the lock who.
-//! - *The value is replaced or removed between the read and the append*: the append fails; the lock is given
-//!   back, and the caller is told what lies there now, without a lease.
-//! - *The value is replaced, removed, evicted or expires later*: its version is gone, and `fill` stores nothing.
-//! - *The holder dies*: its lock expires, and `fill` looks for the lock first. The next one renews the version, so
-//!   that a holder who was held up between that look and the store can not fill either.
-//! - *The key has a reservation*: somebody holds the lease over nothing; the lock is given back.
-//! - *The key has nothing*: the same command leaves a reservation, and the lease is an ordinary one.
-//! - *`put` and `remove`* delete the lock after they changed the key, so that the next lease can be had at once.
-//!   Should that hit the lock of a holder that came in between, two may compute, of whom the last can fill.
-//!
-//! # After a restart
-//!
-//! Versions count from 1 after every start of the server, so that a lease from before could fit an item from
-//! after it. Every lease therefore carries the epoch of the server, which is asked for when it is dialled.
 
+mod backoff;
 mod config;
 mod connection;
+mod connection_task;
+mod handshake;
+mod lease_token;
+mod leases;
+mod pending_replies;
 mod protocol;
+mod results;
+mod values;
 
 use std::time::{Duration, SystemTime};
 
@@ -48,8 +21,9 @@ use tokio::time::timeout;
 use self::config::LOCK_SUFFIX;
 pub use self::config::MemcachedConfig;
 use self::connection::{Answer, Server, Settings};
-use self::protocol::{Epoch, Name, Reply, Script, When, seconds};
-use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
+use self::protocol::{Epoch, Name, Reply, Script, seconds};
+use self::results::{array, not_understood, too_large};
+use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result, Store, Watch};
 
 /// A store in a Memcached server, version 1.6 or newer.
 ///
@@ -149,225 +123,6 @@ impl Memcached {
         Ok(Self { config, server: Server::new(settings) })
     }
 
-    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let read = |script: Script, keys: &[Key]| script.read(keys.iter().map(|key| self.name(key)));
-        // All keys are on one server; with several, the keys are split by it and the answers joined.
-        let answer = self.run(keys.chunks(MOST_KEYS).fold(Script::new(), read)).await?;
-        let mut values = Vec::with_capacity(keys.len());
-        for reply in answer.replies {
-            match reply {
-                Reply::Values(found) => values.extend(found.into_iter().map(unless_reserved)),
-                other => return Err(refused(&other)),
-            }
-        }
-        Ok(values)
-    }
-
-    async fn reserve(&self, key: &Key, term: Duration) -> Result<Acquired> {
-        let answer = self.run(Script::new().read_or_reserve(self.name(key), from_now(term))).await?;
-        let epoch = answer.epoch;
-        let [reply] = array(answer.replies)?;
-        let (value, version, won) = item_of(reply)?;
-        Ok(match value {
-            Some(value) => Acquired { value: Some(value), lease: None, holder: None },
-            None => reserved(epoch, version, won),
-        })
-    }
-
-    async fn lock(&self, key: &Key, term: Duration) -> Result<Acquired> {
-        let (name, lock) = (self.name(key), self.lock_name(key));
-        let seconds = from_now(term);
-        let script = Script::new()
-            .store(lock, LOCKED, seconds, When::Vacant)
-            .read_version(lock)
-            .read_or_reserve(name, seconds);
-        let Answer { epoch, replies } = self.run(script).await?;
-        let [locked, lock, reply] = array(replies)?;
-        let locked = match locked {
-            Reply::Done { version } => Some(version),
-            Reply::NotStored => None,
-            other => return Err(refused(&other)),
-        };
-        let (value, version, won) = item_of(reply)?;
-
-        match (value, locked) {
-            (Some(value), None) => {
-                let holder = match lock {
-                    Reply::Done { version } => Some(holder(epoch, version)),
-                    Reply::Miss => None, // It went in this very moment.
-                    other => return Err(refused(&other)),
-                };
-                Ok(Acquired { value: Some(value), lease: None, holder })
-            }
-            (Some(value), Some(lock)) => self.renew(key, epoch, value, version, lock).await,
-            (None, locked) => {
-                if let Some(lock) = locked {
-                    self.unlock(key, epoch, lock).await?;
-                }
-                Ok(reserved(epoch, version, won))
-            }
-        }
-    }
-
-    /// The last step to a lease over a value, for whoever has the lock.
-    async fn renew(
-        &self,
-        key: &Key,
-        epoch: Epoch,
-        value: Bytes,
-        version: u64,
-        lock: u64,
-    ) -> Result<Acquired> {
-        let script = Script::new().renew_version(self.name(key), version);
-        let Some([reply]) = self.run_in(epoch, script).await? else {
-            return Ok(Acquired { value: None, lease: None, holder: None });
-        };
-        match reply {
-            Reply::Done { version } => {
-                let lease = Held { epoch, version, lock: Some(lock) }.lease();
-                Ok(Acquired { value: Some(value), lease, holder: None })
-            }
-            Reply::Exists | Reply::Absent | Reply::NotStored => {
-                let script =
-                    Script::new().delete_version(self.lock_name(key), lock).read_with_version(self.name(key));
-                let value = match self.run_in(epoch, script).await? {
-                    Some([_, Reply::Item { value, .. }]) => unless_reserved(Some(value)),
-                    Some([_, Reply::Miss]) | None => None,
-                    Some([_, other]) => return Err(refused(&other)),
-                };
-                Ok(Acquired { value, lease: None, holder: None })
-            }
-            other => Err(refused(&other)),
-        }
-    }
-
-    /// Memcached can not touch on a condition. So the version is looked at first, and what may be there instead
-    /// is not given another ttl, unless it came in the blink between.
-    async fn prolong(&self, key: &Key, lease: Lease, term: Duration) -> Result<bool> {
-        let Some(Held { epoch, version, lock }) = Held::of(lease) else {
-            return Ok(false);
-        };
-        let (name, lock_name) = (self.name(key), self.lock_name(key));
-        let is = |reply: &Reply, version: u64| *reply == Reply::Done { version };
-
-        let script = Script::new().read_version(name).read_version(lock_name);
-        let Some([of_key, of_lock]) = self.run_in(epoch, script).await? else {
-            return Ok(false);
-        };
-        if !is(&of_key, version) || lock.is_some_and(|lock| !is(&of_lock, lock)) {
-            return Ok(false);
-        }
-        let (touched, expected) = lock.map_or((name, version), |lock| (lock_name, lock));
-        let script = Script::new().touch(touched, from_now(term));
-        let Some([reply]) = self.run_in(epoch, script).await? else {
-            return Ok(false);
-        };
-        Ok(is(&reply, expected))
-    }
-
-    async fn store_leased(&self, key: &Key, lease: Lease, value: &[u8], ttl: Duration) -> Result<bool> {
-        if let Err(error) = self.check(value) {
-            // The value is the reason, whether the lease could be given back or not.
-            let _ = self.give_back(key, lease).await;
-            return Err(error);
-        }
-        let Some(Held { epoch, version, lock }) = Held::of(lease) else {
-            return Ok(false);
-        };
-        let script = Script::new().store(self.name(key), value, from_now(ttl), When::Version(version));
-        let script = match lock {
-            None => script,
-            // The version tells that nobody else came; only the lock tells that the term is not over.
-            Some(lock) => {
-                let of_lock = self.run_in(epoch, Script::new().read_version(self.lock_name(key))).await?;
-                if of_lock != Some([Reply::Done { version: lock }]) {
-                    return Ok(false);
-                }
-                script.delete_version(self.lock_name(key), lock)
-            }
-        };
-        let Some(Answer { replies, .. }) = self.server.run(script, Some(epoch)).await? else {
-            return Ok(false);
-        };
-        match first(replies)? {
-            Reply::Done { .. } => Ok(true),
-            Reply::Exists | Reply::Absent | Reply::NotStored => Ok(false),
-            other => Err(refused(&other)),
-        }
-    }
-
-    async fn give_back(&self, key: &Key, lease: Lease) -> Result<()> {
-        let Some(Held { epoch, version, lock }) = Held::of(lease) else {
-            return Ok(());
-        };
-        if let Some(lock) = lock {
-            return self.unlock(key, epoch, lock).await;
-        }
-        match self.run_in(epoch, Script::new().delete_version(self.name(key), version)).await? {
-            Some([Reply::Done { .. } | Reply::Absent | Reply::Exists]) | None => Ok(()),
-            Some([other]) => Err(refused(&other)),
-        }
-    }
-
-    async fn unlock(&self, key: &Key, epoch: Epoch, lock: u64) -> Result<()> {
-        match self.run_in(epoch, Script::new().delete_version(self.lock_name(key), lock)).await? {
-            Some([Reply::Done { .. } | Reply::Absent | Reply::Exists]) | None => Ok(()),
-            Some([other]) => Err(refused(&other)),
-        }
-    }
-
-    async fn store_always(&self, key: &Key, value: &[u8], ttl: Option<Duration>) -> Result<()> {
-        self.check(value)?;
-        let seconds = ttl.map_or(0, from_now);
-        let script =
-            Script::new().store(self.name(key), value, seconds, When::Always).delete(self.lock_name(key));
-        let [stored, _] = array(self.run(script).await?.replies)?;
-        match stored {
-            Reply::Done { .. } => Ok(()),
-            other => Err(refused(&other)),
-        }
-    }
-
-    async fn store_vacant(&self, key: &Key, value: Bytes, ttl: Option<Duration>) -> Result<Bytes> {
-        self.check(&value)?;
-        let seconds = ttl.map_or(0, from_now);
-        let name = self.name(key);
-        for _ in 0..ADD_TRIES {
-            let script = Script::new().store(name, &value, seconds, When::Vacant).read_with_version(name);
-            let Answer { epoch, replies } = self.run(script).await?;
-            let [stored, reply] = array(replies)?;
-            match (stored, reply) {
-                (Reply::Done { .. }, _) => return Ok(value),
-                (Reply::NotStored, Reply::Item { value: there, .. }) if !there.is_empty() => {
-                    return Ok(there);
-                }
-                // A reservation counts as nothing, and is replaced; its lease is void then.
-                (Reply::NotStored, Reply::Item { version, .. }) => {
-                    let script = Script::new().store(name, &value, seconds, When::Version(version));
-                    if let Some([Reply::Done { .. }]) = self.run_in(epoch, script).await? {
-                        return Ok(value);
-                    }
-                }
-                // It went away between the two.
-                (Reply::NotStored, Reply::Miss) => {}
-                (Reply::NotStored, other) | (other, _) => return Err(refused(&other)),
-            }
-        }
-        Err(Error::new(ErrorKind::Rejected, "a key of memcached changes too fast to add a value"))
-    }
-
-    async fn delete(&self, key: &Key) -> Result<()> {
-        let script = Script::new().delete(self.name(key)).delete(self.lock_name(key));
-        let [deleted, _] = array(self.run(script).await?.replies)?;
-        match deleted {
-            Reply::Done { .. } | Reply::Absent => Ok(()),
-            other => Err(refused(&other)),
-        }
-    }
-
     fn check(&self, value: &[u8]) -> Result<()> {
         if value.is_empty() {
             return Err(Error::new(ErrorKind::Codec, "an empty value means a reservation to memcached"));
@@ -460,67 +215,8 @@ impl Store for Memcached {
     }
 }
 
-/// What the number of a [`Lease`] means here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Held {
-    epoch: Epoch,
-    /// Of what lies under the key.
-    version: u64,
-    /// Of the lock, for a lease over a value.
-    lock: Option<u64>,
-}
-
-impl Held {
-    /// 32 bits for the epoch, 48 for each version; no lock is 0, which no item has.
-    ///
-    /// `None` if a version does not fit, after 280 million million stores, or is 0, as it always is where the
-    /// server was told to keep none (`-C`): no lease is safer than a wrong one.
-    fn lease(self) -> Option<Lease> {
-        let fits = |version: u64| version != 0 && version >> VERSION_BITS == 0;
-        if !fits(self.version) || self.lock.is_some_and(|lock| !fits(lock)) {
-            return None;
-        }
-        let lock = self.lock.unwrap_or(0);
-        let token = u128::from(self.epoch.0) << (2 * VERSION_BITS)
-            | u128::from(lock) << VERSION_BITS
-            | u128::from(self.version);
-        Some(Lease::new(token))
-    }
-
-    /// `None` for a number that is no lease of ours: version 0 would be no condition at all.
-    fn of(lease: Lease) -> Option<Self> {
-        let bits = |shift: u32| ((lease.token() >> shift) & ((1 << VERSION_BITS) - 1)) as u64;
-        let (version, lock) = (bits(0), bits(VERSION_BITS));
-        let epoch = Epoch((lease.token() >> (2 * VERSION_BITS)) as u32);
-        (version != 0).then_some(Self { epoch, version, lock: (lock != 0).then_some(lock) })
-    }
-}
-
-const VERSION_BITS: u32 = 48;
-
-/// What a reservation means to one who asked for the lease.
-fn reserved(epoch: Epoch, version: u64, won: bool) -> Acquired {
-    let (lease, holder) = if won {
-        (Held { epoch, version, lock: None }.lease(), None)
-    } else {
-        (None, Some(holder(epoch, version)))
-    };
-    Acquired { value: None, lease, holder }
-}
-
-/// Whoever made a reservation or a lock of this version.
-fn holder(epoch: Epoch, version: u64) -> LeaseId {
-    LeaseId::new(u128::from(epoch.0) << 64 | u128::from(version))
-}
-
-/// What lies under a lock; only that it is there counts.
-const LOCKED: &[u8] = b"1";
-
 /// Only so that no sum of times overflows.
 const LONGEST_STALL: Duration = Duration::from_secs(60 * 60);
-
-/// Each takes another change by someone else in the blink between two commands.
-const ADD_TRIES: usize = 4;
 
 fn from_now(duration: Duration) -> i32 {
     // Before 1970 the clock is wrong, and then every date would be as well.
@@ -528,79 +224,9 @@ fn from_now(duration: Duration) -> i32 {
     seconds(duration, unix_time)
 }
 
-/// So many keys are read by one command; it has to fit into the line of a server that is not too generous.
-const MOST_KEYS: usize = 100;
-
-fn unless_reserved(value: Option<Bytes>) -> Option<Bytes> {
-    value.filter(|value| !value.is_empty())
-}
-
-/// The value, the version, and whether the reservation is ours.
-fn item_of(reply: Reply) -> Result<(Option<Bytes>, u64, bool)> {
-    match reply {
-        Reply::Item { version: 0, .. } => Err(Error::new(
-            ErrorKind::Config,
-            "memcached keeps no versions (it was started with -C), and so has no leases",
-        )),
-        Reply::Item { value, version, won } => Ok((unless_reserved(Some(value)), version, won)),
-        other => Err(refused(&other)),
-    }
-}
-
-fn array<const N: usize>(replies: Vec<Reply>) -> Result<[Reply; N]> {
-    replies.try_into().map_err(|_| not_understood())
-}
-
-fn first(replies: Vec<Reply>) -> Result<Reply> {
-    replies.into_iter().next().ok_or_else(not_understood)
-}
-
-/// The error that a reply is that brings nothing of what was asked for.
-fn refused(reply: &Reply) -> Error {
-    match reply {
-        Reply::TooLarge => too_large(),
-        Reply::Refused => {
-            Error::new(ErrorKind::Rejected, "memcached refused, most likely for lack of memory")
-        }
-        _ => not_understood(),
-    }
-}
-
-fn too_large() -> Error {
-    Error::new(ErrorKind::TooLarge, "the value is larger than memcached takes")
-}
-
-fn not_understood() -> Error {
-    Error::new(ErrorKind::Protocol, "memcached answered something else than it was asked")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_lease_keeps_what_it_stands_for() {
-        for held in [
-            Held { epoch: Epoch(0), version: 1, lock: None },
-            Held { epoch: Epoch(u32::MAX), version: (1 << 48) - 1, lock: Some((1 << 48) - 1) },
-            Held { epoch: Epoch(7), version: 8, lock: Some(9) },
-        ] {
-            assert_eq!(Held::of(held.lease().unwrap()), Some(held));
-        }
-    }
-
-    #[test]
-    fn a_version_that_does_not_fit_gives_no_lease() {
-        assert_eq!(Held { epoch: Epoch(0), version: 1 << 48, lock: None }.lease(), None);
-        assert_eq!(Held { epoch: Epoch(0), version: 1, lock: Some(1 << 48) }.lease(), None);
-    }
-
-    #[test]
-    fn a_server_without_versions_gives_no_lease() {
-        assert_eq!(Held { epoch: Epoch(1), version: 0, lock: None }.lease(), None);
-        assert_eq!(Held { epoch: Epoch(1), version: 1, lock: Some(0) }.lease(), None);
-        assert_eq!(Held::of(Lease::new(7 << 96)), None);
-    }
 
     #[test]
     fn outside_of_a_runtime_there_is_an_error() {

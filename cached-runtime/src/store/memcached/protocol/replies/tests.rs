@@ -1,9 +1,10 @@
+use super::super::handshake::{parse_authenticated, parse_greeting};
+use super::super::lines::MAX_LINE;
 use super::*;
+use crate::ErrorKind;
 
 const MAX: usize = 10_000;
 const NUMBER: u32 = 70;
-
-const NAME: Name<'static> = Name { prefix: "p:", key: "k", suffix: ".l" };
 
 fn all(stream: &[u8], verbs: &[Operation]) -> Vec<Reply> {
     let mut buffer = BytesMut::from(stream);
@@ -234,83 +235,4 @@ fn a_small_value_does_not_keep_the_buffer() {
         panic!("no value");
     };
     assert!(!(start as usize..start as usize + 64 * 1024).contains(&(value.as_ptr() as usize)));
-}
-
-#[test]
-fn the_greeting_tells_one_life_of_a_server_from_the_next() {
-    let greeting = |pid: u32, uptime: u32, time: u32| {
-        format!(
-            "STAT pid {pid}\r\nSTAT uptime {uptime}\r\nSTAT time {time}\r\nSTAT version 1.6.18\r\nEND\r\n"
-        )
-    };
-    let epoch = |text: String| match parse_greeting(&mut BytesMut::from(text.as_bytes())) {
-        Ok(Parsed::Whole(epoch)) => epoch,
-        other => panic!("{other:?}"),
-    };
-    let first = epoch(greeting(7, 10, 1_700_000_010));
-    assert!(first.is_some());
-    assert_eq!(first, epoch(greeting(7, 60, 1_700_000_060)));
-    assert_ne!(first, epoch(greeting(8, 10, 1_700_000_010)));
-    assert_ne!(first, epoch(greeting(7, 9, 1_700_000_010)));
-    assert_eq!(epoch("STAT pid 1\r\nEND\r\n".to_owned()), None);
-
-    let whole = greeting(7, 10, 1_700_000_010);
-    for cut in 0..whole.len() {
-        let part = parse_greeting(&mut BytesMut::from(&whole.as_bytes()[..cut]));
-        assert!(matches!(part, Ok(Parsed::Need(_))), "cut at {cut}");
-    }
-}
-
-#[test]
-fn a_server_that_will_not_do_is_told_apart() {
-    let kind = |text: &str| parse_greeting(&mut BytesMut::from(text.as_bytes())).unwrap_err().kind();
-    assert_eq!(kind("CLIENT_ERROR unauthenticated\r\n"), ErrorKind::Rejected);
-    assert_eq!(kind("STAT version 1.5.22\r\n"), ErrorKind::Protocol);
-    assert_eq!(kind("-ERR unknown command\r\n"), ErrorKind::Protocol);
-    assert_eq!(kind(&"STAT a b\r\n".repeat(MAX_GREETING)), ErrorKind::Protocol);
-
-    let refused = parse_authenticated(&mut BytesMut::from(&b"CLIENT_ERROR authentication failure\r\n"[..]));
-    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Rejected);
-}
-
-#[test]
-fn commands_are_as_documented() {
-    let script = Script::numbered(8)
-        .read([NAME, Name { suffix: "", ..NAME }])
-        .read_with_version(NAME)
-        .read_or_reserve(NAME, 9)
-        .read_version(NAME)
-        .touch(NAME, 9)
-        .store(NAME, b"hi", 0, When::Always)
-        .store(NAME, b"hi", 1, When::Vacant)
-        .store(NAME, b"\r\n", 2, When::Version(3))
-        .renew_version(NAME, 3)
-        .delete(NAME)
-        .delete_version(NAME, 3);
-    assert_eq!(
-        String::from_utf8(script.bytes).unwrap(),
-        "get p:k.l p:k\r\nmg p:k.l v c O8\r\nmg p:k.l v c N9 O8\r\nmg p:k.l c O8\r\nmg p:k.l c T9 O8\r\n\
-         ms p:k.l 2 T0 c O8\r\nhi\r\nms p:k.l 2 T1 c ME O8\r\nhi\r\nms p:k.l 2 T2 c C3 O8\r\n\r\n\r\n\
-         ms p:k.l 0 MA c C3 O8\r\n\r\nmd p:k.l O8\r\nmd p:k.l C3 O8\r\n"
-    );
-    assert_eq!(script.verbs.len(), 11);
-    assert_eq!(authenticate("u", "pw"), b"set auth 0 -1 4\r\nu pw\r\n");
-}
-
-#[test]
-fn a_ttl_is_never_shorter_than_asked_and_never_a_date_by_mistake() {
-    let now = Duration::from_secs(1_800_000_000);
-    let month = 60 * 60 * 24 * 30;
-    for (asked, sent) in [
-        (Duration::ZERO, 2),
-        (Duration::from_nanos(1), 2),
-        (Duration::from_secs(1), 2),
-        (Duration::from_millis(1001), 3),
-        (Duration::from_secs(month - 1), 2_592_000),
-        (Duration::from_secs(month), 1_802_592_001),
-        (Duration::from_secs(60 * month), 1_955_520_001),
-        (Duration::MAX, 2_592_000),
-    ] {
-        assert_eq!(seconds(asked, now), sent, "{asked:?}");
-    }
 }
