@@ -145,7 +145,7 @@ impl Broken {
 
     fn tell_unless(&self, flaw: Flaw, key: &Key) {
         if self.flaw != flaw {
-            self.right.tell(&self.key(key));
+            self.right.notify(&self.key(key));
         }
     }
 

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::schema;
 use crate::policy::Encoding;
-use crate::store::Options;
+use crate::store::NestedOptions;
 use crate::{Error, ErrorKind, Result};
 
 /// What can be kept in a shared store.
@@ -54,7 +54,7 @@ impl<V: Storable> Codec<V> {
 
 /// Refuses what would be read back as something else.
 fn readable(value: &impl Serialize) -> Result<()> {
-    if Options::of(value).ambiguous {
+    if NestedOptions::of(value).is_ambiguous {
         let why = "the value has a `Some` of nothing in it, which would be read back as a `None`";
         return Err(Error::new(ErrorKind::Codec, why));
     }

@@ -1,4 +1,4 @@
-//! What a shared store must be able to do: bytes under a key, and leases on keys.
+//! The trait [`Store`].
 
 use std::any::TypeId;
 use std::fmt;
@@ -10,29 +10,33 @@ use bytes::Bytes;
 use super::{Acquired, Key, Lease, LeaseMode, Watch};
 use crate::{BoxFuture, Result};
 
-/// Bytes under keys, shared by every process that can reach them.
+/// A key-value store of bytes with leases, shared by all processes that can reach it.
 ///
-/// The caches of this crate need nothing else from a server: implement it, and `backend = your_store()` works
-/// with every option. There are no default methods: what a store can not do, it has to say. The feature
-/// `contract` brings `contract::check`, which every store must pass, this crate's own included.
+/// A shared tier needs nothing else from a server: implement this trait, and `backend = your_store()` works with every
+/// option. No method has a default, so that an implementation decides about each of them. The feature `contract`
+/// brings `contract::check`, a test that every store must pass, including those of this crate.
 ///
 /// # Leases
 ///
-/// Whoever wants to compute the value of a key asks for its lease first, and only the holder can
-/// [`fill`](Store::fill) the key. [`put`](Store::put) and [`remove`](Store::remove) end the lease together with
-/// the value, in one atomic step. So a value that was computed from before an invalidation can never be
-/// stored after it, whatever was in flight: its lease is gone. A lease ends by itself after its term, so a
-/// holder that died is replaced.
+/// A caller that wants to compute the value of a key acquires the lease of the key first, and only the holder of the
+/// lease can [`fill`](Store::fill) the key (Nishtala et al., *Scaling Memcache at Facebook*, NSDI 2013, section 3.2.1).
+/// [`put`](Store::put) and [`remove`](Store::remove) change the value and end the lease in one atomic step. Therefore a
+/// value that was computed from data older than an invalidation cannot be stored after it: its lease is gone. A lease
+/// expires after its term, so that a crashed holder is replaced.
 ///
-/// # Errors and cancellation
+/// # Errors
 ///
-/// A method that fails says why by the [`ErrorKind`](crate::ErrorKind); it never panics and never waits without
-/// a bound. A future that is dropped half way may or may not have taken effect on the server; it must leave the
-/// store usable.
+/// A method reports the cause of a failure by the [`ErrorKind`](crate::ErrorKind). It never panics, and never waits
+/// without a deadline.
 ///
-/// # A store of your own
+/// # Cancel safety
 ///
-/// A map is the least that can be one. The other examples in this crate use it too.
+/// A future may be dropped at any `.await`. The operation may or may not take effect on the server then; the store must
+/// stay usable.
+///
+/// # Examples
+///
+/// A map is the smallest possible store. The other examples in this crate use it too.
 ///
 /// ```
 #[doc = include_str!("../../docs/map_store.rs")]
@@ -60,9 +64,10 @@ use crate::{BoxFuture, Result};
     label = "this must implement `cached_runtime::Store`"
 )]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// The bytes under each of the keys, in their order; `None` where there are none. One round trip.
+    /// Returns the value of each key, in the order of `keys`; `None` for a key that has no value.
     ///
-    /// A key that is only leased has no bytes.
+    /// All keys are read in one round trip. A key that is leased but not filled has no value. No keys are no values,
+    /// and a key that occurs twice is returned twice.
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -79,10 +84,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>>;
 
-    /// Reads a key and tries to become the one who fills it, in one atomic step.
+    /// Reads a key and acquires its lease for `term`, in one atomic step.
     ///
-    /// The lease is given to one caller at a time. It is not given while another holds it, nor, with
-    /// [`LeaseMode::IfAbsent`], when the key has a value. In the first case the answer says who the other is.
+    /// A lease is granted to one caller at a time. It is not granted while another caller holds it, nor, with
+    /// [`LeaseMode::IfAbsent`], if the key has a value. In the first case the result identifies the current lease.
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -106,10 +111,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>>;
 
-    /// Holds a lease for another `term` from now; `false` when it was lost.
+    /// Extends a lease to end `term` from now; returns `false` if the lease was lost.
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -132,7 +137,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>>;
 
-    /// Stores a value for `ttl` and gives the lease back; `false`, and nothing is stored, when it was lost.
+    /// Stores a value for `ttl` and releases the lease; returns `false`, and stores nothing, if the lease was lost.
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -148,7 +153,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// let lease = store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.unwrap();
     /// let ttl = Duration::from_secs(60);
     /// assert!(store.fill(&key, lease, "Ada".into(), ttl).await?);
-    /// assert!(!store.fill(&key, lease, "Eve".into(), ttl).await?); // The lease was given back.
+    /// assert!(!store.fill(&key, lease, "Eve".into(), ttl).await?); // The lease was released.
     /// # Ok(())
     /// # }
     /// ```
@@ -160,7 +165,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>>;
 
-    /// Gives a lease back without a value. It is not an error when it was lost before.
+    /// Releases a lease without storing a value.
+    ///
+    /// Releasing a lost lease is not an error, and changes nothing.
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -181,8 +188,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>>;
 
-    /// Stores a value, whatever was there, and ends the lease. Without a `ttl` it stays until it is removed
-    /// or evicted.
+    /// Stores a value unconditionally and ends any lease of the key, in one atomic step.
+    ///
+    /// Without a `ttl` the value stays until it is removed or evicted.
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -205,8 +213,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>>;
 
-    /// Stores a value if the key has none, and returns what it has then. Without a `ttl` it stays until it is removed or
-    /// evicted.
+    /// Stores a value if the key has none, and returns the value that the key has afterwards.
+    ///
+    /// A lease does not count as a value. Without a `ttl` the value stays until it is removed or evicted.
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -223,7 +232,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>>;
 
-    /// Removes the value and ends the lease.
+    /// Removes the value of a key and ends any lease of the key, in one atomic step.
+    ///
+    /// Removing a key that has no value is not an error.
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -241,13 +252,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>>;
 
-    /// Asks to be told when the value or the lease of a key changes; `None` if the store can not tell.
+    /// Returns a future that completes when the value or the lease of a key changes; `None` if the store does not
+    /// support notifications.
     ///
-    /// The [`Watch`] ends with the next [`fill`](Store::fill), [`release`](Store::release), [`put`](Store::put) or
-    /// [`remove`](Store::remove) of the key, by whatever process, after this has answered. It may also end for less,
-    /// and it may be late where news get lost on the way: who waits for it looks from time to time all the same. A
-    /// store that can not tell, be it for now, is asked often while somebody waits: it should know without asking
-    /// its server.
+    /// The [`Watch`] completes with the first [`fill`](Store::fill), [`release`](Store::release), [`put`](Store::put) or
+    /// [`remove`](Store::remove) of the key, by any process, after this method has returned. It may complete without a
+    /// change, and late or never if a notification is lost: callers poll in addition. A store without notifications,
+    /// permanently or for now, is asked often while a caller waits, and should return `None` without a round trip.
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -265,14 +276,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>>;
 
-    /// Which store this is, however many references lead to it.
+    /// Identifies the store itself: equal for all references to it.
     #[doc(hidden)]
     fn identity(&self) -> (TypeId, usize) {
         (TypeId::of::<Self>(), std::ptr::from_ref(self).addr())
     }
 }
 
-/// Bytes under keys, by way of a reference.
+/// Implements [`Store`] for pointers to stores.
 macro_rules! forward {
     ($($type:ty)*) => {$(
         #[diagnostic::do_not_recommend]
@@ -285,9 +296,9 @@ macro_rules! forward {
                 &'a self,
                 key: &'a Key,
                 term: Duration,
-                over: LeaseMode,
+                mode: LeaseMode,
             ) -> BoxFuture<'a, Result<Acquired>> {
-                (**self).acquire(key, term, over)
+                (**self).acquire(key, term, mode)
             }
 
             fn extend<'a>(

@@ -1,8 +1,10 @@
-//! Leases on keys.
+//! Leases: the right to fill a key.
 
 use bytes::Bytes;
 
-/// What a lease may be taken over.
+/// Which keys a lease may be acquired on.
+///
+/// A store that does not know a mode treats it as [`IfAbsent`](Self::IfAbsent), the strictest one.
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -22,14 +24,15 @@ use bytes::Bytes;
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LeaseMode {
-    /// Only a key without a value can be leased: someone who filled it meanwhile has won.
+    /// Only a key without a value. If another caller has filled the key meanwhile, its value is used.
     IfAbsent,
-    /// A key that has a value can be leased as well: the value is known to be unusable, or due for a refresh.
+    /// Also a key with a value, because the value is unusable or due for a refresh.
     Replace,
 }
 
-/// What [`Store::acquire`] found.
+/// The result of [`Store::acquire`](crate::Store::acquire).
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -46,30 +49,74 @@ pub enum LeaseMode {
 /// let value = match store.acquire(&key, term, LeaseMode::IfAbsent).await? {
 ///     Acquired { value: Some(value), .. } => Some(value),
 ///     Acquired { lease: Some(lease), .. } => {
-///         let value = Bytes::from("Ada"); // It is ours to compute.
+///         let value = Bytes::from("Ada"); // The lease was granted: compute the value.
 ///         store.fill(&key, lease, value.clone(), Duration::from_secs(60)).await?;
 ///         Some(value)
 ///     }
-///     Acquired { .. } => None, // Another one computes it: ask again later.
+///     _ => None, // Another caller computes it: try again later.
 /// };
 /// assert_eq!(value, Some("Ada".into()));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Acquired {
-    /// The bytes under the key, if any.
+    /// The value of the key, if it has one.
     pub value: Option<Bytes>,
-    /// The lease, if it was given.
+    /// The lease, if it was granted.
     pub lease: Option<Lease>,
-    /// Who holds it, if that is why it was not given.
+    /// The identity of the lease that another caller holds, if that is why none was granted.
     pub holder: Option<LeaseId>,
 }
 
-/// Who holds a lease: the same as long as the lease is held, and another for the next one.
+impl Acquired {
+    /// The lease was granted, on a key with this value or without one.
+    ///
+    /// ```
+    /// use cached_runtime::{Acquired, Lease};
+    ///
+    /// let acquired = Acquired::granted(None, Lease::new(7));
+    /// assert_eq!((acquired.lease, acquired.holder), (Some(Lease::new(7)), None));
+    /// ```
+    #[must_use]
+    pub const fn granted(value: Option<Bytes>, lease: Lease) -> Self {
+        Self { value, lease: Some(lease), holder: None }
+    }
+
+    /// No lease was granted because another caller holds it; `holder` identifies that lease, if the store knows it.
+    ///
+    /// ```
+    /// use cached_runtime::{Acquired, LeaseId};
+    ///
+    /// let acquired = Acquired::held(Some("stale".into()), Some(LeaseId::new(7)));
+    /// assert_eq!((acquired.lease, acquired.holder), (None, Some(LeaseId::new(7))));
+    /// ```
+    #[must_use]
+    pub const fn held(value: Option<Bytes>, holder: Option<LeaseId>) -> Self {
+        Self { value, lease: None, holder }
+    }
+
+    /// No lease was granted because the key has a value and the mode was [`LeaseMode::IfAbsent`].
+    ///
+    /// ```
+    /// use cached_runtime::Acquired;
+    ///
+    /// let acquired = Acquired::found("fresh".into());
+    /// assert_eq!(acquired.value, Some("fresh".into()));
+    /// assert_eq!((acquired.lease, acquired.holder), (None, None));
+    /// ```
+    #[must_use]
+    pub const fn found(value: Bytes) -> Self {
+        Self { value: Some(value), lease: None, holder: None }
+    }
+}
+
+/// Identifies the current lease of a key without granting it.
 ///
-/// It is how one who waits sees that a computation has come to nothing: another holds the lease now, and there
-/// still is no value. It shows no number and makes no lease, so that nobody can fill a key with it.
+/// The identity is the same until the lease ends, and differs from that of the next lease of the key. A waiting caller
+/// learns from it that a computation came to nothing: another lease is held now, and the key still has no value. It
+/// exposes no number and cannot be turned into a [`Lease`], so that it cannot be used to fill a key.
 ///
 /// ```
 /// use cached_runtime::LeaseId;
@@ -81,10 +128,11 @@ pub struct Acquired {
 pub struct LeaseId(u128);
 
 impl LeaseId {
-    /// A holder known to its store by this number: that of the lease, or any other that tells it from the next.
+    /// Creates an identity from a number of the store: the token of the lease, or any other number that differs from
+    /// those of the leases before and after it.
     ///
     /// ```
-    /// use cached_runtime::{LeaseId, Lease};
+    /// use cached_runtime::{Lease, LeaseId};
     ///
     /// let lease = Lease::new(7);
     /// assert_eq!(LeaseId::new(lease.token()), LeaseId::new(7));
@@ -95,14 +143,14 @@ impl LeaseId {
     }
 }
 
-/// The right to fill one key, until it is given back, its term is over, or the key was changed by another.
+/// The right to fill one key. It ends when it is released, when its term is over, or when the key is changed.
 ///
-/// What the number means is the store's own affair: a random token, a version counter.
+/// The token is defined by the store, for example a random number or a version.
 ///
 /// ```
 /// use cached_runtime::Lease;
 ///
-/// // A server that counts anew after each start needs both numbers.
+/// // A server whose versions restart with the process needs both numbers.
 /// let (start, version) = (3_u64, 42_u64);
 /// let lease = Lease::new(u128::from(start) << 64 | u128::from(version));
 /// assert_eq!((lease.token() >> 64) as u64, start);
@@ -112,7 +160,7 @@ impl LeaseId {
 pub struct Lease(u128);
 
 impl Lease {
-    /// A lease known to its store by this number.
+    /// Creates a lease from the token that its store gave it.
     ///
     /// ```
     /// use cached_runtime::Lease;
@@ -125,7 +173,7 @@ impl Lease {
         Self(token)
     }
 
-    /// The number that the store gave it.
+    /// Returns the token that the store gave it.
     ///
     /// ```
     /// use cached_runtime::Lease;

@@ -26,13 +26,13 @@ pub(crate) use config::configured_memcached;
 pub(crate) use config::configured_redis;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 pub use config::{Config, configure};
-pub use expression::Named;
+pub use expression::StoreExpr;
 pub use interface::Store;
 pub use key::Key;
 pub use lease::{Acquired, Lease, LeaseId, LeaseMode};
 #[cfg(feature = "memcached")]
 pub use memcached::{Memcached, MemcachedConfig};
-pub(crate) use nested_options::Options;
+pub(crate) use nested_options::NestedOptions;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisConfig};
 pub use watch::Watch;

@@ -1,4 +1,4 @@
-//! How a store says that a key has changed.
+//! The future that a store completes when a key changes.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use crate::BoxFuture;
 
-/// Ends when a key may have changed; see [`Store::watch`].
+/// A future that completes when a key may have changed; see [`Store::watch`](crate::Store::watch).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::BoxFuture;
 pub struct Watch(BoxFuture<'static, ()>);
 
 impl Watch {
-    /// A watch that ends when this future does.
+    /// Creates a watch that completes when `change` does.
     ///
     /// ```
     /// use cached_runtime::Watch;
