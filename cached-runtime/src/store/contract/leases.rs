@@ -2,7 +2,9 @@
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::probe::{CROWD, LATE, LONG, Patience, Probe, SHORT, boxed, together};
+use super::concurrency::{CROWD, boxed, together};
+use super::probe::Probe;
+use super::time::{LATE, LONG, Patience, SHORT};
 use crate::{Key, Lease, LeaseMode, Store};
 
 /// A lease is given to one caller at a time, and over a value only to those who ask for that.

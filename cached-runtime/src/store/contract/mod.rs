@@ -22,13 +22,15 @@
 //! seconds, by a clock of its own. The time is tokio's, so a store that lives in the process of the test and
 //! uses `tokio::time::Instant` can be checked with the clock paused; a server in another process can not.
 
+mod concurrency;
 mod leases;
 mod probe;
+mod time;
 mod values;
 mod watches;
 
 pub use self::leases::{acquiring, dying, extending, filling, naming, releasing};
-pub use self::probe::{ANSWER, LATE};
+pub use self::time::{ANSWER, LATE};
 pub use self::values::{adding, dropping, expiring, separating, storing};
 pub use self::watches::watching;
 

@@ -1,49 +1,15 @@
 //! A store as the contract sees it: an error or a silence is a broken clause.
 
 use std::collections::hash_map::RandomState;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::hash::BuildHasher as _;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
-use crate::{Acquired, BoxFuture, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
-
-/// How much later than asked for a value or a lease may end.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use cached_runtime::contract::LATE;
-///
-/// // A server that counts whole seconds rounds up, and the next of them may have almost begun.
-/// let (ttl, at_most) = (Duration::from_millis(1100), Duration::from_secs(3));
-/// assert!(at_most <= ttl + LATE);
-/// ```
-pub const LATE: Duration = Duration::from_secs(2);
-
-/// How long a store may take to answer before it counts as one that does not.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use cached_runtime::contract::ANSWER;
-///
-/// // A store that gives up by itself before that does not count as one that hangs.
-/// assert!(Duration::from_millis(50) < ANSWER);
-/// ```
-pub const ANSWER: Duration = Duration::from_secs(30);
-
-/// Longer than any test.
-pub(super) const LONG: Duration = Duration::from_secs(60);
-/// Short enough to wait for.
-pub(super) const SHORT: Duration = Duration::from_millis(400);
-/// What a busy machine may add to [`LATE`].
-const BUSY: Duration = Duration::from_secs(1);
-/// How many callers come at once.
-pub(super) const CROWD: usize = 64;
+use super::time::{ANSWER, LONG};
+use crate::{Acquired, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
 
 pub(super) struct Probe<'a> {
     store: &'a dyn Store,
@@ -122,59 +88,6 @@ impl<'a> Probe<'a> {
 
     pub(super) async fn watch(&self, key: &Key) -> Option<Watch> {
         answer("watch", self.store.watch(key)).await
-    }
-}
-
-/// Starts a call and drops it half way, unless it is done after so many polls.
-pub(super) async fn drop_after<T>(polls: usize, mut call: BoxFuture<'_, T>) {
-    for _ in 0..polls {
-        if poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await.is_ready() {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-/// A future as one of many.
-pub(super) fn boxed<'b, T>(future: impl Future<Output = T> + Send + 'b) -> BoxFuture<'b, T> {
-    Box::pin(future)
-}
-
-/// The results of futures that all run at once, in their order.
-pub(super) async fn together<T>(mut futures: Vec<BoxFuture<'_, T>>) -> Vec<T> {
-    let mut results: Vec<Option<T>> = futures.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        let mut left = 0;
-        for (future, result) in futures.iter_mut().zip(&mut results).filter(|(_, result)| result.is_none()) {
-            match future.as_mut().poll(context) {
-                Poll::Ready(ready) => *result = Some(ready),
-                Poll::Pending => left += 1,
-            }
-        }
-        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    results.into_iter().flatten().collect()
-}
-
-/// Waits for something to come true, again and again, and panics when that takes too long.
-pub(super) struct Patience {
-    until: Instant,
-    /// When it was looked for last, at the earliest.
-    looked: Instant,
-    broken: &'static str,
-}
-
-impl Patience {
-    /// What has to hold `by` then at the latest.
-    pub(super) fn new(by: Instant, broken: &'static str) -> Self {
-        Self { until: by + BUSY, looked: Instant::now(), broken }
-    }
-
-    pub(super) async fn wait(&mut self) {
-        assert!(self.looked < self.until, "{}", self.broken);
-        sleep(Duration::from_millis(20)).await;
-        self.looked = Instant::now();
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::probe::{CROWD, LATE, LONG, Patience, Probe, SHORT, boxed, drop_after, together};
+use super::concurrency::{CROWD, boxed, drop_after, together};
+use super::probe::Probe;
+use super::time::{LATE, LONG, Patience, SHORT};
 use crate::{Key, LeaseMode, Store};
 
 /// What is put is what is got, until it is put again or removed.

@@ -2,7 +2,8 @@
 
 use tokio::time::timeout;
 
-use super::probe::{ANSWER, LONG, Probe};
+use super::probe::Probe;
+use super::time::{ANSWER, LONG};
 use crate::Store;
 
 /// Whoever watches a key is told when it changes; a store that can not tell has nothing to keep here.
