@@ -1,4 +1,4 @@
-//! A store as the contract sees it: an error or a silence is a broken clause.
+//! A store whose errors and timeouts are violations of the contract.
 
 use std::collections::hash_map::RandomState;
 use std::future::Future;
@@ -8,12 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::time::{ANSWER, LONG};
+use super::time::{LONG, MAX_RESPONSE_TIME};
 use crate::{Acquired, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
 
+/// A store under test, with the keys of one run of one group of clauses.
 pub(super) struct Probe<'a> {
     store: &'a dyn Store,
-    /// The keys of one run are nobody else's.
+    /// Unique for each run.
     namespace: String,
 }
 
@@ -28,31 +29,31 @@ impl<'a> Probe<'a> {
 
     pub(super) async fn get(&self, key: &Key) -> Option<Bytes> {
         let mut values = self.get_all(std::slice::from_ref(key)).await;
-        assert_eq!(values.len(), 1, "`get` has to return one value or `None` for one key");
+        assert_eq!(values.len(), 1, "`get` must return one value or `None` for one key");
         values.remove(0)
     }
 
     pub(super) async fn get_all(&self, keys: &[Key]) -> Vec<Option<Bytes>> {
-        answer("get", self.store.get(keys)).await
+        expect_response("get", self.store.get(keys)).await
     }
 
-    pub(super) async fn acquire(&self, key: &Key, term: Duration, over: LeaseMode) -> Acquired {
-        answer("acquire", self.store.acquire(key, term, over)).await
+    pub(super) async fn acquire(&self, key: &Key, term: Duration, mode: LeaseMode) -> Acquired {
+        expect_response("acquire", self.store.acquire(key, term, mode)).await
     }
 
-    /// The lease on a key that nobody holds.
+    /// Acquires the lease of a key that is not leased.
     pub(super) async fn lease(&self, key: &Key, term: Duration) -> Lease {
         let acquired = self.acquire(key, term, LeaseMode::Replace).await;
-        acquired.lease.expect("`acquire` over any value has to give the lease that nobody holds")
+        acquired.lease.expect("`acquire` with `Replace` must grant a lease that is not held")
     }
 
-    /// Who holds the lease on a key that is leased.
-    pub(super) async fn holder(&self, key: &Key) -> Option<LeaseId> {
+    /// Returns the identity of the current lease of a key.
+    pub(super) async fn lease_id(&self, key: &Key) -> Option<LeaseId> {
         self.acquire(key, LONG, LeaseMode::Replace).await.holder
     }
 
-    /// Whether somebody holds the lease on a key; it is left as it was.
-    pub(super) async fn leased(&self, key: &Key) -> bool {
+    /// Returns `true` if the key is leased. The lease is left as it is.
+    pub(super) async fn is_leased(&self, key: &Key) -> bool {
         match self.acquire(key, LONG, LeaseMode::Replace).await.lease {
             Some(lease) => {
                 self.release(key, lease).await;
@@ -63,35 +64,38 @@ impl<'a> Probe<'a> {
     }
 
     pub(super) async fn extend(&self, key: &Key, lease: Lease, term: Duration) -> bool {
-        answer("extend", self.store.extend(key, &lease, term)).await
+        expect_response("extend", self.store.extend(key, &lease, term)).await
     }
 
     pub(super) async fn fill(&self, key: &Key, lease: Lease, value: &[u8], ttl: Duration) -> bool {
-        answer("fill", self.store.fill(key, lease, Bytes::copy_from_slice(value), ttl)).await
+        expect_response("fill", self.store.fill(key, lease, Bytes::copy_from_slice(value), ttl)).await
     }
 
     pub(super) async fn release(&self, key: &Key, lease: Lease) {
-        answer("release", self.store.release(key, lease)).await;
+        expect_response("release", self.store.release(key, lease)).await;
     }
 
     pub(super) async fn put(&self, key: &Key, value: &[u8], ttl: impl Into<Option<Duration>>) {
-        answer("put", self.store.put(key, Bytes::copy_from_slice(value), ttl.into())).await;
+        expect_response("put", self.store.put(key, Bytes::copy_from_slice(value), ttl.into())).await;
     }
 
     pub(super) async fn add(&self, key: &Key, value: &[u8], ttl: impl Into<Option<Duration>>) -> Bytes {
-        answer("add", self.store.add(key, Bytes::copy_from_slice(value), ttl.into())).await
+        expect_response("add", self.store.add(key, Bytes::copy_from_slice(value), ttl.into())).await
     }
 
     pub(super) async fn remove(&self, key: &Key) {
-        answer("remove", self.store.remove(key)).await;
+        expect_response("remove", self.store.remove(key)).await;
     }
 
     pub(super) async fn watch(&self, key: &Key) -> Option<Watch> {
-        answer("watch", self.store.watch(key)).await
+        expect_response("watch", self.store.watch(key)).await
     }
 }
 
-async fn answer<T>(method: &str, call: impl Future<Output = Result<T>>) -> T {
-    let Ok(result) = timeout(ANSWER, call).await else { panic!("`{method}` has to come to an end") };
-    result.unwrap_or_else(|error| panic!("`{method}` has to work: {error:?}"))
+/// Returns the result of a call of the store.
+async fn expect_response<T>(method: &str, call: impl Future<Output = Result<T>>) -> T {
+    let Ok(result) = timeout(MAX_RESPONSE_TIME, call).await else {
+        panic!("`{method}` must complete in time")
+    };
+    result.unwrap_or_else(|error| panic!("`{method}` must not fail: {error:?}"))
 }

@@ -1,58 +1,59 @@
-//! How long the contract waits.
+//! The time limits of the contract.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How much later than asked for a value or a lease may end.
+/// How long after its ttl or term a value or a lease may still be present: 2 seconds.
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use cached_runtime::contract::LATE;
+/// use cached_runtime::contract::MAX_EXPIRY_DELAY;
 ///
-/// // A server that counts whole seconds rounds up, and the next of them may have almost begun.
-/// let (ttl, at_most) = (Duration::from_millis(1100), Duration::from_secs(3));
-/// assert!(at_most <= ttl + LATE);
+/// // A server with a clock of whole seconds rounds up, and its current second may just have begun.
+/// let (ttl, longest_life) = (Duration::from_millis(1100), Duration::from_secs(3));
+/// assert!(longest_life <= ttl + MAX_EXPIRY_DELAY);
 /// ```
-pub const LATE: Duration = Duration::from_secs(2);
+pub const MAX_EXPIRY_DELAY: Duration = Duration::from_secs(2);
 
-/// How long a store may take to answer before it counts as one that does not.
+/// How long one operation of a store may take before the contract counts it as hanging: 30 seconds.
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use cached_runtime::contract::ANSWER;
+/// use cached_runtime::contract::MAX_RESPONSE_TIME;
 ///
-/// // A store that gives up by itself before that does not count as one that hangs.
-/// assert!(Duration::from_millis(50) < ANSWER);
+/// // A store with a deadline below this limit does not count as hanging.
+/// assert!(Duration::from_millis(50) < MAX_RESPONSE_TIME);
 /// ```
-pub const ANSWER: Duration = Duration::from_secs(30);
+pub const MAX_RESPONSE_TIME: Duration = Duration::from_secs(30);
 
-/// Longer than any test.
+/// A ttl or term that no test outlives.
 pub(super) const LONG: Duration = Duration::from_secs(60);
-/// Short enough to wait for.
+/// A ttl or term that a test can wait for.
 pub(super) const SHORT: Duration = Duration::from_millis(400);
-/// What a busy machine may add to [`LATE`].
-const BUSY: Duration = Duration::from_secs(1);
+/// The delay that a busy machine may add to [`MAX_EXPIRY_DELAY`].
+const SCHEDULING_SLACK: Duration = Duration::from_secs(1);
 
-/// Waits for something to come true, again and again, and panics when that takes too long.
-pub(super) struct Patience {
-    until: Instant,
-    /// When it was looked for last, at the earliest.
-    looked: Instant,
-    broken: &'static str,
+/// Paces the polling of a condition, and panics if the condition does not become true in time.
+pub(super) struct Poller {
+    deadline: Instant,
+    /// A time before the last check of the condition.
+    last_check: Instant,
+    clause: &'static str,
 }
 
-impl Patience {
-    /// What has to hold `by` then at the latest.
-    pub(super) fn new(by: Instant, broken: &'static str) -> Self {
-        Self { until: by + BUSY, looked: Instant::now(), broken }
+impl Poller {
+    /// Creates a poller for a clause that must hold after `deadline`.
+    pub(super) fn new(deadline: Instant, clause: &'static str) -> Self {
+        Self { deadline: deadline + SCHEDULING_SLACK, last_check: Instant::now(), clause }
     }
 
-    pub(super) async fn wait(&mut self) {
-        assert!(self.looked < self.until, "{}", self.broken);
+    /// Waits until the condition is to be checked again.
+    pub(super) async fn tick(&mut self) {
+        assert!(self.last_check < self.deadline, "{}", self.clause);
         sleep(Duration::from_millis(20)).await;
-        self.looked = Instant::now();
+        self.last_check = Instant::now();
     }
 }
