@@ -1,8 +1,4 @@
-//! A client that is always there, and whose failures are short.
-//!
-//! The client of `fred` reconnects by itself, but not always: it does not notice a silent connection while there
-//! is traffic, it blocks for good when a peer stops reading, and it ends with the runtime that it was started on.
-//! So each runtime that uses the store has a *link*: a client of its own, and a task that watches over it.
+//! The connections of a store, one for each tokio runtime that uses it.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,120 +9,133 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::config::Settings;
+use super::connection_state::{ConnectionState, SlotGroups};
 use super::session::Session;
-use super::shared::{Regions, Shared};
-use super::supervisor::{build, supervise};
+use super::supervisor::{build_client, supervise};
 use crate::{Error, ErrorKind, Key, Result};
 
-/// The way to the server, from whatever runtime.
-pub(super) struct Connection {
+/// The connections to one server or cluster.
+///
+/// Each runtime that uses the store gets a connection of its own: a client of `fred` and a task that supervises it. The
+/// tasks of a client end with the runtime that it was started on.
+pub(super) struct Connections {
     settings: Arc<Settings>,
-    links: RwLock<Vec<Arc<Link>>>,
+    connections: RwLock<Vec<Arc<RuntimeConnection>>>,
 }
 
-impl Connection {
-    /// Nothing happens before the first session.
+impl Connections {
+    /// Creates a pool without connections; [`Connections::session`] makes them.
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings: Arc::new(settings), links: RwLock::default() }
+        Self { settings: Arc::new(settings), connections: RwLock::default() }
     }
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Does something with these keys on the server before the deadline.
-    ///
-    /// A dropped future may leave its commands under way; their answers are thrown away.
+    /// Runs an operation on these keys, within the deadline.
     ///
     /// # Errors
     ///
-    /// `Config` outside of a tokio runtime, else those of `work`, `Unreachable` and `Timeout`.
+    /// `Config` outside of a tokio runtime, `Unreachable` without a connection, `Timeout` after the deadline, and the
+    /// errors of `operation`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Commands that were sent are executed by the server; their replies are discarded.
     pub(super) async fn session<T>(
         &self,
         keys: &[Key],
-        work: impl AsyncFnOnce(&Session<'_>) -> Result<T>,
+        operation: impl AsyncFnOnce(&Session<'_>) -> Result<T>,
     ) -> Result<T> {
-        let link = self.link()?;
-        let until = Instant::now() + self.settings.deadline;
-        let _turn = link.turn(until).await?;
-        link.first_connection(until).await;
-        let client = link.shared.client()?;
-        let regions = Regions::of(keys, self.settings.topology);
-        work(&Session { client, shared: &link.shared, settings: &self.settings, regions, until }).await
+        let connection = self.of_current_runtime()?;
+        let deadline = Instant::now() + self.settings.deadline;
+        let _permit = connection.permit(deadline).await?;
+        connection.wait_for_first_attempt(deadline).await;
+        let client = connection.state.connected_client()?;
+        let slot_groups = SlotGroups::of(keys, self.settings.topology);
+        let session =
+            Session { client, state: &connection.state, settings: &self.settings, slot_groups, deadline };
+        operation(&session).await
     }
 
-    /// The link of the current runtime.
-    fn link(&self) -> Result<Arc<Link>> {
+    /// Returns the connection of the current runtime, and starts it if there is none.
+    fn of_current_runtime(&self) -> Result<Arc<RuntimeConnection>> {
         let runtime = Handle::try_current().map_err(|e| {
-            Error::new(ErrorKind::Config, "redis was called outside of a tokio runtime").with_source(e)
+            Error::new(ErrorKind::Config, "cannot use redis outside of a tokio runtime").with_source(e)
         })?;
-        let find = |links: &[Arc<Link>]| links.iter().find(|link| link.serves(runtime.id())).cloned();
+        let find = |connections: &[Arc<RuntimeConnection>]| {
+            connections.iter().find(|connection| connection.serves(runtime.id())).cloned()
+        };
 
-        if let Some(link) = find(&self.links.read().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(link);
+        if let Some(connection) = find(&self.connections.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(connection);
         }
-        let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = find(&links) {
-            return Ok(link);
+        let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = find(&connections) {
+            return Ok(connection);
         }
-        links.retain(|link| !link.supervisor.is_finished());
-        let link = Arc::new(Link::start(&runtime, &self.settings)?);
-        links.push(Arc::clone(&link));
-        Ok(link)
+        connections.retain(|connection| !connection.supervisor.is_finished());
+        let connection = Arc::new(RuntimeConnection::start(&runtime, &self.settings)?);
+        connections.push(Arc::clone(&connection));
+        Ok(connection)
     }
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("servers", &self.settings.servers).finish_non_exhaustive()
+        f.debug_struct("Connections").field("servers", &self.settings.servers).finish_non_exhaustive()
     }
 }
 
-/// The client of one runtime, and the task that looks after it. Ends when dropped.
-struct Link {
+/// The connection of one runtime; dropping it ends its supervisor and closes it.
+struct RuntimeConnection {
     runtime: Id,
-    shared: Arc<Shared>,
-    turns: Semaphore,
+    state: Arc<ConnectionState>,
+    /// One permit for each operation that may be in flight.
+    permits: Semaphore,
     supervisor: AbortHandle,
 }
 
-impl Link {
+impl RuntimeConnection {
     fn start(runtime: &Handle, settings: &Arc<Settings>) -> Result<Self> {
-        let shared = Arc::new(Shared::new(settings.topology, build(settings)?));
-        let supervisor = runtime.spawn(supervise(Arc::clone(settings), Arc::clone(&shared))).abort_handle();
-        let turns = Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS));
-        Ok(Self { runtime: runtime.id(), shared, turns, supervisor })
+        let state = Arc::new(ConnectionState::new(settings.topology, build_client(settings)?));
+        let supervisor = runtime.spawn(supervise(Arc::clone(settings), Arc::clone(&state))).abort_handle();
+        let permits = Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS));
+        Ok(Self { runtime: runtime.id(), state, permits, supervisor })
     }
 
     fn serves(&self, runtime: Id) -> bool {
         self.runtime == runtime && !self.supervisor.is_finished()
     }
 
-    async fn turn(&self, until: Instant) -> Result<SemaphorePermit<'_>> {
-        if let Ok(turn) = self.turns.try_acquire() {
-            return Ok(turn);
+    async fn permit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>> {
+        if let Ok(permit) = self.permits.try_acquire() {
+            return Ok(permit);
         }
-        match timeout_at(until, self.turns.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
+        match timeout_at(deadline, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => {
-                Err(Error::new(ErrorKind::Timeout, "too many redis operations are under way"))
+                Err(Error::new(ErrorKind::Timeout, "too many redis operations are in flight"))
             }
         }
     }
 
-    /// Waits until the first attempt to connect has ended in one way or the other, once.
-    async fn first_connection(&self, until: Instant) {
-        if self.shared.state.borrow().settled {
+    /// Waits until the first attempt to connect has succeeded or failed, or until the deadline.
+    ///
+    /// Only the first operations of a runtime wait: after one missed deadline, no other does.
+    async fn wait_for_first_attempt(&self, deadline: Instant) {
+        if self.state.status.borrow().is_first_attempt_over {
             return;
         }
-        let mut state = self.shared.state.subscribe();
-        if timeout_at(until, state.wait_for(|state| state.settled)).await.is_err() {
-            self.shared.settle(None);
+        let mut status = self.state.status.subscribe();
+        if timeout_at(deadline, status.wait_for(|status| status.is_first_attempt_over)).await.is_err() {
+            self.state.record_attempt(None);
         }
     }
 }
 
-impl Drop for Link {
+impl Drop for RuntimeConnection {
     fn drop(&mut self) {
         self.supervisor.abort();
     }

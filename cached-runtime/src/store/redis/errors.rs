@@ -1,4 +1,4 @@
-//! What the errors of the server and of the client mean.
+//! The conversion of errors of the server and of the client.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use fred::types::Resp3Frame as Frame;
 
 use crate::{Error, ErrorKind};
 
-/// The message of an answer that is an error.
-pub(super) fn error_of(answer: &Frame) -> Option<&str> {
-    match answer {
+/// Returns the message of a reply that is an error.
+pub(super) fn message_of(reply: &Frame) -> Option<&str> {
+    match reply {
         Frame::SimpleError { data, .. } => Some(data),
         Frame::BlobError { data, .. } => Some(std::str::from_utf8(data).unwrap_or_default()),
         _ => None,
     }
 }
 
-/// The word that an error message of the server begins with, also when it comes out of a script.
+/// Returns the error code that a message of the server begins with, also if the error comes from a script.
 pub(super) fn code(message: &str) -> &str {
     let word = |text: &'_ str| text.split([' ', ':']).next().map_or(0, str::len);
     // Before 7.0: `ERR Error running script (call to f_..): @user_script:2: -OOM command not allowed ..`
@@ -28,65 +28,63 @@ pub(super) fn code(message: &str) -> &str {
     &message[..word(message)]
 }
 
-/// What an error message of the server means to the caller.
-pub(super) fn refusal(message: &str) -> Error {
+/// Returns the error for an error message of the server.
+pub(super) fn from_server(message: &str) -> Error {
     let (kind, what) = match code(message) {
         "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY" => {
-            (ErrorKind::Unreachable, "the redis server is not ready")
+            (ErrorKind::Unreachable, "redis is not ready")
         }
-        "READONLY" => (ErrorKind::Rejected, "the redis server is a read-only replica"),
-        "OOM" => (ErrorKind::Rejected, "the redis server is out of memory"),
-        "MISCONF" | "NOREPLICAS" => (ErrorKind::Rejected, "the redis server does not take writes"),
-        "NOAUTH" | "WRONGPASS" => (ErrorKind::Rejected, "the redis server wants other credentials"),
+        "READONLY" => (ErrorKind::Rejected, "redis is a read-only replica"),
+        "OOM" => (ErrorKind::Rejected, "redis is out of memory"),
+        "MISCONF" | "NOREPLICAS" => (ErrorKind::Rejected, "redis does not accept writes"),
+        "NOAUTH" | "WRONGPASS" => (ErrorKind::Rejected, "redis rejected the credentials"),
         "NOPERM" => (ErrorKind::Rejected, "the redis user lacks a permission"),
-        _ => (ErrorKind::Rejected, "the redis server refused the command"),
+        _ => (ErrorKind::Rejected, "redis rejected the command"),
     };
-    Error::new(kind, what).with_source(Said::by(message))
+    Error::new(kind, what).with_source(Message::new(message))
 }
 
-/// What a failure of the client means to the caller.
-pub(super) fn failure(error: &ClientError) -> Error {
+/// Returns the error for an error of the client.
+pub(super) fn from_client(error: &ClientError) -> Error {
     let details = error.details();
     let is_code = |word: &str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase());
     let (kind, what) = match error.kind() {
-        Cause::Auth => return refusal(details),
-        Cause::Unknown if is_code(code(details)) => return refusal(details),
-        Cause::Timeout => (ErrorKind::Timeout, "the redis server did not answer in time"),
-        Cause::Protocol | Cause::Parse => {
-            (ErrorKind::Protocol, "the answer of the redis server was not understood")
-        }
-        Cause::Config | Cause::Url => (ErrorKind::Config, "the redis server is not what the url says"),
-        _ => (ErrorKind::Unreachable, "the redis server can not be reached"),
+        Cause::Auth => return from_server(details),
+        Cause::Unknown if is_code(code(details)) => return from_server(details),
+        Cause::Timeout => (ErrorKind::Timeout, "redis did not reply within the deadline"),
+        Cause::Protocol | Cause::Parse => (ErrorKind::Protocol, "cannot parse the reply of redis"),
+        Cause::Config | Cause::Url => (ErrorKind::Config, "the redis server does not match the url"),
+        _ => (ErrorKind::Unreachable, "cannot reach redis"),
     };
-    Error::new(kind, what).with_source(Said::by(details))
+    Error::new(kind, what).with_source(Message::new(details))
 }
 
-/// What a server or the client said, fit to be shown.
+/// A message of the server or of the client, without arguments and control characters.
 #[derive(Debug)]
-struct Said(String);
+struct Message(String);
 
-impl Said {
-    fn by(text: &str) -> Self {
-        // `ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' ..`: there the password would follow.
+impl Message {
+    fn new(text: &str) -> Self {
+        // The password would follow in `ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' ..`.
         let text = text.split(", with args").next().unwrap_or_default();
         Self(text.chars().take(200).filter(|c| !c.is_control()).collect())
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Said {}
+impl std::error::Error for Message {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_recognised_inside_and_outside_of_scripts() {
+    fn error_code_is_recognized_inside_and_outside_of_scripts() {
         for (message, kind) in [
             ("OOM command not allowed when used memory > 'maxmemory'.", ErrorKind::Rejected),
             (
@@ -100,14 +98,15 @@ mod tests {
             ("MASTERDOWN Link with MASTER is down", ErrorKind::Unreachable),
             ("", ErrorKind::Rejected),
         ] {
-            assert_eq!(refusal(message).kind(), kind, "{message}");
+            assert_eq!(from_server(message).kind(), kind, "{message}");
         }
         assert_eq!(code("ERR Error running script (call to f_1f): @user_script:7: -OOM command"), "OOM");
     }
 
     #[test]
-    fn a_server_that_repeats_its_arguments_does_not_betray_them() {
-        let error = refusal("ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 's3cret'");
+    fn arguments_in_a_message_of_the_server_are_removed() {
+        let error =
+            from_server("ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 's3cret'");
         assert!(!format!("{error:?}").contains("s3cret"));
     }
 }

@@ -1,67 +1,71 @@
-//! How the answers of the server read.
+//! The conversion of replies to results.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
 use bytes::Bytes;
 use fred::types::Resp3Frame as Frame;
 
-use super::errors::{error_of, refusal};
+use super::errors::{from_server, message_of};
 use crate::{Acquired, Error, ErrorKind, Lease, LeaseId, Result};
 
-/// The value under a key.
-pub(super) fn value(answer: Frame) -> Result<Option<Bytes>> {
-    match answer {
+/// Returns the value of a key.
+pub(super) fn value(reply: Frame) -> Result<Option<Bytes>> {
+    match reply {
         Frame::Null => Ok(None),
         Frame::BlobString { data, .. } => Ok(Some(data)),
-        other => match error_of(&other) {
+        other => match message_of(&other) {
             Some(message) if message.starts_with("WRONGTYPE") => Ok(None),
             _ => Err(unexpected(&other)),
         },
     }
 }
 
-/// The values under so many keys.
-pub(super) fn values(answer: Frame, count: usize) -> Result<Vec<Option<Bytes>>> {
-    match answer {
+/// Returns the values of `count` keys.
+pub(super) fn values(reply: Frame, count: usize) -> Result<Vec<Option<Bytes>>> {
+    match reply {
         Frame::Array { data, .. } if data.len() == count => data.into_iter().map(value).collect(),
         other => Err(unexpected(&other)),
     }
 }
 
-/// What `ACQUIRE` found.
-pub(super) fn acquired(answer: Frame, lease: Lease) -> Result<Acquired> {
-    let Frame::Array { data, .. } = answer else { return Err(unexpected(&answer)) };
-    let Ok([found, won, holder]) = <[Frame; 3]>::try_from(data) else { return Err(garbled()) };
-    let lease = flag(&won)?.then_some(lease);
-    // Whatever it is that lies there.
+/// Returns the result of the script `ACQUIRE` that was given the token of `lease`.
+pub(super) fn acquired(reply: Frame, lease: Lease) -> Result<Acquired> {
+    let Frame::Array { data, .. } = reply else { return Err(unexpected(&reply)) };
+    let Ok([present, granted, holder]) = <[Frame; 3]>::try_from(data) else { return Err(malformed()) };
+    let is_granted = flag(&granted)?;
+    let holder = value(holder)?;
+    let present = value(present)?;
+    if is_granted {
+        return Ok(Acquired::granted(present, lease));
+    }
+    // A hash identifies the lease even if another program has stored something else than a token.
     let number = |token: &Bytes| u128::from(BuildHasherDefault::<DefaultHasher>::default().hash_one(token));
-    let holder = value(holder)?.map(|token| LeaseId::new(number(&token)));
-    Ok(Acquired { value: value(found)?, lease, holder })
+    Ok(Acquired::held(present, holder.map(|token| LeaseId::new(number(&token)))))
 }
 
-/// Whether the server did it.
-pub(super) fn flag(answer: &Frame) -> Result<bool> {
-    match answer {
+/// Returns whether the server did what a script asks for: 1 or 0.
+pub(super) fn flag(reply: &Frame) -> Result<bool> {
+    match reply {
         Frame::Number { data: 0, .. } => Ok(false),
         Frame::Number { data: 1, .. } => Ok(true),
         other => Err(unexpected(other)),
     }
 }
 
-/// That the server did it.
-pub(super) fn done(answer: &Frame) -> Result<()> {
-    match answer {
+/// Checks that a reply is not an error.
+pub(super) fn done(reply: &Frame) -> Result<()> {
+    match reply {
         Frame::Number { .. } | Frame::SimpleString { .. } | Frame::BlobString { .. } => Ok(()),
         other => Err(unexpected(other)),
     }
 }
 
-fn unexpected(answer: &Frame) -> Error {
-    error_of(answer).map_or_else(garbled, refusal)
+fn unexpected(reply: &Frame) -> Error {
+    message_of(reply).map_or_else(malformed, from_server)
 }
 
-fn garbled() -> Error {
-    Error::new(ErrorKind::Protocol, "the answer of the redis server was not understood")
+fn malformed() -> Error {
+    Error::new(ErrorKind::Protocol, "cannot parse the reply of redis")
 }
 
 #[cfg(test)]
@@ -69,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_of_another_shape_is_an_error() {
+    fn reply_of_another_shape_is_an_error() {
         let number = |data| Frame::Number { data, attributes: None };
         let array = |data| Frame::Array { data, attributes: None };
         let lease = Lease::new(1);

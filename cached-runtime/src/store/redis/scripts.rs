@@ -1,4 +1,4 @@
-//! The scripts that the server runs, and their arguments.
+//! The Lua scripts that the server runs.
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
@@ -10,25 +10,26 @@ use sha1::{Digest as _, Sha1};
 
 use crate::Lease;
 
-/// A Lua script, of which usually only the digest is sent.
+/// A Lua script, which is usually sent as its digest only.
 pub(super) struct Script {
-    text: &'static str,
+    source: &'static str,
     digest: OnceLock<Bytes>,
 }
 
 impl Script {
-    const fn new(text: &'static str) -> Self {
-        Self { text, digest: OnceLock::new() }
+    const fn new(source: &'static str) -> Self {
+        Self { source, digest: OnceLock::new() }
     }
 
-    pub(super) fn text(&self) -> Value {
-        Value::from_static_str(self.text)
+    pub(super) fn source(&self) -> Value {
+        Value::from_static_str(self.source)
     }
 
+    /// Returns the SHA-1 of the source in hexadecimal, by which the server knows the script.
     pub(super) fn digest(&self) -> Value {
         let digest = self.digest.get_or_init(|| {
             let mut hex = String::with_capacity(40);
-            for byte in Sha1::digest(self.text) {
+            for byte in Sha1::digest(self.source) {
                 let _ = write!(hex, "{byte:02x}"); // Writing into a `String` does not fail.
             }
             hex.into()
@@ -37,10 +38,11 @@ impl Script {
     }
 }
 
-// KEYS: the value, its lease. A value that is not a string is somebody else's: a miss, and free to be replaced.
+// `KEYS` of each script are the value and its lease. A value that is not a string was not stored by this crate; it is a
+// miss, and may be replaced.
 
-/// ARGV: token, term, "1" to lease a key that has a value. Answers the value, whether the lease was won, and else the
-/// token of whoever holds it.
+/// `ARGV`: the token, the term, and "1" to lease also a key with a value. Returns the value, whether the lease was granted,
+/// and otherwise the token of the current lease.
 pub(super) static ACQUIRE: Script = Script::new(
     r"local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'table' then
@@ -53,13 +55,14 @@ local holder = redis.pcall('GET', KEYS[2])
 return {value, 0, type(holder) == 'string' and holder}",
 );
 
-/// ARGV: token, term. Answers whether the lease was still ours.
+/// `ARGV`: the token and the term. Returns whether the lease was still held.
 pub(super) static EXTEND: Script = Script::new(
     r"if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[2], ARGV[2])",
 );
 
-/// ARGV: token, value, ttl. Answers whether the lease was still ours. A value that can not be stored ends it too.
+/// `ARGV`: the token, the value and the ttl. Returns whether the lease was still held. If the value cannot be stored, the
+/// lease ends too.
 pub(super) static FILL: Script = Script::new(
     r"if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 local stored = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -68,13 +71,14 @@ if stored.err then return stored end
 return 1",
 );
 
-/// ARGV: token. Answers whether the lease was still ours.
+/// `ARGV`: the token. Returns whether the lease was still held.
 pub(super) static RELEASE: Script = Script::new(
     r"if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[2])",
 );
 
-/// ARGV: value, and the ttl if there is one. In this order: a server that is full refuses only the first write.
+/// `ARGV`: the value, and the ttl if there is one. The order matters: a server that is out of memory rejects only the first
+/// write of a script.
 pub(super) static PUT: Script = Script::new(
     r"local stored
 if ARGV[2] then
@@ -86,7 +90,7 @@ redis.call('DEL', KEYS[2])
 return stored",
 );
 
-/// ARGV: value, and the ttl if there is one. Answers what was there before, or nothing if the value was stored.
+/// `ARGV`: the value, and the ttl if there is one. Returns the present value, or nil if the value was stored.
 pub(super) static ADD: Script = Script::new(
     r"local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'string' then return value end
@@ -99,15 +103,15 @@ end
 return false",
 );
 
-/// A duration as the server takes it: whole milliseconds, so that nothing ends early; at least one, and no more
-/// than it can add to its clock.
+/// Returns a duration in whole milliseconds, rounded up so that nothing expires early. It is at least 1, and at most what
+/// the server can add to its clock.
 pub(super) fn millis(duration: Duration) -> Value {
-    const MOST: u128 = 1 << 53;
-    let millis = duration.as_nanos().div_ceil(1_000_000).clamp(1, MOST);
+    const MAX: u128 = 1 << 53;
+    let millis = duration.as_nanos().div_ceil(1_000_000).clamp(1, MAX);
     Value::from(millis.to_string())
 }
 
-/// A lease as the server stores it.
+/// Returns the value that the server stores for a lease.
 pub(super) fn token(lease: Lease) -> Value {
     Value::from(format!("{:032x}", lease.token()))
 }
@@ -117,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_whole_milliseconds_that_the_server_can_add() {
+    fn duration_is_rounded_up_and_bounded() {
         for (duration, sent) in [
             (Duration::ZERO, "1"),
             (Duration::from_nanos(1), "1"),

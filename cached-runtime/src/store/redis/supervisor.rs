@@ -1,4 +1,7 @@
-//! Watches over the client of one runtime, and replaces it when it is past saving.
+//! The task that supervises the client of one runtime.
+//!
+//! The client of `fred` reconnects by itself, with exceptions: it does not notice an unresponsive connection while there
+//! is traffic, and it blocks forever when the peer stops reading. The supervisor detects both and replaces the client.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -16,153 +19,163 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
+use super::client_config::MAX_RECONNECT_DELAY_MS;
 use super::config::{Settings, Topology};
+use super::connection_state::{ConnectionState, SlotGroups};
 use super::errors;
-use super::shared::{Regions, Shared};
 use crate::{Error, ErrorKind, Result};
 
-/// Keeps the link supplied with a client that works, until it is aborted.
-pub(super) async fn supervise(settings: Arc<Settings>, shared: Arc<Shared>) {
+/// Runs clients, one after another, until it is aborted.
+pub(super) async fn supervise(settings: Arc<Settings>, state: Arc<ConnectionState>) {
     loop {
-        let client = shared.state.borrow().client.clone();
-        watch_over(&client, &settings, &shared).await;
+        let client = state.status.borrow().client.clone();
+        run_client(&client, &settings, &state).await;
         loop {
-            match build(&settings) {
+            match build_client(&settings) {
                 Ok(client) => {
-                    shared.state.send_modify(|state| state.client = client);
+                    state.status.send_modify(|status| status.client = client);
                     break;
                 }
-                Err(error) => shared.settle(Some(error)),
+                Err(error) => state.record_attempt(Some(error)),
             }
-            sleep(PAUSE).await;
+            sleep(RESTART_DELAY).await;
         }
-        shared.answered(Regions::ALL);
-        shared.watchers.wake_all();
+        state.record_reply(SlotGroups::ALL); // The new client starts without missed replies.
+        state.watchers.notify_all();
     }
 }
 
-/// Connects a client and returns when it is past saving. Its tasks have been told to stop then.
-async fn watch_over(client: &Client, settings: &Settings, shared: &Shared) {
+pub(super) fn build_client(settings: &Settings) -> Result<Client> {
+    settings.builder.build().map_err(|e| errors::from_client(&e))
+}
+
+/// Connects a client and returns when it must be replaced, after its tasks were aborted.
+async fn run_client(client: &Client, settings: &Settings, state: &ConnectionState) {
     let mut errors = client.error_rx();
-    let mut reconnected = client.reconnect_rx();
+    let mut reconnections = client.reconnect_rx();
     let mut changes = client.invalidation_rx();
     let mut connected = pin!(client.wait_for_connect());
-    // The first poll subscribes; a connection that is made before would not be seen.
-    let mut is_up = poll_fn(|cx| Poll::Ready(connected.as_mut().poll(cx).is_ready())).await;
-    let mut task = Task(client.connect());
+    // The first poll subscribes. A connection that is established before it would go unnoticed.
+    let mut is_connected = poll_fn(|cx| Poll::Ready(connected.as_mut().poll(cx).is_ready())).await;
+    let mut task = ClientTask(client.connect());
 
-    let stuck = 10 * settings.connect_timeout + STUCK;
-    let mut sign_of_life = Instant::now();
-    let mut reconnect_after_demotion = Instant::now();
+    let max_inactivity = 10 * settings.connect_timeout + MAX_INACTIVITY;
+    let mut last_activity = Instant::now();
+    let mut next_reconnection_of_replica = Instant::now();
     loop {
         tokio::select! {
-            _ = &mut connected, if !is_up => {
-                is_up = true;
-                shared.settle(None);
+            _ = &mut connected, if !is_connected => {
+                is_connected = true;
+                state.record_attempt(None);
             }
-            server = reconnected.recv() => {
-                shared.watchers.wake_all();
+            server = reconnections.recv() => {
+                state.watchers.notify_all();
                 if let Ok(server) = server {
-                    info!(%server, "connected to redis");
-                    if is_up {
-                        shared.settle(None);
+                    info!(%server, "connected to redis: calls use the shared store");
+                    if is_connected {
+                        state.record_attempt(None);
                     }
                 }
             }
             error = errors.recv() => match error {
-                Ok((error, _)) => report(settings, shared, &error),
+                Ok((error, _)) => record_error(settings, state, &error),
                 Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return sleep(PAUSE).await,
+                Err(RecvError::Closed) => return sleep(RESTART_DELAY).await,
             },
             change = changes.recv() => match change {
-                Ok(change) => change.keys.iter().for_each(|key| shared.watchers.wake(key.as_bytes())),
-                Err(RecvError::Lagged(_)) => shared.watchers.wake_all(),
-                Err(RecvError::Closed) => return sleep(PAUSE).await,
+                Ok(change) => change.keys.iter().for_each(|key| state.watchers.notify(key.as_bytes())),
+                Err(RecvError::Lagged(_)) => state.watchers.notify_all(),
+                Err(RecvError::Closed) => return sleep(RESTART_DELAY).await,
             },
-            ended = &mut task.0 => {
-                if let Ok(Err(error)) = ended {
-                    report(settings, shared, &error);
+            result = &mut task.0 => {
+                if let Ok(Err(error)) = result {
+                    record_error(settings, state, &error);
                 }
-                return sleep(PAUSE).await;
+                return sleep(RESTART_DELAY).await;
             }
-            () = shared.attention.notified() => {
-                let mut is_ill = false;
-                if shared.demoted.swap(false, Relaxed) && reconnect_after_demotion <= Instant::now() {
-                    // Its name may lead to another server by now.
-                    reconnect_after_demotion = Instant::now() + DEMOTED;
-                    is_ill = true;
+            () = state.needs_check.notified() => {
+                let mut must_reconnect = false;
+                if state.is_demoted.swap(false, Relaxed) && next_reconnection_of_replica <= Instant::now() {
+                    // The name of the server may resolve to another one now.
+                    next_reconnection_of_replica = Instant::now() + REPLICA_RECONNECT_INTERVAL;
+                    must_reconnect = true;
                 }
-                if shared.is_silent() {
-                    is_ill |= !answers(client, settings, shared.topology).await;
-                    shared.answered(Regions::ALL);
+                if state.has_missed_replies() {
+                    must_reconnect |= !is_responsive(client, settings, state.topology).await;
+                    state.record_reply(SlotGroups::ALL);
                 }
-                if is_ill && !reconnects(client, shared.topology).await {
+                if must_reconnect && !reconnect(client, state.topology).await {
                     return;
                 }
             }
-            () = sleep_until(sign_of_life + stuck), if !client.is_connected() => return,
+            () = sleep_until(last_activity + max_inactivity), if !client.is_connected() => return,
         }
-        sign_of_life = Instant::now();
+        last_activity = Instant::now();
     }
 }
 
-/// Whether the server still answers on the connection that there is, as far as that can be found out.
-async fn answers(client: &Client, settings: &Settings, topology: Topology) -> bool {
+/// Returns `false` if the server does not respond on its connection, as far as that can be determined.
+async fn is_responsive(client: &Client, settings: &Settings, topology: Topology) -> bool {
     if !client.is_connected() {
-        return true; // It is being repaired already.
+        return true; // The client is reconnecting already.
     }
     if topology == Topology::Cluster {
-        return false; // A ping would go to any of them.
+        return false; // A `PING` would be sent to an arbitrary node.
     }
-    let patience = (2 * settings.deadline).min(REPAIR);
-    let options = Options { fail_fast: true, timeout: Some(patience), ..Options::default() };
+    let max_response_time = (2 * settings.deadline).min(MAX_RECONNECT_TIME);
+    let options = Options { fail_fast: true, timeout: Some(max_response_time), ..Options::default() };
     let ping = CustomCommand::new_static("PING", ClusterHash::Random, false);
     client.with_options(&options).custom_raw(ping, Vec::<Value>::new()).await.is_ok()
 }
 
-/// Whether a client could be brought to connect again.
-async fn reconnects(client: &Client, topology: Topology) -> bool {
+/// Makes a client reconnect, and returns `false` if it must be replaced instead.
+async fn reconnect(client: &Client, topology: Topology) -> bool {
     match topology {
-        // It may never do so: it hangs if the peer has stopped reading.
-        Topology::Single => matches!(timeout(REPAIR, client.force_reconnection()).await, Ok(Ok(()))),
-        // It would keep the connections to all nodes that are still where they were.
+        // It may never complete: the client hangs if the peer has stopped reading.
+        Topology::Single => {
+            matches!(timeout(MAX_RECONNECT_TIME, client.force_reconnection()).await, Ok(Ok(())))
+        }
+        // The client would keep the connections to all nodes that have not moved.
         Topology::Cluster => false,
     }
 }
 
-fn report(settings: &Settings, shared: &Shared, error: &ClientError) {
-    let said = error.details();
-    let trouble = match &settings.password {
-        Some(password) if said.contains(password) => {
-            Error::new(ErrorKind::Rejected, "the redis server refused to connect")
+/// Records an error while connecting. It is logged unless the previous one was of the same kind.
+fn record_error(settings: &Settings, state: &ConnectionState, error: &ClientError) {
+    let details = error.details();
+    let error = match &settings.password {
+        Some(password) if details.contains(password) => {
+            Error::new(ErrorKind::Rejected, "redis rejected the connection")
         }
-        _ => errors::failure(error),
+        _ => errors::from_client(error),
     };
-    let is_known = shared.state.borrow().trouble.as_ref().is_some_and(|known| known.kind() == trouble.kind());
-    if !is_known {
-        warn!(servers = settings.servers, error = %trouble, "no connection to redis");
+    let is_logged =
+        state.status.borrow().connect_error.as_ref().is_some_and(|last| last.kind() == error.kind());
+    if !is_logged {
+        warn!(
+            servers = settings.servers,
+            %error,
+            "cannot connect to redis: calls compute without the shared store until the connection is back, which is \
+             retried at least every {MAX_RECONNECT_DELAY_MS} ms; check the server, its address and the credentials"
+        );
     }
-    shared.settle(Some(trouble));
+    state.record_attempt(Some(error));
 }
 
-/// Never two clients of one link at once.
-struct Task(ConnectHandle);
+/// The tasks of a client. Dropping it aborts them, so that no runtime has two clients at once.
+struct ClientTask(ConnectHandle);
 
-impl Drop for Task {
+impl Drop for ClientTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-pub(super) fn build(settings: &Settings) -> Result<Client> {
-    settings.builder.build().map_err(|e| errors::failure(&e))
-}
-
 /// How long a client may take to reconnect before it is replaced.
-const REPAIR: Duration = Duration::from_millis(500);
-/// Between two clients that ended by themselves.
-const PAUSE: Duration = Duration::from_millis(500);
-/// How long a client that is not connected may give no sign of trying, besides the time for trying itself.
-const STUCK: Duration = Duration::from_secs(5);
-/// Between two reconnections because the server is a replica.
-const DEMOTED: Duration = Duration::from_secs(5);
+const MAX_RECONNECT_TIME: Duration = Duration::from_millis(500);
+/// The delay before a client is replaced that has ended by itself.
+const RESTART_DELAY: Duration = Duration::from_millis(500);
+/// How long a client that is not connected may do nothing, in addition to ten attempts to connect.
+const MAX_INACTIVITY: Duration = Duration::from_secs(5);
+/// The minimum interval between reconnections because the server is a read-only replica.
+const REPLICA_RECONNECT_INTERVAL: Duration = Duration::from_secs(5);
