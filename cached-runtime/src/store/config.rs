@@ -11,12 +11,15 @@ use crate::{Redis, RedisConfig};
 
 /// Returns an empty configuration of the backends, which takes effect with [`Config::install`].
 ///
-/// A backend that is not configured uses an environment variable, or a default if the variable is not set or blank:
+/// A backend that is not configured uses an environment variable, or a default if the variable is not set or
+/// blank:
 ///
 /// | backend | variable | default |
 /// |---|---|---|
 /// | `"redis"` | `CACHED_REDIS_URL` | `redis://127.0.0.1:6379` |
 /// | `"memcached"` | `CACHED_MEMCACHED_SERVERS` | `127.0.0.1:11211` |
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "redis")] {
@@ -34,6 +37,8 @@ pub fn configure() -> Config {
 }
 
 /// The servers of `backend = "redis"` and `backend = "memcached"`, made by [`configure`].
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::{Config, configure};
@@ -54,6 +59,8 @@ pub struct Config {
 impl Config {
     /// Sets the server of `backend = "redis"`.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use cached_runtime::{RedisConfig, configure};
     ///
@@ -67,6 +74,8 @@ impl Config {
     }
 
     /// Sets the server of `backend = "memcached"`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{MemcachedConfig, configure};
@@ -86,8 +95,10 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if a configuration was installed before, if a shared store was used before, or if a setting
-    /// is invalid.
+    /// [`ErrorKind::Config`] if a configuration was installed before, if a shared store was used before, or
+    /// if a setting is invalid.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{ErrorKind, configure};

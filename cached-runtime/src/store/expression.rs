@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::Store;
 
-/// The expression in `backend = EXPR`: `StoreExpr::new(&EXPR).to_arc()` accepts a pointer to a store as well as a
-/// `static` store.
+/// The expression in `backend = EXPR`: `StoreExpr::new(&EXPR).to_arc()` accepts a pointer to a store as well
+/// as a `static` store.
 ///
-/// Method resolution chooses the conversion: `to_arc` of [`StoreExpr`] itself applies if the expression can be cloned, and
-/// otherwise auto-deref finds that of [`StaticStore`].
+/// Method resolution chooses the conversion: `to_arc` of [`StoreExpr`] itself applies if the expression can
+/// be cloned, and otherwise auto-deref finds that of [`StaticStore`].
 #[derive(Debug)]
 pub struct StoreExpr<'a, S>(StaticStore<'a, S>);
 

@@ -12,27 +12,28 @@ use crate::{BoxFuture, Result};
 
 /// A key-value store of bytes with leases, shared by all processes that can reach it.
 ///
-/// A shared tier needs nothing else from a server: implement this trait, and `backend = your_store()` works with every
-/// option. No method has a default, so that an implementation decides about each of them. The feature `contract`
-/// brings `contract::check`, a test that every store must pass, including those of this crate.
+/// A shared tier needs nothing else from a server: implement this trait, and `backend = your_store()` works
+/// with every option. No method has a default, so that an implementation decides about each of them. The
+/// feature `contract` brings `contract::check`, a test that every store must pass, including those of this
+/// crate.
 ///
 /// # Leases
 ///
-/// A caller that wants to compute the value of a key acquires the lease of the key first, and only the holder of the
-/// lease can [`fill`](Store::fill) the key (Nishtala et al., *Scaling Memcache at Facebook*, NSDI 2013, section 3.2.1).
-/// [`put`](Store::put) and [`remove`](Store::remove) change the value and end the lease in one atomic step. Therefore a
-/// value that was computed from data older than an invalidation cannot be stored after it: its lease is gone. A lease
-/// expires after its term, so that a crashed holder is replaced.
+/// A caller that wants to compute the value of a key acquires the lease of the key first, and only the holder
+/// of the lease can [`fill`](Store::fill) the key (Nishtala et al., *Scaling Memcache at Facebook*, NSDI
+/// 2013, section 3.2.1). [`put`](Store::put) and [`remove`](Store::remove) change the value and end the lease
+/// in one atomic step. Therefore a value that was computed from data older than an invalidation cannot be
+/// stored after it: its lease is gone. A lease expires after its term, so that a crashed holder is replaced.
 ///
 /// # Errors
 ///
-/// A method reports the cause of a failure by the [`ErrorKind`](crate::ErrorKind). It never panics, and never waits
-/// without a deadline.
+/// A method reports the cause of a failure by the [`ErrorKind`](crate::ErrorKind). It never panics, and never
+/// waits without a deadline.
 ///
 /// # Cancel safety
 ///
-/// A future may be dropped at any `.await`. The operation may or may not take effect on the server then; the store must
-/// stay usable.
+/// A future may be dropped at any `.await`. The operation may or may not take effect on the server then; the
+/// store must stay usable.
 ///
 /// # Examples
 ///
@@ -66,8 +67,10 @@ use crate::{BoxFuture, Result};
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Returns the value of each key, in the order of `keys`; `None` for a key that has no value.
     ///
-    /// All keys are read in one round trip. A key that is leased but not filled has no value. No keys are no values,
-    /// and a key that occurs twice is returned twice.
+    /// All keys are read in one round trip. A key that is leased but not filled has no value. No keys are no
+    /// values, and a key that occurs twice is returned twice.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -87,7 +90,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Reads a key and acquires its lease for `term`, in one atomic step.
     ///
     /// A lease is granted to one caller at a time. It is not granted while another caller holds it, nor, with
-    /// [`LeaseMode::IfAbsent`], if the key has a value. In the first case the result identifies the current lease.
+    /// [`LeaseMode::IfAbsent`], if the key has a value. In the first case the result identifies the current
+    /// lease.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -116,6 +122,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Extends a lease to end `term` from now; returns `false` if the lease was lost.
     ///
+    /// # Examples
+    ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
@@ -137,7 +145,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>>;
 
-    /// Stores a value for `ttl` and releases the lease; returns `false`, and stores nothing, if the lease was lost.
+    /// Stores a value for `ttl` and releases the lease; returns `false`, and stores nothing, if the lease was
+    /// lost.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -169,6 +180,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// Releasing a lost lease is not an error, and changes nothing.
     ///
+    /// # Examples
+    ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
@@ -191,6 +204,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Stores a value unconditionally and ends any lease of the key, in one atomic step.
     ///
     /// Without a `ttl` the value stays until it is removed or evicted.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -217,6 +232,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// A lease does not count as a value. Without a `ttl` the value stays until it is removed or evicted.
     ///
+    /// # Examples
+    ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use cached_runtime::{Key, Store as _};
@@ -236,6 +253,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// Removing a key that has no value is not an error.
     ///
+    /// # Examples
+    ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use cached_runtime::{Key, Store as _};
@@ -252,13 +271,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>>;
 
-    /// Returns a future that completes when the value or the lease of a key changes; `None` if the store does not
-    /// support notifications.
+    /// Returns a future that completes when the value or the lease of a key changes; `None` if the store does
+    /// not support notifications.
     ///
-    /// The [`Watch`] completes with the first [`fill`](Store::fill), [`release`](Store::release), [`put`](Store::put) or
-    /// [`remove`](Store::remove) of the key, by any process, after this method has returned. It may complete without a
-    /// change, and late or never if a notification is lost: callers poll in addition. A store without notifications,
-    /// permanently or for now, is asked often while a caller waits, and should return `None` without a round trip.
+    /// The [`Watch`] completes with the first [`fill`](Store::fill), [`release`](Store::release),
+    /// [`put`](Store::put) or [`remove`](Store::remove) of the key, by any process, after this method has
+    /// returned. It may complete without a change, and late or never if a notification is lost: callers poll
+    /// in addition. A store without notifications, permanently or for now, is asked often while a caller
+    /// waits, and should return `None` without a round trip.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }

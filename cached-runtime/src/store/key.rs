@@ -9,10 +9,14 @@ use sha2::{Digest as _, Sha256};
 use super::nested_options::NestedOptions;
 use crate::{Error, ErrorKind, Result};
 
-/// The key of one value in a shared store: a readable namespace, a colon, and a digest of 32 hexadecimal digits.
+/// The key of one value in a shared store: a readable namespace, a colon, and a digest of 32 hexadecimal
+/// digits.
 ///
-/// A key consists of ASCII letters, digits and `_ - . : < > , &` only and is at most [`Key::MAX_LEN`] bytes long, so that
-/// every protocol can send it without escaping. A store may add a prefix, braces, or a suffix for the lease.
+/// A key consists of ASCII letters, digits and `_ - . : < > , &` only and is at most [`Key::MAX_LEN`] bytes
+/// long, so that every protocol can send it without escaping. A store may add a prefix, braces, or a suffix
+/// for the lease.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::Key;
@@ -26,6 +30,8 @@ pub struct Key(Arc<str>);
 
 impl Key {
     /// The maximum length of a key, in bytes.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::Key;
@@ -41,13 +47,16 @@ impl Key {
 
     /// Creates the key of these arguments in this namespace.
     ///
-    /// Two keys are equal only if their namespaces are equal and their arguments serialize to the same bytes. The digest
-    /// is the first half of the SHA-256 (FIPS 180-4) of the namespace and the arguments in `MessagePack`, each preceded
-    /// by its length, and of one byte for each [`Option`] in the arguments, which says whether it is `Some`.
+    /// Two keys are equal only if their namespaces are equal and their arguments serialize to the same bytes.
+    /// The digest is the first half of the SHA-256 (FIPS 180-4) of the namespace and the arguments in
+    /// `MessagePack`, each preceded by its length, and of one byte for each [`Option`] in the arguments,
+    /// which says whether it is `Some`.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Codec`] if the arguments cannot be serialized.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::Key;
@@ -75,6 +84,8 @@ impl Key {
     }
 
     /// Returns the key as a string.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::Key;
@@ -147,8 +158,8 @@ mod tests {
         assert_eq!(key.as_str().len(), Key::MAX_LEN);
     }
 
-    /// The format is frozen: with other keys, all stored values would be lost. The expected keys were computed with the
-    /// Python code in `docs/WIRE.md`.
+    /// The format is frozen: with other keys, all stored values would be lost. The expected keys were
+    /// computed with the Python code in `docs/WIRE.md`.
     #[test]
     fn keys_are_stable() {
         #[derive(Serialize)]

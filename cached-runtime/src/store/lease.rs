@@ -6,6 +6,8 @@ use bytes::Bytes;
 ///
 /// A store that does not know a mode treats it as [`IfAbsent`](Self::IfAbsent), the strictest one.
 ///
+/// # Examples
+///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// use std::time::Duration;
@@ -33,6 +35,8 @@ pub enum LeaseMode {
 }
 
 /// The result of [`Store::acquire`](crate::Store::acquire).
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -73,6 +77,8 @@ pub struct Acquired {
 impl Acquired {
     /// The lease was granted, on a key with this value or without one.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use cached_runtime::{Acquired, Lease};
     ///
@@ -84,7 +90,10 @@ impl Acquired {
         Self { value, lease: Some(lease), holder: None }
     }
 
-    /// No lease was granted because another caller holds it; `holder` identifies that lease, if the store knows it.
+    /// No lease was granted because another caller holds it; `holder` identifies that lease, if the store
+    /// knows it.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Acquired, LeaseId};
@@ -98,6 +107,8 @@ impl Acquired {
     }
 
     /// No lease was granted because the key has a value and the mode was [`LeaseMode::IfAbsent`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::Acquired;
@@ -114,9 +125,12 @@ impl Acquired {
 
 /// Identifies the current lease of a key without granting it.
 ///
-/// The identity is the same until the lease ends, and differs from that of the next lease of the key. A waiting caller
-/// learns from it that a computation came to nothing: another lease is held now, and the key still has no value. It
-/// exposes no number and cannot be turned into a [`Lease`], so that it cannot be used to fill a key.
+/// The identity is the same until the lease ends, and differs from that of the next lease of the key. A
+/// waiting caller learns from it that a computation came to nothing: another lease is held now, and the key
+/// still has no value. It exposes no number and cannot be turned into a [`Lease`], so that it cannot be used
+/// to fill a key.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::LeaseId;
@@ -128,8 +142,10 @@ impl Acquired {
 pub struct LeaseId(u128);
 
 impl LeaseId {
-    /// Creates an identity from a number of the store: the token of the lease, or any other number that differs from
-    /// those of the leases before and after it.
+    /// Creates an identity from a number of the store: the token of the lease, or any other number that
+    /// differs from those of the leases before and after it.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Lease, LeaseId};
@@ -147,6 +163,8 @@ impl LeaseId {
 ///
 /// The token is defined by the store, for example a random number or a version.
 ///
+/// # Examples
+///
 /// ```
 /// use cached_runtime::Lease;
 ///
@@ -162,6 +180,8 @@ pub struct Lease(u128);
 impl Lease {
     /// Creates a lease from the token that its store gave it.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use cached_runtime::Lease;
     ///
@@ -174,6 +194,8 @@ impl Lease {
     }
 
     /// Returns the token that the store gave it.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::Lease;

@@ -1,5 +1,5 @@
-//! Shared stores: the public trait [`Store`], its keys, the stores for Redis and Memcached, their configuration, and
-//! the contract that every store passes.
+//! Shared stores: the public trait [`Store`], its keys, the stores for Redis and Memcached, their
+//! configuration, and the contract that every store passes.
 //!
 //! This layer knows bytes only; types, envelopes and policies are above it.
 

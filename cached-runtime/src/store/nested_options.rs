@@ -1,7 +1,8 @@
 //! The `Option`s of a value, which `MessagePack` and JSON do not preserve when they are nested.
 //!
-//! Both serialize `None`, `Some(None)` and `Some(())` as the same nil. Therefore the digest of a key also covers the
-//! presence of every `Option` in the arguments, and a value with a nil directly inside a `Some` is not stored.
+//! Both serialize `None`, `Some(None)` and `Some(())` as the same nil. Therefore the digest of a key also
+//! covers the presence of every `Option` in the arguments, and a value with a nil directly inside a `Some` is
+//! not stored.
 
 use std::fmt;
 
@@ -19,8 +20,8 @@ pub(crate) struct NestedOptions {
 }
 
 impl NestedOptions {
-    /// Returns the `Option`s of a value. If the value cannot be serialized, they are incomplete; serializing it reports
-    /// the error.
+    /// Returns the `Option`s of a value. If the value cannot be serialized, they are incomplete; serializing
+    /// it reports the error.
     pub(crate) fn of(value: &(impl Serialize + ?Sized)) -> Self {
         let mut options = Self::default();
         let _ = value.serialize(&mut options);

@@ -8,6 +8,8 @@ use crate::BoxFuture;
 
 /// A future that completes when a key may have changed; see [`Store::watch`](crate::Store::watch).
 ///
+/// # Examples
+///
 /// ```
 /// use std::sync::Arc;
 ///
@@ -26,6 +28,8 @@ pub struct Watch(BoxFuture<'static, ()>);
 
 impl Watch {
     /// Creates a watch that completes when `change` does.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::Watch;

@@ -7,11 +7,14 @@ use super::probe::Probe;
 use super::time::{LONG, MAX_EXPIRY_DELAY, Poller, SHORT};
 use crate::{Key, Lease, LeaseMode, Store};
 
-/// Checks that a lease is granted to one caller at a time, and on a key with a value only with [`LeaseMode::Replace`].
+/// Checks that a lease is granted to one caller at a time, and on a key with a value only with
+/// [`LeaseMode::Replace`].
 ///
 /// # Panics
 ///
 /// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -79,12 +82,14 @@ pub async fn acquire(store: &dyn Store) {
     }
 }
 
-/// Checks that a caller that is not granted a lease gets the identity of the current one, which stays the same while it
-/// is held and differs from that of the next.
+/// Checks that a caller that is not granted a lease gets the identity of the current one, which stays the
+/// same while it is held and differs from that of the next.
 ///
 /// # Panics
 ///
 /// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -140,11 +145,14 @@ pub async fn lease_ids(store: &dyn Store) {
     );
 }
 
-/// Checks that only the holder of the current lease can fill a key, and that every change of the key ends the lease.
+/// Checks that only the holder of the current lease can fill a key, and that every change of the key ends the
+/// lease.
 ///
 /// # Panics
 ///
 /// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -253,6 +261,8 @@ async fn races(probe: &Probe<'_>) {
 ///
 /// Panics if the store violates a clause; the message says which.
 ///
+/// # Examples
+///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
@@ -312,6 +322,8 @@ pub async fn extend(store: &dyn Store) {
 ///
 /// Panics if the store violates a clause; the message says which.
 ///
+/// # Examples
+///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
@@ -351,6 +363,8 @@ pub async fn release(store: &dyn Store) {
 /// # Panics
 ///
 /// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }

@@ -12,15 +12,16 @@
 //! # }
 //! ```
 //!
-//! Every other function checks one group of clauses. It panics at the first violation, with a message that states the
-//! clause. An error of the store is a violation too, so the server must be available. Each run uses new keys, and
-//! removes what it has stored without a ttl.
+//! Every other function checks one group of clauses. It panics at the first violation, with a message that
+//! states the clause. An error of the store is a violation too, so the server must be available. Each run
+//! uses new keys, and removes what it has stored without a ttl.
 //!
 //! # Time
 //!
-//! No ttl and no term may end early, nor more than [`MAX_EXPIRY_DELAY`] late, which suffices for a server with a clock
-//! of whole seconds. The functions measure time with `tokio::time`. A store in the process of the test that uses
-//! `tokio::time::Instant` can therefore be checked with a paused clock; a server in another process cannot.
+//! No ttl and no term may end early, nor more than [`MAX_EXPIRY_DELAY`] late, which suffices for a server
+//! with a clock of whole seconds. The functions measure time with `tokio::time`. A store in the process of
+//! the test that uses `tokio::time::Instant` can therefore be checked with a paused clock; a server in
+//! another process cannot.
 
 mod concurrency;
 mod leases;
@@ -41,6 +42,8 @@ use crate::Store;
 /// # Panics
 ///
 /// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }

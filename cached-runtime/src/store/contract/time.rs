@@ -6,6 +6,8 @@ use tokio::time::{Instant, sleep};
 
 /// How long after its ttl or term a value or a lease may still be present: 2 seconds.
 ///
+/// # Examples
+///
 /// ```
 /// use std::time::Duration;
 ///
@@ -18,6 +20,8 @@ use tokio::time::{Instant, sleep};
 pub const MAX_EXPIRY_DELAY: Duration = Duration::from_secs(2);
 
 /// How long one operation of a store may take before the contract counts it as hanging: 30 seconds.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;

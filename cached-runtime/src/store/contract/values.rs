@@ -16,6 +16,8 @@ use crate::{Key, LeaseMode, Store};
 ///
 /// Panics if the store violates a clause; the message says which.
 ///
+/// # Examples
+///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
@@ -87,6 +89,8 @@ pub async fn get_and_put(store: &dyn Store) {
 /// # Panics
 ///
 /// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -165,6 +169,8 @@ pub async fn expiry(store: &dyn Store) {
 ///
 /// Panics if the store violates a clause; the message says which.
 ///
+/// # Examples
+///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
@@ -233,6 +239,8 @@ pub async fn add(store: &dyn Store) {
 ///
 /// Panics if the store violates a clause; the message says which.
 ///
+/// # Examples
+///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
@@ -279,6 +287,8 @@ pub async fn key_isolation(store: &dyn Store) {
 /// # Panics
 ///
 /// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }

@@ -6,11 +6,14 @@ use super::probe::Probe;
 use super::time::{LONG, MAX_RESPONSE_TIME};
 use crate::Store;
 
-/// Checks that every watch of a key completes when the key changes. A store that supports no notifications passes.
+/// Checks that every watch of a key completes when the key changes. A store that supports no notifications
+/// passes.
 ///
 /// # Panics
 ///
 /// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }

@@ -1,4 +1,4 @@
-//! Carries scripts to one server and replies back, over one connection per runtime that is renewed by itself.
+//! The connections of a store, one for each tokio runtime that uses it.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,101 +8,111 @@ use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::config::{Address, Credentials};
-use super::connection_task::Carrier;
-use super::protocol::{Epoch, Reply, Script};
+use super::connection_task::ConnectionTask;
+use super::protocol::{Batch, Epoch, Reply};
 use crate::{Error, ErrorKind, Result};
 
-/// One server, as it is reached from every runtime of the program.
+/// The connections to one server.
 ///
-/// Every runtime has a connection of its own, carried by a task of that runtime: a connection is then never
-/// waited for that nobody drives, and when a runtime goes, the next call from another simply has its own.
-pub(super) struct Server {
+/// Each runtime that uses the store gets a connection of its own, which is owned by a task of that runtime.
+/// So no caller waits for a task of a runtime that is not running, and when a runtime ends, the other ones
+/// are not affected.
+pub(super) struct Connections {
     settings: Arc<Settings>,
-    links: RwLock<Vec<Link>>,
+    connections: RwLock<Vec<RuntimeConnection>>,
 }
 
-/// How a server is reached.
+/// How to connect, and the limits of a connection.
 pub(super) struct Settings {
     pub(super) address: Address,
     pub(super) credentials: Option<Credentials>,
     pub(super) connect_timeout: Duration,
-    /// A connection on which a reply is due for so long is given up.
-    pub(super) stall: Duration,
+    /// How long a reply may take before the connection is closed.
+    pub(super) reply_timeout: Duration,
     pub(super) max_value_bytes: usize,
 }
 
-/// What the server answered to a script.
+/// The replies to a batch.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct BatchReply {
     pub(super) epoch: Epoch,
-    /// One for each command of the script.
+    /// One for each command of the batch.
     pub(super) replies: Vec<Reply>,
 }
 
-impl Server {
+impl Connections {
+    /// Creates a pool without connections; [`Connections::run`] makes them.
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings: Arc::new(settings), links: RwLock::default() }
+        Self { settings: Arc::new(settings), connections: RwLock::default() }
     }
 
-    /// Runs a script; with an epoch only if it is still that one, and else says `None`.
+    /// Runs a batch of commands. If `epoch` is given and is not that of the server, it runs nothing and
+    /// returns `None`.
     ///
-    /// The script is written as a whole or not at all: not at all if this future is dropped early enough. It does
-    /// not end by itself while the server is silent; whoever calls it sets the deadline.
-    pub(super) async fn run(&self, script: Script, epoch: Option<Epoch>) -> Result<Option<Answer>> {
-        let (answer, answered) = oneshot::channel();
-        let link = self.link()?;
-        // Fails only with the task on the other side.
-        link.send(Request { script, epoch, answer }).await.map_err(|_| lost())?;
-        answered.await.map_err(|_| lost())?
+    /// It waits without limit for a server that does not reply; callers set the deadline.
+    ///
+    /// # Cancel safety
+    ///
+    /// The batch is written completely, or not at all if the future is dropped before the task has taken it.
+    pub(super) async fn run(&self, batch: Batch, epoch: Option<Epoch>) -> Result<Option<BatchReply>> {
+        let (reply, replied) = oneshot::channel();
+        let requests = self.of_current_runtime()?;
+        // Both fail only if the task has ended.
+        requests.send(Request { batch, epoch, reply }).await.map_err(|_| connection_lost())?;
+        replied.await.map_err(|_| connection_lost())?
     }
 
-    /// The way to the connection of the present runtime.
-    fn link(&self) -> Result<mpsc::Sender<Request>> {
+    /// Returns the queue of the connection of the current runtime, and starts the connection if there is
+    /// none.
+    fn of_current_runtime(&self) -> Result<mpsc::Sender<Request>> {
         let runtime = runtime::Handle::try_current().map_err(|e| {
-            Error::new(ErrorKind::Config, "memcached was used outside of a tokio runtime").with_source(e)
+            Error::new(ErrorKind::Config, "cannot use memcached outside of a tokio runtime").with_source(e)
         })?;
         let id = runtime.id();
-        let of_runtime = |links: &[Link]| {
-            let link = links.iter().find(|link| link.runtime == id && !link.requests.is_closed())?;
-            Some(link.requests.clone())
+        let find = |connections: &[RuntimeConnection]| {
+            let connection = connections
+                .iter()
+                .find(|connection| connection.runtime == id && !connection.requests.is_closed())?;
+            Some(connection.requests.clone())
         };
 
-        if let Some(link) = of_runtime(&self.links.read().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(link);
+        if let Some(requests) = find(&self.connections.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(requests);
         }
-        let mut links = self.links.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = of_runtime(&links) {
-            return Ok(link);
+        let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(requests) = find(&connections) {
+            return Ok(requests);
         }
-        let (requests, queue) = mpsc::channel(QUEUE);
-        links.retain(|link| !link.requests.is_closed());
-        links.push(Link { runtime: id, requests: requests.clone() });
-        runtime.spawn(Carrier::new(Arc::clone(&self.settings), queue).run());
+        let (requests, queue) = mpsc::channel(QUEUE_CAPACITY);
+        connections.retain(|connection| !connection.requests.is_closed());
+        connections.push(RuntimeConnection { runtime: id, requests: requests.clone() });
+        runtime.spawn(ConnectionTask::new(Arc::clone(&self.settings), queue).run());
         Ok(requests)
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Server").field(&self.settings.address).finish()
+        f.debug_tuple("Connections").field(&self.settings.address).finish()
     }
 }
 
-/// The queue to the carrier in one runtime. The carrier ends when the last sender is dropped.
-struct Link {
+/// The connection of one runtime, by the queue to its task. The task ends when the last sender is dropped.
+struct RuntimeConnection {
     runtime: runtime::Id,
     requests: mpsc::Sender<Request>,
 }
 
+/// A batch for the task, and where its replies go.
 pub(super) struct Request {
-    pub(super) script: Script,
+    pub(super) batch: Batch,
     pub(super) epoch: Option<Epoch>,
-    pub(super) answer: oneshot::Sender<Result<Option<Answer>>>,
+    pub(super) reply: oneshot::Sender<Result<Option<BatchReply>>>,
 }
 
-/// Requests that wait to be written; further callers wait for a place.
-const QUEUE: usize = 1024;
+/// The number of requests that may wait to be written. Further callers wait for a place in the queue.
+const QUEUE_CAPACITY: usize = 1024;
 
-pub(super) fn lost() -> Error {
+pub(super) fn connection_lost() -> Error {
     Error::new(ErrorKind::Unreachable, "the connection to memcached was lost")
 }

@@ -7,74 +7,90 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
 
-use super::backoff::Backoff;
-use super::connection::{Request, Settings, lost};
-use super::handshake::{Stream, dial};
-use super::pending_replies::{BUFFER, Replies};
+use super::backoff::{Backoff, MAX_DELAY};
+use super::connection::{Request, Settings, connection_lost};
+use super::handshake::{Stream, connect};
+use super::pending_replies::{BUFFER_BYTES, PendingReplies};
 use super::protocol::Epoch;
 use crate::{Error, ErrorKind};
 
-/// The task that owns a connection.
-pub(super) struct Carrier {
+/// A task that connects, serves requests, and reconnects when the connection is lost.
+pub(super) struct ConnectionTask {
     settings: Arc<Settings>,
     queue: mpsc::Receiver<Request>,
     backoff: Backoff,
 }
 
 /// How a connection ended.
-enum End {
-    /// Nobody is left to use it.
+enum ConnectionEnd {
+    /// The store was dropped.
     Unused,
-    /// `served`: it was of use before.
-    Lost { error: Error, served: bool },
+    /// The connection failed. `has_replied` says whether it served a request before.
+    Lost { error: Error, has_replied: bool },
 }
 
-impl Carrier {
+impl ConnectionTask {
     pub(super) fn new(settings: Arc<Settings>, queue: mpsc::Receiver<Request>) -> Self {
         Self { settings, queue, backoff: Backoff::default() }
     }
 
     pub(super) async fn run(mut self) {
-        // What requests are refused with. As long as there is no reason to think that the server is down, they wait
-        // for the dial: the very first ones, and those after a connection that was of use.
-        let mut down: Option<Error> = None;
+        // While this is `Some`, requests are rejected with it. Without a reason to assume that the server is
+        // down, they wait for the connection: the first requests, and those after the loss of a connection
+        // that worked.
+        let mut failure: Option<Error> = None;
         loop {
-            let dialled = tokio::select! {
+            let connected = tokio::select! {
                 biased;
-                dialled = dial(&self.settings) => dialled,
-                () = refuse(&mut self.queue, down.as_ref()), if down.is_some() => return,
+                connected = connect(&self.settings) => connected,
+                () = reject_requests(&mut self.queue, failure.as_ref()), if failure.is_some() => return,
             };
-            let error = match dialled {
+            let error = match connected {
                 Ok((stream, epoch)) => {
-                    if down.take().is_some() {
-                        tracing::info!(server = %self.settings.address, "memcached is back");
+                    if failure.take().is_some() {
+                        info!(
+                            server = %self.settings.address,
+                            "connected to memcached: calls use the shared store again"
+                        );
                     }
                     match self.serve(stream, epoch).await {
-                        End::Unused => return,
-                        End::Lost { error, served: true } => {
-                            tracing::warn!(server = %self.settings.address, %error, "memcached was lost");
+                        ConnectionEnd::Unused => return,
+                        ConnectionEnd::Lost { error, has_replied: true } => {
+                            warn!(
+                                server = %self.settings.address,
+                                %error,
+                                "lost the connection to memcached: calls in flight compute without the \
+                                 shared store; reconnecting now"
+                            );
                             self.backoff = Backoff::default();
                             continue;
                         }
-                        End::Lost { error, served: false } => error,
+                        ConnectionEnd::Lost { error, has_replied: false } => error,
                     }
                 }
                 Err(error) => error,
             };
 
-            if down.is_none() {
-                tracing::warn!(server = %self.settings.address, %error, "memcached is down");
+            if failure.is_none() {
+                warn!(
+                    server = %self.settings.address,
+                    %error,
+                    "cannot connect to memcached: calls compute without the shared store, and connecting is \
+                     retried at least every {} ms; check the server, its address and the credentials",
+                    MAX_DELAY.as_millis()
+                );
             }
-            down = Some(error);
+            failure = Some(error);
             tokio::select! {
                 () = sleep(self.backoff.next()) => {}
-                () = refuse(&mut self.queue, down.as_ref()) => return,
+                () = reject_requests(&mut self.queue, failure.as_ref()) => return,
             }
         }
     }
 
-    async fn serve(&mut self, stream: Stream, epoch: Epoch) -> End {
+    async fn serve(&mut self, stream: Stream, epoch: Epoch) -> ConnectionEnd {
         match stream {
             Stream::Tcp(mut stream) => {
                 let (reader, writer) = stream.split();
@@ -88,82 +104,85 @@ impl Carrier {
         }
     }
 
-    /// Writes requests and reads replies until the connection is lost or of no use any more.
+    /// Writes requests and reads replies until the connection is lost or no longer needed.
     ///
-    /// Reading never waits for writing, nor the other way round: a server that sends before it receives on would
-    /// otherwise be waited for in vain.
-    async fn exchange<R, W>(&mut self, mut reader: R, mut writer: W, epoch: Epoch) -> End
+    /// Reading does not wait for writing, nor writing for reading: a server that sends before it receives
+    /// would block both sides otherwise.
+    async fn exchange<R, W>(&mut self, mut reader: R, mut writer: W, epoch: Epoch) -> ConnectionEnd
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut output = BytesMut::with_capacity(BUFFER);
-        let mut input = Replies::new(epoch, &self.settings);
-        let mut stalled = pin!(sleep(self.settings.stall));
+        let mut requests = Vec::with_capacity(MAX_TAKEN_AT_ONCE);
+        let mut output = BytesMut::with_capacity(BUFFER_BYTES);
+        let mut replies = PendingReplies::new(epoch, &self.settings);
+        let mut reply_timeout = pin!(sleep(self.settings.reply_timeout));
 
         let error = loop {
-            input.make_room();
-            let room = if output.len() < OUTPUT { IN_FLIGHT.saturating_sub(input.pending.len()) } else { 0 };
+            replies.reserve();
+            let free = if output.len() < MAX_OUTPUT_BYTES {
+                MAX_IN_FLIGHT.saturating_sub(replies.pending.len())
+            } else {
+                0
+            };
             tokio::select! {
                 biased;
                 written = writer.write_buf(&mut output), if !output.is_empty() => match written {
-                    Ok(0) => break lost(),
-                    Ok(_) if output.is_empty() => renew(&mut output),
+                    Ok(0) => break connection_lost(),
+                    Ok(_) if output.is_empty() => clear(&mut output),
                     Ok(_) => {}
-                    Err(e) => break lost().with_source(e),
+                    Err(e) => break connection_lost().with_source(e),
                 },
-                read = reader.read_buf(&mut input.buffer) => match read {
-                    Ok(0) => break lost(),
-                    Ok(_) => if let Err(error) = input.hand_out() { break error },
-                    Err(e) => break lost().with_source(e),
+                read = reader.read_buf(&mut replies.buffer) => match read {
+                    Ok(0) => break connection_lost(),
+                    Ok(_) => if let Err(error) = replies.deliver() { break error },
+                    Err(e) => break connection_lost().with_source(e),
                 },
-                taken = self.queue.recv_many(&mut batch, room.min(BATCH)), if room > 0 => {
+                taken = self.queue.recv_many(&mut requests, free.min(MAX_TAKEN_AT_ONCE)), if free > 0 => {
                     if taken == 0 {
-                        return End::Unused;
+                        return ConnectionEnd::Unused;
                     }
                     let now = Instant::now();
-                    for request in batch.drain(..) {
-                        input.expect(request, &mut output, now);
+                    for request in requests.drain(..) {
+                        replies.enqueue(request, &mut output, now);
                     }
                 }
-                () = &mut stalled, if !input.pending.is_empty() => {
-                    let Some(oldest) = input.pending.front() else { continue };
-                    let due = oldest.since + self.settings.stall;
+                () = &mut reply_timeout, if !replies.pending.is_empty() => {
+                    let Some(oldest) = replies.pending.front() else { continue };
+                    let due = oldest.since + self.settings.reply_timeout;
                     if due <= Instant::now() {
-                        break Error::new(ErrorKind::Timeout, "memcached stopped answering");
+                        break Error::new(ErrorKind::Timeout, "memcached does not reply any more");
                     }
-                    stalled.as_mut().reset(due);
+                    reply_timeout.as_mut().reset(due);
                 }
             }
         };
-        for pending in input.pending {
-            // Whoever does not wait any more does not need to know.
-            let _ = pending.answer.send(Err(error.clone()));
+        for pending in replies.pending {
+            let _ = pending.reply.send(Err(error.clone())); // Fails if the caller was dropped.
         }
-        End::Lost { error, served: input.served }
+        ConnectionEnd::Lost { error, has_replied: replies.has_replied }
     }
 }
 
-/// Refuses every request at once, until nobody is left to make any.
-async fn refuse(queue: &mut mpsc::Receiver<Request>, reason: Option<&Error>) {
-    while let Some(Request { answer, .. }) = queue.recv().await {
-        let _ = answer.send(Err(reason.cloned().unwrap_or_else(lost)));
+/// Rejects every request immediately, and returns when the store was dropped.
+async fn reject_requests(queue: &mut mpsc::Receiver<Request>, reason: Option<&Error>) {
+    while let Some(Request { reply, .. }) = queue.recv().await {
+        let _ = reply.send(Err(reason.cloned().unwrap_or_else(connection_lost)));
     }
 }
 
-/// Gives back what one large value has taken.
-fn renew(output: &mut BytesMut) {
-    if output.capacity() > OUTPUT {
-        *output = BytesMut::with_capacity(BUFFER);
+/// Clears a buffer, and frees the memory that a large value has used.
+fn clear(output: &mut BytesMut) {
+    if output.capacity() > MAX_OUTPUT_BYTES {
+        *output = BytesMut::with_capacity(BUFFER_BYTES);
     } else {
         output.clear();
     }
 }
 
-/// Requests that are taken from the queue at once.
-const BATCH: usize = 128;
-/// Requests that were written and not answered.
-const IN_FLIGHT: usize = 1024;
-/// Bytes waiting to be written beyond which nothing is taken from the queue.
-const OUTPUT: usize = 256 * 1024;
+/// The maximum number of requests that are taken from the queue at once.
+const MAX_TAKEN_AT_ONCE: usize = 128;
+/// The maximum number of requests that were written and not replied to.
+const MAX_IN_FLIGHT: usize = 1024;
+/// The number of bytes waiting to be written above which no request is taken from the queue.
+const MAX_OUTPUT_BYTES: usize = 256 * 1024;

@@ -1,24 +1,25 @@
-//! What the number of a lease means.
+//! The token of a lease.
 
 use super::protocol::Epoch;
 use crate::Lease;
 
-/// What the number of a [`Lease`] means here.
+/// The content of the token of a [`Lease`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct LeaseToken {
     pub(super) epoch: Epoch,
-    /// Of what lies under the key.
+    /// The version of the item of the key: a value or a reservation.
     pub(super) version: u64,
-    /// Of the lock, for a lease over a value.
+    /// The version of the lock item, for a lease of a key with a value.
     pub(super) lock: Option<u64>,
 }
 
-impl Held {
-    /// 32 bits for the epoch, 48 for each version; no lock is 0, which no item has.
+impl LeaseToken {
+    /// Encodes the token: 32 bits for the epoch and 48 for each version. A missing lock is 0, which is no
+    /// version.
     ///
-    /// `None` if a version does not fit, after 280 million million stores, or is 0, as it always is where the
-    /// server was told to keep none (`-C`): no lease is safer than a wrong one.
-    pub(super) fn lease(self) -> Option<Lease> {
+    /// Returns `None` if a version does not fit, which takes 2^48 stores, or is 0, as always on a server
+    /// without versions (`memcached -C`): no lease is safer than a wrong one.
+    pub(super) fn to_lease(self) -> Option<Lease> {
         let fits = |version: u64| version != 0 && version >> VERSION_BITS == 0;
         if !fits(self.version) || self.lock.is_some_and(|lock| !fits(lock)) {
             return None;
@@ -30,8 +31,9 @@ impl Held {
         Some(Lease::new(token))
     }
 
-    /// `None` for a number that is no lease of ours: version 0 would be no condition at all.
-    pub(super) fn of(lease: Lease) -> Option<Self> {
+    /// Decodes a token. Returns `None` if it was not encoded by [`LeaseToken::to_lease`]: version 0 would
+    /// store unconditionally.
+    pub(super) fn from_lease(lease: Lease) -> Option<Self> {
         let bits = |shift: u32| ((lease.token() >> shift) & ((1 << VERSION_BITS) - 1)) as u64;
         let (version, lock) = (bits(0), bits(VERSION_BITS));
         let epoch = Epoch((lease.token() >> (2 * VERSION_BITS)) as u32);
@@ -46,26 +48,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_keeps_what_it_stands_for() {
-        for held in [
-            Held { epoch: Epoch(0), version: 1, lock: None },
-            Held { epoch: Epoch(u32::MAX), version: (1 << 48) - 1, lock: Some((1 << 48) - 1) },
-            Held { epoch: Epoch(7), version: 8, lock: Some(9) },
+    fn lease_round_trips() {
+        for token in [
+            LeaseToken { epoch: Epoch(0), version: 1, lock: None },
+            LeaseToken { epoch: Epoch(u32::MAX), version: (1 << 48) - 1, lock: Some((1 << 48) - 1) },
+            LeaseToken { epoch: Epoch(7), version: 8, lock: Some(9) },
         ] {
-            assert_eq!(Held::of(held.lease().unwrap()), Some(held));
+            assert_eq!(LeaseToken::from_lease(token.to_lease().unwrap()), Some(token));
         }
     }
 
     #[test]
-    fn a_version_that_does_not_fit_gives_no_lease() {
-        assert_eq!(Held { epoch: Epoch(0), version: 1 << 48, lock: None }.lease(), None);
-        assert_eq!(Held { epoch: Epoch(0), version: 1, lock: Some(1 << 48) }.lease(), None);
+    fn version_that_does_not_fit_gives_no_lease() {
+        assert_eq!(LeaseToken { epoch: Epoch(0), version: 1 << 48, lock: None }.to_lease(), None);
+        assert_eq!(LeaseToken { epoch: Epoch(0), version: 1, lock: Some(1 << 48) }.to_lease(), None);
     }
 
     #[test]
-    fn a_server_without_versions_gives_no_lease() {
-        assert_eq!(Held { epoch: Epoch(1), version: 0, lock: None }.lease(), None);
-        assert_eq!(Held { epoch: Epoch(1), version: 1, lock: Some(0) }.lease(), None);
-        assert_eq!(Held::of(Lease::new(7 << 96)), None);
+    fn version_zero_gives_no_lease() {
+        assert_eq!(LeaseToken { epoch: Epoch(1), version: 0, lock: None }.to_lease(), None);
+        assert_eq!(LeaseToken { epoch: Epoch(1), version: 1, lock: Some(0) }.to_lease(), None);
+        assert_eq!(LeaseToken::from_lease(Lease::new(7 << 96)), None);
     }
 }

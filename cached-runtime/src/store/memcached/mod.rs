@@ -1,4 +1,4 @@
-//! The store in a Memcached server.
+//! The store for Memcached.
 
 mod backoff;
 mod config;
@@ -20,45 +20,54 @@ use tokio::time::timeout;
 
 use self::config::LOCK_SUFFIX;
 pub use self::config::MemcachedConfig;
-use self::connection::{Answer, Server, Settings};
-use self::protocol::{Epoch, Name, Reply, Script, seconds};
-use self::results::{array, not_understood, too_large};
+use self::connection::{BatchReply, Connections, Settings};
+use self::protocol::{Batch, Epoch, Reply, ServerKey};
+use self::results::{array, protocol_violation};
 use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result, Store, Watch};
 
-/// A store in a Memcached server, version 1.6 or newer.
+/// A store in Memcached 1.6 or later.
 ///
-/// It speaks the meta protocol, and reads by `get`, over one connection per runtime, on which the calls of all tasks are pipelined.
-/// The connection is made by the first call, and made again by itself when it is lost: at once, then after pauses
-/// from 10 to 500 ms. Meanwhile calls fail immediately. Dropping the store closes it.
+/// It uses the meta protocol, and the classic `get` for reads. It has one connection for each tokio runtime
+/// that uses it, on which the operations of all tasks are pipelined. The connection is established with the
+/// first operation. When it is lost, it is established again: immediately, and then after delays of 10 to 500
+/// ms, during which operations fail immediately. Dropping the store closes its connections.
 ///
-/// # What is particular to Memcached
+/// # Differences to other stores
 ///
-/// - Lifetimes are whole seconds there. They are rounded so that neither a value nor a lease goes early; it may
-///   stay for up to two seconds more.
-/// - An empty value means a reservation: [`put`](Store::put), [`fill`](Store::fill) and [`add`](Store::add)
-///   refuse one with [`ErrorKind::Codec`].
-/// - A value larger than [`max_value_bytes`](MemcachedConfig::max_value_bytes) is refused with
-///   [`ErrorKind::TooLarge`] before it is sent, and what is stored stays. If the server's own limit is lower it
-///   refuses as well, and what was stored is gone.
-/// - A [`put`](Store::put) that timed out may still lie in the buffers of a server that hangs, and take effect when
-///   it goes on, after calls that were made later. A `fill` can not: its lease is void by then if anything changed.
-/// - The server evicts what it likes: a lease can be lost early, and is then an ordinary lost lease.
+/// - Memcached counts whole seconds. A ttl or term is rounded up, so that neither a value nor a lease expires
+///   early; it may expire up to two seconds late.
+/// - An empty value marks a reservation, so [`put`](Store::put), [`fill`](Store::fill) and
+///   [`add`](Store::add) reject it with [`ErrorKind::Codec`].
+/// - A value larger than [`max_value_bytes`](MemcachedConfig::max_value_bytes) is rejected with
+///   [`ErrorKind::TooLarge`] before it is sent, and the old value stays. If the limit of the server is lower,
+///   the server rejects the value and removes the old one.
+/// - A [`put`](Store::put) that timed out may be in the buffers of a server that hangs. It then takes effect
+///   when the server continues, after operations that were called later. A `fill` does not, because its lease
+///   has ended if the key was changed.
+/// - The server may evict a lease, which is then lost before its term.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unreachable`] if there is no connection or it was lost half way, [`ErrorKind::Timeout`] when the
-/// [`deadline`](MemcachedConfig::deadline) has passed, [`ErrorKind::Rejected`] if the server is out of memory or
-/// wants other credentials, [`ErrorKind::Protocol`] if what answers is not Memcached, and [`ErrorKind::Config`]
-/// outside of a tokio runtime.
+/// Every operation ends within [`MemcachedConfig::deadline`]:
 ///
-/// # Cancellation
-///
-/// Every future may be dropped at any time. What was not yet sent then never is, and what was sent is answered
-/// into the void; no other call gets that answer. A lease that was won by a dropped call ends after its term.
+/// | [`ErrorKind`] | when |
+/// |---|---|
+/// | `Unreachable` | there is no connection, or it was lost |
+/// | `Timeout` | there was no reply within the deadline; the operation may or may not have taken effect |
+/// | `Rejected` | the server is out of memory or rejects the credentials |
+/// | `TooLarge` | a value is larger than the limit |
+/// | `Codec` | a value is empty |
+/// | `Protocol` | the peer is not Memcached, or older than 1.6 |
+/// | `Config` | the store is used outside of a tokio runtime, or the server keeps no versions (`-C`) |
 ///
 /// # Panics
 ///
-/// The calls need the timer and the input and output of the runtime (`enable_all`), as everything here does.
+/// Operations panic in a runtime without the time or IO driver (see `enable_all` of its builder).
+///
+/// # Cancel safety
+///
+/// An operation whose future is dropped may or may not take effect. Its reply is never taken for that of
+/// another operation. A lease that was granted to a dropped operation ends after its term.
 ///
 /// # Examples
 ///
@@ -85,7 +94,7 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> cached_runtime::Result<()> {
-/// let store = Memcached::new(MemcachedConfig::new("127.0.0.1:1"))?; // Nobody listens there.
+/// let store = Memcached::new(MemcachedConfig::new("127.0.0.1:1"))?; // No server listens there.
 /// let error = store.get(&[Key::new("shop::user@1", &42)?]).await.unwrap_err();
 /// assert!(error.is_unreachable());
 /// # Ok(())
@@ -94,15 +103,18 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 #[derive(Debug)]
 pub struct Memcached {
     config: MemcachedConfig,
-    server: Server,
+    connections: Connections,
 }
 
 impl Memcached {
-    /// A store in the server that the configuration names. It dials nobody yet, and needs no runtime yet.
+    /// Creates a store with these settings. It connects with the first operation, and needs no runtime
+    /// before.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the server, the prefix or another setting makes no sense.
+    /// [`ErrorKind::Config`] if a setting is invalid.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{ErrorKind, Memcached, MemcachedConfig};
@@ -114,73 +126,64 @@ impl Memcached {
     /// ```
     pub fn new(config: MemcachedConfig) -> Result<Self> {
         let settings = Settings {
-            address: config.check()?,
+            address: config.validate()?,
             credentials: config.credentials.clone(),
             connect_timeout: config.connect_timeout,
-            stall: config.deadline.saturating_mul(2).min(LONGEST_STALL),
+            reply_timeout: config.deadline.saturating_mul(2).min(MAX_REPLY_TIMEOUT),
             max_value_bytes: config.max_value_bytes,
         };
-        Ok(Self { config, server: Server::new(settings) })
+        Ok(Self { config, connections: Connections::new(settings) })
     }
 
-    fn check(&self, value: &[u8]) -> Result<()> {
-        if value.is_empty() {
-            return Err(Error::new(ErrorKind::Codec, "an empty value means a reservation to memcached"));
-        }
-        if value.len() > self.config.max_value_bytes {
-            return Err(too_large());
-        }
-        Ok(())
+    fn server_key<'a>(&'a self, key: &'a Key) -> ServerKey<'a> {
+        ServerKey { prefix: &self.config.prefix, key: key.as_str(), suffix: "" }
     }
 
-    fn name<'a>(&'a self, key: &'a Key) -> Name<'a> {
-        Name { prefix: &self.config.prefix, key: key.as_str(), suffix: "" }
+    fn lock_key<'a>(&'a self, key: &'a Key) -> ServerKey<'a> {
+        ServerKey { suffix: LOCK_SUFFIX, ..self.server_key(key) }
     }
 
-    fn lock_name<'a>(&'a self, key: &'a Key) -> Name<'a> {
-        Name { suffix: LOCK_SUFFIX, ..self.name(key) }
+    /// Runs a batch of commands.
+    async fn run(&self, batch: Batch) -> Result<BatchReply> {
+        self.connections.run(batch, None).await?.ok_or_else(protocol_violation)
     }
 
-    async fn run(&self, script: Script) -> Result<Answer> {
-        self.server.run(script, None).await?.ok_or_else(not_understood)
+    /// Runs a batch of `N` commands; returns `None` if the server was restarted since `epoch`.
+    async fn run_in_epoch<const N: usize>(&self, epoch: Epoch, batch: Batch) -> Result<Option<[Reply; N]>> {
+        self.connections.run(batch, Some(epoch)).await?.map(|reply| array(reply.replies)).transpose()
     }
 
-    /// `None` if the server was started anew since.
-    async fn run_in<const N: usize>(&self, epoch: Epoch, script: Script) -> Result<Option<[Reply; N]>> {
-        self.server.run(script, Some(epoch)).await?.map(|answer| array(answer.replies)).transpose()
-    }
-
-    async fn within<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    /// Runs an operation within the deadline.
+    async fn with_deadline<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
         if let Err(e) = Handle::try_current() {
-            return Err(
-                Error::new(ErrorKind::Config, "memcached was used outside of a tokio runtime").with_source(e)
-            );
+            return Err(Error::new(ErrorKind::Config, "cannot use memcached outside of a tokio runtime")
+                .with_source(e));
         }
-        timeout(self.config.deadline, operation)
-            .await
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "memcached did not answer in time")))
+        timeout(self.config.deadline, operation).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Timeout, "memcached did not reply within the deadline"))
+        })
     }
 }
 
 impl Store for Memcached {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        Box::pin(self.within(self.read(keys)))
+        Box::pin(self.with_deadline(self.get_values(keys)))
     }
 
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        match over {
-            LeaseMode::IfAbsent => Box::pin(self.within(self.reserve(key, term))),
-            LeaseMode::Replace => Box::pin(self.within(self.lock(key, term))),
+        match mode {
+            LeaseMode::IfAbsent => Box::pin(self.with_deadline(self.acquire_if_absent(key, term))),
+            LeaseMode::Replace => Box::pin(self.with_deadline(self.acquire_or_replace(key, term))),
         }
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(self.within(self.prolong(key, *lease, term)))
+        Box::pin(self.with_deadline(self.extend_lease(key, *lease, term)))
     }
 
     fn fill<'a>(
@@ -190,38 +193,39 @@ impl Store for Memcached {
         value: Bytes,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(self.within(async move { self.store_leased(key, lease, &value, ttl).await }))
+        Box::pin(self.with_deadline(async move { self.fill_leased(key, lease, &value, ttl).await }))
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.within(self.give_back(key, lease)))
+        Box::pin(self.with_deadline(self.release_lease(key, lease)))
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.within(async move { self.store_always(key, &value, ttl).await }))
+        Box::pin(self.with_deadline(async move { self.put_value(key, &value, ttl).await }))
     }
 
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
-        Box::pin(self.within(self.store_vacant(key, value, ttl)))
+        Box::pin(self.with_deadline(self.add_value(key, value, ttl)))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.within(self.delete(key)))
+        Box::pin(self.with_deadline(self.remove_value(key)))
     }
 
-    /// Memcached says nothing unasked.
+    /// Memcached does not support notifications.
     fn watch<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 }
 
-/// Only so that no sum of times overflows.
-const LONGEST_STALL: Duration = Duration::from_secs(60 * 60);
+/// A bound so that adding it to an instant cannot overflow.
+const MAX_REPLY_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
-fn from_now(duration: Duration) -> i32 {
-    // Before 1970 the clock is wrong, and then every date would be as well.
+/// Returns the expiration time of an item that is stored for `duration`, as the server takes it.
+fn exptime(duration: Duration) -> i32 {
+    // A clock before 1970 is wrong, and no date could be computed from it.
     let unix_time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    seconds(duration, unix_time)
+    protocol::exptime(duration, unix_time)
 }
 
 #[cfg(test)]
@@ -229,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outside_of_a_runtime_there_is_an_error() {
+    fn operation_outside_of_a_runtime_is_an_error() {
         let store = Memcached::new(MemcachedConfig::new("127.0.0.1:1")).unwrap();
         let mut future = store.get(&[]);
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());

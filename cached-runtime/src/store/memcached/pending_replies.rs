@@ -1,4 +1,4 @@
-//! The replies that a connection still has to bring.
+//! The replies that a connection has yet to receive.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,119 +7,125 @@ use bytes::BytesMut;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::connection::{Answer, Request, Settings};
-use super::protocol::{self, Epoch, Operation, Parsed, Reply};
+use super::connection::{BatchReply, Request, Settings};
+use super::protocol::{self, Command, Epoch, Parsed, Reply};
 use crate::{Error, ErrorKind, Result};
 
-/// Replies on their way back, and who waits for them, oldest first.
-pub(super) struct Replies {
+/// The received bytes, and the batches without a complete reply, oldest first.
+pub(super) struct PendingReplies {
     epoch: Epoch,
     max_value_bytes: usize,
     pub(super) buffer: BytesMut,
-    /// How many bytes the next reply takes, as far as is known.
-    need: usize,
-    pub(super) pending: VecDeque<Pending>,
-    pub(super) served: bool,
-    /// Since when every reply has come when nobody waited for it any more.
+    /// The size of the next reply in bytes, as far as it is known.
+    needed_bytes: usize,
+    pub(super) pending: VecDeque<PendingBatch>,
+    /// `true` as soon as one batch has a complete reply.
+    pub(super) has_replied: bool,
+    /// The time since which every reply has come after its caller was dropped.
     unwanted_since: Option<Instant>,
-    stall: Duration,
+    reply_timeout: Duration,
 }
 
-impl Replies {
+impl PendingReplies {
     pub(super) fn new(epoch: Epoch, settings: &Settings) -> Self {
         Self {
             epoch,
             max_value_bytes: settings.max_value_bytes,
-            buffer: BytesMut::with_capacity(BUFFER),
-            need: 0,
+            buffer: BytesMut::with_capacity(BUFFER_BYTES),
+            needed_bytes: 0,
             pending: VecDeque::new(),
-            served: false,
+            has_replied: false,
             unwanted_since: None,
-            stall: settings.stall,
+            reply_timeout: settings.reply_timeout,
         }
     }
 
-    /// Appends a request to what will be written, unless nobody waits for it or its epoch has passed.
-    pub(super) fn expect(&mut self, request: Request, output: &mut BytesMut, now: Instant) {
-        let Request { script, epoch, answer } = request;
-        if answer.is_closed() {
+    /// Appends a request to the output, unless its caller was dropped or its epoch is not that of the server.
+    pub(super) fn enqueue(&mut self, request: Request, output: &mut BytesMut, now: Instant) {
+        let Request { batch, epoch, reply } = request;
+        if reply.is_closed() {
             return;
         }
         if epoch.is_some_and(|epoch| epoch != self.epoch) {
-            let _ = answer.send(Ok(None));
+            let _ = reply.send(Ok(None));
             return;
         }
-        output.extend_from_slice(&script.bytes);
-        let replies = Vec::with_capacity(script.verbs.len());
-        self.pending.push_back(Pending {
-            number: script.number,
-            verbs: script.verbs,
+        output.extend_from_slice(&batch.bytes);
+        let replies = Vec::with_capacity(batch.commands.len());
+        self.pending.push_back(PendingBatch {
+            number: batch.number,
+            commands: batch.commands,
             replies,
-            answer,
+            reply,
             since: now,
         });
     }
 
-    /// At least what the next reply needs: a large value is then read into one piece of its size.
-    pub(super) fn make_room(&mut self) {
+    /// Reserves at least what the next reply needs, so that a large value is read into one allocation of its
+    /// size.
+    pub(super) fn reserve(&mut self) {
         let spare = self.buffer.capacity() - self.buffer.len();
-        let wanted = self.need.saturating_sub(self.buffer.len()).max(BUFFER / 4);
+        let wanted = self.needed_bytes.saturating_sub(self.buffer.len()).max(BUFFER_BYTES / 4);
         if spare < wanted {
-            self.buffer.reserve(wanted.max(BUFFER));
+            self.buffer.reserve(wanted.max(BUFFER_BYTES));
         }
     }
 
-    /// Gives every whole reply to whoever waits for it.
-    pub(super) fn hand_out(&mut self) -> Result<()> {
-        if self.buffer.len() < self.need {
+    /// Parses the complete replies in the buffer and sends them to their callers.
+    ///
+    /// An error means that the connection must be closed.
+    pub(super) fn deliver(&mut self) -> Result<()> {
+        if self.buffer.len() < self.needed_bytes {
             return Ok(());
         }
-        self.need = 0;
+        self.needed_bytes = 0;
         while let Some(pending) = self.pending.front_mut() {
-            while let Some(verb) = pending.verbs.get(pending.replies.len()) {
-                match protocol::parse(&mut self.buffer, verb, pending.number, self.max_value_bytes)? {
-                    Parsed::Whole(reply) => pending.replies.push(reply),
+            while let Some(command) = pending.commands.get(pending.replies.len()) {
+                match protocol::parse(&mut self.buffer, command, pending.number, self.max_value_bytes)? {
+                    Parsed::Complete(reply) => pending.replies.push(reply),
                     Parsed::Need(bytes) => {
-                        self.need = bytes;
+                        self.needed_bytes = bytes;
                         return Ok(());
                     }
                 }
             }
-            self.served = true;
-            if let Some(Pending { replies, answer, .. }) = self.pending.pop_front() {
-                let wanted = answer.send(Ok(Some(Answer { epoch: self.epoch, replies }))).is_ok();
-                self.note(wanted)?;
+            self.has_replied = true;
+            if let Some(PendingBatch { replies, reply, .. }) = self.pending.pop_front() {
+                let is_wanted = reply.send(Ok(Some(BatchReply { epoch: self.epoch, replies }))).is_ok();
+                self.check_wanted(is_wanted)?;
             }
         }
         if self.buffer.is_empty() {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Protocol, "memcached said more than it was asked for"))
+        Err(Error::new(ErrorKind::Protocol, "memcached sent more than it was asked for"))
     }
 
-    /// Gives the connection up if its replies come too late for too long: should one have been lost on the way, as proxies
-    /// may lose it, every other is taken for the one before it.
-    fn note(&mut self, wanted: bool) -> Result<()> {
-        if wanted {
+    /// Returns an error if all replies have been too late for longer than the reply timeout.
+    ///
+    /// If a proxy has lost a reply, every later one seems to be the reply to the request before it, and comes
+    /// one request late.
+    fn check_wanted(&mut self, is_wanted: bool) -> Result<()> {
+        if is_wanted {
             self.unwanted_since = None;
             return Ok(());
         }
         let since = *self.unwanted_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < self.stall {
+        if since.elapsed() < self.reply_timeout {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Timeout, "memcached answers when nobody waits any more"))
+        Err(Error::new(ErrorKind::Timeout, "memcached replies later than the deadline"))
     }
 }
 
-/// A request that was written, or is about to be.
-pub(super) struct Pending {
+/// A batch that was written, or will be next.
+pub(super) struct PendingBatch {
     number: u32,
-    verbs: Vec<Operation>,
+    commands: Vec<Command>,
     replies: Vec<Reply>,
-    pub(super) answer: oneshot::Sender<Result<Option<Answer>>>,
+    pub(super) reply: oneshot::Sender<Result<Option<BatchReply>>>,
     pub(super) since: Instant,
 }
 
-/// What a connection uses when little happens.
-pub(super) const BUFFER: usize = 16 * 1024;
+/// The initial size of a buffer, in bytes.
+pub(super) const BUFFER_BYTES: usize = 16 * 1024;

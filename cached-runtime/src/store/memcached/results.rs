@@ -1,49 +1,52 @@
-//! Replies as results.
+//! The conversion of replies to results.
 
 use bytes::Bytes;
 
 use super::protocol::Reply;
 use crate::{Error, ErrorKind, Result};
 
-pub(super) fn unless_reserved(value: Option<Bytes>) -> Option<Bytes> {
-    value.filter(|value| !value.is_empty())
+/// Returns the value, or `None` for the empty value of a reservation.
+pub(super) fn without_reservation(value: Bytes) -> Option<Bytes> {
+    Some(value).filter(|value| !value.is_empty())
 }
 
-/// The value, the version, and whether the reservation is ours.
-pub(super) fn item_of(reply: Reply) -> Result<(Option<Bytes>, u64, bool)> {
+/// Returns the value if there is one, the version, and `true` if the command made a reservation.
+pub(super) fn item(reply: Reply) -> Result<(Option<Bytes>, u64, bool)> {
     match reply {
         Reply::Item { version: 0, .. } => Err(Error::new(
             ErrorKind::Config,
-            "memcached keeps no versions (it was started with -C), and so has no leases",
+            "memcached was started with `-C`, without versions, which leases require",
         )),
-        Reply::Item { value, version, won } => Ok((unless_reserved(Some(value)), version, won)),
-        other => Err(refused(&other)),
+        Reply::Item { value, version, won } => Ok((without_reservation(value), version, won)),
+        other => Err(unexpected_reply(&other)),
     }
 }
 
+/// Returns the replies to a batch of `N` commands.
 pub(super) fn array<const N: usize>(replies: Vec<Reply>) -> Result<[Reply; N]> {
-    replies.try_into().map_err(|_| not_understood())
+    replies.try_into().map_err(|_| protocol_violation())
 }
 
+/// Returns the reply to the first command of a batch.
 pub(super) fn first(replies: Vec<Reply>) -> Result<Reply> {
-    replies.into_iter().next().ok_or_else(not_understood)
+    replies.into_iter().next().ok_or_else(protocol_violation)
 }
 
-/// The error that a reply is that brings nothing of what was asked for.
-pub(super) fn refused(reply: &Reply) -> Error {
+/// Returns the error for a reply that is not one of those that a command expects.
+pub(super) fn unexpected_reply(reply: &Reply) -> Error {
     match reply {
         Reply::TooLarge => too_large(),
-        Reply::Refused => {
-            Error::new(ErrorKind::Rejected, "memcached refused, most likely for lack of memory")
+        Reply::ServerError => {
+            Error::new(ErrorKind::Rejected, "memcached rejected the command, most likely for lack of memory")
         }
-        _ => not_understood(),
+        _ => protocol_violation(),
     }
 }
 
 pub(super) fn too_large() -> Error {
-    Error::new(ErrorKind::TooLarge, "the value is larger than memcached takes")
+    Error::new(ErrorKind::TooLarge, "the value is larger than memcached accepts")
 }
 
-pub(super) fn not_understood() -> Error {
-    Error::new(ErrorKind::Protocol, "memcached answered something else than it was asked")
+pub(super) fn protocol_violation() -> Error {
+    Error::new(ErrorKind::Protocol, "the reply of memcached does not match the command")
 }

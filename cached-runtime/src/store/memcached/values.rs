@@ -1,85 +1,105 @@
-//! Values.
+//! The operations on values.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::connection::Answer;
-use super::protocol::{Reply, Script, When};
-use super::results::{array, refused, unless_reserved};
-use super::{Memcached, from_now};
+use super::connection::BatchReply;
+use super::protocol::{Batch, Reply, StoreCondition};
+use super::results::{array, too_large, unexpected_reply, without_reservation};
+use super::{Memcached, exptime};
 use crate::{Error, ErrorKind, Key, Result};
 
 impl Memcached {
-    pub(super) async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+    /// Returns the values of several keys.
+    pub(super) async fn get_values(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let read = |script: Script, keys: &[Key]| script.read(keys.iter().map(|key| self.name(key)));
-        // All keys are on one server; with several, the keys are split by it and the answers joined.
-        let answer = self.run(keys.chunks(MOST_KEYS).fold(Script::new(), read)).await?;
+        let get = |batch: Batch, keys: &[Key]| batch.get(keys.iter().map(|key| self.server_key(key)));
+        // With several servers, the keys would have to be split by server and the replies joined here.
+        let reply = self.run(keys.chunks(MAX_KEYS_PER_GET).fold(Batch::new(), get)).await?;
         let mut values = Vec::with_capacity(keys.len());
-        for reply in answer.replies {
+        for reply in reply.replies {
             match reply {
-                Reply::Values(found) => values.extend(found.into_iter().map(unless_reserved)),
-                other => return Err(refused(&other)),
+                Reply::Values(found) => {
+                    values.extend(found.into_iter().map(|value| value.and_then(without_reservation)));
+                }
+                other => return Err(unexpected_reply(&other)),
             }
         }
         Ok(values)
     }
 
-    pub(super) async fn store_always(&self, key: &Key, value: &[u8], ttl: Option<Duration>) -> Result<()> {
-        self.check(value)?;
-        let seconds = ttl.map_or(0, from_now);
-        let script =
-            Script::new().store(self.name(key), value, seconds, When::Always).delete(self.lock_name(key));
-        let [stored, _] = array(self.run(script).await?.replies)?;
+    /// Stores a value unconditionally.
+    pub(super) async fn put_value(&self, key: &Key, value: &[u8], ttl: Option<Duration>) -> Result<()> {
+        self.check_value(value)?;
+        let batch = Batch::new()
+            .store(self.server_key(key), value, ttl.map_or(0, exptime), StoreCondition::Always)
+            .delete(self.lock_key(key));
+        let [stored, _] = array(self.run(batch).await?.replies)?;
         match stored {
             Reply::Done { .. } => Ok(()),
-            other => Err(refused(&other)),
+            other => Err(unexpected_reply(&other)),
         }
     }
 
-    pub(super) async fn store_vacant(&self, key: &Key, value: Bytes, ttl: Option<Duration>) -> Result<Bytes> {
-        self.check(&value)?;
-        let seconds = ttl.map_or(0, from_now);
-        let name = self.name(key);
-        for _ in 0..ADD_TRIES {
-            let script = Script::new().store(name, &value, seconds, When::Vacant).read_with_version(name);
-            let Answer { epoch, replies } = self.run(script).await?;
+    /// Stores a value if the key has none, and returns the value that it has afterwards.
+    pub(super) async fn add_value(&self, key: &Key, value: Bytes, ttl: Option<Duration>) -> Result<Bytes> {
+        self.check_value(&value)?;
+        let exptime = ttl.map_or(0, exptime);
+        let server_key = self.server_key(key);
+        for _ in 0..MAX_ADD_ATTEMPTS {
+            let batch = Batch::new()
+                .store(server_key, &value, exptime, StoreCondition::IfAbsent)
+                .get_with_version(server_key);
+            let BatchReply { epoch, replies } = self.run(batch).await?;
             let [stored, reply] = array(replies)?;
             match (stored, reply) {
                 (Reply::Done { .. }, _) => return Ok(value),
-                (Reply::NotStored, Reply::Item { value: there, .. }) if !there.is_empty() => {
-                    return Ok(there);
+                (Reply::NotStored, Reply::Item { value: present, .. }) if !present.is_empty() => {
+                    return Ok(present);
                 }
-                // A reservation counts as nothing, and is replaced; its lease is void then.
+                // A reservation does not count as a value. Replacing it ends its lease.
                 (Reply::NotStored, Reply::Item { version, .. }) => {
-                    let script = Script::new().store(name, &value, seconds, When::Version(version));
-                    if let Some([Reply::Done { .. }]) = self.run_in(epoch, script).await? {
+                    let condition = StoreCondition::IfVersion(version);
+                    let batch = Batch::new().store(server_key, &value, exptime, condition);
+                    if let Some([Reply::Done { .. }]) = self.run_in_epoch(epoch, batch).await? {
                         return Ok(value);
                     }
                 }
-                // It went away between the two.
+                // The item was removed between the two commands.
                 (Reply::NotStored, Reply::Miss) => {}
-                (Reply::NotStored, other) | (other, _) => return Err(refused(&other)),
+                (Reply::NotStored, other) | (other, _) => return Err(unexpected_reply(&other)),
             }
         }
-        Err(Error::new(ErrorKind::Rejected, "a key of memcached changes too fast to add a value"))
+        Err(Error::new(ErrorKind::Rejected, "cannot add a value to a memcached key that changes too often"))
     }
 
-    pub(super) async fn delete(&self, key: &Key) -> Result<()> {
-        let script = Script::new().delete(self.name(key)).delete(self.lock_name(key));
-        let [deleted, _] = array(self.run(script).await?.replies)?;
+    /// Removes a key.
+    pub(super) async fn remove_value(&self, key: &Key) -> Result<()> {
+        let batch = Batch::new().delete(self.server_key(key)).delete(self.lock_key(key));
+        let [deleted, _] = array(self.run(batch).await?.replies)?;
         match deleted {
-            Reply::Done { .. } | Reply::Absent => Ok(()),
-            other => Err(refused(&other)),
+            Reply::Done { .. } | Reply::NotFound => Ok(()),
+            other => Err(unexpected_reply(&other)),
         }
+    }
+
+    /// Returns an error if the value cannot be stored.
+    pub(super) fn check_value(&self, value: &[u8]) -> Result<()> {
+        if value.is_empty() {
+            return Err(Error::new(ErrorKind::Codec, "cannot store an empty value in memcached"));
+        }
+        if value.len() > self.config.max_value_bytes {
+            return Err(too_large());
+        }
+        Ok(())
     }
 }
 
-/// So many keys are read by one command; it has to fit into the line of a server that is not too generous.
-const MOST_KEYS: usize = 100;
+/// The maximum number of keys of one `get`, so that the command fits into the line limit of any server.
+const MAX_KEYS_PER_GET: usize = 100;
 
-/// Each takes another change by someone else in the blink between two commands.
-const ADD_TRIES: usize = 4;
+/// An attempt fails only if another caller changes the key between two commands.
+const MAX_ADD_ATTEMPTS: usize = 4;

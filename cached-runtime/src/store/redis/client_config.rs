@@ -29,7 +29,8 @@ const SCHEMES: [&str; 14] = [
 /// Parses a URL. The error contains neither the URL nor a password.
 pub(super) fn parse(url: &str) -> Result<Config> {
     let error = |what| Error::new(ErrorKind::Config, what);
-    // fred treats an unknown scheme as `redis`, and connects to `rediss` without TLS if it is built without TLS.
+    // fred treats an unknown scheme as `redis`, and connects to `rediss` without TLS if it is built without
+    // TLS.
     let Some(scheme) = url.split_once("://").map(|(scheme, _)| scheme).filter(|s| SCHEMES.contains(s)) else {
         return Err(error(
             "the redis url must begin with a known scheme such as redis://, rediss:// or redis-cluster://",
@@ -62,7 +63,8 @@ pub(super) fn builder(server: Config, deadline: Duration, connect_timeout: Durat
     let mut builder = Builder::from_config(server);
     builder.with_config(|config| {
         config.version = RespVersion::RESP3;
-        // If this were set, a client whose first attempt fails could not be used again: its counters are wrong then.
+        // If this were set, a client whose first attempt fails could not be used again: its counters are
+        // wrong then.
         config.fail_fast = false;
     });
     builder.with_performance_config(|performance| {
@@ -79,15 +81,15 @@ pub(super) fn builder(server: Config, deadline: Duration, connect_timeout: Durat
         {
             connection.tcp.user_timeout = Some(USER_TIMEOUT);
         }
-        // This check wakes up at every interval, and misses an unresponsive peer while there is traffic, because each write
-        // restarts it. The supervisor watches a single server better; but in a cluster, only this check covers each
-        // connection.
+        // This check wakes up at every interval, and misses an unresponsive peer while there is traffic,
+        // because each write restarts it. The supervisor watches a single server better; but in a cluster,
+        // only this check covers each connection.
         if is_cluster {
             connection.unresponsive =
                 UnresponsiveConfig { max_timeout: Some(2 * deadline), interval: deadline };
         }
-        // `max_command_buffer_len` stays 0, without a limit: once it is reached, the counter of fred is never reset and
-        // nothing is sent any more.
+        // `max_command_buffer_len` stays 0, without a limit: once it is reached, the counter of fred is never
+        // reset and nothing is sent any more.
     });
     builder.set_policy(ReconnectPolicy::Exponential {
         attempts: 0,

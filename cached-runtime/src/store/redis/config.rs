@@ -10,8 +10,10 @@ use crate::{Error, ErrorKind, Result};
 
 /// The settings of a [`Redis`](crate::Redis) store.
 ///
-/// The settings are checked by [`Redis::new`](crate::Redis::new). `Debug` shows neither the password nor the URL, which may
-/// contain it.
+/// The settings are checked by [`Redis::new`](crate::Redis::new). `Debug` shows neither the password nor the
+/// URL, which may contain it.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,8 +49,11 @@ impl RedisConfig {
     /// | `redis-sentinel://host[:port]?node=host:port&sentinelServiceName=name` | the primary that the sentinels elect |
     /// | `redis+unix:///path/of/the/socket` | a Unix socket |
     ///
-    /// The scheme may be `valkey` instead of `redis`. With `rediss` or `valkeys` the connection uses TLS, which requires the
-    /// feature `redis-tls`. User and password are percent-encoded. The default port is 6379, and 26379 for a sentinel.
+    /// The scheme may be `valkey` instead of `redis`. With `rediss` or `valkeys` the connection uses TLS,
+    /// which requires the feature `redis-tls`. User and password are percent-encoded. The default port is
+    /// 6379, and 26379 for a sentinel.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Redis, RedisConfig};
@@ -73,7 +78,10 @@ impl RedisConfig {
         }
     }
 
-    /// Sets the user and the password, which replace those in the URL. An empty `user` is the server's default user.
+    /// Sets the user and the password, which replace those in the URL. An empty `user` is the server's
+    /// default user.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::RedisConfig;
@@ -87,6 +95,8 @@ impl RedisConfig {
     }
 
     /// Sets the prefix of every key on the server; `cached:` by default. It must not contain braces.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Redis, RedisConfig};
@@ -102,8 +112,11 @@ impl RedisConfig {
 
     /// Sets the deadline of one operation, including all waiting; 50 ms by default.
     ///
-    /// It must be between one millisecond and one hour. If an operation misses the deadline, and the server does not respond
-    /// within twice the deadline either, the connection is replaced. Choose a deadline that a healthy server keeps.
+    /// It must be between one millisecond and one hour. If an operation misses the deadline, and the server
+    /// does not respond within twice the deadline either, the connection is replaced. Choose a deadline that
+    /// a healthy server keeps.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
@@ -121,8 +134,10 @@ impl RedisConfig {
 
     /// Sets the timeout of connecting, and that of the handshake; 200 ms by default.
     ///
-    /// It must be between one millisecond and one hour. Connections are made in the background, so this does not extend the
-    /// [`deadline`](Self::deadline) of an operation.
+    /// It must be between one millisecond and one hour. Connections are made in the background, so this does
+    /// not extend the [`deadline`](Self::deadline) of an operation.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
@@ -140,6 +155,8 @@ impl RedisConfig {
     /// Sets the maximum number of operations in flight for each tokio runtime; 4096 by default.
     ///
     /// It must be at least 1. Further operations wait, within their own deadline.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Redis, RedisConfig};

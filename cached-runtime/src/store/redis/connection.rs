@@ -16,8 +16,8 @@ use crate::{Error, ErrorKind, Key, Result};
 
 /// The connections to one server or cluster.
 ///
-/// Each runtime that uses the store gets a connection of its own: a client of `fred` and a task that supervises it. The
-/// tasks of a client end with the runtime that it was started on.
+/// Each runtime that uses the store gets a connection of its own: a client of `fred` and a task that
+/// supervises it. The tasks of a client end with the runtime that it was started on.
 pub(super) struct Connections {
     settings: Arc<Settings>,
     connections: RwLock<Vec<Arc<RuntimeConnection>>>,
@@ -37,8 +37,8 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// `Config` outside of a tokio runtime, `Unreachable` without a connection, `Timeout` after the deadline, and the
-    /// errors of `operation`.
+    /// `Config` outside of a tokio runtime, `Unreachable` without a connection, `Timeout` after the deadline,
+    /// and the errors of `operation`.
     ///
     /// # Cancel safety
     ///

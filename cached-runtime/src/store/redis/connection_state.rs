@@ -13,11 +13,13 @@ use crate::{Error, ErrorKind, Key, Result};
 
 /// The state of the connection of one runtime.
 ///
-/// Operations record here what they observe; the supervisor checks the connection when [`Self::needs_check`] is notified.
+/// Operations record here what they observe; the supervisor checks the connection when [`Self::needs_check`]
+/// is notified.
 pub(super) struct ConnectionState {
     pub(super) topology: Topology,
     pub(super) status: watch::Sender<ConnectionStatus>,
-    /// How many operations on each slot group in a row had no reply, weighted; see [`Self::record_missed_reply`].
+    /// How many operations on each slot group in a row had no reply, weighted; see
+    /// [`Self::record_missed_reply`].
     missed_replies: [AtomicU32; SlotGroups::COUNT],
     /// `true` after the server has replied that it is a read-only replica.
     pub(super) is_demoted: AtomicBool,
@@ -28,7 +30,8 @@ pub(super) struct ConnectionState {
 /// The current client, and how its attempts to connect went.
 pub(super) struct ConnectionStatus {
     pub(super) client: Client,
-    /// `true` as soon as the first attempt to connect has succeeded, failed, or missed the deadline of an operation.
+    /// `true` as soon as the first attempt to connect has succeeded, failed, or missed the deadline of an
+    /// operation.
     pub(super) is_first_attempt_over: bool,
     /// The last error while connecting; `None` as soon as a connection is established.
     pub(super) connect_error: Option<Error>,
@@ -56,7 +59,8 @@ impl ConnectionState {
         Err(self.with_connect_error(Error::new(ErrorKind::Unreachable, "there is no connection to redis")))
     }
 
-    /// Adds to an `Unreachable` error why there is no connection, or replaces it by an error that users must fix.
+    /// Adds to an `Unreachable` error why there is no connection, or replaces it by an error that users must
+    /// fix.
     pub(super) fn with_connect_error(&self, error: Error) -> Error {
         if error.kind() != ErrorKind::Unreachable {
             return error;
@@ -115,7 +119,8 @@ impl ConnectionState {
     }
 }
 
-/// A set of slot groups, as bits. A group is 1/64 of the hash slots of a cluster; a single server is one group.
+/// A set of slot groups, as bits. A group is 1/64 of the hash slots of a cluster; a single server is one
+/// group.
 ///
 /// Replies are counted for each group, so that an unresponsive node is noticed although other nodes reply.
 #[derive(Debug, Clone, Copy)]

@@ -65,7 +65,8 @@ struct Message(String);
 
 impl Message {
     fn new(text: &str) -> Self {
-        // The password would follow in `ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' ..`.
+        // The password would follow in
+        // `ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' ..`.
         let text = text.split(", with args").next().unwrap_or_default();
         Self(text.chars().take(200).filter(|c| !c.is_control()).collect())
     }

@@ -25,17 +25,17 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 
 /// A store in Redis 6.2 or later, or in Valkey.
 ///
-/// A value is stored at `prefix{key}` and its lease at `prefix{key}:l`; the braces put both into the same slot of a
-/// cluster. A read is one `GET` or one `MGET`; in a cluster, several keys are read by one `GET` each, sent at once. A removal
-/// is one `UNLINK`. All other operations are scripts, which the server knows by their digests. A caller that waits for
-/// another process to compute a key is notified by the server (`CLIENT TRACKING`); in a cluster, or if the user lacks the
-/// permission, it polls.
+/// A value is stored at `prefix{key}` and its lease at `prefix{key}:l`; the braces put both into the same
+/// slot of a cluster. A read is one `GET` or one `MGET`; in a cluster, several keys are read by one `GET`
+/// each, sent at once. A removal is one `UNLINK`. All other operations are scripts, which the server knows by
+/// their digests. A caller that waits for another process to compute a key is notified by the server
+/// (`CLIENT TRACKING`); in a cluster, or if the user lacks the permission, it polls.
 ///
-/// The store has one connection for each tokio runtime that uses it, established with the first use; the runtime needs
-/// its time and IO drivers. A task supervises the connection. It reconnects without limit, at least every 500 ms, and
-/// replaces the connection if the server does not respond on it. Without a connection, operations fail immediately with
-/// [`ErrorKind::Unreachable`]; only the first operations of a runtime wait for it, within their deadline. Dropping the
-/// store ends its tasks and closes its connections.
+/// The store has one connection for each tokio runtime that uses it, established with the first use; the
+/// runtime needs its time and IO drivers. A task supervises the connection. It reconnects without limit, at
+/// least every 500 ms, and replaces the connection if the server does not respond on it. Without a
+/// connection, operations fail immediately with [`ErrorKind::Unreachable`]; only the first operations of a
+/// runtime wait for it, within their deadline. Dropping the store ends its tasks and closes its connections.
 ///
 /// # Errors
 ///
@@ -52,7 +52,8 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 ///
 /// # Cancel safety
 ///
-/// An operation whose future is dropped may or may not take effect. Its reply is never taken for that of another operation.
+/// An operation whose future is dropped may or may not take effect. Its reply is never taken for that of
+/// another operation.
 ///
 /// # Examples
 ///
@@ -94,7 +95,10 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if a setting or the URL is invalid. The error contains neither the URL nor the password.
+    /// [`ErrorKind::Config`] if a setting or the URL is invalid. The error contains neither the URL nor the
+    /// password.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{ErrorKind, Redis, RedisConfig};

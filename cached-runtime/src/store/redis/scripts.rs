@@ -38,11 +38,11 @@ impl Script {
     }
 }
 
-// `KEYS` of each script are the value and its lease. A value that is not a string was not stored by this crate; it is a
-// miss, and may be replaced.
+// `KEYS` of each script are the value and its lease. A value that is not a string was not stored by this
+// crate; it is a miss, and may be replaced.
 
-/// `ARGV`: the token, the term, and "1" to lease also a key with a value. Returns the value, whether the lease was granted,
-/// and otherwise the token of the current lease.
+/// `ARGV`: the token, the term, and "1" to lease also a key with a value. Returns the value, whether the
+/// lease was granted, and otherwise the token of the current lease.
 pub(super) static ACQUIRE: Script = Script::new(
     r"local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'table' then
@@ -61,8 +61,8 @@ pub(super) static EXTEND: Script = Script::new(
 return redis.call('PEXPIRE', KEYS[2], ARGV[2])",
 );
 
-/// `ARGV`: the token, the value and the ttl. Returns whether the lease was still held. If the value cannot be stored, the
-/// lease ends too.
+/// `ARGV`: the token, the value and the ttl. Returns whether the lease was still held. If the value cannot be
+/// stored, the lease ends too.
 pub(super) static FILL: Script = Script::new(
     r"if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 local stored = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -77,8 +77,8 @@ pub(super) static RELEASE: Script = Script::new(
 return redis.call('DEL', KEYS[2])",
 );
 
-/// `ARGV`: the value, and the ttl if there is one. The order matters: a server that is out of memory rejects only the first
-/// write of a script.
+/// `ARGV`: the value, and the ttl if there is one. The order matters: a server that is out of memory rejects
+/// only the first write of a script.
 pub(super) static PUT: Script = Script::new(
     r"local stored
 if ARGV[2] then
@@ -103,8 +103,8 @@ end
 return false",
 );
 
-/// Returns a duration in whole milliseconds, rounded up so that nothing expires early. It is at least 1, and at most what
-/// the server can add to its clock.
+/// Returns a duration in whole milliseconds, rounded up so that nothing expires early. It is at least 1, and
+/// at most what the server can add to its clock.
 pub(super) fn millis(duration: Duration) -> Value {
     const MAX: u128 = 1 << 53;
     let millis = duration.as_nanos().div_ceil(1_000_000).clamp(1, MAX);

@@ -26,7 +26,8 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Sends one command, whose first argument is a key, and returns its reply, which may be an error of the server.
+    /// Sends one command, whose first argument is a key, and returns its reply, which may be an error of the
+    /// server.
     pub(super) async fn command(&self, name: &'static str, arguments: Vec<Value>) -> Result<Frame> {
         self.send(CustomCommand::new_static(name, ClusterHash::FirstKey, false), arguments).await
     }
@@ -62,11 +63,12 @@ impl Session<'_> {
         Ok(self.pipeline(commands).await?.into_iter().map(value).collect())
     }
 
-    /// Returns a receiver that is completed or closed when a value or its lease changes; `None` if the server refuses
-    /// to notify.
+    /// Returns a receiver that is completed or closed when a value or its lease changes; `None` if the server
+    /// refuses to notify.
     ///
-    /// Each call enables tracking (`CLIENT TRACKING`), so that it works on any connection, also after a reconnection. The
-    /// server stops tracking a key with its first change, and tracking costs it nothing while no key is watched.
+    /// Each call enables tracking (`CLIENT TRACKING`), so that it works on any connection, also after a
+    /// reconnection. The server stops tracking a key with its first change, and tracking costs it nothing
+    /// while no key is watched.
     pub(super) async fn watch(&self, keys: [Value; 2]) -> Result<Option<oneshot::Receiver<()>>> {
         let name = keys[0].as_bytes().unwrap_or_default();
         // Subscribed before the server tracks the key, so that no notification is missed.
@@ -88,8 +90,8 @@ impl Session<'_> {
                 debug!(
                     servers = self.settings.servers,
                     ?error,
-                    "redis refused `CLIENT TRACKING`: calls that wait for another process poll instead of being \
-                     notified; permit the user `client|tracking`, `client|caching` and `exists` to change this"
+                    "redis refused `CLIENT TRACKING`: calls that wait for another process poll instead of \
+                     being notified; permit the user `client|tracking`, `client|caching` and `exists`"
                 );
                 self.state.watchers.record_refusal();
                 return Ok(None);

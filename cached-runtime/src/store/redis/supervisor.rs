@@ -1,7 +1,8 @@
 //! The task that supervises the client of one runtime.
 //!
-//! The client of `fred` reconnects by itself, with exceptions: it does not notice an unresponsive connection while there
-//! is traffic, and it blocks forever when the peer stops reading. The supervisor detects both and replaces the client.
+//! The client of `fred` reconnects by itself, with exceptions: it does not notice an unresponsive connection
+//! while there is traffic, and it blocks forever when the peer stops reading. The supervisor detects both and
+//! replaces the client.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -155,8 +156,8 @@ fn record_error(settings: &Settings, state: &ConnectionState, error: &ClientErro
         warn!(
             servers = settings.servers,
             %error,
-            "cannot connect to redis: calls compute without the shared store until the connection is back, which is \
-             retried at least every {MAX_RECONNECT_DELAY_MS} ms; check the server, its address and the credentials"
+            "cannot connect to redis: calls compute without the shared store, and connecting is retried at \
+             least every {MAX_RECONNECT_DELAY_MS} ms; check the server, its address and the credentials"
         );
     }
     state.record_attempt(Some(error));

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::LEASE_SUFFIX;
 
-/// The waiting callers, by the name of the value. The server tracks the keys for the connection, not for each caller.
+/// The waiting callers, by the name of the value. The server tracks the keys for the connection, not for each
+/// caller.
 #[derive(Debug, Default)]
 pub(super) struct Watchers(Mutex<State>);
 
@@ -69,7 +70,8 @@ impl Watchers {
         drop(senders);
     }
 
-    /// Records that the server refused to notify. After a while it may be another server, or have other permissions.
+    /// Records that the server refused to notify. After a while it may be another server, or have other
+    /// permissions.
     pub(super) fn record_refusal(&self) {
         self.state().refused_until = Some(Instant::now() + REFUSAL_DURATION);
     }

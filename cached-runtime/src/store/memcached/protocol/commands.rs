@@ -1,4 +1,4 @@
-//! Commands to bytes.
+//! The commands.
 
 use std::fmt;
 use std::io::Write as _;
@@ -6,153 +6,158 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::lines::CRLF;
+#[cfg(doc)]
+use super::replies::Reply;
 
-/// A key as the server knows it.
+/// A key on the server.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::store::memcached) struct Name<'a> {
-    pub(in crate::store::memcached) prefix: &'a str,
-    pub(in crate::store::memcached) key: &'a str,
-    pub(in crate::store::memcached) suffix: &'static str,
+pub(crate) struct ServerKey<'a> {
+    pub(crate) prefix: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) suffix: &'static str,
 }
 
-/// Commands that are sent in one piece, with what must be answered to each.
+/// Commands that are sent together, with the kind of reply that each expects.
 ///
-/// All meta commands carry the number of the script (`O`), which the server repeats: should a reply ever be lost on the way, as
-/// proxies may lose it, the next one is not taken for it.
+/// All meta commands contain the number of the batch (`O`), which the server repeats. If a proxy loses a
+/// reply, the next one is therefore not taken for it.
 #[derive(Debug)]
-pub(in crate::store::memcached) struct Script {
-    pub(in crate::store::memcached) number: u32,
-    pub(in crate::store::memcached) bytes: Vec<u8>,
-    pub(in crate::store::memcached) verbs: Vec<Operation>,
+pub(crate) struct Batch {
+    pub(crate) number: u32,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) commands: Vec<Command>,
 }
 
-impl Script {
-    pub(in crate::store::memcached) fn new() -> Self {
+impl Batch {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self::numbered(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
     fn numbered(number: u32) -> Self {
-        Self { number, bytes: Vec::new(), verbs: Vec::new() }
+        Self { number, bytes: Vec::new(), commands: Vec::new() }
     }
 
-    /// The values of several keys by one command, the classic `get`: the meta protocol has none for that. It carries
-    /// no number, but each value comes with its key. Reply: [`Reply::Values`].
-    pub(in crate::store::memcached) fn read<'a>(mut self, names: impl IntoIterator<Item = Name<'a>>) -> Self {
+    /// Reads several keys by the classic `get`, because the meta protocol has no command for that. It
+    /// contains no number, but each value is returned with its key. Reply: [`Reply::Values`].
+    pub(crate) fn get<'a>(mut self, keys: impl IntoIterator<Item = ServerKey<'a>>) -> Self {
         self.bytes.extend_from_slice(b"get");
         let start = self.bytes.len();
-        for name in names {
-            self.write(" ", name);
+        for key in keys {
+            self.write(" ", key);
         }
-        self.verbs.push(Operation::Values(self.bytes[start..].into()));
+        self.commands.push(Command::Values(self.bytes[start..].into()));
         self.bytes.extend_from_slice(CRLF);
         self
     }
 
-    /// The value and its version. Replies: [`Reply::Item`], [`Reply::Miss`].
-    pub(in crate::store::memcached) fn read_with_version(mut self, name: Name<'_>) -> Self {
-        self.begin(Operation::Value, "mg ", name);
+    /// Reads a value and its version. Replies: [`Reply::Item`], [`Reply::Miss`].
+    pub(crate) fn get_with_version(mut self, key: ServerKey<'_>) -> Self {
+        self.begin(Command::Value, "mg ", key);
         self.end(" v c")
     }
 
-    /// The value and its version; if there is none, an empty one for so many seconds, which is a `won` item.
-    /// Reply: [`Reply::Item`].
-    pub(in crate::store::memcached) fn read_or_reserve(mut self, name: Name<'_>, seconds: i32) -> Self {
-        self.begin(Operation::Value, "mg ", name);
-        self.end(format_args!(" v c N{seconds}"))
+    /// Reads a value and its version, or stores an empty value until `exptime`. The item is `won` if this
+    /// command has stored it. Reply: [`Reply::Item`].
+    pub(crate) fn get_or_reserve(mut self, key: ServerKey<'_>, exptime: i32) -> Self {
+        self.begin(Command::Value, "mg ", key);
+        self.end(format_args!(" v c N{exptime}"))
     }
 
-    /// The version. Replies: [`Reply::Done`], [`Reply::Miss`].
-    pub(in crate::store::memcached) fn read_version(mut self, name: Name<'_>) -> Self {
-        self.begin(Operation::Version, "mg ", name);
+    /// Reads the version of an item. Replies: [`Reply::Done`], [`Reply::Miss`].
+    pub(crate) fn read_version(mut self, key: ServerKey<'_>) -> Self {
+        self.begin(Command::Version, "mg ", key);
         self.end(" c")
     }
 
-    /// Gives what is there so many seconds from now, and answers as [`Script::read_version`]. The version stays.
-    pub(in crate::store::memcached) fn touch(mut self, name: Name<'_>, seconds: i32) -> Self {
-        self.begin(Operation::Version, "mg ", name);
-        self.end(format_args!(" c T{seconds}"))
+    /// Sets the expiration time of an item, without changing its version. Replies as for
+    /// [`Batch::read_version`].
+    pub(crate) fn touch(mut self, key: ServerKey<'_>, exptime: i32) -> Self {
+        self.begin(Command::Version, "mg ", key);
+        self.end(format_args!(" c T{exptime}"))
     }
 
-    /// Stores a value. Replies: [`Reply::Done`] with the new version, [`Reply::Exists`], [`Reply::Absent`],
-    /// [`Reply::NotStored`].
-    pub(in crate::store::memcached) fn store(
+    /// Stores a value until `exptime`; 0 is never. Replies: [`Reply::Done`] with the new version,
+    /// [`Reply::Exists`], [`Reply::NotFound`], [`Reply::NotStored`].
+    pub(crate) fn store(
         mut self,
-        name: Name<'_>,
+        key: ServerKey<'_>,
         value: &[u8],
-        seconds: i32,
-        when: When,
+        exptime: i32,
+        condition: StoreCondition,
     ) -> Self {
-        self.bytes.reserve(name.len() + value.len() + 64);
-        self.begin(Operation::Store, "ms ", name);
+        self.bytes.reserve(key.len() + value.len() + 64);
+        self.begin(Command::Store, "ms ", key);
         let size = value.len();
-        let mut script = match when {
-            When::Always => self.end(format_args!(" {size} T{seconds} c")),
-            When::Vacant => self.end(format_args!(" {size} T{seconds} c ME")),
-            When::Version(version) => self.end(format_args!(" {size} T{seconds} c C{version}")),
+        let mut batch = match condition {
+            StoreCondition::Always => self.end(format_args!(" {size} T{exptime} c")),
+            StoreCondition::IfAbsent => self.end(format_args!(" {size} T{exptime} c ME")),
+            StoreCondition::IfVersion(version) => self.end(format_args!(" {size} T{exptime} c C{version}")),
         };
-        script.bytes.extend_from_slice(value);
-        script.bytes.extend_from_slice(CRLF);
-        script
+        batch.bytes.extend_from_slice(value);
+        batch.bytes.extend_from_slice(CRLF);
+        batch
     }
 
-    /// Gives an item of this version a new one, and leaves its value and its ttl alone: an append of nothing.
-    /// Replies as [`Script::store`].
-    pub(in crate::store::memcached) fn renew_version(mut self, name: Name<'_>, version: u64) -> Self {
-        self.begin(Operation::Store, "ms ", name);
-        let mut script = self.end(format_args!(" 0 MA c C{version}"));
-        script.bytes.extend_from_slice(CRLF);
-        script
+    /// Gives an item of this version a new one, without changing its value and its ttl, by appending nothing.
+    /// Replies as for [`Batch::store`].
+    pub(crate) fn renew_version(mut self, key: ServerKey<'_>, version: u64) -> Self {
+        self.begin(Command::Store, "ms ", key);
+        let mut batch = self.end(format_args!(" 0 MA c C{version}"));
+        batch.bytes.extend_from_slice(CRLF);
+        batch
     }
 
-    /// Deletes an item, whatever its version. Replies: [`Reply::Done`], [`Reply::Absent`].
-    pub(in crate::store::memcached) fn delete(mut self, name: Name<'_>) -> Self {
-        self.begin(Operation::Delete, "md ", name);
+    /// Deletes an item. Replies: [`Reply::Done`], [`Reply::NotFound`].
+    pub(crate) fn delete(mut self, key: ServerKey<'_>) -> Self {
+        self.begin(Command::Delete, "md ", key);
         self.end("")
     }
 
-    /// Deletes an item of this version. Replies: [`Reply::Done`], [`Reply::Absent`], [`Reply::Exists`].
-    pub(in crate::store::memcached) fn delete_version(mut self, name: Name<'_>, version: u64) -> Self {
-        self.begin(Operation::Delete, "md ", name);
+    /// Deletes an item of this version. Replies: [`Reply::Done`], [`Reply::NotFound`], [`Reply::Exists`].
+    pub(crate) fn delete_if_version(mut self, key: ServerKey<'_>, version: u64) -> Self {
+        self.begin(Command::Delete, "md ", key);
         self.end(format_args!(" C{version}"))
     }
 
+    /// Appends the flags, and ends the line.
     fn end(mut self, flags: impl fmt::Display) -> Self {
         // Writing into a `Vec` does not fail.
         let _ = write!(self.bytes, "{flags} O{}\r\n", self.number);
         self
     }
 
-    fn begin(&mut self, verb: Operation, command: &str, name: Name<'_>) {
-        self.verbs.push(verb);
-        self.write(command, name);
+    /// Begins the line of a meta command.
+    fn begin(&mut self, kind: Command, prefix: &str, key: ServerKey<'_>) {
+        self.commands.push(kind);
+        self.write(prefix, key);
     }
 
-    fn write(&mut self, before: &str, name: Name<'_>) {
-        for part in [before, name.prefix, name.key, name.suffix] {
+    fn write(&mut self, before: &str, key: ServerKey<'_>) {
+        for part in [before, key.prefix, key.key, key.suffix] {
             self.bytes.extend_from_slice(part.as_bytes());
         }
     }
 }
 
-impl Name<'_> {
+impl ServerKey<'_> {
     const fn len(&self) -> usize {
         self.prefix.len() + self.key.len() + self.suffix.len()
     }
 }
 
-/// On which condition a value is stored.
+/// The condition for storing a value.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::store::memcached) enum When {
+pub(crate) enum StoreCondition {
     Always,
-    Vacant,
-    Version(u64),
+    IfAbsent,
+    IfVersion(u64),
 }
 
-/// What a command may be answered with.
+/// The kind of a command, which determines its possible replies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store::memcached) enum Operation {
-    /// The values of these keys, each after a space.
+pub(crate) enum Command {
+    /// A `get` of these keys, each after a space.
     Values(Box<[u8]>),
     Value,
     Version,
@@ -160,13 +165,14 @@ pub(in crate::store::memcached) enum Operation {
     Delete,
 }
 
-/// Seconds that last at least that long, as the server takes them.
+/// Returns the expiration time of an item that must live at least for `duration`, in seconds from now or as a
+/// Unix time.
 ///
-/// Its clock ticks once in a second, and what is due in `n` ticks is gone after `n - 1` to `n` seconds: one more
-/// keeps a promise of `n`, and is at most two seconds too late. What exceeds 30 days would be taken for a date,
-/// and so becomes one. What is past the last date that the server knows is cut to 30 days: a cache may always
-/// forget earlier.
-pub(in crate::store::memcached) fn seconds(duration: Duration, unix_time: Duration) -> i32 {
+/// The clock of the server ticks once a second, so an item with `n` seconds expires after `n - 1` to `n`
+/// seconds. One second is added, so that it expires at most two seconds late. More than 30 days would be
+/// taken for a Unix time, and are sent as one. A time past the last one that the server can represent is
+/// replaced by 30 days, because a cache may always expire earlier.
+pub(crate) fn exptime(duration: Duration, unix_time: Duration) -> i32 {
     const MONTH: u64 = 60 * 60 * 24 * 30;
     const MONTH_I32: i32 = 60 * 60 * 24 * 30;
 
@@ -180,33 +186,33 @@ pub(in crate::store::memcached) fn seconds(duration: Duration, unix_time: Durati
 mod tests {
     use super::*;
 
-    const NAME: Name<'static> = Name { prefix: "p:", key: "k", suffix: ".l" };
+    const KEY: ServerKey<'static> = ServerKey { prefix: "p:", key: "k", suffix: ".l" };
 
     #[test]
-    fn commands_are_as_documented() {
-        let script = Script::numbered(8)
-            .read([NAME, Name { suffix: "", ..NAME }])
-            .read_with_version(NAME)
-            .read_or_reserve(NAME, 9)
-            .read_version(NAME)
-            .touch(NAME, 9)
-            .store(NAME, b"hi", 0, When::Always)
-            .store(NAME, b"hi", 1, When::Vacant)
-            .store(NAME, b"\r\n", 2, When::Version(3))
-            .renew_version(NAME, 3)
-            .delete(NAME)
-            .delete_version(NAME, 3);
+    fn commands_match_the_specification() {
+        let batch = Batch::numbered(8)
+            .get([KEY, ServerKey { suffix: "", ..KEY }])
+            .get_with_version(KEY)
+            .get_or_reserve(KEY, 9)
+            .read_version(KEY)
+            .touch(KEY, 9)
+            .store(KEY, b"hi", 0, StoreCondition::Always)
+            .store(KEY, b"hi", 1, StoreCondition::IfAbsent)
+            .store(KEY, b"\r\n", 2, StoreCondition::IfVersion(3))
+            .renew_version(KEY, 3)
+            .delete(KEY)
+            .delete_if_version(KEY, 3);
         assert_eq!(
-            String::from_utf8(script.bytes).unwrap(),
+            String::from_utf8(batch.bytes).unwrap(),
             "get p:k.l p:k\r\nmg p:k.l v c O8\r\nmg p:k.l v c N9 O8\r\nmg p:k.l c O8\r\nmg p:k.l c T9 O8\r\n\
              ms p:k.l 2 T0 c O8\r\nhi\r\nms p:k.l 2 T1 c ME O8\r\nhi\r\nms p:k.l 2 T2 c C3 O8\r\n\r\n\r\n\
              ms p:k.l 0 MA c C3 O8\r\n\r\nmd p:k.l O8\r\nmd p:k.l C3 O8\r\n"
         );
-        assert_eq!(script.verbs.len(), 11);
+        assert_eq!(batch.commands.len(), 11);
     }
 
     #[test]
-    fn a_ttl_is_never_shorter_than_asked_and_never_a_date_by_mistake() {
+    fn exptime_is_never_too_short_and_never_an_accidental_date() {
         let now = Duration::from_secs(1_800_000_000);
         let month = 60 * 60 * 24 * 30;
         for (asked, sent) in [
@@ -219,7 +225,7 @@ mod tests {
             (Duration::from_secs(60 * month), 1_955_520_001),
             (Duration::MAX, 2_592_000),
         ] {
-            assert_eq!(seconds(asked, now), sent, "{asked:?}");
+            assert_eq!(exptime(asked, now), sent, "{asked:?}");
         }
     }
 }

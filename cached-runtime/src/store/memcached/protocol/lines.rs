@@ -1,26 +1,27 @@
-//! The lines that replies consist of.
+//! The lines of the protocol.
 
 use crate::{Error, ErrorKind};
 
 pub(super) const CRLF: &[u8] = b"\r\n";
 
-/// A header is a code, a size and a few flags; an error is a short sentence.
-pub(super) const MAX_LINE: usize = 1024;
+/// The maximum length of a line: a header is a code, a size and a few flags; an error is a short sentence.
+pub(super) const MAX_LINE_BYTES: usize = 1024;
 
-/// The first line without its end, if it is there to its end.
+/// Returns the first line without its CRLF; `None` if it is not complete.
 pub(super) fn first_line(buffer: &[u8]) -> Result<Option<&[u8]>, Error> {
-    let window = &buffer[..buffer.len().min(MAX_LINE)];
+    let window = &buffer[..buffer.len().min(MAX_LINE_BYTES)];
     match memchr::memchr(b'\n', window) {
         Some(0) => Err(violation("a line of memcached ends without a carriage return")),
         Some(at) if window[at - 1] != b'\r' => {
             Err(violation("a line of memcached ends without a carriage return"))
         }
         Some(at) => Ok(Some(&buffer[..at - 1])),
-        None if window.len() == MAX_LINE => Err(violation("a line of memcached does not end")),
+        None if window.len() == MAX_LINE_BYTES => Err(violation("a line of memcached is too long")),
         None => Ok(None),
     }
 }
 
+/// Splits a line at its first space.
 pub(super) fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr(b' ', line) {
         Some(at) => (&line[..at], &line[at + 1..]),
@@ -28,7 +29,7 @@ pub(super) fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Digits only: no sign, no space, no overflow.
+/// Parses a number of digits only: without sign, space or overflow.
 pub(super) fn digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
@@ -39,12 +40,12 @@ pub(super) fn digits(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// A line that is no answer to what was asked.
-pub(super) fn refusal(line: &[u8]) -> Error {
+/// Returns the error for a line that is no reply to the command.
+pub(super) fn unexpected_line(line: &[u8]) -> Error {
     if line.starts_with(b"CLIENT_ERROR unauthenticated") || line.starts_with(b"CLIENT_ERROR authentication") {
-        return Error::new(ErrorKind::Rejected, "memcached wants other credentials");
+        return Error::new(ErrorKind::Rejected, "memcached rejected the credentials");
     }
-    violation("the answer is not one that memcached gives")
+    violation("the reply is not one of memcached")
 }
 
 pub(super) fn violation(what: &'static str) -> Error {

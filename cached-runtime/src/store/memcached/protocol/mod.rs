@@ -1,12 +1,12 @@
-//! Memcached's meta protocol: commands to bytes, bytes to replies, without any input or output.
+//! The protocol of Memcached, without IO: commands to bytes, and bytes to replies.
 //!
-//! <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>
+//! It is specified in <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>.
 
 mod commands;
 mod handshake;
 mod lines;
 mod replies;
 
-pub(super) use self::commands::{Name, Operation, Script, When, seconds};
-pub(super) use self::handshake::{Epoch, GREETING, authenticate, parse_authenticated, parse_greeting};
+pub(super) use self::commands::{Batch, Command, ServerKey, StoreCondition, exptime};
+pub(super) use self::handshake::{Epoch, STATS, authenticate, parse_authentication, parse_stats};
 pub(super) use self::replies::{Parsed, Reply, parse};

@@ -1,55 +1,56 @@
-//! Bytes to replies.
+//! The replies.
 
 use std::ops::Range;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::commands::Operation;
-use super::lines::{CRLF, digits, first_line, refusal, split_word, violation};
+use super::commands::Command;
+use super::lines::{CRLF, digits, first_line, split_word, unexpected_line, violation};
 use crate::Error;
 
-/// What the server answered to one command.
+/// The reply to one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store::memcached) enum Reply {
-    /// `VA`: an item; an empty value is a reservation. `won`: made by this very command.
+pub(crate) enum Reply {
+    /// `VA`: an item. An empty value is a reservation, which this command has made if it is `won`.
     Item { value: Bytes, version: u64, won: bool },
-    /// What there is under each of several keys; an empty value is a reservation.
+    /// The value of each of several keys; an empty value is a reservation.
     Values(Vec<Option<Bytes>>),
-    /// `HD`: it was done. The version is 0 if it was not asked for.
+    /// `HD`: the command succeeded. The version is 0 if the command does not request it.
     Done { version: u64 },
-    /// `EN`: nothing to read.
+    /// `EN`: there is no item to read.
     Miss,
     /// `EX`: the item has another version.
     Exists,
-    /// `NF`: there is no such item to change.
-    Absent,
+    /// `NF`: there is no item to change.
+    NotFound,
     /// `NS`: the condition did not hold.
     NotStored,
-    /// `SERVER_ERROR object too large for cache`; what was there before is gone.
+    /// `SERVER_ERROR object too large for cache`; the old value is removed.
     TooLarge,
     /// Any other `SERVER_ERROR`.
-    Refused,
+    ServerError,
 }
 
-/// What the parser made of the bytes so far.
+/// The result of parsing a buffer.
 #[derive(Debug)]
-pub(in crate::store::memcached) enum Parsed<T> {
-    /// A whole reply, taken off the buffer.
-    Whole(T),
-    /// A part of one: the buffer must hold at least so many bytes before it is worth trying again.
+pub(crate) enum Parsed<T> {
+    /// A complete reply, taken from the buffer.
+    Complete(T),
+    /// An incomplete reply, left in the buffer, which must have at least so many bytes before parsing can
+    /// succeed.
     Need(usize),
 }
 
-/// Takes the next reply off the buffer, if it is there to its end.
+/// Takes the reply to a command from the buffer, if it is complete.
 ///
-/// An error means that we and the server no longer agree on where replies begin: the connection is of no use.
-pub(in crate::store::memcached) fn parse(
+/// An error means that it is unknown where the next reply begins, so that the connection must be closed.
+pub(crate) fn parse(
     buffer: &mut BytesMut,
-    verb: &Operation,
+    command: &Command,
     number: u32,
     max_value: usize,
 ) -> Result<Parsed<Reply>, Error> {
-    if let Operation::Values(keys) = verb {
+    if let Command::Values(keys) = command {
         return parse_values(buffer, keys, max_value);
     }
     let Some(line) = first_line(buffer)? else {
@@ -58,41 +59,41 @@ pub(in crate::store::memcached) fn parse(
     let end = line.len() + CRLF.len();
     let (code, rest) = split_word(line);
 
-    let reply = match (verb, code) {
-        (Operation::Value, b"VA") => {
+    let reply = match (command, code) {
+        (Command::Value, b"VA") => {
             let (size, flags) = split_word(rest);
-            let size = announced(size, max_value)?;
-            let Flags { version, won } = flags_of(flags, number)?;
+            let size = parse_size(size, max_value)?;
+            let Flags { version, won } = parse_flags(flags, number)?;
             let whole = end + size + CRLF.len();
             if buffer.len() < whole {
                 return Ok(Parsed::Need(whole));
             }
-            ends_well(&buffer[..whole])?;
+            check_end(&buffer[..whole])?;
             buffer.advance(end);
             let value = take_value(buffer, size);
             buffer.advance(CRLF.len());
-            return Ok(Parsed::Whole(Reply::Item { value, version, won }));
+            return Ok(Parsed::Complete(Reply::Item { value, version, won }));
         }
-        // Not every version repeats the number here.
-        (Operation::Value | Operation::Version, b"EN") if rest.is_empty() => Reply::Miss,
-        (Operation::Value | Operation::Version, b"EN") => flags_of(rest, number).map(|_| Reply::Miss)?,
-        (Operation::Version | Operation::Store | Operation::Delete, b"HD") => {
-            Reply::Done { version: flags_of(rest, number)?.version }
+        // Not every version of the server repeats the number here.
+        (Command::Value | Command::Version, b"EN") if rest.is_empty() => Reply::Miss,
+        (Command::Value | Command::Version, b"EN") => parse_flags(rest, number).map(|_| Reply::Miss)?,
+        (Command::Version | Command::Store | Command::Delete, b"HD") => {
+            Reply::Done { version: parse_flags(rest, number)?.version }
         }
-        (Operation::Store | Operation::Delete, b"EX") => flags_of(rest, number).map(|_| Reply::Exists)?,
-        (Operation::Store | Operation::Delete, b"NF") => flags_of(rest, number).map(|_| Reply::Absent)?,
-        (Operation::Store, b"NS") => flags_of(rest, number).map(|_| Reply::NotStored)?,
+        (Command::Store | Command::Delete, b"EX") => parse_flags(rest, number).map(|_| Reply::Exists)?,
+        (Command::Store | Command::Delete, b"NF") => parse_flags(rest, number).map(|_| Reply::NotFound)?,
+        (Command::Store, b"NS") => parse_flags(rest, number).map(|_| Reply::NotStored)?,
         (_, b"SERVER_ERROR") => server_error(rest),
-        // Also `ERROR` and `CLIENT_ERROR`: after these it is not certain how many more will follow.
-        _ => return Err(refusal(line)),
+        // Includes `ERROR` and `CLIENT_ERROR`, after which the number of further lines is unknown.
+        _ => return Err(unexpected_line(line)),
     };
     buffer.advance(end);
-    Ok(Parsed::Whole(reply))
+    Ok(Parsed::Complete(reply))
 }
 
-/// The same for the values of several keys, which end with a line of their own.
+/// Takes the reply to a `get` from the buffer. It ends with a line of its own.
 fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<Parsed<Reply>, Error> {
-    // What comes before the first space is nothing.
+    // The part before the first space is empty.
     let mut keys = keys.split(|&byte| byte == b' ').skip(1);
     let (mut found, mut at) = (Vec::new(), 0);
     loop {
@@ -108,13 +109,13 @@ fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<
             b"VALUE" => {
                 let (key, rest) = split_word(rest);
                 let (_, size) = split_word(rest);
-                let size = announced(size, max_value)?;
-                // In the order in which they were asked for, without those that are not there.
+                let size = parse_size(size, max_value)?;
+                // The server returns the values in the order of the keys, without the missing ones.
                 loop {
                     match keys.next() {
-                        Some(asked) if asked == key => break,
+                        Some(requested) if requested == key => break,
                         Some(_) => found.push(None),
-                        None => return Err(violation("memcached answered another question")),
+                        None => return Err(violation("memcached replied to another command")),
                     }
                 }
                 found.push(Some(start..start + size));
@@ -122,14 +123,14 @@ fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<
                 if buffer.len() < at {
                     return Ok(Parsed::Need(at));
                 }
-                ends_well(&buffer[..at])?;
+                check_end(&buffer[..at])?;
             }
             b"SERVER_ERROR" if found.is_empty() => {
                 let reply = server_error(rest);
                 buffer.advance(start);
-                return Ok(Parsed::Whole(reply));
+                return Ok(Parsed::Complete(reply));
             }
-            _ => return Err(refusal(line)),
+            _ => return Err(unexpected_line(line)),
         }
     }
     found.extend(keys.map(|_| None));
@@ -142,33 +143,35 @@ fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<
     };
     let values = found.into_iter().map(|range| range.map(&mut take)).collect();
     buffer.advance(at + b"END\r\n".len() - taken);
-    Ok(Parsed::Whole(Reply::Values(values)))
+    Ok(Parsed::Complete(Reply::Values(values)))
 }
 
-/// The size of a value, as far as it can be believed: it has to be one that we could have stored.
-fn announced(size: &[u8], max_value: usize) -> Result<usize, Error> {
+/// Parses the size of a value, which must be one that could have been stored.
+fn parse_size(size: &[u8], max_value: usize) -> Result<usize, Error> {
     digits(size)
         .and_then(|size| usize::try_from(size).ok())
-        .filter(|&size| size <= max_value.saturating_add(VALUE_SLACK))
+        .filter(|&size| size <= max_value.saturating_add(MAX_VALUE_EXCESS))
         .ok_or_else(|| violation("memcached announced a value of an impossible size"))
 }
 
-/// Whether what comes after a value is there.
-fn ends_well(value: &[u8]) -> Result<(), Error> {
+/// Checks that a value is followed by CRLF.
+fn check_end(value: &[u8]) -> Result<(), Error> {
     if value.ends_with(CRLF) {
         return Ok(());
     }
-    Err(violation("a value of memcached does not end where it should"))
+    Err(violation("a value of memcached has another size than announced"))
 }
 
-/// How much larger than what we store a value may be that we read: others may be configured otherwise.
-const VALUE_SLACK: usize = 16 * 1024;
+/// How much a value may exceed the configured maximum, in bytes: other processes may have another
+/// configuration.
+const MAX_VALUE_EXCESS: usize = 16 * 1024;
 
-/// Smaller values are copied, so that a few bytes do not keep a whole buffer alive; the buffer is used again.
-const COPIED: usize = 4 * 1024;
+/// Up to this size, a value is copied, so that it does not keep the whole buffer alive.
+const MAX_COPIED_BYTES: usize = 4 * 1024;
 
+/// Takes a value from the buffer.
 fn take_value(buffer: &mut BytesMut, size: usize) -> Bytes {
-    if size > COPIED {
+    if size > MAX_COPIED_BYTES {
         return buffer.split_to(size).freeze();
     }
     let value = Bytes::copy_from_slice(&buffer[..size]);
@@ -176,15 +179,15 @@ fn take_value(buffer: &mut BytesMut, size: usize) -> Bytes {
     value
 }
 
-/// What the server says about an item beside its value.
+/// The flags of a reply.
 struct Flags {
     version: u64,
     won: bool,
 }
 
-/// Version (`c`) and whether we won the reservation (`W`), once it is certain that this is an answer to the
-/// script of this number (`O`); what we did not ask for is skipped.
-fn flags_of(mut flags: &[u8], script: u32) -> Result<Flags, Error> {
+/// Parses the version (`c`) and whether the command has won the reservation (`W`), and checks the number of
+/// the batch (`O`). Other flags are skipped.
+fn parse_flags(mut flags: &[u8], batch: u32) -> Result<Flags, Error> {
     let (mut version, mut won, mut number) = (0, false, None);
     while !flags.is_empty() {
         let (flag, rest) = split_word(flags);
@@ -198,15 +201,15 @@ fn flags_of(mut flags: &[u8], script: u32) -> Result<Flags, Error> {
         }
         flags = rest;
     }
-    if number != Some(u64::from(script)) {
-        return Err(violation("memcached answered another question"));
+    if number != Some(u64::from(batch)) {
+        return Err(violation("memcached replied to another command"));
     }
     Ok(Flags { version, won })
 }
 
-/// What is in the way, though we and the server agree on where replies begin.
+/// Returns the reply for a `SERVER_ERROR`, after which the connection can be used.
 fn server_error(reason: &[u8]) -> Reply {
-    if reason.starts_with(b"object too large") { Reply::TooLarge } else { Reply::Refused }
+    if reason.starts_with(b"object too large") { Reply::TooLarge } else { Reply::ServerError }
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-use super::super::handshake::{parse_authenticated, parse_greeting};
-use super::super::lines::MAX_LINE;
+use super::super::handshake::{parse_authentication, parse_stats};
+use super::super::lines::MAX_LINE_BYTES;
 use super::*;
 use crate::ErrorKind;
 
-const MAX: usize = 10_000;
+const MAX_VALUE_BYTES: usize = 10_000;
 const NUMBER: u32 = 70;
 
-fn all(stream: &[u8], verbs: &[Operation]) -> Vec<Reply> {
+fn all(stream: &[u8], commands: &[Command]) -> Vec<Reply> {
     let mut buffer = BytesMut::from(stream);
-    let replies = verbs
+    let replies = commands
         .iter()
-        .map(|verb| match parse(&mut buffer, verb, NUMBER, MAX) {
-            Ok(Parsed::Whole(reply)) => reply,
+        .map(|command| match parse(&mut buffer, command, NUMBER, MAX_VALUE_BYTES) {
+            Ok(Parsed::Complete(reply)) => reply,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -19,43 +19,43 @@ fn all(stream: &[u8], verbs: &[Operation]) -> Vec<Reply> {
     replies
 }
 
-fn three() -> Operation {
-    Operation::Values(b" a b c"[..].into())
+fn three() -> Command {
+    Command::Values(b" a b c"[..].into())
 }
 
 fn item(value: &'static [u8], version: u64, won: bool) -> Reply {
     Reply::Item { value: Bytes::from_static(value), version, won }
 }
 
-/// Every reply of the server, large and small values, and values that look like replies.
-fn conversation() -> (Vec<u8>, Vec<Operation>, Vec<Reply>) {
-    let large = vec![b'\n'; COPIED + 1];
+/// Returns a stream with every reply, large and small values, and values that look like replies.
+fn conversation() -> (Vec<u8>, Vec<Command>, Vec<Reply>) {
+    let large = vec![b'\n'; MAX_COPIED_BYTES + 1];
     let mut stream = Vec::new();
-    let (mut verbs, mut replies) = (Vec::new(), Vec::new());
-    let mut say = |bytes: &[u8], verb, reply| {
+    let (mut commands, mut replies) = (Vec::new(), Vec::new());
+    let mut say = |bytes: &[u8], command, reply| {
         stream.extend_from_slice(bytes);
-        verbs.push(verb);
+        commands.push(command);
         replies.push(reply);
     };
-    say(b"VA 2 c7 O70\r\nhi\r\n", Operation::Value, item(b"hi", 7, false));
-    say(b"VA 0 c18446744073709551615 O70 W\r\n\r\n", Operation::Value, item(b"", u64::MAX, true));
-    say(b"VA 0 s0 O70 Z c4\r\n\r\n", Operation::Value, item(b"", 4, false));
-    say(b"VA 9 O70\r\nEN\r\nVA 1\r\r\n", Operation::Value, item(b"EN\r\nVA 1\r", 0, false));
-    say(b"EN\r\n", Operation::Value, Reply::Miss);
-    say(b"EN O70\r\n", Operation::Version, Reply::Miss);
-    say(b"HD c12 O70 Z\r\n", Operation::Version, Reply::Done { version: 12 });
-    say(b"HD O70\r\n", Operation::Delete, Reply::Done { version: 0 });
-    say(b"HD c9 O70\r\n", Operation::Store, Reply::Done { version: 9 });
-    say(b"EX c0 O70\r\n", Operation::Store, Reply::Exists);
-    say(b"NF O70\r\n", Operation::Delete, Reply::Absent);
-    say(b"NS c0 O70\r\n", Operation::Store, Reply::NotStored);
-    say(b"SERVER_ERROR object too large for cache\r\n", Operation::Store, Reply::TooLarge);
-    say(b"SERVER_ERROR out of memory storing object\r\n", Operation::Store, Reply::Refused);
+    say(b"VA 2 c7 O70\r\nhi\r\n", Command::Value, item(b"hi", 7, false));
+    say(b"VA 0 c18446744073709551615 O70 W\r\n\r\n", Command::Value, item(b"", u64::MAX, true));
+    say(b"VA 0 s0 O70 Z c4\r\n\r\n", Command::Value, item(b"", 4, false));
+    say(b"VA 9 O70\r\nEN\r\nVA 1\r\r\n", Command::Value, item(b"EN\r\nVA 1\r", 0, false));
+    say(b"EN\r\n", Command::Value, Reply::Miss);
+    say(b"EN O70\r\n", Command::Version, Reply::Miss);
+    say(b"HD c12 O70 Z\r\n", Command::Version, Reply::Done { version: 12 });
+    say(b"HD O70\r\n", Command::Delete, Reply::Done { version: 0 });
+    say(b"HD c9 O70\r\n", Command::Store, Reply::Done { version: 9 });
+    say(b"EX c0 O70\r\n", Command::Store, Reply::Exists);
+    say(b"NF O70\r\n", Command::Delete, Reply::NotFound);
+    say(b"NS c0 O70\r\n", Command::Store, Reply::NotStored);
+    say(b"SERVER_ERROR object too large for cache\r\n", Command::Store, Reply::TooLarge);
+    say(b"SERVER_ERROR out of memory storing object\r\n", Command::Store, Reply::ServerError);
     let mut bytes = format!("VA {} c5 O70\r\n", large.len()).into_bytes();
     bytes.extend_from_slice(&large);
     bytes.extend_from_slice(b"\r\n");
-    say(&bytes, Operation::Value, Reply::Item { value: large.into(), version: 5, won: false });
-    say(b"VA 1 O70\r\nx\r\n", Operation::Value, item(b"x", 0, false));
+    say(&bytes, Command::Value, Reply::Item { value: large.into(), version: 5, won: false });
+    say(b"VA 1 O70\r\nx\r\n", Command::Value, item(b"x", 0, false));
 
     let value = |text: &[u8]| Some(Bytes::copy_from_slice(text));
     say(b"END\r\n", three(), Reply::Values(vec![None, None, None]));
@@ -65,35 +65,35 @@ fn conversation() -> (Vec<u8>, Vec<Operation>, Vec<Reply>) {
         three(),
         Reply::Values(vec![value(b"END\r\n"), None, value(b"hi")]),
     );
-    let large = vec![b'E'; COPIED + 1];
+    let large = vec![b'E'; MAX_COPIED_BYTES + 1];
     let mut bytes = format!("VALUE a 0 1\r\nx\r\nVALUE b 0 {}\r\n", large.len()).into_bytes();
     bytes.extend_from_slice(&large);
     bytes.extend_from_slice(b"\r\nVALUE c 0 1\r\ny\r\nEND\r\n");
     say(&bytes, three(), Reply::Values(vec![value(b"x"), value(&large), value(b"y")]));
-    say(b"SERVER_ERROR out of memory writing get response\r\n", three(), Reply::Refused);
+    say(b"SERVER_ERROR out of memory writing get response\r\n", three(), Reply::ServerError);
     say(b"END\r\n", three(), Reply::Values(vec![None, None, None]));
-    (stream, verbs, replies)
+    (stream, commands, replies)
 }
 
 #[test]
-fn replies_are_understood() {
-    let (stream, verbs, replies) = conversation();
-    assert_eq!(all(&stream, &verbs), replies);
+fn replies_are_parsed() {
+    let (stream, commands, replies) = conversation();
+    assert_eq!(all(&stream, &commands), replies);
 }
 
 #[test]
-fn it_does_not_matter_where_the_network_splits_replies() {
-    let (stream, verbs, replies) = conversation();
-    for piece in (1..40).chain([COPIED, COPIED + 1, stream.len() - 1]) {
+fn replies_can_be_split_anywhere() {
+    let (stream, commands, replies) = conversation();
+    for piece in (1..40).chain([MAX_COPIED_BYTES, MAX_COPIED_BYTES + 1, stream.len() - 1]) {
         let mut buffer = BytesMut::new();
         let (mut got, mut need) = (Vec::new(), 0);
         for chunk in stream.chunks(piece) {
             buffer.extend_from_slice(chunk);
-            while got.len() < verbs.len() && buffer.len() >= need {
-                match parse(&mut buffer, &verbs[got.len()], NUMBER, MAX).unwrap() {
-                    Parsed::Whole(reply) => (got.push(reply), need = 0).1,
+            while got.len() < commands.len() && buffer.len() >= need {
+                match parse(&mut buffer, &commands[got.len()], NUMBER, MAX_VALUE_BYTES).unwrap() {
+                    Parsed::Complete(reply) => (got.push(reply), need = 0).1,
                     Parsed::Need(more) => {
-                        assert!(more > buffer.len(), "never asks for what it has");
+                        assert!(more > buffer.len(), "more bytes are needed than present");
                         need = more;
                     }
                 }
@@ -104,25 +104,30 @@ fn it_does_not_matter_where_the_network_splits_replies() {
 }
 
 #[test]
-fn a_reply_that_is_cut_off_anywhere_is_neither_an_answer_nor_an_error() {
-    let (stream, verbs, replies) = conversation();
+fn incomplete_reply_is_left_in_the_buffer() {
+    let (stream, commands, replies) = conversation();
     let mut start = 0;
-    for (verb, reply) in verbs.iter().zip(&replies) {
+    for (command, reply) in commands.iter().zip(&replies) {
         let mut rest = BytesMut::from(&stream[start..]);
-        assert!(matches!(parse(&mut rest, verb, NUMBER, MAX), Ok(Parsed::Whole(whole)) if whole == *reply));
+        assert!(
+            matches!(parse(&mut rest, command, NUMBER, MAX_VALUE_BYTES), Ok(Parsed::Complete(r)) if r == *reply)
+        );
         let end = stream.len() - rest.len();
         for cut in start..end {
             let mut part = BytesMut::from(&stream[start..cut]);
-            assert!(matches!(parse(&mut part, verb, NUMBER, MAX), Ok(Parsed::Need(_))), "cut at {cut}");
-            assert_eq!(part.len(), cut - start, "nothing is taken off");
+            assert!(
+                matches!(parse(&mut part, command, NUMBER, MAX_VALUE_BYTES), Ok(Parsed::Need(_))),
+                "cut at {cut}"
+            );
+            assert_eq!(part.len(), cut - start, "nothing is taken from the buffer");
         }
         start = end;
     }
 }
 
 #[test]
-fn hostile_replies_are_errors_and_cost_nothing() {
-    let endless = vec![b'A'; MAX_LINE];
+fn malformed_replies_are_errors_without_allocation() {
+    let endless = vec![b'A'; MAX_LINE_BYTES];
     for stream in [
         &b"VA 18446744073709551615 O70\r\n"[..],
         b"VA 18446744073709551616 O70\r\n",
@@ -156,15 +161,15 @@ fn hostile_replies_are_errors_and_cost_nothing() {
     ] {
         let mut buffer = BytesMut::from(stream);
         let capacity = buffer.capacity();
-        let error =
-            parse(&mut buffer, &Operation::Value, NUMBER, MAX).expect_err(&String::from_utf8_lossy(stream));
+        let error = parse(&mut buffer, &Command::Value, NUMBER, MAX_VALUE_BYTES)
+            .expect_err(&String::from_utf8_lossy(stream));
         assert_eq!(error.kind(), ErrorKind::Protocol);
         assert_eq!(buffer.capacity(), capacity);
     }
 }
 
 #[test]
-fn hostile_values_are_errors_and_cost_nothing() {
+fn malformed_values_are_errors_without_allocation() {
     for stream in [
         &b"VALUE a 0 18446744073709551616\r\n"[..],
         b"VALUE a 0 26385\r\n",
@@ -184,7 +189,7 @@ fn hostile_values_are_errors_and_cost_nothing() {
     ] {
         let mut buffer = BytesMut::from(stream);
         let capacity = buffer.capacity();
-        let error = parse(&mut buffer, &three(), NUMBER, MAX)
+        let error = parse(&mut buffer, &three(), NUMBER, MAX_VALUE_BYTES)
             .map(|parsed| format!("{parsed:?} of {}", String::from_utf8_lossy(stream)))
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol);
@@ -216,21 +221,22 @@ fn random_bytes_never_panic() {
     ];
     for _ in 0..20_000 {
         let stream: Vec<u8> = (0..next() % 9).flat_map(|_| words[next() % words.len()].to_vec()).collect();
-        for verb in [three(), Operation::Value, Operation::Version, Operation::Store, Operation::Delete] {
+        for command in [three(), Command::Value, Command::Version, Command::Store, Command::Delete] {
             let mut buffer = BytesMut::from(&stream[..]);
-            while let Ok(Parsed::Whole(_)) = parse(&mut buffer, &verb, NUMBER, MAX) {}
+            while let Ok(Parsed::Complete(_)) = parse(&mut buffer, &command, NUMBER, MAX_VALUE_BYTES) {}
         }
-        let _ = parse_greeting(&mut BytesMut::from(&stream[..]));
-        let _ = parse_authenticated(&mut BytesMut::from(&stream[..]));
+        let _ = parse_stats(&mut BytesMut::from(&stream[..]));
+        let _ = parse_authentication(&mut BytesMut::from(&stream[..]));
     }
 }
 
 #[test]
-fn a_small_value_does_not_keep_the_buffer() {
+fn small_value_does_not_keep_the_buffer() {
     let mut buffer = BytesMut::with_capacity(64 * 1024);
     buffer.extend_from_slice(b"VA 2 O70\r\nhi\r\n");
     let start = buffer.as_ptr();
-    let Ok(Parsed::Whole(Reply::Item { value, .. })) = parse(&mut buffer, &Operation::Value, NUMBER, MAX)
+    let Ok(Parsed::Complete(Reply::Item { value, .. })) =
+        parse(&mut buffer, &Command::Value, NUMBER, MAX_VALUE_BYTES)
     else {
         panic!("no value");
     };
