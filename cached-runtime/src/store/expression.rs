@@ -9,7 +9,7 @@ use super::Store;
 /// as a `static` store.
 ///
 /// Method resolution chooses the conversion: `to_arc` of [`StoreExpr`] itself applies if the expression can
-/// be cloned, and otherwise auto-deref finds that of [`StaticStore`].
+/// be cloned, and otherwise auto-deref finds that of `StaticStore`.
 #[derive(Debug)]
 pub struct StoreExpr<'a, S>(StaticStore<'a, S>);
 

@@ -3,14 +3,14 @@ use super::super::lines::MAX_LINE_BYTES;
 use super::*;
 use crate::ErrorKind;
 
-const MAX_VALUE_BYTES: usize = 10_000;
+const MAX_VALUE: usize = 10_000;
 const NUMBER: u32 = 70;
 
 fn all(stream: &[u8], commands: &[Command]) -> Vec<Reply> {
     let mut buffer = BytesMut::from(stream);
     let replies = commands
         .iter()
-        .map(|command| match parse(&mut buffer, command, NUMBER, MAX_VALUE_BYTES) {
+        .map(|command| match parse(&mut buffer, command, NUMBER, MAX_VALUE) {
             Ok(Parsed::Complete(reply)) => reply,
             other => panic!("{other:?}"),
         })
@@ -90,7 +90,7 @@ fn replies_can_be_split_anywhere() {
         for chunk in stream.chunks(piece) {
             buffer.extend_from_slice(chunk);
             while got.len() < commands.len() && buffer.len() >= need {
-                match parse(&mut buffer, &commands[got.len()], NUMBER, MAX_VALUE_BYTES).unwrap() {
+                match parse(&mut buffer, &commands[got.len()], NUMBER, MAX_VALUE).unwrap() {
                     Parsed::Complete(reply) => (got.push(reply), need = 0).1,
                     Parsed::Need(more) => {
                         assert!(more > buffer.len(), "more bytes are needed than present");
@@ -110,13 +110,13 @@ fn incomplete_reply_is_left_in_the_buffer() {
     for (command, reply) in commands.iter().zip(&replies) {
         let mut rest = BytesMut::from(&stream[start..]);
         assert!(
-            matches!(parse(&mut rest, command, NUMBER, MAX_VALUE_BYTES), Ok(Parsed::Complete(r)) if r == *reply)
+            matches!(parse(&mut rest, command, NUMBER, MAX_VALUE), Ok(Parsed::Complete(r)) if r == *reply)
         );
         let end = stream.len() - rest.len();
         for cut in start..end {
             let mut part = BytesMut::from(&stream[start..cut]);
             assert!(
-                matches!(parse(&mut part, command, NUMBER, MAX_VALUE_BYTES), Ok(Parsed::Need(_))),
+                matches!(parse(&mut part, command, NUMBER, MAX_VALUE), Ok(Parsed::Need(_))),
                 "cut at {cut}"
             );
             assert_eq!(part.len(), cut - start, "nothing is taken from the buffer");
@@ -161,7 +161,7 @@ fn malformed_replies_are_errors_without_allocation() {
     ] {
         let mut buffer = BytesMut::from(stream);
         let capacity = buffer.capacity();
-        let error = parse(&mut buffer, &Command::Value, NUMBER, MAX_VALUE_BYTES)
+        let error = parse(&mut buffer, &Command::Value, NUMBER, MAX_VALUE)
             .expect_err(&String::from_utf8_lossy(stream));
         assert_eq!(error.kind(), ErrorKind::Protocol);
         assert_eq!(buffer.capacity(), capacity);
@@ -189,7 +189,7 @@ fn malformed_values_are_errors_without_allocation() {
     ] {
         let mut buffer = BytesMut::from(stream);
         let capacity = buffer.capacity();
-        let error = parse(&mut buffer, &three(), NUMBER, MAX_VALUE_BYTES)
+        let error = parse(&mut buffer, &three(), NUMBER, MAX_VALUE)
             .map(|parsed| format!("{parsed:?} of {}", String::from_utf8_lossy(stream)))
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol);
@@ -223,7 +223,7 @@ fn random_bytes_never_panic() {
         let stream: Vec<u8> = (0..next() % 9).flat_map(|_| words[next() % words.len()].to_vec()).collect();
         for command in [three(), Command::Value, Command::Version, Command::Store, Command::Delete] {
             let mut buffer = BytesMut::from(&stream[..]);
-            while let Ok(Parsed::Complete(_)) = parse(&mut buffer, &command, NUMBER, MAX_VALUE_BYTES) {}
+            while let Ok(Parsed::Complete(_)) = parse(&mut buffer, &command, NUMBER, MAX_VALUE) {}
         }
         let _ = parse_stats(&mut BytesMut::from(&stream[..]));
         let _ = parse_authentication(&mut BytesMut::from(&stream[..]));
@@ -236,7 +236,7 @@ fn small_value_does_not_keep_the_buffer() {
     buffer.extend_from_slice(b"VA 2 O70\r\nhi\r\n");
     let start = buffer.as_ptr();
     let Ok(Parsed::Complete(Reply::Item { value, .. })) =
-        parse(&mut buffer, &Command::Value, NUMBER, MAX_VALUE_BYTES)
+        parse(&mut buffer, &Command::Value, NUMBER, MAX_VALUE)
     else {
         panic!("no value");
     };
