@@ -120,19 +120,13 @@ impl Store for MapStore {
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         at_once(|| {
-            self.with(key, |item| {
-                let is_wanted = item.value.is_none() || mode == LeaseMode::Replace;
-                let value = item.value.clone();
-                match item.lease {
-                    _ if !is_wanted => Acquired { value, lease: None, holder: None },
-                    Some((held, _)) => {
-                        Acquired { value, lease: None, holder: Some(LeaseId::new(held.token())) }
-                    }
-                    None => {
-                        let lease = new_lease();
-                        item.lease = Some((lease, Instant::now() + term));
-                        Acquired { value, lease: Some(lease), holder: None }
-                    }
+            self.with(key, |item| match (item.value.clone(), item.lease) {
+                (Some(value), _) if mode != LeaseMode::Replace => Acquired::found(value),
+                (value, Some((held, _))) => Acquired::held(value, Some(LeaseId::new(held.token()))),
+                (value, None) => {
+                    let lease = new_lease();
+                    item.lease = Some((lease, Instant::now() + term));
+                    Acquired::granted(value, lease)
                 }
             })
         })

@@ -5,14 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, LeaseId, Key, Lease, LeaseMode, Result, Store, Watch};
+use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
 use tokio::time::Instant;
 
-/// Bytes in a map of this process: the least that can be shared.
+/// Values in a map of this process.
 #[derive(Debug, Default)]
 pub struct MapStore(Mutex<HashMap<Key, Item>>);
 
-/// What is under one key.
+/// The state of one key.
 #[derive(Debug, Default)]
 struct Item {
     value: Option<Bytes>,
@@ -21,8 +21,8 @@ struct Item {
 }
 
 impl MapStore {
-    /// Does something to an item in one atomic step, once what is over is gone.
-    fn with<T>(&self, key: &Key, act: impl FnOnce(&mut Item) -> T) -> T {
+    /// Applies an operation to an item in one atomic step, after removing what has expired.
+    fn with<T>(&self, key: &Key, operation: impl FnOnce(&mut Item) -> T) -> T {
         let mut items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let item = items.entry(key.clone()).or_default();
         let now = Instant::now();
@@ -30,27 +30,27 @@ impl MapStore {
             (item.value, item.expires) = (None, None);
         }
         item.lease = item.lease.filter(|(_, ends)| *ends > now);
-        let result = act(item);
+        let result = operation(item);
         if item.value.is_none() && item.lease.is_none() {
             items.remove(key);
         }
         result
     }
 
-    /// The same, if the lease on the key is still held.
-    fn with_lease(&self, key: &Key, lease: Lease, act: impl FnOnce(&mut Item)) -> bool {
+    /// Applies an operation to an item if the lease on its key is still held, and returns whether it is.
+    fn with_lease(&self, key: &Key, lease: Lease, operation: impl FnOnce(&mut Item)) -> bool {
         self.with(key, |item| {
-            let held = item.lease.is_some_and(|(held, _)| held == lease);
-            if held {
-                act(item);
+            let is_held = item.lease.is_some_and(|(held, _)| held == lease);
+            if is_held {
+                operation(item);
             }
-            held
+            is_held
         })
     }
 }
 
 impl Item {
-    /// A value in place of whatever there was, the lease included.
+    /// Returns an item with this value and no lease.
     fn new(value: Bytes, ttl: Option<Duration>) -> Self {
         let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
         Self { value: Some(value), expires, lease: None }
@@ -62,15 +62,16 @@ impl Store for MapStore {
         done(keys.iter().map(|key| self.with(key, |item| item.value.clone())).collect())
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, over: LeaseMode) -> BoxFuture<'a, Result<Acquired>> {
+    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, mode: LeaseMode) -> BoxFuture<'a, Result<Acquired>> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        done(self.with(key, |item| {
-            let wanted = item.value.is_none() || over == LeaseMode::Replace;
-            let holder = item.lease.filter(|_| wanted).map(|(held, _)| LeaseId::new(held.token()));
-            let vacant = wanted && item.lease.is_none();
-            let lease = vacant.then(|| Lease::new(NEXT.fetch_add(1, Ordering::Relaxed).into()));
-            item.lease = item.lease.or(lease.map(|lease| (lease, Instant::now() + term)));
-            Acquired { value: item.value.clone(), lease, holder }
+        done(self.with(key, |item| match (item.value.clone(), item.lease) {
+            (Some(value), _) if mode != LeaseMode::Replace => Acquired::found(value),
+            (value, Some((held, _))) => Acquired::held(value, Some(LeaseId::new(held.token()))),
+            (value, None) => {
+                let lease = Lease::new(NEXT.fetch_add(1, Ordering::Relaxed).into());
+                item.lease = Some((lease, Instant::now() + term));
+                Acquired::granted(value, lease)
+            }
         }))
     }
 
@@ -99,7 +100,7 @@ impl Store for MapStore {
 
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
         done(self.with(key, |item| match &item.value {
-            Some(there) => there.clone(),
+            Some(present) => present.clone(),
             None => {
                 *item = Item::new(value.clone(), ttl);
                 value
@@ -111,13 +112,13 @@ impl Store for MapStore {
         done(self.with(key, |item| *item = Item::default()))
     }
 
-    /// It can not tell; who waits asks again.
+    /// Not supported: waiters poll.
     fn watch<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
         done(None)
     }
 }
 
-/// What needs no waiting.
+/// Returns a future that is ready.
 fn done<T: Send + 'static>(result: T) -> BoxFuture<'static, Result<T>> {
     Box::pin(ready(Ok(result)))
 }

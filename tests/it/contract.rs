@@ -53,69 +53,69 @@ macro_rules! breaks {
 }
 
 breaks! {
-    get_ignores_the_order: storing, "in the order of the keys";
-    get_leaves_missing_keys_out: storing, "has to return one value or `None` for one key";
-    get_answers_once_for_a_key_asked_twice: storing, "as often as it is asked";
-    get_shows_a_lease_as_a_value: acquiring, "a key that is only leased has to have no value";
-    values_end_at_a_zero: storing, "one byte has to come back from `put`";
-    values_end_at_64_kib: storing, "a value of 100 KiB has to come back from `put`";
-    put_keeps_the_old_value: storing, "`put` has to replace the value";
-    put_keeps_the_old_ttl: expiring, "`put` without a ttl has to stay";
-    put_ignores_the_ttl: expiring, "a value that was `put` has to go when its ttl is over";
-    put_does_not_end_the_lease: filling, "a lease that `put` ended";
-    put_reads_long_ttls_as_dates: expiring, "a ttl of 60 days has to stay after `put`";
-    put_takes_ttls_below_a_second_for_none: expiring, "has to go when its ttl is over";
-    ttls_end_early: expiring, "a value has to stay until its ttl is over";
-    remove_keeps_the_value: storing, "`remove` has to remove the value";
-    remove_does_not_end_the_lease: filling, "a lease that `remove` ended";
-    remove_of_nothing_is_an_error: storing, "`remove` has to work";
-    acquire_is_not_exclusive: acquiring, "`acquire` has to give no lease while another holds it";
-    acquire_is_not_atomic: acquiring, "`acquire` has to give one lease to 64 who come at once";
-    acquire_leases_over_any_value: acquiring, "`acquire` over nothing has to give no lease on a key with a value";
-    acquire_never_leases_over_a_value: acquiring, "`acquire` over a value has to give the lease";
-    acquire_over_a_value_is_not_exclusive: acquiring, "`acquire` over a value has to give no lease while another holds it";
-    acquire_hides_the_value: acquiring, "`acquire` has to return the value that is there";
-    acquire_hides_the_value_when_busy: acquiring, "also when it gives no lease";
-    acquire_removes_the_value: acquiring, "a value has to stay readable while it is leased";
-    acquire_names_no_holder: naming, "`acquire` has to name the holder of the lease";
-    acquire_names_one_holder_for_all: naming, "the next holder has to be another than the one before";
-    acquire_names_the_one_who_asks: naming, "a holder has to be the same as long as it holds the lease";
-    acquire_names_the_holder_to_itself: naming, "`acquire` has to name no holder when it gives the lease";
-    acquire_names_a_holder_of_nothing: naming, "when a value is the reason for no lease";
-    fill_tells_nobody: watching, "every watch of a key has to end with the next `fill`";
-    release_tells_nobody: watching, "every watch of a key has to end with the next `release`";
-    put_tells_nobody: watching, "every watch of a key has to end with the next `put`";
-    remove_tells_nobody: watching, "every watch of a key has to end with the next `remove`";
-    one_of_many_is_told: watching, "every watch of a key has to end with the next `release`";
-    leases_never_end: dying, "a lease has to end when its term is over";
-    leases_end_early: dying, "a lease has to be held until its term is over";
-    fill_ignores_the_lease: filling, "`fill` has to be refused";
-    fill_ignores_the_term: dying, "a lease whose term is over";
-    fill_takes_any_lease_while_one_is_held: filling, "a lease that another holds now";
-    fill_takes_the_lease_zero: filling, "a lease that was never given";
-    fill_is_not_atomic: filling, "has to be final while `fill` is under way";
-    fill_keeps_the_lease: filling, "`fill` has to give the lease back";
-    fill_ignores_the_ttl: expiring, "a value that was filled has to go when its ttl is over";
-    fill_stores_what_it_refuses: filling, "a `fill` that is refused has to store nothing";
-    fill_ends_the_lease_when_refused: filling, "a `fill` that is refused has to end nobody's lease";
-    extend_is_always_true: extending, "`extend` has to be false";
-    extend_is_always_false: extending, "`extend` has to be true while the lease is held";
-    extend_does_nothing: extending, "a lease that was extended has to be held for another term";
-    extend_brings_the_lease_back: extending, "`extend` has to be false";
-    release_does_nothing: releasing, "a lease that was released";
-    release_ends_any_lease: releasing, "`release` of a lost lease has to end nobody else's";
-    release_of_a_lost_lease_is_an_error: releasing, "`release` has to work";
-    release_removes_the_value: releasing, "`release` has to leave a value that is there";
-    add_replaces: adding, "`add` has to return the value that is there";
-    add_returns_its_own: adding, "`add` has to return the value that is there";
-    add_is_not_atomic: adding, "`add` has to return the same value to all who come at once";
-    add_is_blocked_by_a_lease: adding, "a lease is no value";
-    added_values_expire: adding, "what was added without a ttl has to stay";
-    added_values_ignore_their_ttl: adding, "what was added with a ttl has to go";
-    keys_ignore_the_case: separating, "has to give the lease that nobody holds";
-    keys_are_cut: separating, "has to give the lease that nobody holds";
-    a_dropped_call_blocks_the_store: dropping, "has to come to an end";
-    an_answer_never_comes: dropping, "has to come to an end";
+    get_ignores_the_order: get_and_put, "in the order of the keys";
+    get_leaves_missing_keys_out: get_and_put, "must return one value or `None` for one key";
+    get_answers_once_for_a_key_asked_twice: get_and_put, "for every occurrence of a key";
+    get_shows_a_lease_as_a_value: acquire, "a key that is only leased must have no value";
+    values_end_at_a_zero: get_and_put, "one byte must be returned unchanged after `put`";
+    values_end_at_64_kib: get_and_put, "a value of 100 KiB must be returned unchanged after `put`";
+    put_keeps_the_old_value: get_and_put, "`put` must replace the value";
+    put_keeps_the_old_ttl: expiry, "`put` without a ttl must not expire";
+    put_ignores_the_ttl: expiry, "a value that was `put` must expire after its ttl";
+    put_does_not_end_the_lease: fill, "a lease that `put` ended";
+    put_reads_long_ttls_as_dates: expiry, "a ttl of 60 days must be present after `put`";
+    put_takes_ttls_below_a_second_for_none: expiry, "must expire after its ttl";
+    ttls_end_early: expiry, "a value must not expire before its ttl";
+    remove_keeps_the_value: get_and_put, "`remove` must remove the value";
+    remove_does_not_end_the_lease: fill, "a lease that `remove` ended";
+    remove_of_nothing_is_an_error: get_and_put, "`remove` must not fail";
+    acquire_is_not_exclusive: acquire, "`acquire` must not grant a lease while another caller holds it";
+    acquire_is_not_atomic: acquire, "`acquire` must grant one lease to 64 concurrent callers";
+    acquire_leases_over_any_value: acquire, "`acquire` with `IfAbsent` must not grant the lease of a key that has a value";
+    acquire_never_leases_over_a_value: acquire, "`acquire` with `Replace` must grant the lease of a key that has a value";
+    acquire_over_a_value_is_not_exclusive: acquire, "`acquire` with `Replace` must not grant a lease while another caller holds it";
+    acquire_hides_the_value: acquire, "`acquire` must return the value of the key";
+    acquire_hides_the_value_when_busy: acquire, "also if it grants no lease";
+    acquire_removes_the_value: acquire, "a value must stay readable while its key is leased";
+    acquire_names_no_holder: lease_ids, "`acquire` must identify the lease that is held";
+    acquire_names_one_holder_for_all: lease_ids, "the identities of successive leases must differ";
+    acquire_names_the_one_who_asks: lease_ids, "the identity of a lease must not change while it is held";
+    acquire_names_the_holder_to_itself: lease_ids, "`acquire` must return no holder if it grants the lease";
+    acquire_names_a_holder_of_nothing: lease_ids, "if a value is the reason that it grants no lease";
+    fill_tells_nobody: watch, "every watch of a key must complete with the next `fill`";
+    release_tells_nobody: watch, "every watch of a key must complete with the next `release`";
+    put_tells_nobody: watch, "every watch of a key must complete with the next `put`";
+    remove_tells_nobody: watch, "every watch of a key must complete with the next `remove`";
+    one_of_many_is_told: watch, "every watch of a key must complete with the next `release`";
+    leases_never_end: lease_expiry, "a lease must end when its term is over";
+    leases_end_early: lease_expiry, "a lease must be held until its term is over";
+    fill_ignores_the_lease: fill, "`fill` must be rejected";
+    fill_ignores_the_term: lease_expiry, "a lease whose term is over";
+    fill_takes_any_lease_while_one_is_held: fill, "a lost lease while another caller holds the next one";
+    fill_takes_the_lease_zero: fill, "a lease that was never granted";
+    fill_is_not_atomic: fill, "must win over a concurrent `fill`";
+    fill_keeps_the_lease: fill, "`fill` must release the lease";
+    fill_ignores_the_ttl: expiry, "a value that was filled must expire after its ttl";
+    fill_stores_what_it_refuses: fill, "a rejected `fill` must store nothing";
+    fill_ends_the_lease_when_refused: fill, "a rejected `fill` must not end the current lease";
+    extend_is_always_true: extend, "`extend` must return false";
+    extend_is_always_false: extend, "`extend` must return true while the lease is held";
+    extend_does_nothing: extend, "an extended lease must be held for another term";
+    extend_brings_the_lease_back: extend, "`extend` must return false";
+    release_does_nothing: release, "a lease that was released";
+    release_ends_any_lease: release, "`release` of a lost lease must not end the current lease";
+    release_of_a_lost_lease_is_an_error: release, "`release` must not fail";
+    release_removes_the_value: release, "`release` must keep the value of the key";
+    add_replaces: add, "`add` must return the present value";
+    add_returns_its_own: add, "`add` must return the present value";
+    add_is_not_atomic: add, "`add` must return the same value to all concurrent callers";
+    add_is_blocked_by_a_lease: add, "a lease is not a value";
+    added_values_expire: add, "a value that was added without a ttl must not expire";
+    added_values_ignore_their_ttl: add, "a value that was added with a ttl must expire";
+    keys_ignore_the_case: key_isolation, "must grant a lease that is not held";
+    keys_are_cut: key_isolation, "must grant a lease that is not held";
+    a_dropped_call_blocks_the_store: cancellation, "must complete in time";
+    an_answer_never_comes: cancellation, "must complete in time";
 }
 
 /// A store that is right but for one flaw.
@@ -145,7 +145,7 @@ impl Broken {
 
     fn tell_unless(&self, flaw: Flaw, key: &Key) {
         if self.flaw != flaw {
-            self.right.tell(&self.key(key));
+            self.right.notify(&self.key(key));
         }
     }
 

@@ -903,7 +903,11 @@ mod ahead {
             sleep(15 * SECOND).await;
             let stats = hot::stats();
             assert_eq!(stats.computed, computed, "nobody had to wait");
-            assert!((KEYS * 9 / 10..=KEYS).contains(&stats.background_refreshes), "{}", stats.background_refreshes);
+            assert!(
+                (KEYS * 9 / 10..=KEYS).contains(&stats.background_refreshes),
+                "{}",
+                stats.background_refreshes
+            );
             assert_eq!(stats.stale_hits, 0);
         }
 

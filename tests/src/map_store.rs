@@ -1,4 +1,4 @@
-//! A store in a map of this process: the simplest that keeps the contract.
+//! A store in a map of this process that passes the contract.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -11,40 +11,40 @@ use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseId, LeaseMode, Result
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The store.
+/// Values in a map of this process.
 #[derive(Debug, Default)]
 pub struct MapStore {
     entries: Mutex<HashMap<Key, Entry>>,
-    /// The keys that are watched.
-    watched: Mutex<HashMap<Key, Arc<Notify>>>,
+    /// What the watches of each key wait for.
+    watches: Mutex<HashMap<Key, Arc<Notify>>>,
 }
 
-/// What is known about one key.
+/// The state of one key.
 #[derive(Debug, Clone, Default)]
 pub struct Entry {
-    /// The bytes.
+    /// The value, if the key has one.
     pub value: Option<Bytes>,
-    /// When they expire, if they do.
+    /// When the value expires; `None` for never.
     pub expires: Option<Instant>,
-    /// The lease that is held and the end of its term.
+    /// The current lease and the end of its term.
     pub lease: Option<(Lease, Instant)>,
 }
 
 impl Entry {
-    /// Whether this lease is the one that is held.
+    /// Returns `true` if `lease` is the current lease.
     #[must_use]
     pub fn holds(&self, lease: Lease) -> bool {
         self.lease.is_some_and(|(held, _)| held == lease)
     }
 
-    /// Replaces the value and ends the lease.
+    /// Sets the value and ends the lease.
     pub fn set(&mut self, value: Bytes, ttl: Option<Duration>) {
-        // A time that is too far away to be told is never.
+        // An expiry beyond the range of the clock is never.
         let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
         *self = Self { value: Some(value), expires, lease: None };
     }
 
-    fn drop_what_is_over(&mut self) {
+    fn remove_expired(&mut self) {
         let now = Instant::now();
         if self.expires.is_some_and(|expires| expires <= now) {
             (self.value, self.expires) = (None, None);
@@ -56,22 +56,22 @@ impl Entry {
 }
 
 impl MapStore {
-    /// Looks at one key and changes it, while nobody else can.
-    pub fn with<T>(&self, key: &Key, change: impl FnOnce(&mut Entry) -> T) -> T {
+    /// Applies an operation to the entry of a key in one atomic step, after removing what has expired.
+    pub fn with<T>(&self, key: &Key, operation: impl FnOnce(&mut Entry) -> T) -> T {
         let mut entries = lock(&self.entries);
         let entry = entries.entry(key.clone()).or_default();
-        entry.drop_what_is_over();
-        let result = change(entry);
+        entry.remove_expired();
+        let result = operation(entry);
         if entry.value.is_none() && entry.lease.is_none() {
             entries.remove(key);
         }
         result
     }
 
-    /// Ends every watch of a key.
-    pub fn tell(&self, key: &Key) {
-        if let Some(watched) = lock(&self.watched).remove(key) {
-            watched.notify_waiters();
+    /// Completes every watch of a key.
+    pub fn notify(&self, key: &Key) {
+        if let Some(changed) = lock(&self.watches).remove(key) {
+            changed.notify_waiters();
         }
     }
 }
@@ -87,29 +87,27 @@ impl Store for MapStore {
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        let acquire = move |entry: &mut Entry| {
-            let value = entry.value.clone();
-            let wanted = value.is_none() || over == LeaseMode::Replace;
-            let lease = (wanted && entry.lease.is_none()).then(new_lease);
-            let busy = entry.lease.filter(|_| wanted && lease.is_none());
-            let holder = busy.map(|(held, _)| LeaseId::new(held.token()));
-            if let Some(lease) = lease {
+        let acquire = move |entry: &mut Entry| match (entry.value.clone(), entry.lease) {
+            (Some(value), _) if mode != LeaseMode::Replace => Acquired::found(value),
+            (value, Some((held, _))) => Acquired::held(value, Some(LeaseId::new(held.token()))),
+            (value, None) => {
+                let lease = new_lease();
                 entry.lease = Some((lease, Instant::now() + term));
+                Acquired::granted(value, lease)
             }
-            Acquired { value, lease, holder }
         };
         Box::pin(async move { Ok(self.with(key, acquire)) })
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
         let extend = move |entry: &mut Entry| {
-            let held = entry.holds(*lease);
-            if held {
+            let is_held = entry.holds(*lease);
+            if is_held {
                 entry.lease = Some((*lease, Instant::now() + term));
             }
-            held
+            is_held
         };
         Box::pin(async move { Ok(self.with(key, extend)) })
     }
@@ -122,15 +120,15 @@ impl Store for MapStore {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
         let fill = move |entry: &mut Entry| {
-            let held = entry.holds(lease);
-            if held {
+            let is_held = entry.holds(lease);
+            if is_held {
                 entry.set(value, Some(ttl));
             }
-            held
+            is_held
         };
         Box::pin(async move {
             let filled = self.with(key, fill);
-            self.tell(key);
+            self.notify(key);
             Ok(filled)
         })
     }
@@ -143,7 +141,7 @@ impl Store for MapStore {
         };
         Box::pin(async move {
             self.with(key, release);
-            self.tell(key);
+            self.notify(key);
             Ok(())
         })
     }
@@ -151,14 +149,14 @@ impl Store for MapStore {
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.with(key, |entry| entry.set(value, ttl));
-            self.tell(key);
+            self.notify(key);
             Ok(())
         })
     }
 
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
         let add = move |entry: &mut Entry| match &entry.value {
-            Some(there) => there.clone(),
+            Some(present) => present.clone(),
             None => {
                 entry.set(value.clone(), ttl);
                 value
@@ -170,22 +168,22 @@ impl Store for MapStore {
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.with(key, |entry| *entry = Entry::default());
-            self.tell(key);
+            self.notify(key);
             Ok(())
         })
     }
 
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
         Box::pin(async move {
-            let watched = lock(&self.watched).entry(key.clone()).or_default().clone();
-            Ok(Some(Watch::new(watched.notified_owned())))
+            let changed = lock(&self.watches).entry(key.clone()).or_default().clone();
+            Ok(Some(Watch::new(changed.notified_owned())))
         })
     }
 }
 
-/// A lease that nobody was given before.
+/// Returns a lease with a random token.
 fn new_lease() -> Lease {
-    // Every `RandomState` has other keys.
+    // Each `RandomState` has different keys.
     let half = |n: u8| u128::from(RandomState::new().hash_one(n));
     Lease::new(half(0) << 64 | half(1))
 }

@@ -18,7 +18,7 @@ pub use crate::signature::{
     TagText, caching_errors, caching_none, timed_out, with_fallback, with_tags, with_weight,
 };
 #[cfg(feature = "store")]
-pub use crate::store::Named;
+pub use crate::store::StoreExpr as Named;
 
 pub use crate::{__companions as companions, __computing as computing};
 

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::schema;
 use crate::policy::Encoding;
-use crate::store::Options;
+use crate::store::NestedOptions;
 use crate::{Error, ErrorKind, Result};
 
 /// A value that can be cached in a shared store.
@@ -54,7 +54,7 @@ impl<V: Storable> Codec<V> {
 
 /// Rejects a value that would be decoded as another one.
 fn reject_ambiguous(value: &impl Serialize) -> Result<()> {
-    if Options::of(value).ambiguous {
+    if NestedOptions::of(value).is_ambiguous {
         let message = "the value contains a `Some` of a nil value, such as `Some(None)`, which would be decoded as `None`";
         return Err(Error::new(ErrorKind::Codec, message));
     }

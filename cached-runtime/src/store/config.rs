@@ -1,4 +1,4 @@
-//! Which servers the names `"redis"` and `"memcached"` stand for.
+//! The configuration of `backend = "redis"` and `backend = "memcached"`.
 
 use std::env;
 use std::sync::{Arc, OnceLock};
@@ -9,11 +9,17 @@ use crate::{Memcached, MemcachedConfig};
 #[cfg(feature = "redis")]
 use crate::{Redis, RedisConfig};
 
-/// Begins to say which servers the backends stand for; nothing holds before [`Config::install`].
+/// Returns an empty configuration of the backends, which takes effect with [`Config::install`].
 ///
-/// Without it, `backend = "redis"` is the server in the environment variable `CACHED_REDIS_URL`, else
-/// `redis://127.0.0.1:6379`; and `backend = "memcached"` the one in `CACHED_MEMCACHED_SERVERS`, else
-/// `127.0.0.1:11211`.
+/// A backend that is not configured uses an environment variable, or a default if the variable is not set or
+/// blank:
+///
+/// | backend | variable | default |
+/// |---|---|---|
+/// | `"redis"` | `CACHED_REDIS_URL` | `redis://127.0.0.1:6379` |
+/// | `"memcached"` | `CACHED_MEMCACHED_SERVERS` | `127.0.0.1:11211` |
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "redis")] {
@@ -30,17 +36,19 @@ pub fn configure() -> Config {
     Config::default()
 }
 
-/// The servers that the names of backends stand for. Made by [`configure`].
+/// The servers of `backend = "redis"` and `backend = "memcached"`, made by [`configure`].
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::{Config, configure};
 ///
 /// let config: Config = configure();
-/// config.install()?; // What is not named is where the environment says.
+/// config.install()?; // Uses the environment variables and the defaults.
 /// # Ok::<(), cached_runtime::Error>(())
 /// ```
 #[derive(Debug, Default, Clone)]
-#[must_use = "nothing holds before `install()`"]
+#[must_use = "a configuration has no effect before `install()`"]
 pub struct Config {
     #[cfg(feature = "redis")]
     redis: Option<RedisConfig>,
@@ -49,7 +57,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// The server behind `backend = "redis"`.
+    /// Sets the server of `backend = "redis"`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{RedisConfig, configure};
@@ -63,7 +73,9 @@ impl Config {
         self
     }
 
-    /// The server behind `backend = "memcached"`.
+    /// Sets the server of `backend = "memcached"`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{MemcachedConfig, configure};
@@ -77,27 +89,31 @@ impl Config {
         self
     }
 
-    /// Makes it hold for the whole program. No connection is made before it is needed.
+    /// Installs the configuration for the whole program.
+    ///
+    /// It does not connect; that happens with the first operation.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if something was installed before, or a shared store was used already, or a setting is
-    /// wrong.
+    /// [`ErrorKind::Config`] if a configuration was installed before, if a shared store was used before, or
+    /// if a setting is invalid.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{ErrorKind, configure};
     ///
     /// configure().install()?;
-    /// assert_eq!(configure().install().unwrap_err().kind(), ErrorKind::Config); // Once is enough.
+    /// assert_eq!(configure().install().unwrap_err().kind(), ErrorKind::Config); // It can be installed once.
     /// # Ok::<(), cached_runtime::Error>(())
     /// ```
     pub fn install(self) -> Result<()> {
         let stores = Stores::new(&self);
-        stores.check()?;
+        stores.validate()?;
         STORES.set(stores).map_err(|_| {
             Error::new(
                 ErrorKind::Config,
-                "the configuration is installed or in use already; install it once, first",
+                "cannot install the configuration twice or after the first use of a store",
             )
         })
     }
@@ -105,13 +121,13 @@ impl Config {
 
 static STORES: OnceLock<Stores> = OnceLock::new();
 
-/// The stores themselves; they connect when they are first used.
+/// The stores of the backends, which connect when they are first used.
 struct Stores {
     #[cfg(feature = "redis")]
     redis: Result<Arc<dyn Store>>,
     #[cfg(feature = "memcached")]
     memcached: Result<Arc<dyn Store>>,
-    /// Those that somebody has configured, in the code or in the environment.
+    /// Those that are configured, in code or in the environment.
     configured: Vec<Result<Arc<dyn Store>>>,
 }
 
@@ -122,30 +138,30 @@ impl Stores {
             #[cfg(feature = "redis")]
             redis: Redis::new(config.redis.clone().unwrap_or_else(|| {
                 RedisConfig::new(
-                    setting("CACHED_REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned()),
+                    variable("CACHED_REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned()),
                 )
             }))
             .map(|store| Arc::new(store) as Arc<dyn Store>),
             #[cfg(feature = "memcached")]
             memcached: Memcached::new(config.memcached.clone().unwrap_or_else(|| {
                 MemcachedConfig::new(
-                    setting("CACHED_MEMCACHED_SERVERS").unwrap_or_else(|| "127.0.0.1:11211".to_owned()),
+                    variable("CACHED_MEMCACHED_SERVERS").unwrap_or_else(|| "127.0.0.1:11211".to_owned()),
                 )
             }))
             .map(|store| Arc::new(store) as Arc<dyn Store>),
         };
         #[cfg(feature = "redis")]
-        if config.redis.is_some() || setting("CACHED_REDIS_URL").is_some() {
+        if config.redis.is_some() || variable("CACHED_REDIS_URL").is_some() {
             stores.configured.push(stores.redis.clone());
         }
         #[cfg(feature = "memcached")]
-        if config.memcached.is_some() || setting("CACHED_MEMCACHED_SERVERS").is_some() {
+        if config.memcached.is_some() || variable("CACHED_MEMCACHED_SERVERS").is_some() {
             stores.configured.push(stores.memcached.clone());
         }
         stores
     }
 
-    fn check(&self) -> Result<()> {
+    fn validate(&self) -> Result<()> {
         #[cfg(feature = "redis")]
         if let Err(error) = &self.redis {
             return Err(error.clone());
@@ -158,22 +174,24 @@ impl Stores {
     }
 }
 
+/// Returns the store of `backend = "redis"`.
 #[cfg(feature = "redis")]
 pub(crate) fn configured_redis() -> Result<Arc<dyn Store>> {
     STORES.get_or_init(|| Stores::new(&configure())).redis.clone()
 }
 
+/// Returns the store of `backend = "memcached"`.
 #[cfg(feature = "memcached")]
 pub(crate) fn configured_memcached() -> Result<Arc<dyn Store>> {
     STORES.get_or_init(|| Stores::new(&configure())).memcached.clone()
 }
 
-/// The stores that somebody has configured, in the code or in the environment.
+/// Returns the stores that are configured, in code or in the environment.
 pub(crate) fn configured() -> &'static [Result<Arc<dyn Store>>] {
     &STORES.get_or_init(|| Stores::new(&configure())).configured
 }
 
-/// An environment variable that says something.
-fn setting(name: &str) -> Option<String> {
+/// Returns the value of an environment variable unless it is blank.
+fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.trim().is_empty())
 }

@@ -1,40 +1,43 @@
-//! What a shared store must be able to do: bytes under a key, and leases on keys.
+//! The trait [`Store`].
 
 use std::any::TypeId;
 use std::fmt;
-use std::ops::Deref;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{BoxFuture, Key, Result};
+use super::{Acquired, Key, Lease, LeaseMode, Watch};
+use crate::{BoxFuture, Result};
 
-/// Bytes under keys, shared by every process that can reach them.
+/// A key-value store of bytes with leases, shared by all processes that can reach it.
 ///
-/// The caches of this crate need nothing else from a server: implement it, and `backend = your_store()` works
-/// with every option. There are no default methods: what a store can not do, it has to say. The feature
-/// `contract` brings `contract::check`, which every store must pass, this crate's own included.
+/// A shared tier needs nothing else from a server: implement this trait, and `backend = your_store()` works
+/// with every option. No method has a default, so that an implementation decides about each of them. The
+/// feature `contract` brings `contract::check`, a test that every store must pass, including those of this
+/// crate.
 ///
 /// # Leases
 ///
-/// Whoever wants to compute the value of a key asks for its lease first, and only the holder can
-/// [`fill`](Store::fill) the key. [`put`](Store::put) and [`remove`](Store::remove) end the lease together with
-/// the value, in one atomic step. So a value that was computed from before an invalidation can never be
-/// stored after it, whatever was in flight: its lease is gone. A lease ends by itself after its term, so a
-/// holder that died is replaced.
+/// A caller that wants to compute the value of a key acquires the lease of the key first, and only the holder
+/// of the lease can [`fill`](Store::fill) the key (Nishtala et al., *Scaling Memcache at Facebook*, NSDI
+/// 2013, section 3.2.1). [`put`](Store::put) and [`remove`](Store::remove) change the value and end the lease
+/// in one atomic step. Therefore a value that was computed from data older than an invalidation cannot be
+/// stored after it: its lease is gone. A lease expires after its term, so that a crashed holder is replaced.
 ///
-/// # Errors and cancellation
+/// # Errors
 ///
-/// A method that fails says why by the [`ErrorKind`](crate::ErrorKind); it never panics and never waits without
-/// a bound. A future that is dropped half way may or may not have taken effect on the server; it must leave the
-/// store usable.
+/// A method reports the cause of a failure by the [`ErrorKind`](crate::ErrorKind). It never panics, and never
+/// waits without a deadline.
 ///
-/// # A store of your own
+/// # Cancel safety
 ///
-/// A map is the least that can be one. The other examples in this crate use it too.
+/// A future may be dropped at any `.await`. The operation may or may not take effect on the server then; the
+/// store must stay usable.
+///
+/// # Examples
+///
+/// A map is the smallest possible store. The other examples in this crate use it too.
 ///
 /// ```
 #[doc = include_str!("../../docs/map_store.rs")]
@@ -62,9 +65,12 @@ use crate::{BoxFuture, Key, Result};
     label = "this type must implement `cached_runtime::Store`"
 )]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// The bytes under each of the keys, in their order; `None` where there are none. One round trip.
+    /// Returns the value of each key, in the order of `keys`; `None` for a key that has no value.
     ///
-    /// A key that is only leased has no bytes.
+    /// All keys are read in one round trip. A key that is leased but not filled has no value. No keys are no
+    /// values, and a key that occurs twice is returned twice.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -81,10 +87,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>>;
 
-    /// Reads a key and tries to become the one who fills it, in one atomic step.
+    /// Reads a key and acquires its lease for `term`, in one atomic step.
     ///
-    /// The lease is given to one caller at a time. It is not given while another holds it, nor, with
-    /// [`LeaseMode::IfAbsent`], when the key has a value. In the first case the answer says who the other is.
+    /// A lease is granted to one caller at a time. It is not granted while another caller holds it, nor, with
+    /// [`LeaseMode::IfAbsent`], if the key has a value. In the first case the result identifies the current
+    /// lease.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -108,10 +117,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>>;
 
-    /// Holds a lease for another `term` from now; `false` when it was lost.
+    /// Extends a lease to end `term` from now; returns `false` if the lease was lost.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -134,7 +145,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>>;
 
-    /// Stores a value for `ttl` and gives the lease back; `false`, and nothing is stored, when it was lost.
+    /// Stores a value for `ttl` and releases the lease; returns `false`, and stores nothing, if the lease was
+    /// lost.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -150,7 +164,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// let lease = store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.unwrap();
     /// let ttl = Duration::from_secs(60);
     /// assert!(store.fill(&key, lease, "Ada".into(), ttl).await?);
-    /// assert!(!store.fill(&key, lease, "Eve".into(), ttl).await?); // The lease was given back.
+    /// assert!(!store.fill(&key, lease, "Eve".into(), ttl).await?); // The lease was released.
     /// # Ok(())
     /// # }
     /// ```
@@ -162,7 +176,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>>;
 
-    /// Gives a lease back without a value. It is not an error when it was lost before.
+    /// Releases a lease without storing a value.
+    ///
+    /// Releasing a lost lease is not an error, and changes nothing.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -183,8 +201,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>>;
 
-    /// Stores a value, whatever was there, and ends the lease. Without a `ttl` it stays until it is removed
-    /// or evicted.
+    /// Stores a value unconditionally and ends any lease of the key, in one atomic step.
+    ///
+    /// Without a `ttl` the value stays until it is removed or evicted.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -207,8 +228,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>>;
 
-    /// Stores a value if the key has none, and returns what it has then. Without a `ttl` it stays until it is removed or
-    /// evicted.
+    /// Stores a value if the key has none, and returns the value that the key has afterwards.
+    ///
+    /// A lease does not count as a value. Without a `ttl` the value stays until it is removed or evicted.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -225,7 +249,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>>;
 
-    /// Removes the value and ends the lease.
+    /// Removes the value of a key and ends any lease of the key, in one atomic step.
+    ///
+    /// Removing a key that has no value is not an error.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -243,13 +271,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>>;
 
-    /// Asks to be told when the value or the lease of a key changes; `None` if the store can not tell.
+    /// Returns a future that completes when the value or the lease of a key changes; `None` if the store does
+    /// not support notifications.
     ///
-    /// The [`Watch`] ends with the next [`fill`](Store::fill), [`release`](Store::release), [`put`](Store::put) or
-    /// [`remove`](Store::remove) of the key, by whatever process, after this has answered. It may also end for less,
-    /// and it may be late where news get lost on the way: who waits for it looks from time to time all the same. A
-    /// store that can not tell, be it for now, is asked often while somebody waits: it should know without asking
-    /// its server.
+    /// The [`Watch`] completes with the first [`fill`](Store::fill), [`release`](Store::release),
+    /// [`put`](Store::put) or [`remove`](Store::remove) of the key, by any process, after this method has
+    /// returned. It may complete without a change, and late or never if a notification is lost: callers poll
+    /// in addition. A store without notifications, permanently or for now, is asked often while a caller
+    /// waits, and should return `None` without a round trip.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -267,198 +298,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>>;
 
-    /// Which store this is, however many references lead to it.
+    /// Identifies the store itself: equal for all references to it.
     #[doc(hidden)]
     fn identity(&self) -> (TypeId, usize) {
         (TypeId::of::<Self>(), std::ptr::from_ref(self).addr())
     }
 }
 
-/// Ends when a key may have changed; see [`Store::watch`].
-///
-/// ```
-/// use std::sync::Arc;
-///
-/// use cached_runtime::Watch;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// let changed = Arc::new(tokio::sync::Notify::new());
-/// let watch = Watch::new(Arc::clone(&changed).notified_owned());
-/// changed.notify_waiters();
-/// watch.await;
-/// # }
-/// ```
-#[must_use = "futures do nothing unless polled"]
-pub struct Watch(BoxFuture<'static, ()>);
-
-impl Watch {
-    /// A watch that ends when this future does.
-    ///
-    /// ```
-    /// use cached_runtime::Watch;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// Watch::new(async {}).await;
-    /// # }
-    /// ```
-    pub fn new(change: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(Box::pin(change))
-    }
-}
-
-impl Future for Watch {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(context)
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").finish_non_exhaustive()
-    }
-}
-
-/// What a lease may be taken over.
-///
-/// ```
-/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
-/// use std::time::Duration;
-///
-/// use cached_runtime::{Key, LeaseMode, Store as _};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> cached_runtime::Result<()> {
-/// # let store = map::MapStore::default();
-/// let key = Key::new("users", "ada")?;
-/// let term = Duration::from_secs(10);
-/// store.put(&key, "Ada".into(), None).await?;
-/// assert!(store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.is_none());
-/// assert!(store.acquire(&key, term, LeaseMode::Replace).await?.lease.is_some());
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LeaseMode {
-    /// Only a key without a value can be leased: someone who filled it meanwhile has won.
-    IfAbsent,
-    /// A key that has a value can be leased as well: the value is known to be unusable, or due for a refresh.
-    Replace,
-}
-
-/// What [`Store::acquire`] found.
-///
-/// ```
-/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
-/// use std::time::Duration;
-///
-/// use bytes::Bytes;
-/// use cached_runtime::{Acquired, Key, LeaseMode, Store as _};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> cached_runtime::Result<()> {
-/// # let store = map::MapStore::default();
-/// let key = Key::new("users", "ada")?;
-/// let term = Duration::from_secs(10);
-/// let value = match store.acquire(&key, term, LeaseMode::IfAbsent).await? {
-///     Acquired { value: Some(value), .. } => Some(value),
-///     Acquired { lease: Some(lease), .. } => {
-///         let value = Bytes::from("Ada"); // It is ours to compute.
-///         store.fill(&key, lease, value.clone(), Duration::from_secs(60)).await?;
-///         Some(value)
-///     }
-///     Acquired { .. } => None, // Another one computes it: ask again later.
-/// };
-/// assert_eq!(value, Some("Ada".into()));
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acquired {
-    /// The bytes under the key, if any.
-    pub value: Option<Bytes>,
-    /// The lease, if it was given.
-    pub lease: Option<Lease>,
-    /// Who holds it, if that is why it was not given.
-    pub holder: Option<LeaseId>,
-}
-
-/// Who holds a lease: the same as long as the lease is held, and another for the next one.
-///
-/// It is how one who waits sees that a computation has come to nothing: another holds the lease now, and there
-/// still is no value. It shows no number and makes no lease, so that nobody can fill a key with it.
-///
-/// ```
-/// use cached_runtime::LeaseId;
-///
-/// assert_eq!(LeaseId::new(7), LeaseId::new(7));
-/// assert_ne!(LeaseId::new(7), LeaseId::new(8));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeaseId(u128);
-
-impl LeaseId {
-    /// A holder known to its store by this number: that of the lease, or any other that tells it from the next.
-    ///
-    /// ```
-    /// use cached_runtime::{LeaseId, Lease};
-    ///
-    /// let lease = Lease::new(7);
-    /// assert_eq!(LeaseId::new(lease.token()), LeaseId::new(7));
-    /// ```
-    #[must_use]
-    pub const fn new(number: u128) -> Self {
-        Self(number)
-    }
-}
-
-/// The right to fill one key, until it is given back, its term is over, or the key was changed by another.
-///
-/// What the number means is the store's own affair: a random token, a version counter.
-///
-/// ```
-/// use cached_runtime::Lease;
-///
-/// // A server that counts anew after each start needs both numbers.
-/// let (start, version) = (3_u64, 42_u64);
-/// let lease = Lease::new(u128::from(start) << 64 | u128::from(version));
-/// assert_eq!((lease.token() >> 64) as u64, start);
-/// assert_eq!(lease.token() as u64, version);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease(u128);
-
-impl Lease {
-    /// A lease known to its store by this number.
-    ///
-    /// ```
-    /// use cached_runtime::Lease;
-    ///
-    /// assert_eq!(Lease::new(7), Lease::new(7));
-    /// assert_ne!(Lease::new(7), Lease::new(8));
-    /// ```
-    #[must_use]
-    pub const fn new(token: u128) -> Self {
-        Self(token)
-    }
-
-    /// The number that the store gave it.
-    ///
-    /// ```
-    /// use cached_runtime::Lease;
-    ///
-    /// assert_eq!(Lease::new(7).token(), 7);
-    /// ```
-    #[must_use]
-    pub const fn token(&self) -> u128 {
-        self.0
-    }
-}
-
-/// Bytes under keys, by way of a reference.
+/// Implements [`Store`] for pointers to stores.
 macro_rules! forward {
     ($($type:ty)*) => {$(
         #[diagnostic::do_not_recommend]
@@ -471,9 +318,9 @@ macro_rules! forward {
                 &'a self,
                 key: &'a Key,
                 term: Duration,
-                over: LeaseMode,
+                mode: LeaseMode,
             ) -> BoxFuture<'a, Result<Acquired>> {
-                (**self).acquire(key, term, over)
+                (**self).acquire(key, term, mode)
             }
 
             fn extend<'a>(
@@ -533,46 +380,3 @@ macro_rules! forward {
 }
 
 forward! { &'static S Arc<S> Box<S> }
-
-/// A store that `backend = EXPR` names: `Named::new(&EXPR).to_arc()` takes it however it is given.
-#[derive(Debug)]
-pub struct Named<'a, S>(InPlace<'a, S>);
-
-/// A store that can not be cloned.
-#[derive(Debug)]
-pub struct InPlace<'a, S>(&'a S);
-
-impl<'a, S> Named<'a, S> {
-    /// The store.
-    #[must_use]
-    pub const fn new(store: &'a S) -> Self {
-        Self(InPlace(store))
-    }
-}
-
-impl<S: Store + Clone> Named<'_, S> {
-    /// A store that is cheap to clone: an `Arc`, a reference to a static.
-    #[must_use]
-    pub fn to_arc(&self) -> Arc<dyn Store> {
-        Arc::new(self.0.0.clone())
-    }
-}
-
-impl<S> InPlace<'static, S> {
-    /// A `static` that is a store itself.
-    #[must_use]
-    pub fn to_arc(&self) -> Arc<dyn Store>
-    where
-        S: Store,
-    {
-        Arc::new(self.0)
-    }
-}
-
-impl<'a, S> Deref for Named<'a, S> {
-    type Target = InPlace<'a, S>;
-
-    fn deref(&self) -> &InPlace<'a, S> {
-        &self.0
-    }
-}

@@ -1,4 +1,4 @@
-//! What a value is stored under in a shared store.
+//! Keys of a shared store.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -6,14 +6,17 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::nested_options::Options;
+use super::nested_options::NestedOptions;
 use crate::{Error, ErrorKind, Result};
 
-/// The name of one value in a shared store: a readable namespace, a colon, and a digest in 32 hexadecimal digits.
+/// The key of one value in a shared store: a readable namespace, a colon, and a digest of 32 hexadecimal
+/// digits.
 ///
-/// It consists of ASCII letters, digits and `_ - . : < > , &` only and is at most [`Key::MAX_LEN`] bytes long,
-/// so that it can be sent as it is in every protocol. What a store puts around it (a prefix, braces, a suffix
-/// for the lease) is the store's own.
+/// A key consists of ASCII letters, digits and `_ - . : < > , &` only and is at most [`Key::MAX_LEN`] bytes
+/// long, so that every protocol can send it without escaping. A store may add a prefix, braces, or a suffix
+/// for the lease.
+///
+/// # Examples
 ///
 /// ```
 /// use cached_runtime::Key;
@@ -26,7 +29,9 @@ use crate::{Error, ErrorKind, Result};
 pub struct Key(Arc<str>);
 
 impl Key {
-    /// The greatest length of a key in bytes.
+    /// The maximum length of a key, in bytes.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::Key;
@@ -37,18 +42,21 @@ impl Key {
     /// ```
     pub const MAX_LEN: usize = MAX_NAMESPACE + 1 + 2 * Self::DIGEST;
 
-    /// The length of the digest in bytes.
+    /// The length of the digest, in bytes.
     pub(crate) const DIGEST: usize = 16;
 
-    /// The key of these arguments in this namespace.
+    /// Creates the key of these arguments in this namespace.
     ///
-    /// Two keys are equal only if the namespaces are equal and the arguments serialize to the same: the digest is the
-    /// first half of a SHA-256 (FIPS 180-4) over both, each preceded by its length, and over which of the options in
-    /// the arguments are `Some`.
+    /// Two keys are equal only if their namespaces are equal and their arguments serialize to the same bytes.
+    /// The digest is the first half of the SHA-256 (FIPS 180-4) of the namespace and the arguments in
+    /// `MessagePack`, each preceded by its length, and of one byte for each [`Option`] in the arguments,
+    /// which says whether it is `Some`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Codec`] if the arguments can not be serialized.
+    /// [`ErrorKind::Codec`] if the arguments cannot be serialized.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::Key;
@@ -58,25 +66,26 @@ impl Key {
     /// assert_ne!(key, Key::new("shop::user@1", &(42_u64, "de")).unwrap());
     /// ```
     pub fn new(namespace: &str, arguments: &(impl Serialize + ?Sized)) -> Result<Self> {
-        let bytes = rmp_serde::to_vec_named(arguments).map_err(|e| {
-            Error::new(ErrorKind::Codec, "the arguments can not be serialized").with_source(e)
-        })?;
-        Ok(Self::from_parts(namespace, &bytes, &Options::of(arguments).marks))
+        let bytes = rmp_serde::to_vec_named(arguments)
+            .map_err(|e| Error::new(ErrorKind::Codec, "cannot serialize the arguments").with_source(e))?;
+        Ok(Self::from_parts(namespace, &bytes, &NestedOptions::of(arguments).presence))
     }
 
-    /// Where the stamp of a tag is that is known by its digest.
+    /// Returns the key of the generation of a tag, from the digest of the tag.
     pub(crate) fn of_tag(digest: [u8; Self::DIGEST]) -> Self {
         Self::compose("tags", &digest)
     }
 
-    /// The digest in it.
+    /// Returns the digest part of the key.
     pub(crate) fn digest(&self) -> [u8; Self::DIGEST] {
         let hex = self.0.as_bytes().last_chunk::<{ 2 * Self::DIGEST }>();
         let digit = |byte: u8| char::from(byte).to_digit(16).map_or(0, |digit| digit.to_le_bytes()[0]);
         std::array::from_fn(|at| hex.map_or(0, |hex| digit(hex[2 * at]) << 4 | digit(hex[2 * at + 1])))
     }
 
-    /// The key as it is sent.
+    /// Returns the key as a string.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::Key;
@@ -90,6 +99,7 @@ impl Key {
         &self.0
     }
 
+    /// Creates the key of arguments that are bytes already.
     pub(crate) fn from_bytes(namespace: &str, arguments: &[u8]) -> Self {
         Self::from_parts(namespace, arguments, &[])
     }
@@ -106,7 +116,7 @@ impl Key {
 
     fn compose(namespace: &str, digest: &[u8]) -> Self {
         let mut text = String::with_capacity(Self::MAX_LEN);
-        // Only for people: the whole namespace is in the digest.
+        // Shortened for readability; the digest covers the whole namespace.
         text.extend(namespace.chars().map(|c| if is_plain(c) { c } else { '_' }).take(MAX_NAMESPACE));
         text.push(':');
         for byte in digest {
@@ -128,7 +138,10 @@ impl fmt::Display for Key {
     }
 }
 
+/// The maximum length of the readable namespace in a key, in bytes.
 const MAX_NAMESPACE: usize = 120;
+
+/// Returns `true` if every protocol can send the character without escaping.
 fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_-.:<>,&".contains(c)
 }
@@ -138,16 +151,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_plain_and_short_whatever_the_namespace() {
+    fn key_is_plain_and_short_for_any_namespace() {
         let namespace = "ä b\r\nset x 0 0 1{}".repeat(99);
         let key = Key::new(&namespace, &"\0\r\n").unwrap();
         assert!(key.as_str().chars().all(is_plain));
         assert_eq!(key.as_str().len(), Key::MAX_LEN);
     }
 
-    /// Frozen: another key would lose every value that is stored. Made by the Python of `docs/WIRE.md`.
+    /// The format is frozen: with other keys, all stored values would be lost. The expected keys were
+    /// computed with the Python code in `docs/WIRE.md`.
     #[test]
-    fn keys_stay_what_they_are() {
+    fn keys_are_stable() {
         #[derive(Serialize)]
         struct Query {
             id: u64,
@@ -157,7 +171,7 @@ mod tests {
         for (key, text) in [
             (Key::new("shop::user.v1", &(42_u64, "en")), "shop::user.v1:1ec40bc8d31639374342c19e38802fbb"),
             (Key::new("n", &7), "n:d912e94a2e326953bb7f02e908f0862d"),
-            // Bytes that are not `&[u8]` to serde are numbers; no arguments are nil.
+            // Serde serializes a byte array as a sequence of numbers, and no arguments as nil.
             (
                 Key::new("caf\u{e9} {x}", &("a", None::<u8>, true, -1, [1_u8, 2])),
                 "caf___x_:29fa918b5190176027544008df30409f",
@@ -175,20 +189,20 @@ mod tests {
     }
 
     #[test]
-    fn a_key_tells_its_digest() {
+    fn key_contains_its_digest() {
         let key = Key::from_bytes("tags", b"user:42");
         assert_eq!(Key::of_tag(key.digest()), key);
     }
 
     #[test]
-    fn what_is_cut_off_for_people_still_tells_keys_apart() {
+    fn keys_with_equal_readable_namespaces_differ() {
         let long = "n".repeat(500);
         assert_ne!(Key::new(&format!("{long}1"), &1).unwrap(), Key::new(&format!("{long}2"), &1).unwrap());
         assert_ne!(Key::new("a b", &1).unwrap(), Key::new("a_b", &1).unwrap());
     }
 
     #[test]
-    fn arguments_can_not_be_shifted_into_the_namespace_or_each_other() {
+    fn arguments_cannot_be_shifted_into_the_namespace_or_each_other() {
         assert_ne!(Key::from_bytes("ab", b"c"), Key::from_bytes("a", b"bc"));
         assert_ne!(Key::new("n", &("ab", "c")).unwrap(), Key::new("n", &("a", "bc")).unwrap());
     }

@@ -1,5 +1,5 @@
-//! Shared stores: the public trait [`Store`], its keys, the stores for Redis and Memcached, their configuration, and
-//! the contract that every store passes.
+//! Shared stores: the public trait [`Store`], its keys, the stores for Redis and Memcached, their
+//! configuration, and the contract that every store passes.
 //!
 //! This layer knows bytes only; types, envelopes and policies are above it.
 
@@ -7,13 +7,16 @@
 mod config;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod expression;
 mod interface;
 mod key;
+mod lease;
 #[cfg(feature = "memcached")]
 mod memcached;
 mod nested_options;
 #[cfg(feature = "redis")]
 mod redis;
+mod watch;
 
 #[cfg(any(feature = "redis", feature = "memcached"))]
 pub(crate) use config::configured;
@@ -23,10 +26,13 @@ pub(crate) use config::configured_memcached;
 pub(crate) use config::configured_redis;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 pub use config::{Config, configure};
-pub use interface::{Acquired, Lease, LeaseId, LeaseMode, Named, Store, Watch};
+pub use expression::StoreExpr;
+pub use interface::Store;
 pub use key::Key;
+pub use lease::{Acquired, Lease, LeaseId, LeaseMode};
 #[cfg(feature = "memcached")]
 pub use memcached::{Memcached, MemcachedConfig};
-pub(crate) use nested_options::Options;
+pub(crate) use nested_options::NestedOptions;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisConfig};
+pub use watch::Watch;

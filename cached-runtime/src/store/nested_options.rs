@@ -1,78 +1,82 @@
-//! What msgpack and JSON do not tell: which `Option` a nil belongs to.
+//! The `Option`s of a value, which `MessagePack` and JSON do not preserve when they are nested.
 //!
-//! `None`, `Some(None)` and `Some(())` are the same nil there. So a key takes down every `Option` of the arguments as
-//! well, and a value with a nil directly inside of a `Some` is not stored.
+//! Both serialize `None`, `Some(None)` and `Some(())` as the same nil. Therefore the digest of a key also
+//! covers the presence of every `Option` in the arguments, and a value with a nil directly inside a `Some` is
+//! not stored.
+
+use std::fmt;
 
 use serde::ser::{self, Serialize};
 
-/// The options in a value, in the order in which it is serialized.
+/// The `Option`s in a value, in the order of serialization.
 #[derive(Debug, Default)]
-pub(crate) struct Options {
-    /// One byte for each: 1 for `Some`, 0 for `None`.
-    pub(crate) marks: Vec<u8>,
-    /// Whether one of them could not be read back.
-    pub(crate) ambiguous: bool,
-    /// Whether what comes next is what a `Some` holds.
-    in_some: bool,
+pub(crate) struct NestedOptions {
+    /// One byte for each `Option`: 1 for `Some`, 0 for `None`.
+    pub(crate) presence: Vec<u8>,
+    /// `true` if a `Some` would be read back as `None`.
+    pub(crate) is_ambiguous: bool,
+    /// `true` if the next value is the content of a `Some`.
+    is_inside_some: bool,
 }
 
-impl Options {
-    /// Looks through a value. What can not be serialized has none: whoever serializes it hears why.
+impl NestedOptions {
+    /// Returns the `Option`s of a value. If the value cannot be serialized, they are incomplete; serializing
+    /// it reports the error.
     pub(crate) fn of(value: &(impl Serialize + ?Sized)) -> Self {
         let mut options = Self::default();
         let _ = value.serialize(&mut options);
         options
     }
 
-    fn nil(&mut self) {
-        self.ambiguous |= self.in_some;
-        self.in_some = false;
+    fn record_nil(&mut self) {
+        self.is_ambiguous |= self.is_inside_some;
+        self.is_inside_some = false;
     }
 }
 
-/// Why a value was not looked through to its end.
+/// An error of the value's `Serialize` implementation, whose message is not needed.
 #[derive(Debug)]
-pub(crate) struct Unserializable(());
+pub(crate) struct SerializeError(());
 
-impl std::fmt::Display for Unserializable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the value can not be serialized")
+impl fmt::Display for SerializeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot serialize the value")
     }
 }
 
-impl std::error::Error for Unserializable {}
+impl std::error::Error for SerializeError {}
 
-impl ser::Error for Unserializable {
+impl ser::Error for SerializeError {
     fn custom<T>(_: T) -> Self {
         Self(())
     }
 }
 
-type Done = Result<(), Unserializable>;
+type Serialized = Result<(), SerializeError>;
 
-/// Scalars hold no options.
+/// Methods for scalars, which contain no `Option`.
 macro_rules! scalars {
     ($($method:ident($($ty:ty),*))*) => {$(
-        fn $method(self $(, _: $ty)*) -> Done {
-            self.in_some = false;
+        fn $method(self $(, _: $ty)*) -> Serialized {
+            self.is_inside_some = false;
             Ok(())
         }
     )*};
 }
 
-/// What has parts is looked through part by part.
+/// Methods for compound values, whose parts are serialized one by one.
 macro_rules! compounds {
     ($($method:ident($($ty:ty),*) -> $assoc:ident;)*) => {$(
-        fn $method(self $(, _: $ty)*) -> Result<Self, Unserializable> {
-            self.in_some = false;
+        fn $method(self $(, _: $ty)*) -> Result<Self, SerializeError> {
+            self.is_inside_some = false;
             Ok(self)
         }
     )*};
 }
 
-impl ser::Serializer for &mut Options {
+impl ser::Serializer for &mut NestedOptions {
     type Ok = ();
-    type Error = Unserializable;
+    type Error = SerializeError;
     type SerializeSeq = Self;
     type SerializeTuple = Self;
     type SerializeTupleStruct = Self;
@@ -98,30 +102,30 @@ impl ser::Serializer for &mut Options {
         serialize_struct_variant(&'static str, u32, &'static str, usize) -> SerializeStructVariant;
     }
 
-    fn serialize_none(self) -> Done {
-        self.marks.push(0);
-        self.nil();
+    fn serialize_none(self) -> Serialized {
+        self.presence.push(0);
+        self.record_nil();
         Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        self.marks.push(1);
-        self.in_some = true;
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Serialized {
+        self.presence.push(1);
+        self.is_inside_some = true;
         value.serialize(self)
     }
 
-    fn serialize_unit(self) -> Done {
-        self.nil();
+    fn serialize_unit(self) -> Serialized {
+        self.record_nil();
         Ok(())
     }
 
-    fn serialize_unit_struct(self, _: &'static str) -> Done {
-        self.nil();
+    fn serialize_unit_struct(self, _: &'static str) -> Serialized {
+        self.record_nil();
         Ok(())
     }
 
-    /// A newtype is serialized as what it holds.
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Done {
+    /// Both formats serialize a newtype as its content.
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Serialized {
         value.serialize(self)
     }
 
@@ -131,28 +135,29 @@ impl ser::Serializer for &mut Options {
         _: u32,
         _: &'static str,
         value: &T,
-    ) -> Done {
-        self.in_some = false;
+    ) -> Serialized {
+        self.is_inside_some = false;
         value.serialize(self)
     }
 
-    /// Like msgpack and unlike JSON; it decides how some types write themselves.
+    /// The same as in `MessagePack`, and not as in JSON; some types serialize differently depending on it.
     fn is_human_readable(&self) -> bool {
         false
     }
 }
 
+/// Implements the traits of compound values whose parts have no names.
 macro_rules! parts {
     ($($trait:ident $method:ident;)*) => {$(
-        impl ser::$trait for &mut Options {
+        impl ser::$trait for &mut NestedOptions {
             type Ok = ();
-            type Error = Unserializable;
+            type Error = SerializeError;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Serialized {
                 value.serialize(&mut **self)
             }
 
-            fn end(self) -> Done {
+            fn end(self) -> Serialized {
                 Ok(())
             }
         }
@@ -166,17 +171,18 @@ parts! {
     SerializeTupleVariant serialize_field;
 }
 
+/// Implements the traits of compound values whose parts have names.
 macro_rules! fields {
     ($($trait:ident)*) => {$(
-        impl ser::$trait for &mut Options {
+        impl ser::$trait for &mut NestedOptions {
             type Ok = ();
-            type Error = Unserializable;
+            type Error = SerializeError;
 
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Done {
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Serialized {
                 value.serialize(&mut **self)
             }
 
-            fn end(self) -> Done {
+            fn end(self) -> Serialized {
                 Ok(())
             }
         }
@@ -185,37 +191,37 @@ macro_rules! fields {
 
 fields! { SerializeStruct SerializeStructVariant }
 
-impl ser::SerializeMap for &mut Options {
+impl ser::SerializeMap for &mut NestedOptions {
     type Ok = ();
-    type Error = Unserializable;
+    type Error = SerializeError;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Serialized {
         key.serialize(&mut **self)
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Serialized {
         value.serialize(&mut **self)
     }
 
-    fn end(self) -> Done {
+    fn end(self) -> Serialized {
         Ok(())
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::option_option, reason = "it is about them")]
+#[allow(clippy::option_option, reason = "the tests are about nested options")]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_option_is_taken_down() {
+    fn every_option_is_recorded() {
         let value = (Some(1), None::<u8>, [Some(Some("a")), Some(None), None], "x");
-        assert_eq!(Options::of(&value).marks, [1, 0, 1, 1, 1, 0, 0]);
-        assert!(Options::of(&(1, "x", [2.0])).marks.is_empty());
+        assert_eq!(NestedOptions::of(&value).presence, [1, 0, 1, 1, 1, 0, 0]);
+        assert!(NestedOptions::of(&(1, "x", [2.0])).presence.is_empty());
     }
 
     #[test]
-    fn a_nil_inside_of_a_some_is_ambiguous() {
+    fn nil_inside_some_is_ambiguous() {
         #[derive(serde::Serialize)]
         struct Newtype(Option<u8>);
         #[derive(serde::Serialize)]
@@ -226,23 +232,23 @@ mod tests {
         }
 
         for ambiguous in [
-            Options::of(&Some(())),
-            Options::of(&Some(None::<u8>)),
-            Options::of(&Some(Newtype(None))),
-            Options::of(&Some(Unit)),
-            Options::of(&Deep { list: vec![Some(Some(1)), Some(None)] }),
+            NestedOptions::of(&Some(())),
+            NestedOptions::of(&Some(None::<u8>)),
+            NestedOptions::of(&Some(Newtype(None))),
+            NestedOptions::of(&Some(Unit)),
+            NestedOptions::of(&Deep { list: vec![Some(Some(1)), Some(None)] }),
         ] {
-            assert!(ambiguous.ambiguous, "{ambiguous:?}");
+            assert!(ambiguous.is_ambiguous, "{ambiguous:?}");
         }
         for plain in [
-            Options::of(&()),
-            Options::of(&None::<Option<u8>>),
-            Options::of(&Some(Some(1))),
-            Options::of(&Some((None::<u8>, ()))),
-            Options::of(&Some(Newtype(Some(1)))),
-            Options::of(&Deep { list: vec![None] }),
+            NestedOptions::of(&()),
+            NestedOptions::of(&None::<Option<u8>>),
+            NestedOptions::of(&Some(Some(1))),
+            NestedOptions::of(&Some((None::<u8>, ()))),
+            NestedOptions::of(&Some(Newtype(Some(1)))),
+            NestedOptions::of(&Deep { list: vec![None] }),
         ] {
-            assert!(!plain.ambiguous, "{plain:?}");
+            assert!(!plain.is_ambiguous, "{plain:?}");
         }
     }
 }

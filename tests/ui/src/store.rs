@@ -22,7 +22,7 @@ impl Store for Nowhere {
     }
 
     fn acquire<'a>(&'a self, _: &'a Key, _: Duration, _: LeaseMode) -> BoxFuture<'a, Result<Acquired>> {
-        ready(Acquired { value: None, lease: Some(Lease::new(1)), holder: None })
+        ready(Acquired::granted(None, Lease::new(1)))
     }
 
     fn extend<'a>(&'a self, _: &'a Key, _: &'a Lease, _: Duration) -> BoxFuture<'a, Result<bool>> {

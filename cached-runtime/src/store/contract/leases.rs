@@ -2,111 +2,125 @@
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::probe::{CROWD, LATE, LONG, Patience, Probe, SHORT, boxed, together};
+use super::concurrency::{CALLERS, boxed, join_all};
+use super::probe::Probe;
+use super::time::{LONG, MAX_EXPIRY_DELAY, Poller, SHORT};
 use crate::{Key, Lease, LeaseMode, Store};
 
-/// A lease is given to one caller at a time, and over a value only to those who ask for that.
+/// Checks that a lease is granted to one caller at a time, and on a key with a value only with
+/// [`LeaseMode::Replace`].
 ///
 /// # Panics
 ///
-/// If the store breaks a clause; the message says which.
+/// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// cached_runtime::contract::acquiring(&MapStore::default()).await;
+/// cached_runtime::contract::acquire(&MapStore::default()).await;
 /// # }
 /// ```
-pub async fn acquiring(store: &dyn Store) {
-    let probe = Probe::new(store, "acquiring");
+pub async fn acquire(store: &dyn Store) {
+    let probe = Probe::new(store, "acquire");
     let key = probe.key("key");
     let first = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
-    assert_eq!(first.value, None, "`acquire` has to find no value where there is none");
-    let lease = first.lease.expect("`acquire` has to give the lease on a key without a value");
-    assert_eq!(probe.get(&key).await, None, "a key that is only leased has to have no value");
-    for over in [LeaseMode::IfAbsent, LeaseMode::Replace] {
-        let second = probe.acquire(&key, LONG, over).await;
+    assert_eq!(first.value, None, "`acquire` must return no value for a key that has none");
+    let lease = first.lease.expect("`acquire` must grant the lease of a key that has no value");
+    assert_eq!(probe.get(&key).await, None, "a key that is only leased must have no value");
+    for mode in [LeaseMode::IfAbsent, LeaseMode::Replace] {
+        let second = probe.acquire(&key, LONG, mode).await;
         let found = (second.value, second.lease);
-        assert_eq!(found, (None, None), "`acquire` has to give no lease while another holds it");
+        assert_eq!(found, (None, None), "`acquire` must not grant a lease while another caller holds it");
     }
 
-    assert!(probe.fill(&key, lease, b"value", LONG).await, "`fill` has to be taken from the holder");
+    assert!(probe.fill(&key, lease, b"value", LONG).await, "`fill` must succeed for the holder of the lease");
     let found = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
+    assert_eq!(found.value.as_deref(), Some(&b"value"[..]), "`acquire` must return the value of the key");
     assert_eq!(
-        found.value.as_deref(),
-        Some(&b"value"[..]),
-        "`acquire` has to return the value that is there"
+        found.lease, None,
+        "`acquire` with `IfAbsent` must not grant the lease of a key that has a value"
     );
-    assert_eq!(found.lease, None, "`acquire` over nothing has to give no lease on a key with a value");
 
-    let over_value = probe.acquire(&key, LONG, LeaseMode::Replace).await;
-    let value = over_value.value.as_deref();
-    assert_eq!(value, Some(&b"value"[..]), "`acquire` over a value has to return the value");
-    let lease = over_value.lease.expect("`acquire` over a value has to give the lease");
+    let with_value = probe.acquire(&key, LONG, LeaseMode::Replace).await;
+    let value = with_value.value.as_deref();
+    assert_eq!(value, Some(&b"value"[..]), "`acquire` with `Replace` must return the value of the key");
+    let lease =
+        with_value.lease.expect("`acquire` with `Replace` must grant the lease of a key that has a value");
     assert_eq!(
         probe.get(&key).await.as_deref(),
         Some(&b"value"[..]),
-        "a value has to stay readable while it is leased"
+        "a value must stay readable while its key is leased"
     );
     let second = probe.acquire(&key, LONG, LeaseMode::Replace).await;
-    assert_eq!(second.lease, None, "`acquire` over a value has to give no lease while another holds it");
+    assert_eq!(
+        second.lease, None,
+        "`acquire` with `Replace` must not grant a lease while another caller holds it"
+    );
     assert_eq!(
         second.value.as_deref(),
         Some(&b"value"[..]),
-        "`acquire` has to return the value also when it gives no lease"
+        "`acquire` must return the value also if it grants no lease"
     );
-    assert!(probe.fill(&key, lease, b"fresh", LONG).await, "`fill` has to be taken from the holder");
-    assert_eq!(probe.get(&key).await.as_deref(), Some(&b"fresh"[..]), "`fill` has to replace the value");
+    assert!(probe.fill(&key, lease, b"fresh", LONG).await, "`fill` must succeed for the holder of the lease");
+    assert_eq!(probe.get(&key).await.as_deref(), Some(&b"fresh"[..]), "`fill` must replace the value");
 
-    for over in [LeaseMode::IfAbsent, LeaseMode::Replace] {
-        let keys: Vec<Key> = (0..4).map(|n| probe.key(&format!("crowded {n} {over:?}"))).collect();
-        if over == LeaseMode::Replace {
-            together(keys.iter().map(|key| boxed(probe.put(key, b"old", LONG))).collect()).await;
+    for mode in [LeaseMode::IfAbsent, LeaseMode::Replace] {
+        let keys: Vec<Key> = (0..4).map(|n| probe.key(&format!("concurrent {n} {mode:?}"))).collect();
+        if mode == LeaseMode::Replace {
+            join_all(keys.iter().map(|key| boxed(probe.put(key, b"old", LONG))).collect()).await;
         }
-        let crowd = keys.iter().flat_map(|key| (0..CROWD).map(|_| boxed(probe.acquire(key, LONG, over))));
-        let acquired = together(crowd.collect()).await;
-        for crowd in acquired.chunks(CROWD) {
-            let leases = crowd.iter().filter(|acquired| acquired.lease.is_some()).count();
-            assert_eq!(leases, 1, "`acquire` has to give one lease to {CROWD} who come at once, {over:?}");
+        let calls = keys.iter().flat_map(|key| (0..CALLERS).map(|_| boxed(probe.acquire(key, LONG, mode))));
+        let acquired = join_all(calls.collect()).await;
+        for results in acquired.chunks(CALLERS) {
+            let leases = results.iter().filter(|acquired| acquired.lease.is_some()).count();
+            assert_eq!(leases, 1, "`acquire` must grant one lease to {CALLERS} concurrent callers, {mode:?}");
         }
     }
 }
 
-/// Who does not get a lease learns who holds it: the same as long as it is held, and another for the next one.
+/// Checks that a caller that is not granted a lease gets the identity of the current one, which stays the
+/// same while it is held and differs from that of the next.
 ///
 /// # Panics
 ///
-/// If the store breaks a clause; the message says which.
+/// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// cached_runtime::contract::naming(&MapStore::default()).await;
+/// cached_runtime::contract::lease_ids(&MapStore::default()).await;
 /// # }
 /// ```
-pub async fn naming(store: &dyn Store) {
-    let probe = Probe::new(store, "naming");
-    for there in [None, Some(b"old")] {
-        let key = probe.key(&format!("over {there:?}"));
-        let mut before = Vec::new();
+pub async fn lease_ids(store: &dyn Store) {
+    let probe = Probe::new(store, "lease_ids");
+    for previous in [None, Some(b"old")] {
+        let key = probe.key(&format!("previously {previous:?}"));
+        let mut earlier = Vec::new();
         for end in ["release", "remove", "put", "fill"] {
-            if let Some(value) = there {
+            if let Some(value) = previous {
                 probe.put(&key, value, LONG).await;
             }
             let acquired = probe.acquire(&key, LONG, LeaseMode::Replace).await;
-            assert_eq!(acquired.holder, None, "`acquire` has to name no holder when it gives the lease");
-            let lease = acquired.lease.expect("`acquire` has to give the lease that nobody holds");
+            assert_eq!(acquired.holder, None, "`acquire` must return no holder if it grants the lease");
+            let lease = acquired.lease.expect("`acquire` must grant a lease that is not held");
 
-            let holder = probe.holder(&key).await.expect("`acquire` has to name the holder of the lease");
-            assert!(!before.contains(&holder), "the next holder has to be another than the one before");
-            assert!(probe.extend(&key, lease, LONG).await, "`extend` has to be true while the lease is held");
-            let later = probe.holder(&key).await;
-            assert_eq!(later, Some(holder), "a holder has to be the same as long as it holds the lease");
-            before.push(holder);
+            let id = probe.lease_id(&key).await.expect("`acquire` must identify the lease that is held");
+            assert!(!earlier.contains(&id), "the identities of successive leases must differ");
+            assert!(
+                probe.extend(&key, lease, LONG).await,
+                "`extend` must return true while the lease is held"
+            );
+            let later = probe.lease_id(&key).await;
+            assert_eq!(later, Some(id), "the identity of a lease must not change while it is held");
+            earlier.push(id);
 
             match end {
                 "release" => probe.release(&key, lease).await,
@@ -114,10 +128,10 @@ pub async fn naming(store: &dyn Store) {
                 "put" => probe.put(&key, b"put", LONG).await,
                 _ => {
                     let filled = probe.fill(&key, lease, b"value", LONG).await;
-                    assert!(filled, "`fill` has to be taken from the holder");
+                    assert!(filled, "`fill` must succeed for the holder of the lease");
                 }
             }
-            if there.is_none() {
+            if previous.is_none() {
                 probe.remove(&key).await;
             }
         }
@@ -125,81 +139,102 @@ pub async fn naming(store: &dyn Store) {
     let key = probe.key("only a value");
     probe.put(&key, b"value", LONG).await;
     let found = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
-    assert_eq!(found.holder, None, "`acquire` has to name no holder when a value is the reason for no lease");
+    assert_eq!(
+        found.holder, None,
+        "`acquire` must return no holder if a value is the reason that it grants no lease"
+    );
 }
 
-/// Only the holder of a live lease fills, and whatever changes the key ends the lease.
+/// Checks that only the holder of the current lease can fill a key, and that every change of the key ends the
+/// lease.
 ///
 /// # Panics
 ///
-/// If the store breaks a clause; the message says which.
+/// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// cached_runtime::contract::filling(&MapStore::default()).await;
+/// cached_runtime::contract::fill(&MapStore::default()).await;
 /// # }
 /// ```
-pub async fn filling(store: &dyn Store) {
-    let probe = Probe::new(store, "filling");
+pub async fn fill(store: &dyn Store) {
+    let probe = Probe::new(store, "fill");
     let key = probe.key("filled");
     let lease = probe.lease(&key, LONG).await;
-    assert!(probe.fill(&key, lease, b"value", LONG).await, "`fill` has to be taken from the holder");
-    assert_eq!(probe.get(&key).await.as_deref(), Some(&b"value"[..]), "`fill` has to store the value");
-    assert!(!probe.leased(&key).await, "`fill` has to give the lease back");
-    refuses(&probe, &key, lease, Some(b"value"), "a lease that was given back by `fill`").await;
+    assert!(probe.fill(&key, lease, b"value", LONG).await, "`fill` must succeed for the holder of the lease");
+    assert_eq!(probe.get(&key).await.as_deref(), Some(&b"value"[..]), "`fill` must store the value");
+    assert!(!probe.is_leased(&key).await, "`fill` must release the lease");
+    assert_rejected(&probe, &key, lease, Some(b"value"), "a lease that `fill` released").await;
 
     let key = probe.key("removed");
     let lease = probe.lease(&key, LONG).await;
     probe.remove(&key).await;
-    refuses(&probe, &key, lease, None, "a lease that `remove` ended").await;
-    assert!(!probe.leased(&key).await, "`remove` has to end the lease");
+    assert_rejected(&probe, &key, lease, None, "a lease that `remove` ended").await;
+    assert!(!probe.is_leased(&key).await, "`remove` must end the lease");
 
     let key = probe.key("removed with a value");
     probe.put(&key, b"old", LONG).await;
     let lease = probe.lease(&key, LONG).await;
     probe.remove(&key).await;
-    refuses(&probe, &key, lease, None, "a lease over a value that `remove` ended").await;
+    assert_rejected(&probe, &key, lease, None, "a lease of a key with a value that `remove` ended").await;
 
     let key = probe.key("put");
     let lease = probe.lease(&key, LONG).await;
     probe.put(&key, b"put", LONG).await;
-    refuses(&probe, &key, lease, Some(b"put"), "a lease that `put` ended").await;
-    assert!(!probe.leased(&key).await, "`put` has to end the lease");
+    assert_rejected(&probe, &key, lease, Some(b"put"), "a lease that `put` ended").await;
+    assert!(!probe.is_leased(&key).await, "`put` must end the lease");
 
-    let key = probe.key("put over a value");
+    let key = probe.key("put with a value");
     probe.put(&key, b"old", LONG).await;
     let lease = probe.lease(&key, LONG).await;
     probe.put(&key, b"put", LONG).await;
-    refuses(&probe, &key, lease, Some(b"put"), "a lease over a value that `put` ended").await;
+    assert_rejected(&probe, &key, lease, Some(b"put"), "a lease of a key with a value that `put` ended")
+        .await;
 
-    let key = probe.key("taken by another");
+    let key = probe.key("acquired by another caller");
     let lost = probe.lease(&key, LONG).await;
     probe.remove(&key).await;
     let lease = probe.lease(&key, LONG).await;
-    refuses(&probe, &key, lost, None, "a lease that another holds now").await;
-    assert!(probe.leased(&key).await, "a `fill` that is refused has to end nobody's lease");
+    assert_rejected(&probe, &key, lost, None, "a lost lease while another caller holds the next one").await;
+    assert!(probe.is_leased(&key).await, "a rejected `fill` must not end the current lease");
     assert!(
         probe.fill(&key, lease, b"new", LONG).await,
-        "a `fill` that is refused has to harm no other lease"
+        "a rejected `fill` must not affect the current lease"
     );
-    refuses(&probe, &key, lost, Some(b"new"), "a lease on a key that another has filled").await;
-
-    let lease = probe.lease(&probe.key("one"), LONG).await;
-    refuses(&probe, &probe.key("another"), lease, None, "a lease on another key").await;
-    refuses(&probe, &probe.key("nobody's"), Lease::new(0), None, "a lease that was never given").await;
-    refuses(&probe, &probe.key("nobody's"), Lease::new(u128::MAX), None, "a lease that was never given")
+    assert_rejected(&probe, &key, lost, Some(b"new"), "a lost lease of a key that another caller has filled")
         .await;
 
-    racing(&probe).await;
+    let lease = probe.lease(&probe.key("one"), LONG).await;
+    assert_rejected(&probe, &probe.key("another"), lease, None, "the lease of another key").await;
+    assert_rejected(
+        &probe,
+        &probe.key("never leased"),
+        Lease::new(0),
+        None,
+        "a lease that was never granted",
+    )
+    .await;
+    assert_rejected(
+        &probe,
+        &probe.key("never leased"),
+        Lease::new(u128::MAX),
+        None,
+        "a lease that was never granted",
+    )
+    .await;
+
+    races(&probe).await;
 }
 
-/// Whatever comes first, `put` and `remove` have the last word over a `fill` that is under way.
-async fn racing(probe: &Probe<'_>) {
-    let keys: Vec<Key> = (0..CROWD).map(|n| probe.key(&format!("raced {n}"))).collect();
-    let leases = together(keys.iter().map(|key| boxed(probe.lease(key, LONG))).collect()).await;
+/// Checks that `put` and `remove` win over a concurrent `fill`, in either order.
+async fn races(probe: &Probe<'_>) {
+    let keys: Vec<Key> = (0..CALLERS).map(|n| probe.key(&format!("race {n}"))).collect();
+    let leases = join_all(keys.iter().map(|key| boxed(probe.lease(key, LONG))).collect()).await;
     let race = async |n: usize, key: &Key, lease: Lease| {
         let change = async {
             for _ in 0..n % 7 {
@@ -210,45 +245,43 @@ async fn racing(probe: &Probe<'_>) {
         tokio::join!(probe.fill(key, lease, b"old", LONG), change);
     };
     let races = keys.iter().zip(leases).enumerate().map(|(n, (key, lease))| boxed(race(n, key, lease)));
-    together(races.collect()).await;
+    join_all(races.collect()).await;
     for (n, value) in probe.get_all(&keys).await.into_iter().enumerate() {
         if n % 2 == 0 {
-            assert_eq!(value, None, "`remove` has to be final while `fill` is under way");
+            assert_eq!(value, None, "`remove` must win over a concurrent `fill`");
         } else {
-            assert_eq!(
-                value.as_deref(),
-                Some(&b"new"[..]),
-                "`put` has to be final while `fill` is under way"
-            );
+            assert_eq!(value.as_deref(), Some(&b"new"[..]), "`put` must win over a concurrent `fill`");
         }
     }
 }
 
-/// The holder can stay the holder, and learns when it is not.
+/// Checks that a lease can be extended, and that extending a lost lease fails.
 ///
 /// # Panics
 ///
-/// If the store breaks a clause; the message says which.
+/// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// cached_runtime::contract::extending(&MapStore::default()).await;
+/// cached_runtime::contract::extend(&MapStore::default()).await;
 /// # }
 /// ```
-pub async fn extending(store: &dyn Store) {
-    let probe = Probe::new(store, "extending");
-    let [key, over_value] = ["extended", "extended over a value"].map(|name| probe.key(name));
-    probe.put(&over_value, b"old", LONG).await;
+pub async fn extend(store: &dyn Store) {
+    let probe = Probe::new(store, "extend");
+    let [key, with_value] = ["extended", "extended with a value"].map(|name| probe.key(name));
+    probe.put(&with_value, b"old", LONG).await;
     let term = 3 * SHORT; // Long enough to be extended in time on a busy machine.
-    let leases = [probe.lease(&key, term).await, probe.lease(&over_value, term).await];
-    let both = [(&key, leases[0]), (&over_value, leases[1])];
+    let leases = [probe.lease(&key, term).await, probe.lease(&with_value, term).await];
+    let both = [(&key, leases[0]), (&with_value, leases[1])];
     for (key, lease) in both {
-        assert!(probe.extend(key, lease, LONG).await, "`extend` has to be true while the lease is held");
+        assert!(probe.extend(key, lease, LONG).await, "`extend` must return true while the lease is held");
     }
-    assert_eq!(probe.get(&key).await, None, "`extend` has to give the key no value");
+    assert_eq!(probe.get(&key).await, None, "`extend` must not create a value");
 
     for (name, change) in [("remove", None), ("put", Some(b"put"))] {
         let key = probe.key(name);
@@ -257,130 +290,157 @@ pub async fn extending(store: &dyn Store) {
             None => probe.remove(&key).await,
             Some(value) => probe.put(&key, value, LONG).await,
         }
-        assert!(!probe.extend(&key, lost, LONG).await, "`extend` has to be false after `{name}`");
+        assert!(!probe.extend(&key, lost, LONG).await, "`extend` must return false after `{name}`");
         let lease = probe.lease(&key, LONG).await;
         assert!(
             !probe.extend(&key, lost, LONG).await,
-            "`extend` has to be false when another holds the lease"
+            "`extend` must return false if another caller holds the lease"
         );
-        assert!(probe.extend(&key, lease, LONG).await, "`extend` has to be true for the new holder");
-        assert!(probe.fill(&key, lease, b"value", LONG).await, "`extend` has to harm no lease of another");
-        assert!(!probe.extend(&key, lease, LONG).await, "`extend` has to be false after `fill`");
+        assert!(probe.extend(&key, lease, LONG).await, "`extend` must return true for the new holder");
+        assert!(
+            probe.fill(&key, lease, b"value", LONG).await,
+            "`extend` with a lost lease must not affect the current lease"
+        );
+        assert!(!probe.extend(&key, lease, LONG).await, "`extend` must return false after `fill`");
     }
     let released = probe.key("released");
     let lease = probe.lease(&released, LONG).await;
     probe.release(&released, lease).await;
-    assert!(!probe.extend(&released, lease, LONG).await, "`extend` has to be false after `release`");
-    assert!(!probe.leased(&released).await, "`extend` has to bring no lease back");
+    assert!(!probe.extend(&released, lease, LONG).await, "`extend` must return false after `release`");
+    assert!(!probe.is_leased(&released).await, "`extend` must not restore a lease");
 
-    sleep(term + LATE).await;
+    sleep(term + MAX_EXPIRY_DELAY).await;
     for (key, lease) in both {
-        assert!(probe.leased(key).await, "a lease that was extended has to be held for another term");
-        assert!(probe.fill(key, lease, b"value", LONG).await, "`fill` has to be taken after `extend`");
+        assert!(probe.is_leased(key).await, "an extended lease must be held for another term");
+        assert!(probe.fill(key, lease, b"value", LONG).await, "`fill` must succeed after `extend`");
     }
 }
 
-/// A lease that is given back can be taken, and only the holder gives it back.
+/// Checks that a released lease can be acquired again, and that only its holder can release it.
 ///
 /// # Panics
 ///
-/// If the store breaks a clause; the message says which.
+/// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// cached_runtime::contract::releasing(&MapStore::default()).await;
+/// cached_runtime::contract::release(&MapStore::default()).await;
 /// # }
 /// ```
-pub async fn releasing(store: &dyn Store) {
-    let probe = Probe::new(store, "releasing");
+pub async fn release(store: &dyn Store) {
+    let probe = Probe::new(store, "release");
     let key = probe.key("released");
     let released = probe.lease(&key, LONG).await;
     probe.release(&key, released).await;
-    refuses(&probe, &key, released, None, "a lease that was released").await;
+    assert_rejected(&probe, &key, released, None, "a lease that was released").await;
     let again = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
-    let lease = again.lease.expect("`acquire` has to give a lease that was released");
+    let lease = again.lease.expect("`acquire` must grant a lease that was released");
 
-    probe.release(&key, released).await; // It is not an error that it was lost before.
-    assert!(probe.leased(&key).await, "`release` of a lost lease has to end nobody else's");
-    assert!(probe.fill(&key, lease, b"value", LONG).await, "`release` of a lost lease has to harm no other");
+    probe.release(&key, released).await; // Releasing a lost lease is not an error.
+    assert!(probe.is_leased(&key).await, "`release` of a lost lease must not end the current lease");
+    assert!(
+        probe.fill(&key, lease, b"value", LONG).await,
+        "`release` of a lost lease must not affect the current lease"
+    );
     probe.release(&key, lease).await;
     let value = probe.get(&key).await;
-    assert_eq!(value.as_deref(), Some(&b"value"[..]), "`release` of a lost lease has to leave the value");
+    assert_eq!(value.as_deref(), Some(&b"value"[..]), "`release` of a lost lease must keep the value");
 
     let lease = probe.lease(&key, LONG).await;
     probe.release(&key, lease).await;
     let value = probe.get(&key).await;
-    assert_eq!(value.as_deref(), Some(&b"value"[..]), "`release` has to leave a value that is there");
-    assert!(!probe.leased(&key).await, "`release` has to give the lease over a value back");
+    assert_eq!(value.as_deref(), Some(&b"value"[..]), "`release` must keep the value of the key");
+    assert!(!probe.is_leased(&key).await, "`release` must end the lease of a key that has a value");
 }
 
-/// Who holds a lease for longer than its term has lost it, and is replaced.
+/// Checks that a lease ends with its term and can then be acquired by another caller.
 ///
 /// # Panics
 ///
-/// If the store breaks a clause; the message says which.
+/// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// cached_runtime::contract::dying(&MapStore::default()).await;
+/// cached_runtime::contract::lease_expiry(&MapStore::default()).await;
 /// # }
 /// ```
-pub async fn dying(store: &dyn Store) {
-    let probe = Probe::new(store, "dying");
-    let names = ["late", "late over a value", "replaced", "late to extend"];
-    let [late, late_over_value, replaced, late_to_extend] = names.map(|name| probe.key(name));
-    probe.put(&late_over_value, b"old", LONG).await;
+pub async fn lease_expiry(store: &dyn Store) {
+    let probe = Probe::new(store, "lease_expiry");
+    let names = ["late", "late with a value", "replaced", "late to extend"];
+    let [late, late_with_value, replaced, late_to_extend] = names.map(|name| probe.key(name));
+    probe.put(&late_with_value, b"old", LONG).await;
 
     let start = Instant::now();
     let lost = probe.lease(&late, SHORT).await;
-    let lost_over_value = probe.lease(&late_over_value, SHORT).await;
+    let lost_with_value = probe.lease(&late_with_value, SHORT).await;
     let lost_by_replaced = probe.lease(&replaced, SHORT).await;
     let lost_by_late_to_extend = probe.lease(&late_to_extend, SHORT).await;
-    let by = Instant::now() + SHORT + LATE;
+    let deadline = Instant::now() + SHORT + MAX_EXPIRY_DELAY;
 
     sleep(SHORT / 2).await;
     let during = probe.acquire(&replaced, LONG, LeaseMode::Replace).await;
     if start.elapsed() < SHORT {
-        assert_eq!(during.lease, None, "a lease has to be held until its term is over");
+        assert_eq!(during.lease, None, "a lease must be held until its term is over");
     }
     let mut lease = during.lease;
-    let mut patience = Patience::new(by, "a lease has to end when its term is over");
+    let mut poller = Poller::new(deadline, "a lease must end when its term is over");
     let lease = loop {
         match lease {
             Some(lease) => break lease,
-            None => patience.wait().await,
+            None => poller.tick().await,
         }
         lease = probe.acquire(&replaced, LONG, LeaseMode::IfAbsent).await.lease;
     };
-    refuses(&probe, &replaced, lost_by_replaced, None, "a lease of which another took over the key").await;
+    assert_rejected(
+        &probe,
+        &replaced,
+        lost_by_replaced,
+        None,
+        "an expired lease that another caller has replaced",
+    )
+    .await;
     probe.release(&replaced, lost_by_replaced).await;
-    assert!(!probe.extend(&replaced, lost_by_replaced, LONG).await, "`extend` has to be false when replaced");
+    assert!(
+        !probe.extend(&replaced, lost_by_replaced, LONG).await,
+        "`extend` must return false for a replaced lease"
+    );
     assert!(
         probe.fill(&replaced, lease, b"new", LONG).await,
-        "who replaces a dead holder has to be able to fill"
+        "the caller that replaces an expired lease must be able to fill"
     );
-    refuses(&probe, &replaced, lost_by_replaced, Some(b"new"), "a lease on a key that another has filled")
-        .await;
+    assert_rejected(
+        &probe,
+        &replaced,
+        lost_by_replaced,
+        Some(b"new"),
+        "a lost lease of a key that another caller has filled",
+    )
+    .await;
 
-    sleep_until(by).await;
-    refuses(&probe, &late, lost, None, "a lease whose term is over").await;
-    refuses(&probe, &late_over_value, lost_over_value, Some(b"old"), "a lease whose term is over").await;
+    sleep_until(deadline).await;
+    assert_rejected(&probe, &late, lost, None, "a lease whose term is over").await;
+    assert_rejected(&probe, &late_with_value, lost_with_value, Some(b"old"), "a lease whose term is over")
+        .await;
     let extended = probe.extend(&late_to_extend, lost_by_late_to_extend, LONG).await;
-    assert!(!extended, "`extend` has to be false when the term is over");
-    for key in [&late, &late_over_value, &late_to_extend] {
-        assert!(!probe.leased(key).await, "a lease whose term is over has to be given to the next");
+    assert!(!extended, "`extend` must return false after the term");
+    for key in [&late, &late_with_value, &late_to_extend] {
+        assert!(!probe.is_leased(key).await, "an expired lease must be granted to the next caller");
     }
 }
 
-/// A fill with a lost lease is refused and leaves what is there.
-async fn refuses(probe: &Probe<'_>, key: &Key, lost: Lease, there: Option<&[u8]>, what: &str) {
-    assert!(!probe.fill(key, lost, b"from before", LONG).await, "`fill` has to be refused with {what}");
+/// Checks that a fill with a lost lease is rejected and changes nothing.
+async fn assert_rejected(probe: &Probe<'_>, key: &Key, lost: Lease, present: Option<&[u8]>, lease: &str) {
+    assert!(!probe.fill(key, lost, b"outdated", LONG).await, "`fill` must be rejected with {lease}");
     let value = probe.get(key).await;
-    assert_eq!(value.as_deref(), there, "a `fill` that is refused has to store nothing, with {what}");
+    assert_eq!(value.as_deref(), present, "a rejected `fill` must store nothing, with {lease}");
 }

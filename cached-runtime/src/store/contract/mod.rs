@@ -1,6 +1,6 @@
-//! The contract that every [`Store`] keeps, as a test that can be called.
+//! The contract of [`Store`], as functions that a test can call.
 //!
-//! A store of your own passes it in a test like this one, here that of the example at [`Store`]:
+//! Call [`check`] in a test of your store, here of the example at [`Store`]:
 //!
 //! ```
 //! # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -12,33 +12,38 @@
 //! # }
 //! ```
 //!
-//! Every other function here checks one group of clauses. Each panics at the first clause that is broken, with
-//! a message that says what has to hold; an error of the store is a broken clause too, so it needs a server
-//! that works. The keys are new in each run, and what is stored without a ttl is removed at the end.
+//! Every other function checks one group of clauses. It panics at the first violation, with a message that
+//! states the clause. An error of the store is a violation too, so the server must be available. Each run
+//! uses new keys, and removes what it has stored without a ttl.
 //!
 //! # Time
 //!
-//! No ttl and no term may end early, and none later than [`LATE`]: enough for a server that counts whole
-//! seconds, by a clock of its own. The time is tokio's, so a store that lives in the process of the test and
-//! uses `tokio::time::Instant` can be checked with the clock paused; a server in another process can not.
+//! No ttl and no term may end early, nor more than [`MAX_EXPIRY_DELAY`] late, which suffices for a server
+//! with a clock of whole seconds. The functions measure time with `tokio::time`. A store in the process of
+//! the test that uses `tokio::time::Instant` can therefore be checked with a paused clock; a server in
+//! another process cannot.
 
+mod concurrency;
 mod leases;
 mod probe;
+mod time;
 mod values;
 mod watches;
 
-pub use self::leases::{acquiring, dying, extending, filling, naming, releasing};
-pub use self::probe::{ANSWER, LATE};
-pub use self::values::{adding, dropping, expiring, separating, storing};
-pub use self::watches::watching;
+pub use self::leases::{acquire, extend, fill, lease_expiry, lease_ids, release};
+pub use self::time::{MAX_EXPIRY_DELAY, MAX_RESPONSE_TIME};
+pub use self::values::{add, cancellation, expiry, get_and_put, key_isolation};
+pub use self::watches::watch;
 
 use crate::Store;
 
-/// Checks the whole contract, all groups at once; it takes a few seconds.
+/// Checks the whole contract, all groups concurrently. It takes a few seconds of tokio's time.
 ///
 /// # Panics
 ///
-/// If the store breaks a clause; the message says which.
+/// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
@@ -50,17 +55,17 @@ use crate::Store;
 /// ```
 pub async fn check(store: &dyn Store) {
     tokio::join!(
-        storing(store),
-        expiring(store),
-        adding(store),
-        separating(store),
-        dropping(store),
-        acquiring(store),
-        naming(store),
-        filling(store),
-        extending(store),
-        releasing(store),
-        dying(store),
-        watching(store),
+        get_and_put(store),
+        expiry(store),
+        add(store),
+        key_isolation(store),
+        cancellation(store),
+        acquire(store),
+        lease_ids(store),
+        fill(store),
+        extend(store),
+        release(store),
+        lease_expiry(store),
+        watch(store),
     );
 }

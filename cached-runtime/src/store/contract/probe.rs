@@ -1,53 +1,20 @@
-//! A store as the contract sees it: an error or a silence is a broken clause.
+//! A store whose errors and timeouts are violations of the contract.
 
 use std::collections::hash_map::RandomState;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::hash::BuildHasher as _;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
-use crate::{Acquired, BoxFuture, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
+use super::time::{LONG, MAX_RESPONSE_TIME};
+use crate::{Acquired, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
 
-/// How much later than asked for a value or a lease may end.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use cached_runtime::contract::LATE;
-///
-/// // A server that counts whole seconds rounds up, and the next of them may have almost begun.
-/// let (ttl, at_most) = (Duration::from_millis(1100), Duration::from_secs(3));
-/// assert!(at_most <= ttl + LATE);
-/// ```
-pub const LATE: Duration = Duration::from_secs(2);
-
-/// How long a store may take to answer before it counts as one that does not.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use cached_runtime::contract::ANSWER;
-///
-/// // A store that gives up by itself before that does not count as one that hangs.
-/// assert!(Duration::from_millis(50) < ANSWER);
-/// ```
-pub const ANSWER: Duration = Duration::from_secs(30);
-
-/// Longer than any test.
-pub(super) const LONG: Duration = Duration::from_secs(60);
-/// Short enough to wait for.
-pub(super) const SHORT: Duration = Duration::from_millis(400);
-/// What a busy machine may add to [`LATE`].
-const BUSY: Duration = Duration::from_secs(1);
-/// How many callers come at once.
-pub(super) const CROWD: usize = 64;
-
+/// A store under test, with the keys of one run of one group of clauses.
 pub(super) struct Probe<'a> {
     store: &'a dyn Store,
-    /// The keys of one run are nobody else's.
+    /// Unique for each run.
     namespace: String,
 }
 
@@ -62,31 +29,31 @@ impl<'a> Probe<'a> {
 
     pub(super) async fn get(&self, key: &Key) -> Option<Bytes> {
         let mut values = self.get_all(std::slice::from_ref(key)).await;
-        assert_eq!(values.len(), 1, "`get` has to return one value or `None` for one key");
+        assert_eq!(values.len(), 1, "`get` must return one value or `None` for one key");
         values.remove(0)
     }
 
     pub(super) async fn get_all(&self, keys: &[Key]) -> Vec<Option<Bytes>> {
-        answer("get", self.store.get(keys)).await
+        expect_response("get", self.store.get(keys)).await
     }
 
-    pub(super) async fn acquire(&self, key: &Key, term: Duration, over: LeaseMode) -> Acquired {
-        answer("acquire", self.store.acquire(key, term, over)).await
+    pub(super) async fn acquire(&self, key: &Key, term: Duration, mode: LeaseMode) -> Acquired {
+        expect_response("acquire", self.store.acquire(key, term, mode)).await
     }
 
-    /// The lease on a key that nobody holds.
+    /// Acquires the lease of a key that is not leased.
     pub(super) async fn lease(&self, key: &Key, term: Duration) -> Lease {
         let acquired = self.acquire(key, term, LeaseMode::Replace).await;
-        acquired.lease.expect("`acquire` over any value has to give the lease that nobody holds")
+        acquired.lease.expect("`acquire` with `Replace` must grant a lease that is not held")
     }
 
-    /// Who holds the lease on a key that is leased.
-    pub(super) async fn holder(&self, key: &Key) -> Option<LeaseId> {
+    /// Returns the identity of the current lease of a key.
+    pub(super) async fn lease_id(&self, key: &Key) -> Option<LeaseId> {
         self.acquire(key, LONG, LeaseMode::Replace).await.holder
     }
 
-    /// Whether somebody holds the lease on a key; it is left as it was.
-    pub(super) async fn leased(&self, key: &Key) -> bool {
+    /// Returns `true` if the key is leased. The lease is left as it is.
+    pub(super) async fn is_leased(&self, key: &Key) -> bool {
         match self.acquire(key, LONG, LeaseMode::Replace).await.lease {
             Some(lease) => {
                 self.release(key, lease).await;
@@ -97,88 +64,38 @@ impl<'a> Probe<'a> {
     }
 
     pub(super) async fn extend(&self, key: &Key, lease: Lease, term: Duration) -> bool {
-        answer("extend", self.store.extend(key, &lease, term)).await
+        expect_response("extend", self.store.extend(key, &lease, term)).await
     }
 
     pub(super) async fn fill(&self, key: &Key, lease: Lease, value: &[u8], ttl: Duration) -> bool {
-        answer("fill", self.store.fill(key, lease, Bytes::copy_from_slice(value), ttl)).await
+        expect_response("fill", self.store.fill(key, lease, Bytes::copy_from_slice(value), ttl)).await
     }
 
     pub(super) async fn release(&self, key: &Key, lease: Lease) {
-        answer("release", self.store.release(key, lease)).await;
+        expect_response("release", self.store.release(key, lease)).await;
     }
 
     pub(super) async fn put(&self, key: &Key, value: &[u8], ttl: impl Into<Option<Duration>>) {
-        answer("put", self.store.put(key, Bytes::copy_from_slice(value), ttl.into())).await;
+        expect_response("put", self.store.put(key, Bytes::copy_from_slice(value), ttl.into())).await;
     }
 
     pub(super) async fn add(&self, key: &Key, value: &[u8], ttl: impl Into<Option<Duration>>) -> Bytes {
-        answer("add", self.store.add(key, Bytes::copy_from_slice(value), ttl.into())).await
+        expect_response("add", self.store.add(key, Bytes::copy_from_slice(value), ttl.into())).await
     }
 
     pub(super) async fn remove(&self, key: &Key) {
-        answer("remove", self.store.remove(key)).await;
+        expect_response("remove", self.store.remove(key)).await;
     }
 
     pub(super) async fn watch(&self, key: &Key) -> Option<Watch> {
-        answer("watch", self.store.watch(key)).await
+        expect_response("watch", self.store.watch(key)).await
     }
 }
 
-/// Starts a call and drops it half way, unless it is done after so many polls.
-pub(super) async fn drop_after<T>(polls: usize, mut call: BoxFuture<'_, T>) {
-    for _ in 0..polls {
-        if poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await.is_ready() {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-/// A future as one of many.
-pub(super) fn boxed<'b, T>(future: impl Future<Output = T> + Send + 'b) -> BoxFuture<'b, T> {
-    Box::pin(future)
-}
-
-/// The results of futures that all run at once, in their order.
-pub(super) async fn together<T>(mut futures: Vec<BoxFuture<'_, T>>) -> Vec<T> {
-    let mut results: Vec<Option<T>> = futures.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        let mut left = 0;
-        for (future, result) in futures.iter_mut().zip(&mut results).filter(|(_, result)| result.is_none()) {
-            match future.as_mut().poll(context) {
-                Poll::Ready(ready) => *result = Some(ready),
-                Poll::Pending => left += 1,
-            }
-        }
-        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    results.into_iter().flatten().collect()
-}
-
-/// Waits for something to come true, again and again, and panics when that takes too long.
-pub(super) struct Patience {
-    until: Instant,
-    /// When it was looked for last, at the earliest.
-    looked: Instant,
-    broken: &'static str,
-}
-
-impl Patience {
-    /// What has to hold `by` then at the latest.
-    pub(super) fn new(by: Instant, broken: &'static str) -> Self {
-        Self { until: by + BUSY, looked: Instant::now(), broken }
-    }
-
-    pub(super) async fn wait(&mut self) {
-        assert!(self.looked < self.until, "{}", self.broken);
-        sleep(Duration::from_millis(20)).await;
-        self.looked = Instant::now();
-    }
-}
-
-async fn answer<T>(method: &str, call: impl Future<Output = Result<T>>) -> T {
-    let Ok(result) = timeout(ANSWER, call).await else { panic!("`{method}` has to come to an end") };
-    result.unwrap_or_else(|error| panic!("`{method}` has to work: {error:?}"))
+/// Returns the result of a call of the store.
+async fn expect_response<T>(method: &str, call: impl Future<Output = Result<T>>) -> T {
+    let Ok(result) = timeout(MAX_RESPONSE_TIME, call).await else {
+        panic!("`{method}` must complete in time")
+    };
+    result.unwrap_or_else(|error| panic!("`{method}` must not fail: {error:?}"))
 }

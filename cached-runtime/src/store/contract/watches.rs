@@ -1,26 +1,30 @@
-//! The clauses about being told that a key has changed.
+//! The clauses about notifications of changes.
 
 use tokio::time::timeout;
 
-use super::probe::{ANSWER, LONG, Probe};
+use super::probe::Probe;
+use super::time::{LONG, MAX_RESPONSE_TIME};
 use crate::Store;
 
-/// Whoever watches a key is told when it changes; a store that can not tell has nothing to keep here.
+/// Checks that every watch of a key completes when the key changes. A store that supports no notifications
+/// passes.
 ///
 /// # Panics
 ///
-/// If the store breaks a clause; the message says which.
+/// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
 ///
 /// ```
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// # use map::MapStore;
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// cached_runtime::contract::watching(&MapStore::default()).await;
+/// cached_runtime::contract::watch(&MapStore::default()).await;
 /// # }
 /// ```
-pub async fn watching(store: &dyn Store) {
-    let probe = Probe::new(store, "watching");
+pub async fn watch(store: &dyn Store) {
+    let probe = Probe::new(store, "watch");
     let key = probe.key("watched");
     for change in ["release", "fill", "release", "fill", "put", "remove", "put", "remove"] {
         let lease = probe.lease(&key, LONG).await;
@@ -36,12 +40,12 @@ pub async fn watching(store: &dyn Store) {
             "remove" => probe.remove(&key).await,
             _ => {
                 let filled = probe.fill(&key, lease, b"value", LONG).await;
-                assert!(filled, "`fill` has to be taken from the holder");
+                assert!(filled, "`fill` must succeed for the holder of the lease");
             }
         }
         for watch in watches {
-            let told = timeout(ANSWER, watch).await;
-            assert!(told.is_ok(), "every watch of a key has to end with the next `{change}`");
+            let result = timeout(MAX_RESPONSE_TIME, watch).await;
+            assert!(result.is_ok(), "every watch of a key must complete with the next `{change}`");
         }
     }
 }

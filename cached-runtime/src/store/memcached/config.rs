@@ -1,4 +1,4 @@
-//! Where a Memcached server is and how it is spoken to.
+//! The settings of a Memcached store.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crate::{Error, ErrorKind, Key, Result};
 
-/// Where the Memcached server is and how it is spoken to.
+/// The settings of a [`Memcached`](crate::Memcached) store.
 ///
-/// Nothing is checked and nothing is dialled before [`Memcached::new`](super::Memcached::new). Setters take and
-/// return the configuration by value. `Debug` shows no password.
+/// The settings are checked by [`Memcached::new`](crate::Memcached::new). `Debug` does not show the password.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,11 +34,14 @@ pub struct MemcachedConfig {
 }
 
 impl MemcachedConfig {
-    /// A server: `host`, `host:port`, `memcached://host:port`, `/path/to.sock` or `unix:///path/to.sock`.
+    /// Creates settings for a server: `host`, `host:port`, `memcached://host:port`, `/path/to.sock` or
+    /// `unix:///path/to.sock`.
     ///
-    /// The port is 11211 if none is given; a name is resolved anew on every dial. An IPv6 address with a port
-    /// stands in brackets. A user and a password do not belong here, but into
-    /// [`credentials`](MemcachedConfig::credentials).
+    /// The default port is 11211. A name is resolved for each attempt to connect. An IPv6 address with a port
+    /// is written in brackets. User and password are set by [`credentials`](MemcachedConfig::credentials),
+    /// not here.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Memcached, MemcachedConfig};
@@ -53,15 +57,17 @@ impl MemcachedConfig {
             prefix: "cached:".to_owned(),
             deadline: Duration::from_millis(50),
             connect_timeout: Duration::from_millis(200),
-            max_value_bytes: MAX_VALUE_BYTES,
+            max_value_bytes: DEFAULT_MAX_VALUE_BYTES,
             credentials: None,
         }
     }
 
-    /// What every key begins with on the server; `cached:` by default, and it may be empty.
+    /// Sets the prefix of every key on the server; `cached:` by default. It may be empty.
     ///
-    /// Printable ASCII without spaces, and at most 95 bytes, so that no key exceeds the 250 bytes that
-    /// Memcached takes. [`Memcached::new`](super::Memcached::new) refuses anything else.
+    /// It must be printable ASCII without spaces and at most 95 bytes long, so that no key exceeds the 250
+    /// bytes that Memcached accepts.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Memcached, MemcachedConfig};
@@ -76,10 +82,12 @@ impl MemcachedConfig {
         self
     }
 
-    /// How long one operation of the store may take altogether, waiting for a connection included; 50 ms by
-    /// default.
+    /// Sets the deadline of one operation, including all waiting; 50 ms by default.
     ///
-    /// A connection on which a command was not answered within twice this time is given up.
+    /// It must not be zero. If a command has no reply within twice the deadline, the connection is replaced.
+    /// Choose a deadline that a healthy server keeps.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
@@ -96,10 +104,12 @@ impl MemcachedConfig {
         self
     }
 
-    /// How long one attempt to connect may take: the look-up of the name, the dial and the greeting; 200 ms by
+    /// Sets the timeout of one attempt to connect: name resolution, connection and handshake; 200 ms by
     /// default.
     ///
-    /// Nobody waits for it longer than the [`deadline`](MemcachedConfig::deadline).
+    /// It must not be zero. It does not extend the [`deadline`](MemcachedConfig::deadline) of an operation.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
@@ -115,12 +125,14 @@ impl MemcachedConfig {
         self
     }
 
-    /// The size of the largest value that is sent, in bytes; 1 MiB less 1 KiB by default.
+    /// Sets the maximum size of a value, in bytes; 1 MiB less 1 KiB by default.
     ///
-    /// The server counts its header (up to 64 bytes) and the key (up to 250 bytes) as part of the item, whose
-    /// limit is 1 MiB unless it was started with `-I`. A set beyond that limit costs the transfer, and the old
-    /// value as well, so that it is better not sent. The server does not reveal the limit in its replies: if it
-    /// was started with `-I`, say so here.
+    /// It must be between 1 byte and 1 GiB. The limit of the server is 1 MiB for an item, including its
+    /// header (up to 64 bytes) and its key (up to 250 bytes), unless it was started with `-I`. Sending a
+    /// value beyond that limit would remove the old value, so it is not sent. The replies of the server do
+    /// not contain the limit: set it here if the server was started with `-I`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Memcached, MemcachedConfig};
@@ -135,9 +147,12 @@ impl MemcachedConfig {
         self
     }
 
-    /// The user and the password for a server that asks for them (`memcached -Y`).
+    /// Sets the user and the password for a server with authentication (`memcached -Y`).
     ///
-    /// They cross the network as they are.
+    /// They are sent in plain text. Both must be 1 to 255 bytes long, without spaces and control characters,
+    /// and the user without a colon.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::MemcachedConfig;
@@ -151,25 +166,26 @@ impl MemcachedConfig {
         self
     }
 
-    /// The address, once everything else is known to make sense.
-    pub(super) fn check(&self) -> Result<Address> {
+    /// Validates the settings and returns the address.
+    pub(super) fn validate(&self) -> Result<Address> {
         if self.prefix.len() > MAX_PREFIX {
-            return Err(wrong("the prefix of memcached keys is longer than 95 bytes"));
+            return Err(invalid("the memcached prefix is longer than 95 bytes"));
         }
         if !self.prefix.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(wrong("the prefix of memcached keys is not printable ASCII without spaces"));
+            return Err(invalid("the memcached prefix is not printable ASCII without spaces"));
         }
         if self.deadline.is_zero() || self.connect_timeout.is_zero() {
-            return Err(wrong("a deadline of zero leaves memcached no time to answer"));
+            return Err(invalid("the memcached deadline and connect timeout must not be zero"));
         }
-        if self.max_value_bytes == 0 || self.max_value_bytes > MAX_ITEM {
-            return Err(wrong("the size of the largest memcached value is not between 1 byte and 1 GiB"));
+        if self.max_value_bytes == 0 || self.max_value_bytes > MAX_ITEM_BYTES {
+            return Err(invalid("the maximum size of a memcached value is not between 1 byte and 1 GiB"));
         }
         if let Some(Credentials { user, password }) = &self.credentials {
-            let plain = |s: &str| !s.is_empty() && s.len() <= 255 && s.bytes().all(|b| b > b' ' && b != 127);
-            if !plain(user) || !plain(password) || user.contains(':') {
-                return Err(wrong(
-                    "the memcached user or password is empty, too long, or has a space or control character",
+            let is_valid =
+                |s: &str| !s.is_empty() && s.len() <= 255 && s.bytes().all(|b| b > b' ' && b != 127);
+            if !is_valid(user) || !is_valid(password) || user.contains(':') {
+                return Err(invalid(
+                    "the memcached user or password is empty, too long, or contains a forbidden character",
                 ));
             }
         }
@@ -179,7 +195,7 @@ impl MemcachedConfig {
 
 impl fmt::Debug for MemcachedConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whoever wrote `user:password@host` gets an error, and still does not want to see it in a log.
+        // `user:password@host` is an invalid server, but may be shown before it is validated.
         let server = self.server.rsplit_once('@').map_or(self.server.as_str(), |(_, host)| host);
         f.debug_struct("MemcachedConfig")
             .field("server", &server)
@@ -192,14 +208,14 @@ impl fmt::Debug for MemcachedConfig {
     }
 }
 
-/// Who we are to the server. Deliberately without `Debug`.
+/// The user and the password; without `Debug`, so that they are not logged.
 #[derive(Clone)]
 pub(super) struct Credentials {
     pub(super) user: String,
     pub(super) password: String,
 }
 
-/// What to dial.
+/// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Address {
     Tcp { host: String, port: u16 },
@@ -211,10 +227,10 @@ impl Address {
         let path = server.strip_prefix("unix://").or_else(|| server.starts_with('/').then_some(server));
         if let Some(path) = path {
             if cfg!(not(unix)) {
-                return Err(wrong("this platform has no unix sockets to reach memcached by"));
+                return Err(invalid("this platform has no unix sockets"));
             }
             if !path.starts_with('/') || path.len() == 1 {
-                return Err(wrong("the path of a memcached socket is not absolute"));
+                return Err(invalid("the path of the memcached socket is not absolute"));
             }
             return Ok(Self::Unix(Path::new(path).to_owned()));
         }
@@ -222,18 +238,20 @@ impl Address {
         let rest = match server.split_once("://") {
             Some(("memcached", rest)) => rest.strip_suffix('/').unwrap_or(rest),
             Some(_) => {
-                return Err(wrong("the scheme of a memcached server is neither memcached:// nor unix://"));
+                return Err(invalid(
+                    "the scheme of the memcached server is neither memcached:// nor unix://",
+                ));
             }
             None => server,
         };
         if rest.contains('@') {
-            return Err(wrong(
-                "a memcached user and password belong into `credentials`, not into the address",
+            return Err(invalid(
+                "the memcached user and password must be set by `credentials`, not in the address",
             ));
         }
         let (host, port) = split_port(rest)?;
         if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:%".contains(&b)) {
-            return Err(wrong("the memcached server is not host:port, a path, or a url of these"));
+            return Err(invalid("the memcached server is not host:port, a path, or a url of one"));
         }
         Ok(Self::Tcp { host: host.to_owned(), port })
     }
@@ -248,19 +266,21 @@ impl fmt::Display for Address {
     }
 }
 
-/// What stands behind a key on the server where it is leased over a value.
+/// Follows a key in the name of its lock.
 pub(super) const LOCK_SUFFIX: &str = ".l";
 
-const PORT: u16 = 11211;
-const MAX_WIRE_KEY: usize = 250;
-const MAX_PREFIX: usize = MAX_WIRE_KEY - Key::MAX_LEN - LOCK_SUFFIX.len();
-const MAX_ITEM: usize = 1 << 30;
-const MAX_VALUE_BYTES: usize = (1 << 20) - (1 << 10);
+const DEFAULT_PORT: u16 = 11211;
+/// The maximum length of a key on the server, in bytes.
+const MAX_SERVER_KEY: usize = 250;
+const MAX_PREFIX: usize = MAX_SERVER_KEY - Key::MAX_LEN - LOCK_SUFFIX.len();
+/// The maximum item size that a server can be started with.
+const MAX_ITEM_BYTES: usize = 1 << 30;
+const DEFAULT_MAX_VALUE_BYTES: usize = (1 << 20) - (1 << 10);
 
-/// `host:port`, `host`, `[v6]:port`, `[v6]` or a bare `v6`.
+/// Splits `host:port`, `host`, `[v6]:port`, `[v6]` or a bare `v6` into host and port.
 fn split_port(text: &str) -> Result<(&str, u16)> {
     if text.parse::<Ipv6Addr>().is_ok() {
-        return Ok((text, PORT));
+        return Ok((text, DEFAULT_PORT));
     }
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
@@ -271,13 +291,13 @@ fn split_port(text: &str) -> Result<(&str, u16)> {
         },
     };
     match port.map(str::parse) {
-        None => Ok((host, PORT)),
+        None => Ok((host, DEFAULT_PORT)),
         Some(Ok(port)) if port != 0 => Ok((host, port)),
-        Some(_) => Err(wrong("the port of the memcached server is not a number from 1 to 65535")),
+        Some(_) => Err(invalid("the port of the memcached server is not a number from 1 to 65535")),
     }
 }
 
-fn wrong(what: &'static str) -> Error {
+fn invalid(what: &'static str) -> Error {
     Error::new(ErrorKind::Config, what)
 }
 
@@ -290,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_name_a_server_is_understood() {
+    fn documented_addresses_are_accepted() {
         for (text, address) in [
             ("cache", tcp("cache", 11211)),
             ("cache.internal:11311", tcp("cache.internal", 11311)),
@@ -303,12 +323,12 @@ mod tests {
             ("/run/m.sock", Address::Unix("/run/m.sock".into())),
             ("unix:///run/m.sock", Address::Unix("/run/m.sock".into())),
         ] {
-            assert_eq!(MemcachedConfig::new(text).check().unwrap(), address, "{text}");
+            assert_eq!(MemcachedConfig::new(text).validate().unwrap(), address, "{text}");
         }
     }
 
     #[test]
-    fn a_setting_that_makes_no_sense_is_refused() {
+    fn invalid_settings_are_rejected() {
         let config = || MemcachedConfig::new("cache");
         for (config, why) in [
             (MemcachedConfig::new(""), "empty"),
@@ -334,16 +354,16 @@ mod tests {
             (config().credentials("u", "p p"), "space in password"),
             (config().credentials("u", "p\r\nflush_all"), "injection by password"),
         ] {
-            assert_eq!(config.check().unwrap_err().kind(), ErrorKind::Config, "{why}");
+            assert_eq!(config.validate().unwrap_err().kind(), ErrorKind::Config, "{why}");
         }
-        assert!(config().prefix("p".repeat(95)).check().is_ok());
+        assert!(config().prefix("p".repeat(95)).validate().is_ok());
         assert_eq!(MAX_PREFIX, 95);
     }
 
     #[test]
-    fn no_password_is_shown() {
+    fn password_is_not_shown() {
         let config = MemcachedConfig::new("memcached://u:hunter2@cache").credentials("u", "hunter3");
-        let shown = format!("{config:?} {:?}", config.check());
+        let shown = format!("{config:?} {:?}", config.validate());
         assert!(!shown.contains("hunter"), "{shown}");
     }
 }

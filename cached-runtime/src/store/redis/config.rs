@@ -1,18 +1,19 @@
-//! Where the server is, and how long an operation may take.
+//! The settings of a Redis store.
 
 use std::fmt;
 use std::time::Duration;
 
-use fred::error::ErrorKind as Cause;
-use fred::types::config::{Config, ReconnectPolicy, ServerConfig, UnresponsiveConfig};
-use fred::types::{Builder, RespVersion};
+use fred::types::Builder;
 
+use super::client_config::{builder, describe, parse};
 use crate::{Error, ErrorKind, Result};
 
 /// The settings of a [`Redis`](crate::Redis) store.
 ///
-/// Nothing is checked here and nothing is connected; [`Redis::new`](crate::Redis::new) checks. Its `Debug` shows
-/// neither passwords nor the URL that they may be part of.
+/// The settings are checked by [`Redis::new`](crate::Redis::new). `Debug` shows neither the password nor the
+/// URL, which may contain it.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,17 +40,20 @@ pub struct RedisConfig {
 }
 
 impl RedisConfig {
-    /// The server at a URL.
+    /// Creates settings for the server at a URL.
     ///
-    /// | URL | is |
+    /// | URL | server |
     /// |---|---|
     /// | `redis://[user:password@]host[:port][/db]` | one server |
-    /// | `redis-cluster://host[:port]?node=host:port&node=host:port` | a cluster, of which some nodes are named |
-    /// | `redis-sentinel://host[:port]?node=host:port&sentinelServiceName=name` | the primary that the sentinels name |
-    /// | `redis+unix:///path/of/the/socket` | a socket of this machine |
+    /// | `redis-cluster://host[:port]?node=host:port&node=host:port` | a cluster, by some of its nodes |
+    /// | `redis-sentinel://host[:port]?node=host:port&sentinelServiceName=name` | the primary that the sentinels elect |
+    /// | `redis+unix:///path/of/the/socket` | a Unix socket |
     ///
-    /// `valkey` may stand for `redis`, and `rediss` or `valkeys` mean TLS, which is the feature `redis-tls`. User
-    /// and password are percent-encoded.
+    /// The scheme may be `valkey` instead of `redis`. With `rediss` or `valkeys` the connection uses TLS,
+    /// which requires the feature `redis-tls`. User and password are percent-encoded. The default port is
+    /// 6379, and 26379 for a sentinel.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Redis, RedisConfig};
@@ -74,7 +78,10 @@ impl RedisConfig {
         }
     }
 
-    /// The user and the password, in place of those in the URL. An empty `user` is the server's default user.
+    /// Sets the user and the password, which replace those in the URL. An empty `user` is the server's
+    /// default user.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::RedisConfig;
@@ -87,7 +94,9 @@ impl RedisConfig {
         self
     }
 
-    /// What every key on the server begins with; `cached:` if not set. It may not contain braces.
+    /// Sets the prefix of every key on the server; `cached:` by default. It must not contain braces.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Redis, RedisConfig};
@@ -101,10 +110,13 @@ impl RedisConfig {
         self
     }
 
-    /// How long one operation may take, everything included, before it is an error; 50 ms if not set.
+    /// Sets the deadline of one operation, including all waiting; 50 ms by default.
     ///
-    /// From one millisecond to one hour. When it was missed, and the server says nothing for twice as long again,
-    /// the connection is replaced: choose a deadline that a healthy server keeps.
+    /// It must be between one millisecond and one hour. If an operation misses the deadline, and the server
+    /// does not respond within twice the deadline either, the connection is replaced. Choose a deadline that
+    /// a healthy server keeps.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
@@ -120,10 +132,12 @@ impl RedisConfig {
         self
     }
 
-    /// How long a connection may take to be made and to be greeted, each; 200 ms if not set.
+    /// Sets the timeout of connecting, and that of the handshake; 200 ms by default.
     ///
-    /// From one millisecond to one hour. It happens in the background and does not extend the
-    /// [`deadline`](Self::deadline) of an operation.
+    /// It must be between one millisecond and one hour. Connections are made in the background, so this does
+    /// not extend the [`deadline`](Self::deadline) of an operation.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
@@ -138,9 +152,11 @@ impl RedisConfig {
         self
     }
 
-    /// How many operations of one tokio runtime may be under way at once; 4096 if not set.
+    /// Sets the maximum number of operations in flight for each tokio runtime; 4096 by default.
     ///
-    /// Further ones wait for their turn within their own deadline.
+    /// It must be at least 1. Further operations wait, within their own deadline.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{Redis, RedisConfig};
@@ -154,21 +170,22 @@ impl RedisConfig {
         self
     }
 
-    pub(super) fn check(self) -> Result<Settings> {
+    /// Validates the settings.
+    pub(super) fn validate(self) -> Result<Settings> {
         let config = |what| Err(Error::new(ErrorKind::Config, what));
         let range = Duration::from_millis(1)..=Duration::from_secs(3600);
         if !range.contains(&self.deadline) {
-            return config("the deadline of redis must be between one millisecond and one hour");
+            return config("the redis deadline must be between one millisecond and one hour");
         }
         if !range.contains(&self.connect_timeout) {
-            return config("the connect timeout of redis must be between one millisecond and one hour");
+            return config("the redis connect timeout must be between one millisecond and one hour");
         }
         if self.max_in_flight == 0 {
-            return config("at least one redis operation must be allowed in flight");
+            return config("the maximum number of redis operations in flight must be at least 1");
         }
         if self.prefix.contains(['{', '}']) {
             return config(
-                "the redis prefix must not contain braces, they decide where a cluster keeps a key",
+                "the redis prefix must not contain braces, which determine the slot of a key in a cluster",
             );
         }
 
@@ -192,7 +209,7 @@ impl RedisConfig {
 
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let servers = parse(&self.url).map_or_else(|_| "unreadable".to_owned(), |c| describe(&c.server));
+        let servers = parse(&self.url).map_or_else(|_| "(invalid url)".to_owned(), |c| describe(&c.server));
         f.debug_struct("RedisConfig")
             .field("servers", &servers)
             .field("prefix", &self.prefix)
@@ -203,13 +220,13 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
-/// Settings that are known to make sense.
+/// Validated settings.
 pub(super) struct Settings {
     pub(super) builder: Builder,
     pub(super) topology: Topology,
-    /// For people; without credentials.
+    /// The addresses, for messages and logs; without credentials.
     pub(super) servers: String,
-    /// So that it can be kept out of what is shown to people.
+    /// Kept so that messages that contain it are not shown.
     pub(super) password: Option<String>,
     pub(super) prefix: String,
     pub(super) deadline: Duration,
@@ -217,113 +234,23 @@ pub(super) struct Settings {
     pub(super) max_in_flight: usize,
 }
 
-/// Whether keys may lie on different servers.
+/// Whether keys are on one server or distributed over several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topology {
     Single,
     Cluster,
 }
 
-const SCHEMES: [&str; 14] = [
-    "redis",
-    "rediss",
-    "redis-cluster",
-    "rediss-cluster",
-    "redis-sentinel",
-    "rediss-sentinel",
-    "redis+unix",
-    "valkey",
-    "valkeys",
-    "valkey-cluster",
-    "valkeys-cluster",
-    "valkey-sentinel",
-    "valkeys-sentinel",
-    "valkey+unix",
-];
-
-fn parse(url: &str) -> Result<Config> {
-    let error = |what| Error::new(ErrorKind::Config, what);
-    // fred takes any scheme for `redis`, and connects to `rediss` in the clear when it is built without TLS.
-    let Some(scheme) = url.split_once("://").map(|(scheme, _)| scheme).filter(|s| SCHEMES.contains(s)) else {
-        return Err(error(
-            "the redis url must begin with redis://, rediss://, redis-cluster:// and the like",
-        ));
-    };
-    let secure = scheme.starts_with("rediss") || scheme.starts_with("valkeys");
-    if secure && !cfg!(feature = "redis-tls") {
-        return Err(error("a rediss:// url needs the feature `redis-tls` of `cached-runtime`"));
-    }
-    // What fred says may quote the URL, and with it the password; only the parser's own verdict does not.
-    Config::from_url(url).map_err(|e| match e.kind() {
-        Cause::Url => error("the redis url can not be parsed").with_source(e.details().to_owned()),
-        Cause::Config | Cause::Parse => error("the redis url has a wrong host, port, database or node"),
-        _ => error("the redis url can not be used"),
-    })
-}
-
-fn describe(server: &ServerConfig) -> String {
-    if let ServerConfig::Unix { path } = server {
-        return path.display().to_string();
-    }
-    let hosts: Vec<_> = server.hosts().iter().map(|s| format!("{}:{}", s.host, s.port)).collect();
-    hosts.join(" ")
-}
-
-fn builder(server: Config, deadline: Duration, connect_timeout: Duration) -> Builder {
-    let is_cluster = server.server.is_clustered();
-    let mut builder = Builder::from_config(server);
-    builder.with_config(|config| {
-        config.version = RespVersion::RESP3;
-        // A client whose first attempt failed can not be used again, its counters are wrong.
-        config.fail_fast = false;
-    });
-    builder.with_performance_config(|performance| {
-        performance.default_command_timeout = deadline;
-        performance.broadcast_channel_capacity = 256;
-    });
-    builder.with_connection_config(|connection| {
-        connection.connection_timeout = connect_timeout;
-        connection.internal_command_timeout = connect_timeout;
-        // A cache that comes late is of no use: nothing is ever sent twice.
-        connection.max_command_attempts = 1;
-        connection.tcp.nodelay = Some(true);
-        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        {
-            connection.tcp.user_timeout = Some(USER_TIMEOUT);
-        }
-        // It wakes up all the time, and overlooks silence if there is traffic, as each write starts it anew. A
-        // single server is watched by us; of a cluster only this looks at every connection by itself.
-        if is_cluster {
-            connection.unresponsive =
-                UnresponsiveConfig { max_timeout: Some(2 * deadline), interval: deadline };
-        }
-        // `max_command_buffer_len` stays 0: once full, fred's counter never goes back, and nothing is flushed.
-    });
-    builder.set_policy(ReconnectPolicy::Exponential {
-        attempts: 0,
-        max_attempts: 0,
-        min_delay: 1,
-        max_delay: MAX_RECONNECT_DELAY_MS,
-        base: 2,
-        jitter: 10,
-    });
-    builder
-}
-
-const MAX_RECONNECT_DELAY_MS: u32 = 500;
-#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-const USER_TIMEOUT: Duration = Duration::from_secs(1);
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(config: RedisConfig) -> Error {
-        config.check().err().expect("the settings are wrong")
+    fn error_of(config: RedisConfig) -> Error {
+        config.validate().err().expect("the settings are invalid")
     }
 
     #[test]
-    fn settings_that_make_no_sense_are_refused() {
+    fn invalid_settings_are_rejected() {
         let config = || RedisConfig::new("redis://localhost");
         for config in [
             config().deadline(Duration::ZERO),
@@ -340,12 +267,12 @@ mod tests {
             RedisConfig::new("redis-sentinel://localhost"),
             RedisConfig::new("redis-cluster://localhost?node=x"),
         ] {
-            assert_eq!(refused(config).kind(), ErrorKind::Config);
+            assert_eq!(error_of(config).kind(), ErrorKind::Config);
         }
     }
 
     #[test]
-    fn the_urls_that_are_promised_are_understood() {
+    fn documented_urls_are_accepted() {
         for (url, topology, servers) in [
             ("redis://u:p@localhost", Topology::Single, "localhost:6379"),
             ("valkey://:p@127.0.0.1:1/15", Topology::Single, "127.0.0.1:1"),
@@ -354,13 +281,13 @@ mod tests {
             ("redis-cluster://a:1?node=b:2", Topology::Cluster, "b:2 a:1"),
             ("redis-sentinel://a?node=b:2&sentinelServiceName=m", Topology::Single, "b:2 a:26379"),
         ] {
-            let settings = RedisConfig::new(url).check().unwrap();
+            let settings = RedisConfig::new(url).validate().unwrap();
             assert_eq!((settings.topology, settings.servers.as_str()), (topology, servers));
         }
     }
 
     #[test]
-    fn a_password_is_shown_nowhere_even_if_the_url_is_wrong() {
+    fn password_is_not_shown_even_if_the_url_is_invalid() {
         for url in [
             "redis://user:s3cret@localhost:6379",
             "redis://user:s3cret@localhost:x",
@@ -372,23 +299,23 @@ mod tests {
             "rediss://user:s3cret@localhost:x",
         ] {
             let config = RedisConfig::new(url).credentials("user", "s3cret");
-            let shown = [format!("{config:?}"), format!("{:?}", config.check().err())];
+            let shown = [format!("{config:?}"), format!("{:?}", config.validate().err())];
             assert!(!shown.concat().contains("s3cret"), "{shown:?}");
         }
     }
 
     #[test]
     #[cfg(feature = "redis-tls")]
-    fn tls_is_asked_for_by_the_scheme() {
+    fn scheme_enables_tls() {
         for url in ["rediss://localhost", "valkeys-cluster://localhost"] {
-            let settings = RedisConfig::new(url).check().unwrap();
+            let settings = RedisConfig::new(url).validate().unwrap();
             assert!(settings.builder.get_config().unwrap().uses_tls());
         }
     }
 
     #[test]
     #[cfg(not(feature = "redis-tls"))]
-    fn tls_without_its_feature_is_not_silently_left_out() {
-        assert!(refused(RedisConfig::new("rediss://localhost")).to_string().contains("`redis-tls`"));
+    fn tls_without_its_feature_is_an_error() {
+        assert!(error_of(RedisConfig::new("rediss://localhost")).to_string().contains("`redis-tls`"));
     }
 }

@@ -1,34 +1,41 @@
-//! Redis and Valkey as a store.
+//! The store for Redis and Valkey.
 
+mod client_config;
 mod config;
 mod connection;
-mod protocol;
+mod connection_state;
+mod errors;
+mod replies;
+mod scripts;
+mod session;
+mod supervisor;
 mod watchers;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use fred::types::Value;
+use fred::types::{Resp3Frame, Value};
 
 pub use self::config::RedisConfig;
 use self::config::Topology;
-use self::connection::Connection;
-use self::watchers::LEASE_SUFFIX;
+use self::connection::Connections;
+use self::scripts::Script;
 use crate::util::random::random;
 use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result, Store, Watch};
 
-/// Values in Redis 6.2 and later, or in Valkey.
+/// A store in Redis 6.2 or later, or in Valkey.
 ///
-/// A value lies at `prefix{key}` and its lease at `prefix{key}:l`, which a cluster keeps together. A read is one
-/// `GET` or one `MGET`; in a cluster several keys are one `GET` each, sent at once. Everything else is a script
-/// that the server knows by its digest. Who waits for a key that another process computes is told by the server when
-/// it has changed (`CLIENT TRACKING`); in a cluster, and where the user may not have that, he asks again and again.
+/// A value is stored at `prefix{key}` and its lease at `prefix{key}:l`; the braces put both into the same
+/// slot of a cluster. A read is one `GET` or one `MGET`; in a cluster, several keys are read by one `GET`
+/// each, sent at once. A removal is one `UNLINK`. All other operations are scripts, which the server knows by
+/// their digests. A caller that waits for another process to compute a key is notified by the server
+/// (`CLIENT TRACKING`); in a cluster, or if the user lacks the permission, it polls.
 ///
-/// There is one connection for each tokio runtime that uses the store, made when first used there; the runtime
-/// needs its time and IO drivers. It is watched by a task that reconnects, without limit and at least every
-/// 500 ms, and that replaces the connection when the server went silent on it. While there is none, operations
-/// fail at once with [`ErrorKind::Unreachable`]; only the very first ones of a runtime wait for it, within their
-/// deadline. Dropping the store ends its tasks and closes its connections.
+/// The store has one connection for each tokio runtime that uses it, established with the first use; the
+/// runtime needs its time and IO drivers. A task supervises the connection. It reconnects without limit, at
+/// least every 500 ms, and replaces the connection if the server does not respond on it. Without a
+/// connection, operations fail immediately with [`ErrorKind::Unreachable`]; only the first operations of a
+/// runtime wait for it, within their deadline. Dropping the store ends its tasks and closes its connections.
 ///
 /// # Errors
 ///
@@ -36,16 +43,17 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 ///
 /// | [`ErrorKind`] | when |
 /// |---|---|
-/// | `Unreachable` | there is no connection, it broke, or the server is loading its data |
-/// | `Timeout` | there was no answer within the deadline; whether the operation took effect is not known |
-/// | `Refused` | the server is read-only, out of memory, or wants other credentials or permissions |
-/// | `TooLarge` | a value is larger than 512 MiB, and was not sent |
-/// | `Protocol` | something else than Redis answered |
-/// | `Config` | it was called outside of a tokio runtime, or the URL names a cluster that is none |
+/// | `Unreachable` | there is no connection, it was lost, or the server is loading its data |
+/// | `Timeout` | there was no reply within the deadline; the operation may or may not have taken effect |
+/// | `Rejected` | the server is read-only or out of memory, or rejects the credentials or a command |
+/// | `TooLarge` | a value is larger than 512 MiB; it was not sent |
+/// | `Protocol` | the peer is not Redis |
+/// | `Config` | the store is used outside of a tokio runtime, or the URL names a cluster and the server is none |
 ///
-/// # Cancellation
+/// # Cancel safety
 ///
-/// An operation whose future is dropped may or may not take effect; no later operation is given its answer.
+/// An operation whose future is dropped may or may not take effect. Its reply is never taken for that of
+/// another operation.
 ///
 /// # Examples
 ///
@@ -71,7 +79,7 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> cached_runtime::Result<()> {
-/// let store = Redis::new(RedisConfig::new("redis://127.0.0.1:1"))?; // Nobody listens there.
+/// let store = Redis::new(RedisConfig::new("redis://127.0.0.1:1"))?; // No server listens there.
 /// let error = store.get(&[Key::new("greetings", "en")?]).await.unwrap_err();
 /// assert!(error.is_unreachable());
 /// # Ok(())
@@ -79,16 +87,18 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 /// ```
 #[derive(Debug)]
 pub struct Redis {
-    connection: Connection,
+    connections: Connections,
 }
 
 impl Redis {
-    /// A store on the server that the settings name, which is not contacted before it is needed.
+    /// Creates a store with these settings. It connects with the first operation.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] when a setting makes no sense, or the URL can not be understood. The URL and the
-    /// password are no part of it.
+    /// [`ErrorKind::Config`] if a setting or the URL is invalid. The error contains neither the URL nor the
+    /// password.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use cached_runtime::{ErrorKind, Redis, RedisConfig};
@@ -99,15 +109,25 @@ impl Redis {
     /// assert_eq!(error.kind(), ErrorKind::Config);
     /// ```
     pub fn new(config: RedisConfig) -> Result<Self> {
-        Ok(Self { connection: Connection::new(config.check()?) })
+        Ok(Self { connections: Connections::new(config.validate()?) })
     }
 
+    /// Runs a script on a key.
+    async fn run(&self, script: &Script, key: &Key, arguments: &[Value]) -> Result<Resp3Frame> {
+        let keys = self.keys(key);
+        self.connections
+            .session(std::slice::from_ref(key), async |session| session.script(script, keys, arguments).await)
+            .await
+    }
+
+    /// Returns the name of a value.
     fn value_key(&self, key: &Key) -> Value {
-        Value::from(format!("{}{{{key}}}", self.connection.settings().prefix))
+        Value::from(format!("{}{{{key}}}", self.connections.settings().prefix))
     }
 
+    /// Returns the names of a value and its lease.
     fn keys(&self, key: &Key) -> [Value; 2] {
-        let lease = format!("{}{{{key}}}{LEASE_SUFFIX}", self.connection.settings().prefix);
+        let lease = format!("{}{{{key}}}{LEASE_SUFFIX}", self.connections.settings().prefix);
         [self.value_key(key), Value::from(lease)]
     }
 }
@@ -119,13 +139,13 @@ impl Store for Redis {
             if keys.is_empty() {
                 return Ok(Vec::new());
             }
-            self.connection
-                .session(keys, async |session| match (keys, self.connection.settings().topology) {
-                    ([_], _) => Ok(vec![protocol::value(session.command("GET", names()).await?)?]),
+            self.connections
+                .session(keys, async |session| match (keys, self.connections.settings().topology) {
+                    ([_], _) => Ok(vec![replies::value(session.command("GET", names()).await?)?]),
                     (_, Topology::Single) => {
-                        protocol::values(session.command("MGET", names()).await?, keys.len())
+                        replies::values(session.command("MGET", names()).await?, keys.len())
                     }
-                    (_, Topology::Cluster) => session.read_apart(names()).await?.into_iter().collect(),
+                    (_, Topology::Cluster) => session.get_each(names()).await?.into_iter().collect(),
                 })
                 .await
         })
@@ -135,24 +155,24 @@ impl Store for Redis {
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         Box::pin(async move {
             let lease = new_lease();
-            let over = match over {
+            let replaces = match mode {
                 LeaseMode::IfAbsent => "0",
                 LeaseMode::Replace => "1",
             };
-            let arguments = [protocol::token(lease), protocol::millis(term), Value::from_static_str(over)];
-            let answer = self.run(&protocol::ACQUIRE, key, &arguments).await?;
-            protocol::acquired(answer, lease)
+            let arguments = [scripts::token(lease), scripts::millis(term), Value::from_static_str(replaces)];
+            let reply = self.run(&scripts::ACQUIRE, key, &arguments).await?;
+            replies::acquired(reply, lease)
         })
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
-            let arguments = [protocol::token(*lease), protocol::millis(term)];
-            protocol::flag(&self.run(&protocol::EXTEND, key, &arguments).await?)
+            let arguments = [scripts::token(*lease), scripts::millis(term)];
+            replies::flag(&self.run(&scripts::EXTEND, key, &arguments).await?)
         })
     }
 
@@ -164,90 +184,81 @@ impl Store for Redis {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
-            let arguments = [protocol::token(lease), sendable(value)?, protocol::millis(ttl)];
-            protocol::flag(&self.run(&protocol::FILL, key, &arguments).await?)
+            let arguments = [scripts::token(lease), value_argument(value)?, scripts::millis(ttl)];
+            replies::flag(&self.run(&scripts::FILL, key, &arguments).await?)
         })
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let answer = self.run(&protocol::RELEASE, key, &[protocol::token(lease)]).await?;
-            protocol::flag(&answer).map(drop)
+            let reply = self.run(&scripts::RELEASE, key, &[scripts::token(lease)]).await?;
+            replies::flag(&reply).map(drop)
         })
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let mut arguments = vec![sendable(value)?];
-            arguments.extend(ttl.map(protocol::millis));
-            protocol::done(&self.run(&protocol::PUT, key, &arguments).await?)
+            let mut arguments = vec![value_argument(value)?];
+            arguments.extend(ttl.map(scripts::millis));
+            replies::done(&self.run(&scripts::PUT, key, &arguments).await?)
         })
     }
 
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(async move {
-            let mut arguments = vec![sendable(value.clone())?];
-            arguments.extend(ttl.map(protocol::millis));
-            let answer = self.run(&protocol::ADD, key, &arguments).await?;
-            Ok(protocol::value(answer)?.unwrap_or(value))
+            let mut arguments = vec![value_argument(value.clone())?];
+            arguments.extend(ttl.map(scripts::millis));
+            let reply = self.run(&scripts::ADD, key, &arguments).await?;
+            Ok(replies::value(reply)?.unwrap_or(value))
         })
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let keys = self.keys(key).into();
-            let answer = self
-                .connection
+            let reply = self
+                .connections
                 .session(std::slice::from_ref(key), async |session| session.command("UNLINK", keys).await)
                 .await?;
-            protocol::done(&answer)
+            replies::done(&reply)
         })
     }
 
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
         Box::pin(async move {
-            if self.connection.settings().topology == Topology::Cluster {
+            if self.connections.settings().topology == Topology::Cluster {
                 return Ok(None);
             }
             let keys = self.keys(key);
             let watched = self
-                .connection
+                .connections
                 .session(std::slice::from_ref(key), async |session| session.watch(keys).await)
                 .await?;
-            Ok(watched.map(|told| {
+            Ok(watched.map(|changed| {
                 Watch::new(async {
-                    let _ = told.await; // An error tells as much: the connection is gone.
+                    let _ = changed.await; // Notifications close the channel; the result is an error then.
                 })
             }))
         })
     }
 }
 
-impl Redis {
-    async fn run(
-        &self,
-        script: &protocol::Script,
-        key: &Key,
-        arguments: &[Value],
-    ) -> Result<fred::types::Resp3Frame> {
-        let keys = self.keys(key);
-        self.connection
-            .session(std::slice::from_ref(key), async |session| session.script(script, keys, arguments).await)
-            .await
-    }
-}
-
-/// A number that no other lease has.
+/// Returns a lease with a random token.
 fn new_lease() -> Lease {
     let half = || u128::from(random());
     Lease::new(half() << 64 | half())
 }
 
-/// The value, unless the server would drop the connection over it.
-fn sendable(value: Bytes) -> Result<Value> {
-    const MOST: usize = 512 << 20;
-    if value.len() > MOST {
-        return Err(Error::new(ErrorKind::TooLarge, "the value is larger than redis takes"));
+/// Returns the value as an argument, unless it is so large that the server would close the connection.
+fn value_argument(value: Bytes) -> Result<Value> {
+    if value.len() > MAX_VALUE_BYTES {
+        return Err(Error::new(ErrorKind::TooLarge, "the value is larger than redis accepts"));
     }
     Ok(Value::Bytes(value))
 }
+
+/// The maximum size of a string in Redis: 512 MiB (`proto-max-bulk-len`).
+const MAX_VALUE_BYTES: usize = 512 << 20;
+
+/// Follows the name of a value in the name of its lease.
+const LEASE_SUFFIX: &str = ":l";

@@ -1,0 +1,131 @@
+//! The replies that a connection has yet to receive.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::connection::{BatchReply, Request, Settings};
+use super::protocol::{self, Command, Epoch, Parsed, Reply};
+use crate::{Error, ErrorKind, Result};
+
+/// The received bytes, and the batches without a complete reply, oldest first.
+pub(super) struct PendingReplies {
+    epoch: Epoch,
+    max_value_bytes: usize,
+    pub(super) buffer: BytesMut,
+    /// The size of the next reply in bytes, as far as it is known.
+    needed_bytes: usize,
+    pub(super) pending: VecDeque<PendingBatch>,
+    /// `true` as soon as one batch has a complete reply.
+    pub(super) has_replied: bool,
+    /// The time since which every reply has come after its caller was dropped.
+    unwanted_since: Option<Instant>,
+    reply_timeout: Duration,
+}
+
+impl PendingReplies {
+    pub(super) fn new(epoch: Epoch, settings: &Settings) -> Self {
+        Self {
+            epoch,
+            max_value_bytes: settings.max_value_bytes,
+            buffer: BytesMut::with_capacity(BUFFER_BYTES),
+            needed_bytes: 0,
+            pending: VecDeque::new(),
+            has_replied: false,
+            unwanted_since: None,
+            reply_timeout: settings.reply_timeout,
+        }
+    }
+
+    /// Appends a request to the output, unless its caller was dropped or its epoch is not that of the server.
+    pub(super) fn enqueue(&mut self, request: Request, output: &mut BytesMut, now: Instant) {
+        let Request { batch, epoch, reply } = request;
+        if reply.is_closed() {
+            return;
+        }
+        if epoch.is_some_and(|epoch| epoch != self.epoch) {
+            let _ = reply.send(Ok(None));
+            return;
+        }
+        output.extend_from_slice(&batch.bytes);
+        let replies = Vec::with_capacity(batch.commands.len());
+        self.pending.push_back(PendingBatch {
+            number: batch.number,
+            commands: batch.commands,
+            replies,
+            reply,
+            since: now,
+        });
+    }
+
+    /// Reserves at least what the next reply needs, so that a large value is read into one allocation of its
+    /// size.
+    pub(super) fn reserve(&mut self) {
+        let spare = self.buffer.capacity() - self.buffer.len();
+        let wanted = self.needed_bytes.saturating_sub(self.buffer.len()).max(BUFFER_BYTES / 4);
+        if spare < wanted {
+            self.buffer.reserve(wanted.max(BUFFER_BYTES));
+        }
+    }
+
+    /// Parses the complete replies in the buffer and sends them to their callers.
+    ///
+    /// An error means that the connection must be closed.
+    pub(super) fn deliver(&mut self) -> Result<()> {
+        if self.buffer.len() < self.needed_bytes {
+            return Ok(());
+        }
+        self.needed_bytes = 0;
+        while let Some(pending) = self.pending.front_mut() {
+            while let Some(command) = pending.commands.get(pending.replies.len()) {
+                match protocol::parse(&mut self.buffer, command, pending.number, self.max_value_bytes)? {
+                    Parsed::Complete(reply) => pending.replies.push(reply),
+                    Parsed::Need(bytes) => {
+                        self.needed_bytes = bytes;
+                        return Ok(());
+                    }
+                }
+            }
+            self.has_replied = true;
+            if let Some(PendingBatch { replies, reply, .. }) = self.pending.pop_front() {
+                let is_wanted = reply.send(Ok(Some(BatchReply { epoch: self.epoch, replies }))).is_ok();
+                self.check_wanted(is_wanted)?;
+            }
+        }
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Protocol, "memcached sent more than it was asked for"))
+    }
+
+    /// Returns an error if all replies have been too late for longer than the reply timeout.
+    ///
+    /// If a proxy has lost a reply, every later one seems to be the reply to the request before it, and comes
+    /// one request late.
+    fn check_wanted(&mut self, is_wanted: bool) -> Result<()> {
+        if is_wanted {
+            self.unwanted_since = None;
+            return Ok(());
+        }
+        let since = *self.unwanted_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < self.reply_timeout {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Timeout, "memcached replies later than the deadline"))
+    }
+}
+
+/// A batch that was written, or will be next.
+pub(super) struct PendingBatch {
+    number: u32,
+    commands: Vec<Command>,
+    replies: Vec<Reply>,
+    pub(super) reply: oneshot::Sender<Result<Option<BatchReply>>>,
+    pub(super) since: Instant,
+}
+
+/// The initial size of a buffer, in bytes.
+pub(super) const BUFFER_BYTES: usize = 16 * 1024;

@@ -1,0 +1,216 @@
+//! The replies.
+
+use std::ops::Range;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use super::commands::Command;
+use super::lines::{CRLF, digits, first_line, split_word, unexpected_line, violation};
+use crate::Error;
+
+/// The reply to one command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// `VA`: an item. An empty value is a reservation, which this command has made if it is `won`.
+    Item { value: Bytes, version: u64, won: bool },
+    /// The value of each of several keys; an empty value is a reservation.
+    Values(Vec<Option<Bytes>>),
+    /// `HD`: the command succeeded. The version is 0 if the command does not request it.
+    Done { version: u64 },
+    /// `EN`: there is no item to read.
+    Miss,
+    /// `EX`: the item has another version.
+    Exists,
+    /// `NF`: there is no item to change.
+    NotFound,
+    /// `NS`: the condition did not hold.
+    NotStored,
+    /// `SERVER_ERROR object too large for cache`; the old value is removed.
+    TooLarge,
+    /// Any other `SERVER_ERROR`.
+    ServerError,
+}
+
+/// The result of parsing a buffer.
+#[derive(Debug)]
+pub(crate) enum Parsed<T> {
+    /// A complete reply, taken from the buffer.
+    Complete(T),
+    /// An incomplete reply, left in the buffer, which must have at least so many bytes before parsing can
+    /// succeed.
+    Need(usize),
+}
+
+/// Takes the reply to a command from the buffer, if it is complete.
+///
+/// An error means that it is unknown where the next reply begins, so that the connection must be closed.
+pub(crate) fn parse(
+    buffer: &mut BytesMut,
+    command: &Command,
+    number: u32,
+    max_value: usize,
+) -> Result<Parsed<Reply>, Error> {
+    if let Command::Values(keys) = command {
+        return parse_values(buffer, keys, max_value);
+    }
+    let Some(line) = first_line(buffer)? else {
+        return Ok(Parsed::Need(buffer.len() + 1));
+    };
+    let end = line.len() + CRLF.len();
+    let (code, rest) = split_word(line);
+
+    let reply = match (command, code) {
+        (Command::Value, b"VA") => {
+            let (size, flags) = split_word(rest);
+            let size = parse_size(size, max_value)?;
+            let Flags { version, won } = parse_flags(flags, number)?;
+            let whole = end + size + CRLF.len();
+            if buffer.len() < whole {
+                return Ok(Parsed::Need(whole));
+            }
+            check_end(&buffer[..whole])?;
+            buffer.advance(end);
+            let value = take_value(buffer, size);
+            buffer.advance(CRLF.len());
+            return Ok(Parsed::Complete(Reply::Item { value, version, won }));
+        }
+        // Not every version of the server repeats the number here.
+        (Command::Value | Command::Version, b"EN") if rest.is_empty() => Reply::Miss,
+        (Command::Value | Command::Version, b"EN") => parse_flags(rest, number).map(|_| Reply::Miss)?,
+        (Command::Version | Command::Store | Command::Delete, b"HD") => {
+            Reply::Done { version: parse_flags(rest, number)?.version }
+        }
+        (Command::Store | Command::Delete, b"EX") => parse_flags(rest, number).map(|_| Reply::Exists)?,
+        (Command::Store | Command::Delete, b"NF") => parse_flags(rest, number).map(|_| Reply::NotFound)?,
+        (Command::Store, b"NS") => parse_flags(rest, number).map(|_| Reply::NotStored)?,
+        (_, b"SERVER_ERROR") => server_error(rest),
+        // Includes `ERROR` and `CLIENT_ERROR`, after which the number of further lines is unknown.
+        _ => return Err(unexpected_line(line)),
+    };
+    buffer.advance(end);
+    Ok(Parsed::Complete(reply))
+}
+
+/// Takes the reply to a `get` from the buffer. It ends with a line of its own.
+fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<Parsed<Reply>, Error> {
+    // The part before the first space is empty.
+    let mut keys = keys.split(|&byte| byte == b' ').skip(1);
+    let (mut found, mut at) = (Vec::new(), 0);
+    loop {
+        let Some(line) = first_line(&buffer[at..])? else {
+            return Ok(Parsed::Need(buffer.len() + 1));
+        };
+        if line == b"END" {
+            break;
+        }
+        let start = at + line.len() + CRLF.len();
+        let (code, rest) = split_word(line);
+        match code {
+            b"VALUE" => {
+                let (key, rest) = split_word(rest);
+                let (_, size) = split_word(rest);
+                let size = parse_size(size, max_value)?;
+                // The server returns the values in the order of the keys, without the missing ones.
+                loop {
+                    match keys.next() {
+                        Some(requested) if requested == key => break,
+                        Some(_) => found.push(None),
+                        None => return Err(violation("memcached replied to another command")),
+                    }
+                }
+                found.push(Some(start..start + size));
+                at = start + size + CRLF.len();
+                if buffer.len() < at {
+                    return Ok(Parsed::Need(at));
+                }
+                check_end(&buffer[..at])?;
+            }
+            b"SERVER_ERROR" if found.is_empty() => {
+                let reply = server_error(rest);
+                buffer.advance(start);
+                return Ok(Parsed::Complete(reply));
+            }
+            _ => return Err(unexpected_line(line)),
+        }
+    }
+    found.extend(keys.map(|_| None));
+
+    let mut taken = 0;
+    let mut take = |range: Range<usize>| {
+        buffer.advance(range.start - taken);
+        taken = range.end;
+        take_value(buffer, range.len())
+    };
+    let values = found.into_iter().map(|range| range.map(&mut take)).collect();
+    buffer.advance(at + b"END\r\n".len() - taken);
+    Ok(Parsed::Complete(Reply::Values(values)))
+}
+
+/// Parses the size of a value, which must be one that could have been stored.
+fn parse_size(size: &[u8], max_value: usize) -> Result<usize, Error> {
+    digits(size)
+        .and_then(|size| usize::try_from(size).ok())
+        .filter(|&size| size <= max_value.saturating_add(MAX_VALUE_EXCESS))
+        .ok_or_else(|| violation("memcached announced a value of an impossible size"))
+}
+
+/// Checks that a value is followed by CRLF.
+fn check_end(value: &[u8]) -> Result<(), Error> {
+    if value.ends_with(CRLF) {
+        return Ok(());
+    }
+    Err(violation("a value of memcached has another size than announced"))
+}
+
+/// How much a value may exceed the configured maximum, in bytes: other processes may have another
+/// configuration.
+const MAX_VALUE_EXCESS: usize = 16 * 1024;
+
+/// Up to this size, a value is copied, so that it does not keep the whole buffer alive.
+const MAX_COPIED_BYTES: usize = 4 * 1024;
+
+/// Takes a value from the buffer.
+fn take_value(buffer: &mut BytesMut, size: usize) -> Bytes {
+    if size > MAX_COPIED_BYTES {
+        return buffer.split_to(size).freeze();
+    }
+    let value = Bytes::copy_from_slice(&buffer[..size]);
+    buffer.advance(size);
+    value
+}
+
+/// The flags of a reply.
+struct Flags {
+    version: u64,
+    won: bool,
+}
+
+/// Parses the version (`c`) and whether the command has won the reservation (`W`), and checks the number of
+/// the batch (`O`). Other flags are skipped.
+fn parse_flags(mut flags: &[u8], batch: u32) -> Result<Flags, Error> {
+    let (mut version, mut won, mut number) = (0, false, None);
+    while !flags.is_empty() {
+        let (flag, rest) = split_word(flags);
+        match flag {
+            b"W" => won = true,
+            [b'c', text @ ..] => {
+                version = digits(text).ok_or_else(|| violation("a version of memcached is not a number"))?;
+            }
+            [b'O', text @ ..] => number = digits(text),
+            _ => {}
+        }
+        flags = rest;
+    }
+    if number != Some(u64::from(batch)) {
+        return Err(violation("memcached replied to another command"));
+    }
+    Ok(Flags { version, won })
+}
+
+/// Returns the reply for a `SERVER_ERROR`, after which the connection can be used.
+fn server_error(reason: &[u8]) -> Reply {
+    if reason.starts_with(b"object too large") { Reply::TooLarge } else { Reply::ServerError }
+}
+
+#[cfg(test)]
+mod tests;

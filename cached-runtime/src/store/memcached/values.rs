@@ -1,0 +1,105 @@
+//! The operations on values.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::connection::BatchReply;
+use super::protocol::{Batch, Reply, StoreCondition};
+use super::results::{array, too_large, unexpected_reply, without_reservation};
+use super::{Memcached, exptime};
+use crate::{Error, ErrorKind, Key, Result};
+
+impl Memcached {
+    /// Returns the values of several keys.
+    pub(super) async fn get_values(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let get = |batch: Batch, keys: &[Key]| batch.get(keys.iter().map(|key| self.server_key(key)));
+        // With several servers, the keys would have to be split by server and the replies joined here.
+        let reply = self.run(keys.chunks(MAX_KEYS_PER_GET).fold(Batch::new(), get)).await?;
+        let mut values = Vec::with_capacity(keys.len());
+        for reply in reply.replies {
+            match reply {
+                Reply::Values(found) => {
+                    values.extend(found.into_iter().map(|value| value.and_then(without_reservation)));
+                }
+                other => return Err(unexpected_reply(&other)),
+            }
+        }
+        Ok(values)
+    }
+
+    /// Stores a value unconditionally.
+    pub(super) async fn put_value(&self, key: &Key, value: &[u8], ttl: Option<Duration>) -> Result<()> {
+        self.check_value(value)?;
+        let batch = Batch::new()
+            .store(self.server_key(key), value, ttl.map_or(0, exptime), StoreCondition::Always)
+            .delete(self.lock_key(key));
+        let [stored, _] = array(self.run(batch).await?.replies)?;
+        match stored {
+            Reply::Done { .. } => Ok(()),
+            other => Err(unexpected_reply(&other)),
+        }
+    }
+
+    /// Stores a value if the key has none, and returns the value that it has afterwards.
+    pub(super) async fn add_value(&self, key: &Key, value: Bytes, ttl: Option<Duration>) -> Result<Bytes> {
+        self.check_value(&value)?;
+        let exptime = ttl.map_or(0, exptime);
+        let server_key = self.server_key(key);
+        for _ in 0..MAX_ADD_ATTEMPTS {
+            let batch = Batch::new()
+                .store(server_key, &value, exptime, StoreCondition::IfAbsent)
+                .get_with_version(server_key);
+            let BatchReply { epoch, replies } = self.run(batch).await?;
+            let [stored, reply] = array(replies)?;
+            match (stored, reply) {
+                (Reply::Done { .. }, _) => return Ok(value),
+                (Reply::NotStored, Reply::Item { value: present, .. }) if !present.is_empty() => {
+                    return Ok(present);
+                }
+                // A reservation does not count as a value. Replacing it ends its lease.
+                (Reply::NotStored, Reply::Item { version, .. }) => {
+                    let condition = StoreCondition::IfVersion(version);
+                    let batch = Batch::new().store(server_key, &value, exptime, condition);
+                    if let Some([Reply::Done { .. }]) = self.run_in_epoch(epoch, batch).await? {
+                        return Ok(value);
+                    }
+                }
+                // The item was removed between the two commands.
+                (Reply::NotStored, Reply::Miss) => {}
+                (Reply::NotStored, other) | (other, _) => return Err(unexpected_reply(&other)),
+            }
+        }
+        Err(Error::new(ErrorKind::Rejected, "cannot add a value to a memcached key that changes too often"))
+    }
+
+    /// Removes a key.
+    pub(super) async fn remove_value(&self, key: &Key) -> Result<()> {
+        let batch = Batch::new().delete(self.server_key(key)).delete(self.lock_key(key));
+        let [deleted, _] = array(self.run(batch).await?.replies)?;
+        match deleted {
+            Reply::Done { .. } | Reply::NotFound => Ok(()),
+            other => Err(unexpected_reply(&other)),
+        }
+    }
+
+    /// Returns an error if the value cannot be stored.
+    pub(super) fn check_value(&self, value: &[u8]) -> Result<()> {
+        if value.is_empty() {
+            return Err(Error::new(ErrorKind::Codec, "cannot store an empty value in memcached"));
+        }
+        if value.len() > self.config.max_value_bytes {
+            return Err(too_large());
+        }
+        Ok(())
+    }
+}
+
+/// The maximum number of keys of one `get`, so that the command fits into the line limit of any server.
+const MAX_KEYS_PER_GET: usize = 100;
+
+/// An attempt fails only if another caller changes the key between two commands.
+const MAX_ADD_ATTEMPTS: usize = 4;

@@ -1,0 +1,208 @@
+//! The state of a connection, shared by its operations and its supervisor.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+use fred::clients::Client;
+use fred::interfaces::ClientLike as _;
+use fred::util::redis_keyslot;
+use tokio::sync::{Notify, watch};
+
+use super::config::Topology;
+use super::watchers::Watchers;
+use crate::{Error, ErrorKind, Key, Result};
+
+/// The state of the connection of one runtime.
+///
+/// Operations record here what they observe; the supervisor checks the connection when [`Self::needs_check`]
+/// is notified.
+pub(super) struct ConnectionState {
+    pub(super) topology: Topology,
+    pub(super) status: watch::Sender<ConnectionStatus>,
+    /// How many operations on each slot group in a row had no reply, weighted; see
+    /// [`Self::record_missed_reply`].
+    missed_replies: [AtomicU32; SlotGroups::COUNT],
+    /// `true` after the server has replied that it is a read-only replica.
+    pub(super) is_demoted: AtomicBool,
+    pub(super) needs_check: Notify,
+    pub(super) watchers: Watchers,
+}
+
+/// The current client, and how its attempts to connect went.
+pub(super) struct ConnectionStatus {
+    pub(super) client: Client,
+    /// `true` as soon as the first attempt to connect has succeeded, failed, or missed the deadline of an
+    /// operation.
+    pub(super) is_first_attempt_over: bool,
+    /// The last error while connecting; `None` as soon as a connection is established.
+    pub(super) connect_error: Option<Error>,
+}
+
+impl ConnectionState {
+    pub(super) fn new(topology: Topology, client: Client) -> Self {
+        let status = ConnectionStatus { client, is_first_attempt_over: false, connect_error: None };
+        Self {
+            topology,
+            status: watch::Sender::new(status),
+            missed_replies: [const { AtomicU32::new(0) }; SlotGroups::COUNT],
+            is_demoted: AtomicBool::new(false),
+            needs_check: Notify::new(),
+            watchers: Watchers::default(),
+        }
+    }
+
+    /// Returns the client if it is connected.
+    pub(super) fn connected_client(&self) -> Result<Client> {
+        let client = self.status.borrow().client.clone();
+        if client.is_connected() {
+            return Ok(client);
+        }
+        Err(self.with_connect_error(Error::new(ErrorKind::Unreachable, "there is no connection to redis")))
+    }
+
+    /// Adds to an `Unreachable` error why there is no connection, or replaces it by an error that users must
+    /// fix.
+    pub(super) fn with_connect_error(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Unreachable {
+            return error;
+        }
+        match &self.status.borrow().connect_error {
+            Some(cause) if matches!(cause.kind(), ErrorKind::Unreachable | ErrorKind::Timeout) => {
+                error.with_source(cause.clone())
+            }
+            Some(cause) => cause.clone(),
+            None => error,
+        }
+    }
+
+    /// Records the outcome of an attempt to connect: its error, or `None`.
+    pub(super) fn record_attempt(&self, error: Option<Error>) {
+        self.status.send_modify(|status| {
+            status.is_first_attempt_over = true;
+            status.connect_error = error;
+        });
+    }
+
+    /// Records an operation on these slot groups that had no reply.
+    fn record_missed_reply(&self, slot_groups: SlotGroups, cause: MissedReply) {
+        let weight = match (cause, self.topology) {
+            // The supervisor can ask a single server whether it responds, so one missed deadline suffices.
+            (MissedReply::Deadline, Topology::Single) => MISSED_REPLIES_BEFORE_CHECK,
+            (MissedReply::Deadline, Topology::Cluster) | (MissedReply::Cancelled, Topology::Single) => 1,
+            // The supervisor cannot ask the node in question, so only missed deadlines count.
+            (MissedReply::Cancelled, Topology::Cluster) => return,
+        };
+        for group in slot_groups.indices() {
+            // If the counter wraps around, it has exceeded the threshold long before.
+            let missed = self.missed_replies[group].fetch_add(weight, Relaxed).wrapping_add(weight);
+            if missed >= MISSED_REPLIES_BEFORE_CHECK {
+                self.needs_check.notify_one();
+            }
+        }
+    }
+
+    /// Records a reply from the servers of these slot groups.
+    pub(super) fn record_reply(&self, slot_groups: SlotGroups) {
+        for group in slot_groups.indices() {
+            self.missed_replies[group].store(0, Relaxed);
+        }
+    }
+
+    /// Returns `true` if a server has missed so many replies that it may be unresponsive.
+    pub(super) fn has_missed_replies(&self) -> bool {
+        self.missed_replies.iter().any(|missed| missed.load(Relaxed) >= MISSED_REPLIES_BEFORE_CHECK)
+    }
+
+    /// Records that the server is a read-only replica, so that its address may refer to another server now.
+    pub(super) fn record_demotion(&self) {
+        self.is_demoted.store(true, Relaxed);
+        self.needs_check.notify_one();
+    }
+}
+
+/// A set of slot groups, as bits. A group is 1/64 of the hash slots of a cluster; a single server is one
+/// group.
+///
+/// Replies are counted for each group, so that an unresponsive node is noticed although other nodes reply.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SlotGroups(u64);
+
+impl SlotGroups {
+    const COUNT: usize = 64;
+    pub(super) const ALL: Self = Self(u64::MAX);
+
+    /// Returns the groups of these keys.
+    pub(super) fn of(keys: &[Key], topology: Topology) -> Self {
+        match topology {
+            Topology::Single => Self(1),
+            // On the server, the key is enclosed in braces (a hash tag), so it alone decides about the slot.
+            Topology::Cluster => keys
+                .iter()
+                .map(|key| redis_keyslot(key.as_str().as_bytes()) / SLOTS_PER_GROUP)
+                .fold(Self(0), |groups, group| Self(groups.0 | 1 << group)),
+        }
+    }
+
+    /// Iterates over the groups in the set.
+    fn indices(self) -> impl Iterator<Item = usize> {
+        let mut remaining = self.0;
+        std::iter::from_fn(move || {
+            let first = remaining.trailing_zeros();
+            remaining &= remaining.checked_sub(1)?;
+            Some(first as usize)
+        })
+    }
+}
+
+/// A cluster has 16384 hash slots (Redis Cluster specification).
+const SLOTS_PER_GROUP: u16 = 16384 / 64;
+
+/// Why an operation had no reply.
+#[derive(Debug, Clone, Copy)]
+enum MissedReply {
+    /// The server did not reply within the deadline.
+    Deadline,
+    /// The caller dropped the operation earlier.
+    Cancelled,
+}
+
+/// A guard for a command that was sent. Dropping it records a missed reply.
+pub(super) struct PendingReply<'a> {
+    state: Option<&'a ConnectionState>,
+    slot_groups: SlotGroups,
+}
+
+impl<'a> PendingReply<'a> {
+    pub(super) const fn new(state: &'a ConnectionState, slot_groups: SlotGroups) -> Self {
+        Self { state: Some(state), slot_groups }
+    }
+
+    /// The server missed the deadline.
+    pub(super) fn timed_out(mut self) {
+        if let Some(state) = self.state.take() {
+            state.record_missed_reply(self.slot_groups, MissedReply::Deadline);
+        }
+    }
+
+    /// The server replied.
+    pub(super) fn replied(mut self) {
+        if let Some(state) = self.state.take() {
+            state.record_reply(self.slot_groups);
+        }
+    }
+
+    /// The command failed for a reason that says nothing about the server.
+    pub(super) fn dismiss(mut self) {
+        self.state = None;
+    }
+}
+
+impl Drop for PendingReply<'_> {
+    fn drop(&mut self) {
+        if let Some(state) = self.state {
+            state.record_missed_reply(self.slot_groups, MissedReply::Cancelled);
+        }
+    }
+}
+
+/// How many operations in a row may have no reply before the supervisor checks the connection.
+const MISSED_REPLIES_BEFORE_CHECK: u32 = 3;

@@ -1,0 +1,87 @@
+//! The conversion of replies to results.
+
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+
+use bytes::Bytes;
+use fred::types::Resp3Frame as Frame;
+
+use super::errors::{from_server, message_of};
+use crate::{Acquired, Error, ErrorKind, Lease, LeaseId, Result};
+
+/// Returns the value of a key.
+pub(super) fn value(reply: Frame) -> Result<Option<Bytes>> {
+    match reply {
+        Frame::Null => Ok(None),
+        Frame::BlobString { data, .. } => Ok(Some(data)),
+        other => match message_of(&other) {
+            Some(message) if message.starts_with("WRONGTYPE") => Ok(None),
+            _ => Err(unexpected(&other)),
+        },
+    }
+}
+
+/// Returns the values of `count` keys.
+pub(super) fn values(reply: Frame, count: usize) -> Result<Vec<Option<Bytes>>> {
+    match reply {
+        Frame::Array { data, .. } if data.len() == count => data.into_iter().map(value).collect(),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Returns the result of the script `ACQUIRE` that was given the token of `lease`.
+pub(super) fn acquired(reply: Frame, lease: Lease) -> Result<Acquired> {
+    let Frame::Array { data, .. } = reply else { return Err(unexpected(&reply)) };
+    let Ok([present, granted, holder]) = <[Frame; 3]>::try_from(data) else { return Err(malformed()) };
+    let is_granted = flag(&granted)?;
+    let holder = value(holder)?;
+    let present = value(present)?;
+    if is_granted {
+        return Ok(Acquired::granted(present, lease));
+    }
+    // A hash identifies the lease even if another program has stored something else than a token.
+    let number = |token: &Bytes| u128::from(BuildHasherDefault::<DefaultHasher>::default().hash_one(token));
+    Ok(Acquired::held(present, holder.map(|token| LeaseId::new(number(&token)))))
+}
+
+/// Returns whether the server did what a script asks for: 1 or 0.
+pub(super) fn flag(reply: &Frame) -> Result<bool> {
+    match reply {
+        Frame::Number { data: 0, .. } => Ok(false),
+        Frame::Number { data: 1, .. } => Ok(true),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Checks that a reply is not an error.
+pub(super) fn done(reply: &Frame) -> Result<()> {
+    match reply {
+        Frame::Number { .. } | Frame::SimpleString { .. } | Frame::BlobString { .. } => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn unexpected(reply: &Frame) -> Error {
+    message_of(reply).map_or_else(malformed, from_server)
+}
+
+fn malformed() -> Error {
+    Error::new(ErrorKind::Protocol, "cannot parse the reply of redis")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reply_of_another_shape_is_an_error() {
+        let number = |data| Frame::Number { data, attributes: None };
+        let array = |data| Frame::Array { data, attributes: None };
+        let lease = Lease::new(1);
+        assert_eq!(value(number(1)).unwrap_err().kind(), ErrorKind::Protocol);
+        assert_eq!(values(array(vec![Frame::Null]), 2).unwrap_err().kind(), ErrorKind::Protocol);
+        assert_eq!(acquired(array(vec![Frame::Null]), lease).unwrap_err().kind(), ErrorKind::Protocol);
+        assert_eq!(acquired(Frame::Null, lease).unwrap_err().kind(), ErrorKind::Protocol);
+        assert_eq!(flag(&number(2)).unwrap_err().kind(), ErrorKind::Protocol);
+        assert_eq!(done(&Frame::Null).unwrap_err().kind(), ErrorKind::Protocol);
+    }
+}

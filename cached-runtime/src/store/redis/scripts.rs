@@ -1,0 +1,135 @@
+//! The Lua scripts that the server runs.
+
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::types::Value;
+use sha1::{Digest as _, Sha1};
+
+use crate::Lease;
+
+/// A Lua script, which is usually sent as its digest only.
+pub(super) struct Script {
+    source: &'static str,
+    digest: OnceLock<Bytes>,
+}
+
+impl Script {
+    const fn new(source: &'static str) -> Self {
+        Self { source, digest: OnceLock::new() }
+    }
+
+    pub(super) fn source(&self) -> Value {
+        Value::from_static_str(self.source)
+    }
+
+    /// Returns the SHA-1 of the source in hexadecimal, by which the server knows the script.
+    pub(super) fn digest(&self) -> Value {
+        let digest = self.digest.get_or_init(|| {
+            let mut hex = String::with_capacity(40);
+            for byte in Sha1::digest(self.source) {
+                let _ = write!(hex, "{byte:02x}"); // Writing into a `String` does not fail.
+            }
+            hex.into()
+        });
+        Value::Bytes(digest.clone())
+    }
+}
+
+// `KEYS` of each script are the value and its lease. A value that is not a string was not stored by this
+// crate; it is a miss, and may be replaced.
+
+/// `ARGV`: the token, the term, and "1" to lease also a key with a value. Returns the value, whether the
+/// lease was granted, and otherwise the token of the current lease.
+pub(super) static ACQUIRE: Script = Script::new(
+    r"local value = redis.pcall('GET', KEYS[1])
+if type(value) == 'table' then
+  if not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
+  value = false
+end
+if value and ARGV[3] ~= '1' then return {value, 0, false} end
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {value, 1, false} end
+local holder = redis.pcall('GET', KEYS[2])
+return {value, 0, type(holder) == 'string' and holder}",
+);
+
+/// `ARGV`: the token and the term. Returns whether the lease was still held.
+pub(super) static EXTEND: Script = Script::new(
+    r"if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[2], ARGV[2])",
+);
+
+/// `ARGV`: the token, the value and the ttl. Returns whether the lease was still held. If the value cannot be
+/// stored, the lease ends too.
+pub(super) static FILL: Script = Script::new(
+    r"if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+local stored = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('DEL', KEYS[2])
+if stored.err then return stored end
+return 1",
+);
+
+/// `ARGV`: the token. Returns whether the lease was still held.
+pub(super) static RELEASE: Script = Script::new(
+    r"if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[2])",
+);
+
+/// `ARGV`: the value, and the ttl if there is one. The order matters: a server that is out of memory rejects
+/// only the first write of a script.
+pub(super) static PUT: Script = Script::new(
+    r"local stored
+if ARGV[2] then
+  stored = redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+else
+  stored = redis.pcall('SET', KEYS[1], ARGV[1])
+end
+redis.call('DEL', KEYS[2])
+return stored",
+);
+
+/// `ARGV`: the value, and the ttl if there is one. Returns the present value, or nil if the value was stored.
+pub(super) static ADD: Script = Script::new(
+    r"local value = redis.pcall('GET', KEYS[1])
+if type(value) == 'string' then return value end
+if type(value) == 'table' and not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
+if ARGV[2] then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+else
+  redis.call('SET', KEYS[1], ARGV[1])
+end
+return false",
+);
+
+/// Returns a duration in whole milliseconds, rounded up so that nothing expires early. It is at least 1, and
+/// at most what the server can add to its clock.
+pub(super) fn millis(duration: Duration) -> Value {
+    const MAX: u128 = 1 << 53;
+    let millis = duration.as_nanos().div_ceil(1_000_000).clamp(1, MAX);
+    Value::from(millis.to_string())
+}
+
+/// Returns the value that the server stores for a lease.
+pub(super) fn token(lease: Lease) -> Value {
+    Value::from(format!("{:032x}", lease.token()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duration_is_rounded_up_and_bounded() {
+        for (duration, sent) in [
+            (Duration::ZERO, "1"),
+            (Duration::from_nanos(1), "1"),
+            (Duration::from_micros(1001), "2"),
+            (Duration::from_secs(60), "60000"),
+            (Duration::MAX, "9007199254740992"),
+        ] {
+            assert_eq!(millis(duration).as_str().as_deref(), Some(sent));
+        }
+    }
+}
