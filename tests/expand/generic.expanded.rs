@@ -37,8 +37,8 @@ impl load {
 impl load {
     ::cached_runtime::__private::companions! {
         (id : T::Id,) [Self::__entry:: < T, N, _, _ >] => (__private::Arg::new(& id)
-        .key_part_again(),); pub, [] [< T, const N : usize >] (db : & Db, id : T::Id) ->
-        Result < [T; N], Error >, [where T : Entity,] __lookup => __lookup
+        .key_part_unchecked(),); pub, [] [< T, const N : usize >] (db : & Db, id : T::Id)
+        -> Result < [T; N], Error >, [where T : Entity,] __lookup => __lookup
         .or_compute(move || Self::uncached:: < T, N > (db, id)). await
     }
     fn __entry<

@@ -23,9 +23,9 @@ impl Users {
     }
     ::cached_runtime::__private::computing! {
         find_refresh find_lookup[Self::__find_entry] => (__private::Arg::new(& id)
-        .key_part_again(), __private::Arg::new(& lang).key_part_again(),); pub, [] [] (&
-        self, id : u64, lang : & str) -> Result < User, Error >, [] __lookup => __lookup
-        .or_compute(move || Self::find_uncached(self, id, lang)). await
+        .key_part_unchecked(), __private::Arg::new(& lang).key_part_unchecked(),); pub,
+        [] [] (& self, id : u64, lang : & str) -> Result < User, Error >, [] __lookup =>
+        __lookup.or_compute(move || Self::find_uncached(self, id, lang)). await
     }
     ///The cache of [`find`](Self::find()).
     #[allow(
@@ -65,8 +65,8 @@ impl Users {
         Self::__find_entry(
             __operation,
             (
-                __private::Arg::new(&id).key_part_again(),
-                __private::Arg::new(&lang).key_part_again(),
+                __private::Arg::new(&id).key_part_unchecked(),
+                __private::Arg::new(&lang).key_part_unchecked(),
             ),
         )
     }

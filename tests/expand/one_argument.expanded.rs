@@ -25,9 +25,9 @@ impl user {
 #[allow(dead_code, missing_docs, non_camel_case_types, clippy::all, clippy::pedantic)]
 impl user {
     ::cached_runtime::__private::companions! {
-        (id : u64,) [Self::__entry] => (__private::Arg::new(& id).key_part_again(),);, []
-        [] (id : u64) -> User, [] __lookup => __lookup.or_compute(move ||
-        Self::uncached(id)). await
+        (id : u64,) [Self::__entry] => (__private::Arg::new(& id)
+        .key_part_unchecked(),);, [] [] (id : u64) -> User, [] __lookup => __lookup
+        .or_compute(move || Self::uncached(id)). await
     }
     fn __entry<
         __Operation: ::cached_runtime::__private::Operation<User>,

@@ -41,10 +41,10 @@ impl weather {
 impl weather {
     ::cached_runtime::__private::companions! {
         (place : & Place, lang : & str,) [Self::__entry] => (__private::Arg::new(& place
-        .id).shared_key_part_again(), __private::Arg::new(& lang)
-        .shared_key_part_again(),); pub (crate), [] [] (place : & Place, lang : & str,
-        _verbose : bool) -> Result < Option < Weather >, Error >, [] __lookup => __lookup
-        .or_compute(move || Self::uncached(place, lang, _verbose)). await
+        .id).shared_key_part_unchecked(), __private::Arg::new(& lang)
+        .shared_key_part_unchecked(),); pub (crate), [] [] (place : & Place, lang : &
+        str, _verbose : bool) -> Result < Option < Weather >, Error >, [] __lookup =>
+        __lookup.or_compute(move || Self::uncached(place, lang, _verbose)). await
     }
     fn __entry<
         __Operation: ::cached_runtime::__private::Operation<

@@ -44,15 +44,16 @@ impl user {
 impl user {
     ::cached_runtime::__private::companions! {
         (id : u64, r#type : Kind, lang : String,) [Self::__entry] =>
-        __private::with_tags((__private::Arg::new(& id).key_part_again(),
-        __private::Arg::new(& r#type).key_part_again(), __private::Arg::new(& lang)
-        .key_part_again(),), || __private::vec![__private::format!("user:{}",
-        __private::TagText::new(& id).text_again()), __private::format!("type:{}:{{}}",
-        __private::TagText::new(& r#type).text_again()), __private::TagText::new(&
-        format!("lang:{lang}")).tag_again(), __private::TagText::new(& USERS)
-        .tag_again()]); pub, [] [] (id : u64, r#type : Kind, lang : String) -> Result <
-        User, Error >, [] __lookup => __private::or_compute_detached(__lookup, move ||
-        Self::uncached(id, r#type, lang)). await
+        __private::with_tags((__private::Arg::new(& id).key_part_unchecked(),
+        __private::Arg::new(& r#type).key_part_unchecked(), __private::Arg::new(& lang)
+        .key_part_unchecked(),), || __private::vec![__private::format!("user:{}",
+        __private::TagText::new(& id).text_unchecked()),
+        __private::format!("type:{}:{{}}", __private::TagText::new(& r#type)
+        .text_unchecked()), __private::TagText::new(& format!("lang:{lang}"))
+        .tag_unchecked(), __private::TagText::new(& USERS).tag_unchecked()]); pub, [] []
+        (id : u64, r#type : Kind, lang : String) -> Result < User, Error >, [] __lookup
+        => __private::or_compute_detached(__lookup, move || Self::uncached(id, r#type,
+        lang)). await
     }
     fn __entry<
         __Operation: ::cached_runtime::__private::Operation<Result<User, Error>>,
@@ -63,7 +64,7 @@ impl user {
             __private::Policy::new()
                 .ttl(__private::Duration::new(600u64, 0u32))
                 .stale_while_revalidate(__private::Duration::new(60u64, 0u32))
-                .tagged()
+                .with_tags()
         });
         __private::EntryRef::new(
                 __FUNCTION.instance(&Self::clear),

@@ -79,7 +79,7 @@ fn tag(memo: &Memo, diagnostics: Diagnostics, tag: &Tag) -> TokenStream {
             let (p, format) = (private_at(span), LitStr::new(format, span));
             let function = match diagnostics {
                 Diagnostics::Report => "text",
-                Diagnostics::Suppress => "text_again",
+                Diagnostics::Suppress => "text_unchecked",
             };
             // The identifier of the parameter, because the literal can come from another macro and have other hygiene.
             let params =
@@ -94,7 +94,7 @@ fn tag(memo: &Memo, diagnostics: Diagnostics, tag: &Tag) -> TokenStream {
         Tag::Expr(expr) => {
             let function = match diagnostics {
                 Diagnostics::Report => "tag",
-                Diagnostics::Suppress => "tag_again",
+                Diagnostics::Suppress => "tag_unchecked",
             };
             tag_text(span_bounds(expr), &operand(expr), function)
         }
@@ -138,9 +138,9 @@ fn key_part(
     let place = quote_spanned!(end=> (&#place));
     let part = match (is_memory(memo), diagnostics) {
         (true, Diagnostics::Report) => "key_part",
-        (true, Diagnostics::Suppress) => "key_part_again",
+        (true, Diagnostics::Suppress) => "key_part_unchecked",
         (false, Diagnostics::Report) => "shared_key_part",
-        (false, Diagnostics::Suppress) => "shared_key_part_again",
+        (false, Diagnostics::Suppress) => "shared_key_part_unchecked",
     };
     let part = Ident::new(part, end);
     let call = quote_spanned!(end=> ());

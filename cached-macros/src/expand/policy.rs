@@ -18,8 +18,8 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
     };
     for (setter, option) in [
         ("ttl", ttl),
-        ("ttl_of_errors", memo.cache_err.as_ref()),
-        ("ttl_of_none", memo.cache_none.as_ref()),
+        ("error_ttl", memo.cache_err.as_ref()),
+        ("none_ttl", memo.cache_none.as_ref()),
         ("stale_while_revalidate", memo.stale_while_revalidate.as_ref()),
         ("stale_if_error", memo.stale_if_error.as_ref()),
         ("timeout", memo.timeout.as_ref()),
@@ -38,10 +38,10 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
         policy.extend(quote!(.refresh_ahead(#fraction)));
     }
     if let Some(Opt { value: fraction, .. }) = &memo.jitter {
-        policy.extend(quote!(.jitter_of(#fraction)));
+        policy.extend(quote!(.jitter_fraction(#fraction)));
     }
     if memo.tags.is_some() {
-        policy.extend(quote!(.tagged()));
+        policy.extend(quote!(.with_tags()));
     }
     match &memo.bound {
         Bound::Default => {}
@@ -61,7 +61,7 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
             || memo.item.sig.generics.const_params().next().is_some()
             || memo.companions != Companions::Type;
         if !has_instances {
-            policy.extend(quote!(.one_instance()));
+            policy.extend(quote!(.single_instance()));
         }
     }
     if let Some(version) = &memo.version {
@@ -71,8 +71,8 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
     match memo.single_flight.as_ref().map(|option| option.value) {
         // The default in a shared store; an error in memory.
         None | Some(SingleFlight::Fleet) => {}
-        Some(SingleFlight::Process) => policy.extend(quote!(.every_process_computes())),
-        Some(SingleFlight::Off) => policy.extend(quote!(.every_call_computes())),
+        Some(SingleFlight::Process) => policy.extend(quote!(.single_flight_process())),
+        Some(SingleFlight::Off) => policy.extend(quote!(.single_flight_off())),
     }
     if let Some(handle) = &memo.handle {
         let (name, handle) = (Ident::new("handle", handle.name.span()), &handle.value);

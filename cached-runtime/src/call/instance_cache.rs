@@ -110,10 +110,10 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
 
     fn ttl_without_jitter(&self, output: &O::Output) -> Option<Duration> {
         let Some(success) = O::success(output) else {
-            return if O::is_err(output) { self.policy.ttl_of_errors } else { self.policy.ttl_of_none };
+            return if O::is_err(output) { self.policy.error_ttl } else { self.policy.none_ttl };
         };
         if self.options.is_absent.is_some_and(|is_absent| is_absent(output)) {
-            return self.policy.ttl_of_none;
+            return self.policy.none_ttl;
         }
         if !self.options.cache_if.is_none_or(|cache_if| cache_if(success)) {
             return None;

@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn name_in_the_attribute_is_the_namespace_only_of_a_single_instance() {
         let users = Policy::new().name("users");
-        assert_eq!(namespace(&users.clone().one_instance(), "shop::find::clear"), "users");
+        assert_eq!(namespace(&users.clone().single_instance(), "shop::find::clear"), "users");
         assert_eq!(namespace(&users, "shop::Repo<u8>::find_cache"), "users<shop::Repo<u8>::find>");
     }
 }

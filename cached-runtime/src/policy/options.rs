@@ -16,8 +16,8 @@ pub struct Policy {
     pub(crate) is_single_instance: bool,
     pub(crate) version: u32,
     pub(crate) ttl: Option<Duration>,
-    pub(crate) ttl_of_errors: Option<Duration>,
-    pub(crate) ttl_of_none: Option<Duration>,
+    pub(crate) error_ttl: Option<Duration>,
+    pub(crate) none_ttl: Option<Duration>,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
     pub(crate) refresh_ahead: Option<f32>,
@@ -84,8 +84,8 @@ impl Policy {
             is_single_instance: false,
             version: 1,
             ttl: None,
-            ttl_of_errors: None,
-            ttl_of_none: None,
+            error_ttl: None,
+            none_ttl: None,
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             refresh_ahead: None,
@@ -109,7 +109,7 @@ impl Policy {
 
     /// Says that the function has neither type parameters nor a `Self` around it, so that it has one instance.
     #[must_use]
-    pub const fn one_instance(mut self) -> Self {
+    pub const fn single_instance(mut self) -> Self {
         self.is_single_instance = true;
         self
     }
@@ -130,21 +130,21 @@ impl Policy {
 
     /// `cache_err = "5s"`
     #[must_use]
-    pub const fn ttl_of_errors(mut self, ttl: Duration) -> Self {
-        self.ttl_of_errors = Some(ttl);
+    pub const fn error_ttl(mut self, ttl: Duration) -> Self {
+        self.error_ttl = Some(ttl);
         self
     }
 
     /// `cache_none = "30s"`
     #[must_use]
-    pub const fn ttl_of_none(mut self, ttl: Duration) -> Self {
-        self.ttl_of_none = Some(ttl);
+    pub const fn none_ttl(mut self, ttl: Duration) -> Self {
+        self.none_ttl = Some(ttl);
         self
     }
 
     /// `tags("users")`
     #[must_use]
-    pub const fn tagged(mut self) -> Self {
+    pub const fn with_tags(mut self) -> Self {
         self.has_tags = true;
         self
     }
@@ -172,7 +172,7 @@ impl Policy {
 
     /// `jitter = 0.1`
     #[must_use]
-    pub const fn jitter_of(mut self, fraction: f32) -> Self {
+    pub const fn jitter_fraction(mut self, fraction: f32) -> Self {
         self.jitter = Some(fraction.clamp(0.0, 1.0));
         self
     }
@@ -200,14 +200,14 @@ impl Policy {
 
     /// `single_flight = "process"`
     #[must_use]
-    pub const fn every_process_computes(mut self) -> Self {
+    pub const fn single_flight_process(mut self) -> Self {
         self.single_flight = Some(SingleFlight::Process);
         self
     }
 
     /// `single_flight = "off"`
     #[must_use]
-    pub const fn every_call_computes(mut self) -> Self {
+    pub const fn single_flight_off(mut self) -> Self {
         self.single_flight = Some(SingleFlight::Off);
         self
     }
@@ -297,8 +297,8 @@ impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")
             .field("ttl", &self.ttl)
-            .field("cache_err", &self.ttl_of_errors)
-            .field("cache_none", &self.ttl_of_none)
+            .field("cache_err", &self.error_ttl)
+            .field("cache_none", &self.none_ttl)
             .field("stale_while_revalidate", &self.stale_while_revalidate)
             .field("stale_if_error", &self.stale_if_error)
             .field("refresh_ahead", &self.refresh_ahead)

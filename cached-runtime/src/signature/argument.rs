@@ -103,9 +103,9 @@ macro_rules! argument_cases {
 
 argument_cases! {
     KeyType, key_part;
-    KeyType, key_part_again;
+    KeyType, key_part_unchecked;
     SharedKeyType, shared_key_part;
-    SharedKeyType, shared_key_part_again;
+    SharedKeyType, shared_key_part_unchecked;
 }
 
 #[cfg(test)]

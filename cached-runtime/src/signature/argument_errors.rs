@@ -36,13 +36,13 @@ macro_rules! companion_cases {
         impl<T: ?Sized> $wrong<'_, $argument> {
             /// Returns the substitute.
             #[must_use]
-            pub const fn key_part_again(&self) -> InvalidKeyPart {
+            pub const fn key_part_unchecked(&self) -> InvalidKeyPart {
                 InvalidKeyPart
             }
 
             /// Returns the substitute.
             #[must_use]
-            pub const fn shared_key_part_again(&self) -> InvalidKeyPart {
+            pub const fn shared_key_part_unchecked(&self) -> InvalidKeyPart {
                 InvalidKeyPart
             }
         }

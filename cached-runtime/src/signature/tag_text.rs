@@ -63,7 +63,7 @@ impl<T: Display + ?Sized> TagText<'_, T> {
 
     /// The same, for the companions.
     #[must_use]
-    pub fn text_again(&self) -> String {
+    pub fn text_unchecked(&self) -> String {
         self.text()
     }
 }
@@ -77,7 +77,7 @@ impl<T: AsRef<str> + ?Sized> TagText<'_, T> {
 
     /// The same, for the companions.
     #[must_use]
-    pub fn tag_again(&self) -> String {
+    pub fn tag_unchecked(&self) -> String {
         self.tag()
     }
 }
@@ -103,13 +103,13 @@ impl<T: ?Sized> InvalidTagText<'_, T> {
 
     /// Returns the substitute.
     #[must_use]
-    pub const fn text_again(&self) -> String {
+    pub const fn text_unchecked(&self) -> String {
         String::new()
     }
 
     /// Returns the substitute.
     #[must_use]
-    pub const fn tag_again(&self) -> String {
+    pub const fn tag_unchecked(&self) -> String {
         String::new()
     }
 }
@@ -121,9 +121,12 @@ mod tests {
     #[test]
     fn strings_of_any_type_are_tags() {
         let (name, id) = ("ada", 42);
-        assert_eq!((TagText::new(&name).text(), TagText::new(&id).text_again()), ("ada".into(), "42".into()));
         assert_eq!(
-            (TagText::new(&name).tag(), TagText::new("ada").tag_again()),
+            (TagText::new(&name).text(), TagText::new(&id).text_unchecked()),
+            ("ada".into(), "42".into())
+        );
+        assert_eq!(
+            (TagText::new(&name).tag(), TagText::new("ada").tag_unchecked()),
             ("ada".into(), "ada".into())
         );
         assert_eq!(TagText::new(&String::from("a")).tag(), "a");
