@@ -252,7 +252,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 static POLICY: Policy = Policy::new().ttl(HOUR);
 /// Values have a derived tag too. The invalidation of a tag without values counts for every such tag, also for those of
 /// other tests; so with this policy a call may compute once more than necessary.
-static DERIVED_TAGS: Policy = Policy::new().ttl(HOUR).tagged();
+static DERIVED_TAGS: Policy = Policy::new().ttl(HOUR).with_tags();
 static EVERY_CALL_COMPUTES: Policy = Policy::new().ttl(HOUR).single_flight_off();
 static BACKGROUND_REFRESH: Policy = Policy::new().ttl(HOUR).stale_while_revalidate(HOUR);
 static STALE_IF_ERROR: Policy = Policy::new().ttl(HOUR).stale_if_error(HOUR);
