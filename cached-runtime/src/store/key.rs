@@ -1,6 +1,6 @@
 //! Keys of a shared store.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -119,9 +119,9 @@ impl Key {
         // Shortened for readability; the digest covers the whole namespace.
         text.extend(namespace.chars().map(|c| if is_plain(c) { c } else { '_' }).take(MAX_NAMESPACE));
         text.push(':');
-        for byte in digest {
-            let _ = write!(text, "{byte:02x}"); // Writing into a `String` does not fail.
-        }
+        let mut digits = [0; 2 * Self::DIGEST];
+        // A digest has `DIGEST` bytes, so the buffer is never too short.
+        text.push_str(base16ct::lower::encode_str(digest, &mut digits).unwrap_or_default());
         Self(text.into())
     }
 }

@@ -1,6 +1,5 @@
 //! The Lua scripts that the server runs.
 
-use std::fmt::Write as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -27,13 +26,8 @@ impl Script {
 
     /// Returns the SHA-1 of the source in hexadecimal, by which the server knows the script.
     pub(super) fn digest(&self) -> Value {
-        let digest = self.digest.get_or_init(|| {
-            let mut hex = String::with_capacity(40);
-            for byte in Sha1::digest(self.source) {
-                let _ = write!(hex, "{byte:02x}"); // Writing into a `String` does not fail.
-            }
-            hex.into()
-        });
+        let digest =
+            self.digest.get_or_init(|| base16ct::lower::encode_string(&Sha1::digest(self.source)).into());
         Value::Bytes(digest.clone())
     }
 }
