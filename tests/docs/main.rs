@@ -5,6 +5,7 @@ mod blocks;
 mod examples;
 mod layers;
 mod links;
+mod logs;
 mod options;
 mod packages;
 
