@@ -469,6 +469,51 @@ async fn in_memory_nobody_waits_for_what_has_ended() {
     assert_eq!(load::peek(1).await, Some(2));
 }
 
+mod several_stores {
+    use std::sync::LazyLock;
+
+    use cached_tests::map_store::MapStore;
+
+    use super::*;
+    use crate::support::{REDIS, poll_once};
+
+    static MAP: LazyLock<MapStore> = LazyLock::new(MapStore::default);
+
+    #[async_cached(ttl = 600, backend = crate::support::redis(), tags("left"))]
+    async fn in_redis() -> u8 {
+        1
+    }
+
+    #[async_cached(ttl = 600, backend = &*MAP, tags("left"))]
+    async fn in_a_map() -> u8 {
+        1
+    }
+
+    /// Like a request handler whose client has disconnected. In a process of its own, because a server stops.
+    #[tokio::test]
+    async fn tag_invalidation_reaches_every_store_after_its_caller_is_dropped() {
+        in_own_process!();
+        assert_eq!((in_redis().await, in_a_map().await), (1, 1));
+        REDIS.stop();
+        let mut invalidation = Box::pin(invalidate_tag("left"));
+        assert!(poll_once(&mut invalidation).await.is_none(), "the first store does not answer");
+        drop(invalidation);
+        eventually("the second store is invalidated", async || in_a_map::peek().await.is_none()).await;
+    }
+
+    /// A store that does not answer does not delay another.
+    #[tokio::test]
+    async fn silent_store_does_not_delay_another() {
+        in_own_process!();
+        assert_eq!((in_redis().await, in_a_map().await), (1, 1));
+        REDIS.stop();
+        let end = tokio::spawn(invalidate_tag("left"));
+        eventually("the second store is invalidated", async || in_a_map::peek().await.is_none()).await;
+        assert!(!end.is_finished(), "the first is still awaited");
+        assert!(end.await.unwrap().is_err());
+    }
+}
+
 mod counted {
     use super::*;
 

@@ -65,11 +65,13 @@ pub async fn invalidate_tag(tag: impl AsRef<str>) -> Result<()> {
         for store in crate::store::configured() {
             let _ = tag_namespace(store);
         }
-        let mut confirmed = Ok(());
         let namespaces = tag_namespaces().clone();
-        for namespace in namespaces {
-            // The other stores are asked even if this one fails.
-            confirmed = namespace.invalidate_tag(tag).await.and(confirmed);
+        // All stores are asked at once: one that does not answer neither delays the others nor, if the caller is dropped
+        // meanwhile, keeps them from being asked.
+        let started: Vec<_> = namespaces.into_iter().map(|namespace| namespace.invalidate_tag(tag)).collect();
+        let mut confirmed = Ok(());
+        for invalidation in started {
+            confirmed = invalidation.await.and(confirmed);
         }
         confirmed
     }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::generations::new_generation;
-use super::namespace::{Namespace, TAGS, run_detached};
+use super::namespace::{Namespace, TAGS};
 use super::pending::{FIRST_RETRY_PAUSE, Invalidation, MAX_RETRY_PAUSE};
 use crate::{Error, ErrorKind, Key, Result};
 
@@ -15,14 +15,19 @@ impl Namespace {
 
     /// Runs a write that amounts to an invalidation, and queues the invalidation if the store does not confirm the write.
     ///
+    /// The write starts at once, before the future is polled.
+    ///
     /// # Cancel safety
     ///
     /// The write completes even if the caller is dropped.
-    pub(crate) async fn apply(
+    pub(crate) fn apply<W>(
         &'static self,
         invalidation: Invalidation,
-        write: impl Future<Output = Result<()>> + Send + 'static,
-    ) -> Result<()> {
+        write: W,
+    ) -> impl Future<Output = Result<()>> + Send + use<W>
+    where
+        W: Future<Output = Result<()>> + Send + 'static,
+    {
         let applied = {
             let invalidation = invalidation.clone();
             async move {
@@ -36,10 +41,17 @@ impl Namespace {
                 written
             }
         };
-        run_detached(applied).await.unwrap_or_else(|| {
-            self.pending.add(invalidation);
-            Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime that stays alive"))
-        })
+        let task = tokio::runtime::Handle::try_current().map(|runtime| runtime.spawn(applied));
+        async move {
+            match task {
+                Ok(task) => task.await.ok(),
+                Err(_) => None,
+            }
+            .unwrap_or_else(|| {
+                self.pending.add(invalidation);
+                Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime that stays alive"))
+            })
+        }
     }
 
     /// Spawns a task that retries pending invalidations until none is left, unless one is running.
@@ -103,8 +115,13 @@ impl Namespace {
     }
 
     /// Makes every value with this tag stale, and every value with it that is being computed.
-    pub(crate) async fn invalidate_tag(&'static self, tag: &str) -> Result<()> {
+    ///
+    /// It starts at once, as [`apply`](Self::apply) does.
+    pub(crate) fn invalidate_tag(
+        &'static self,
+        tag: &str,
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
         let key = self.tag_key(tag);
-        self.apply(Invalidation::Key(key.clone()), async move { self.send_invalidation(&key).await }).await
+        self.apply(Invalidation::Key(key.clone()), async move { self.send_invalidation(&key).await })
     }
 }
