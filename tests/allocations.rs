@@ -1,7 +1,7 @@
-//! What a hit in memory costs: no allocation of its own, and one clone of the value.
+//! The cost of a hit in memory: no allocation of its own, and one clone of the value.
 //!
-//! The allocator counts by thread; a current-thread runtime polls the hits on the thread that counts.
-#![allow(clippy::unused_async, reason = "what is remembered here takes no time")]
+//! The allocator counts per thread. A current-thread runtime polls the hits on the thread that counts.
+#![allow(clippy::unused_async, reason = "the cached bodies do not await")]
 #![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion")]
 
 use std::future::Future;
@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use allocation_counter::measure;
 use cached_runtime::async_cached;
 
-/// The allocations of a future that is ready when it is first polled, as a hit is.
+/// Returns the allocations of a future that is ready at the first poll, as a hit is.
 fn allocations<F: Future>(call: impl FnOnce() -> F) -> (u64, F::Output) {
     let mut output = None;
     let measured = measure(|| {
@@ -113,7 +113,7 @@ async fn no_argument_is_copied_by_a_hit() {
 }
 
 #[tokio::test]
-async fn a_hit_allocates_what_the_clone_of_its_value_does() {
+async fn a_hit_allocates_only_what_cloning_its_value_does() {
     for length in [0, 1, 100, 10_000] {
         let value = text(length).await;
         let by_clone = measure(|| drop(value.clone()));
@@ -160,7 +160,7 @@ async fn stored() -> Stored {
     Stored
 }
 
-/// Without this the zeros above would prove nothing.
+/// Shows that the zeros above are measured.
 #[tokio::test]
 async fn the_allocator_counts() {
     assert!(measure(|| drop(Box::new(std::hint::black_box(1_u64)))).count_total == 1);

@@ -1,22 +1,25 @@
-//! The examples in the README and in the guide are tests: they are compiled and run with the documentation.
+//! The examples in the README and in the guide are compiled and run as documentation tests.
 //!
-//! Those of the README belong to the library of this package, those of the guide to the runtime. Here nothing is compiled:
-//! it is checked that no example escapes.
+//! Those of the README belong to the library of this package, those of the guide to the runtime. This file checks that no
+//! example is left out.
 
 use crate::{files, read, top};
 
 #[test]
-fn every_example_of_the_readme_can_be_pasted() {
-    assert!(read("tests/src/lib.rs").contains("include_str!(\"../../README.md\")"), "they are tested");
+fn every_example_of_the_readme_is_a_whole_program() {
+    assert!(
+        read("tests/src/lib.rs").contains("include_str!(\"../../README.md\")"),
+        "the examples of the README are documentation tests"
+    );
     let readme = read("README.md");
     let examples: Vec<_> =
         blocks(&readme).into_iter().filter(|block| block.language.starts_with("rust")).collect();
     assert!(examples.len() > 1, "{} examples", examples.len());
     for Block { language, code } in examples {
-        assert_eq!(language, "rust", "it is compiled and run:\n{code}");
-        assert!(code.contains("fn main()"), "it is a whole program:\n{code}");
-        // Only rustdoc hides these.
-        assert!(!code.lines().any(|line| line.starts_with("# ")), "nothing is hidden:\n{code}");
+        assert_eq!(language, "rust", "the example is not compiled:\n{code}");
+        assert!(code.contains("fn main()"), "the example is not a whole program:\n{code}");
+        // Only rustdoc hides such lines.
+        assert!(!code.lines().any(|line| line.starts_with("# ")), "the example has hidden lines:\n{code}");
     }
 }
 
@@ -49,7 +52,7 @@ fn blocks_are_found() {
 
 /// A block of code.
 struct Block<'a> {
-    /// What is written behind the fence.
+    /// The info string after the fence.
     language: &'a str,
     code: String,
 }

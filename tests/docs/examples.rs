@@ -1,4 +1,4 @@
-//! What users can name has an example that runs.
+//! Every public item has an example that runs.
 
 use std::collections::BTreeSet;
 
@@ -29,11 +29,11 @@ fn everything_public_in_the_runtime_has_an_example() {
             seen.insert(item.path);
         }
     }
-    assert!(lacking.is_empty(), "no example that runs in {SOURCE}:\n{}", lacking.join("\n"));
+    assert!(lacking.is_empty(), "without an example that runs, in {SOURCE}:\n{}", lacking.join("\n"));
     for known in
         ["Result", "Store", "Store::get", "Key::MAX_LEN", "MethodCache::put", "configure", "MAX_EXPIRY_DELAY"]
     {
-        assert!(seen.contains(known), "{known} was not looked at, but only {seen:?}");
+        assert!(seen.contains(known), "{known} is not among the public items {seen:?}");
     }
 }
 
@@ -55,7 +55,7 @@ fn the_attribute_has_an_example() {
 }
 
 #[test]
-fn what_is_an_example_is_understood() {
+fn examples_are_recognized() {
     let runs = |fence: &str| has_example(&format!("/// Does.\n///\n/// {fence}\n/// f();\n/// ```\n"), "///");
     assert!(runs("```") && runs("```should_panic"));
     assert!(!runs("```ignore") && !runs("```no_run") && !runs("```text"));
@@ -63,7 +63,7 @@ fn what_is_an_example_is_understood() {
 }
 
 #[test]
-fn what_is_public_is_understood() {
+fn public_items_are_recognized() {
     let exports = "pub use crate::store::{Key, contract};\npub use crate::shared::invalidate_tag;\n";
     assert_eq!(public_modules(exports), BTreeSet::from(["contract".to_owned()]));
 
@@ -85,7 +85,7 @@ fn what_is_public_is_understood() {
     assert!(!item(format!("{example}fn f() {{}}\n\n/// Does.\npub fn g() {{}}\n")).has_example);
 }
 
-/// Something public.
+/// A public item.
 #[derive(Debug, PartialEq)]
 struct Item {
     /// `Key`, or `Key::new`.
@@ -93,16 +93,16 @@ struct Item {
     has_example: bool,
 }
 
-/// The folders among the names that the top of the crate exports.
+/// Returns the folders among the names that the root of the crate exports.
 fn public_modules(lib: &str) -> BTreeSet<String> {
     let is_folder = |(name, layer): &(String, String)| top().join(SOURCE).join(layer).join(name).is_dir();
     re_exports(lib).into_iter().filter(is_folder).map(|(name, _)| name).collect()
 }
 
-/// What a file makes public, by itself and in its impls and traits. Goes by the layout that rustfmt gives.
+/// Returns the public items of a file, including those of impls and traits. Relies on the layout of rustfmt.
 fn items(source: &str) -> Vec<Item> {
     let mut items = Vec::new();
-    // What stands directly above a line, and the impl or trait around it.
+    // The lines directly above a line, and the impl or trait around it.
     let (mut above, mut block) = (String::new(), None);
     for line in source.lines() {
         let path = match (line.strip_prefix("    "), &block) {
@@ -130,7 +130,7 @@ fn items(source: &str) -> Vec<Item> {
 /// An impl of a type, or a trait.
 struct Block {
     of: String,
-    /// What public members begin with.
+    /// The beginning of public members.
     visibility: &'static str,
 }
 
@@ -147,7 +147,7 @@ impl Block {
     }
 }
 
-/// What comes behind the `<...>` that a text begins with, if it does.
+/// Returns the text after the `<...>` at its beginning, if there is one.
 fn without_parameters(text: &str) -> Option<&str> {
     let mut open = 0;
     let end = text.find(|c| {
@@ -157,7 +157,7 @@ fn without_parameters(text: &str) -> Option<&str> {
     text.get(end?..)
 }
 
-/// The name in a declaration that begins like this.
+/// Returns the name in a declaration with this beginning.
 fn name<'a>(line: &'a str, beginning: &str) -> Option<&'a str> {
     const KEYWORDS: [&str; 9] =
         ["async", "const", "enum", "fn", "static", "struct", "trait", "type", "unsafe"];
@@ -171,10 +171,10 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
-/// Whether there is code in a comment that the tests of the documentation run.
+/// Returns `true` if a comment contains code that runs as a documentation test.
 fn has_example(comment: &str, margin: &str) -> bool {
     let lines = comment.lines().filter_map(|line| line.trim_start().strip_prefix(margin));
     let fences = lines.filter_map(|line| line.trim_start().strip_prefix("```"));
-    // Every second one closes what the one before it has opened.
+    // Every second fence closes the block of the one before it.
     fences.step_by(2).any(|language| matches!(language, "" | "should_panic"))
 }

@@ -53,7 +53,7 @@ fn check(source: &str, layers: &[&str]) {
     for file in files(&top().join(source), "rs") {
         let code = std::fs::read_to_string(&file).unwrap();
         let layer = layer(file.strip_prefix(top().join(source)).unwrap());
-        // It ties all of them together, as does the test of the expansions.
+        // These use every layer: the root of the crate, and the test of the expansions.
         if !["lib", "snapshots"].contains(&&*layer) {
             found.extend(upward(&layer, &code, layers, &names).into_iter().map(|up| (file.clone(), up)));
         }
@@ -61,7 +61,8 @@ fn check(source: &str, layers: &[&str]) {
     assert_eq!(found, BTreeSet::new(), "imports of the same or a higher layer");
 }
 
-/// The layers that the code of a layer imports and that are not below it. What is no layer, as `error`, is below all.
+/// Returns the layers that the code of a layer imports and that are not below it. Modules outside the layers, such as
+/// `error`, are below all of them.
 fn upward(layer: &str, source: &str, layers: &[&str], names: &BTreeMap<String, String>) -> Vec<String> {
     let height = |name: &str| layers.iter().rev().position(|layer| *layer == name).map_or(0, |i| i + 1);
     let is_upward =
@@ -69,13 +70,13 @@ fn upward(layer: &str, source: &str, layers: &[&str], names: &BTreeMap<String, S
     imports(source, names).into_iter().filter(is_upward).collect()
 }
 
-/// The layer that a file belongs to: the folder, or the file at the top.
+/// Returns the layer of a file: its top folder, or the file itself at the root.
 pub(crate) fn layer(file: &Path) -> String {
     let first = file.components().next().unwrap().as_os_str().to_string_lossy();
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// Which layer a name at the top of the crate comes from.
+/// Returns the layer of each name that the root of the crate exports.
 pub(crate) fn re_exports(lib: &str) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     for path in code(lib).split("pub use crate::").skip(1) {
@@ -88,7 +89,7 @@ pub(crate) fn re_exports(lib: &str) -> BTreeMap<String, String> {
     names
 }
 
-/// The layers that are mentioned as `crate::...`.
+/// Returns the layers in paths that begin with `crate::`.
 fn imports(source: &str, names: &BTreeMap<String, String>) -> BTreeSet<String> {
     let code = code(source);
     let paths = code.split("crate::").skip(1);
@@ -96,7 +97,7 @@ fn imports(source: &str, names: &BTreeMap<String, String>) -> BTreeSet<String> {
     heads.map(|head| names.get(&head).cloned().unwrap_or(head)).collect()
 }
 
-/// The first names of all paths in a group of imports, whose opening brace is gone.
+/// Returns the first name of each path in a group of imports, given without its opening brace.
 fn heads(group: &str) -> Vec<String> {
     let (mut heads, mut depth, mut path) = (Vec::new(), 0, String::new());
     for c in group.chars() {
@@ -116,7 +117,7 @@ fn head(path: &str) -> String {
     path.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
-/// The lines without comments.
+/// Returns the source without comments.
 fn code(source: &str) -> String {
     source.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }

@@ -1,16 +1,16 @@
-//! Every relative link in a document leads somewhere.
+//! Every relative link in a document has a target.
 
 use crate::{files, top};
 
 #[test]
-fn every_relative_link_leads_somewhere() {
+fn every_relative_link_has_a_target() {
     let guide = top().join("cached-runtime/docs/guide");
     let mut dead = Vec::new();
     for document in files(top(), "md") {
         let text = std::fs::read_to_string(&document).unwrap();
         for link in text.split("](").skip(1) {
             let target = link.split(')').next().unwrap();
-            // A page of the guide links to items of the crate; rustdoc resolves them, here the pages are looked for.
+            // A page of the guide links to items of the crate. Rustdoc resolves them; only pages are checked here.
             if let Some(item) = target.strip_prefix("crate::") {
                 let page = item.strip_prefix("guide::").map(|page| guide.join(page).with_extension("md"));
                 if page.is_some_and(|page| !page.exists()) {
@@ -34,7 +34,7 @@ fn every_relative_link_leads_somewhere() {
     assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
 }
 
-/// The anchors of the headings of a document.
+/// Returns the anchors of the headings of a document.
 fn anchors(document: &std::path::Path) -> impl Iterator<Item = String> {
     let text = std::fs::read_to_string(document).unwrap_or_default();
     let heading =

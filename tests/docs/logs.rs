@@ -1,4 +1,4 @@
-//! The messages that the guide lists for operators are those that the code logs.
+//! The code logs the messages that the guide lists for operators.
 
 use crate::{files, read, top};
 
@@ -15,7 +15,7 @@ fn every_listed_message_is_logged_at_its_level() {
     assert!(rows.len() >= 10, "{rows:?}");
     for (level, message) in rows {
         let call = format!("{}!(", level.to_lowercase());
-        // The call, its fields, and the message are near each other.
+        // The message is inside the macro call, after its fields.
         let is_logged = |source: &String| {
             source.split(&call).skip(1).any(|after| {
                 after.split(");\n").next().is_some_and(|call| call.contains(&format!("\"{message}")))
@@ -25,7 +25,7 @@ fn every_listed_message_is_logged_at_its_level() {
     }
 }
 
-/// The level and the beginning of the message in a row of the table.
+/// Returns the level and the beginning of the message in a row of the table.
 fn listed(line: &str) -> Option<(&str, &str)> {
     let (level, rest) = line.strip_prefix("| ")?.split_once(" | `")?;
     ["ERROR", "WARN", "INFO", "DEBUG"].contains(&level).then_some((level, rest.split('`').next()?))

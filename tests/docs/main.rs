@@ -1,5 +1,5 @@
-//! What the documents say about the code holds. Needs no server.
-#![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion, in a helper of tests too")]
+//! The documents agree with the code. Needs no server.
+#![allow(clippy::unwrap_used, reason = "in a test and its helpers it is as good as an assertion")]
 
 mod blocks;
 mod examples;
@@ -12,7 +12,7 @@ mod packages;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The top of the workspace.
+/// Returns the root of the workspace.
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
@@ -21,7 +21,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(top().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The files below a directory with one of these extensions; not those that are built, fetched or hidden.
+/// Returns the files below a directory with an extension, without `target` and hidden files.
 fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
@@ -33,7 +33,7 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
             continue;
         }
         if path.is_symlink() {
-            // Another name of a file that is found where it is.
+            // The target of the link is found itself.
             continue;
         }
         if path.is_dir() {

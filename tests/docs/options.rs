@@ -1,4 +1,4 @@
-//! The documents list the options of the macro, all of them and no others.
+//! The documents list exactly the options of the macro.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ fn every_option_of_the_readme_has_an_example_a_meaning_and_a_default() {
     let readme = read("README.md");
     let rows = rows(&readme, "## Options", "");
     let heads: Vec<_> = rows.iter().filter(|row| row.starts_with("| option: ")).collect();
-    assert!(heads.len() > 1, "the options are in groups");
+    assert!(heads.len() > 1, "the options are in several tables");
     assert!(heads.iter().all(|head| head.ends_with(" | example | meaning | default |")), "{heads:?}");
     // A `|` in a closure is written `\|`.
     let cells = |row: &str| row.replace(r"\|", "").matches('|').count() - 1;
@@ -26,7 +26,7 @@ fn the_attribute_lists_the_options_that_exist() {
     assert_eq!(first_column(&read("cached-macros/src/lib.rs"), "/// # Options", "/// "), options());
 }
 
-/// The names in `OPTIONS`, the table that the parser goes by.
+/// Returns the names in `OPTIONS`, the table of the parser.
 fn options() -> BTreeSet<String> {
     let source = read("cached-macros/src/args/mod.rs");
     let table = source.split("const OPTIONS:").nth(1).unwrap().split("];").next().unwrap();
@@ -36,7 +36,7 @@ fn options() -> BTreeSet<String> {
     options
 }
 
-/// What is in backquotes in the first column of the tables in the section below a heading.
+/// Returns the backquoted names in the first column of the tables in the section below a heading.
 fn first_column(document: &str, heading: &str, margin: &str) -> BTreeSet<String> {
     let column = rows(document, heading, margin)
         .into_iter()
@@ -44,7 +44,7 @@ fn first_column(document: &str, heading: &str, margin: &str) -> BTreeSet<String>
     column.collect()
 }
 
-/// The rows of all tables in the section below a heading, their heads included.
+/// Returns the rows of all tables in the section below a heading, with their heads.
 fn rows<'a>(document: &'a str, heading: &str, margin: &str) -> Vec<&'a str> {
     let below = document.split_once(heading).unwrap_or_else(|| panic!("no heading {heading}")).1;
     let level = heading.trim_start_matches(margin).split(' ').next().unwrap();

@@ -1,4 +1,4 @@
-//! What is published contains what a reader of the package needs.
+//! The published packages contain their documents and licenses, and no other files.
 
 use std::process::Command;
 
@@ -23,10 +23,10 @@ fn both_packages_ship_their_documents_and_licenses() {
         ["src", "docs"].contains(&folder) || !name.contains('/')
     };
     let others: Vec<_> = runtime.iter().chain(&macros).filter(|name| !is_code_or_document(name)).collect();
-    assert!(others.is_empty(), "shipped though nobody needs it: {others:?}");
+    assert!(others.is_empty(), "unexpected files are shipped: {others:?}");
 }
 
-/// The files of a package.
+/// Returns the files of a package.
 fn listed(package: &str) -> Vec<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let list = ["package", "--list", "--offline", "--allow-dirty", "--package", package];

@@ -1,4 +1,4 @@
-//! How much is remembered: the bounds on the number of values and on their weight.
+//! The bounds on the number of entries and on their weight.
 
 use cached_runtime::{Stats, async_cached};
 
@@ -18,14 +18,14 @@ mod entries {
                     $name(n).await;
                 }
                 for n in 0..$capacity {
-                    assert_eq!($name::peek(n).await, Some(n), "there is room for {} and not for {n}", $capacity);
+                    assert_eq!($name::peek(n).await, Some(n), "the bound is {}, and {n} is missing", $capacity);
                 }
-                assert_eq!(filling($name::stats()), ($capacity, 0));
+                assert_eq!(entries_and_evictions($name::stats()), ($capacity, 0));
 
                 for n in $capacity..5 * $capacity {
                     $name(n).await;
-                    assert_eq!($name::peek(n).await, Some(n), "the latest is there");
-                    assert_eq!(filling($name::stats()), ($capacity, n + 1 - $capacity));
+                    assert_eq!($name::peek(n).await, Some(n), "the latest value is present");
+                    assert_eq!(entries_and_evictions($name::stats()), ($capacity, n + 1 - $capacity));
                 }
             }
         )*};
@@ -44,14 +44,14 @@ mod entries {
         n
     }
 
-    /// A shard gives way when its share is used up, and keys do not spread perfectly.
+    /// A shard evicts when its share of the bound is used up, and keys are not spread evenly.
     #[tokio::test]
     async fn holds_nearly_10_000_and_no_more_by_default() {
         for n in 0..10_000 {
             by_default(n).await;
         }
-        let (entries, evicted) = filling(by_default::stats());
-        println!("10 000 keys in a bound of 10 000: {entries} stay");
+        let (entries, evicted) = entries_and_evictions(by_default::stats());
+        println!("10 000 keys in a bound of 10 000: {entries} remain");
         assert!((9_600..=10_000).contains(&entries), "{entries}");
         assert_eq!(entries + evicted, 10_000);
 
@@ -61,12 +61,12 @@ mod entries {
                 assert!(by_default::stats().entries <= 10_000);
             }
         }
-        let (entries, evicted) = filling(by_default::stats());
+        let (entries, evicted) = entries_and_evictions(by_default::stats());
         assert!((9_900..=10_000).contains(&entries), "{entries}");
         assert_eq!(entries + evicted, 50_000);
     }
 
-    fn filling(stats: Stats) -> (u64, u64) {
+    fn entries_and_evictions(stats: Stats) -> (u64, u64) {
         (stats.entries, stats.evictions)
     }
 }
@@ -80,7 +80,7 @@ mod bytes {
         "x".repeat(length)
     }
 
-    /// What is there of it weighs so much.
+    /// Returns the weight of the values that are present.
     async fn weight(calls: &[(String, usize)]) -> usize {
         let mut weight = 0;
         for (name, length) in calls {
@@ -115,22 +115,22 @@ mod bytes {
     }
 
     #[tokio::test]
-    async fn what_is_larger_than_the_bound_is_refused_without_harm() {
+    async fn a_value_above_the_bound_is_not_stored_and_evicts_nothing() {
         for name in ["a", "b", "c"] {
             blob(name, 300).await;
         }
-        assert_eq!(blob("d", 1_001).await.len(), 1_001, "the caller has it");
+        assert_eq!(blob("d", 1_001).await.len(), 1_001, "the caller gets the value");
         assert_eq!(blob::peek("d", 1_001).await, None);
         for name in ["a", "b", "c"] {
-            assert!(blob::peek(name, 300).await.is_some(), "{name} did not have to go");
+            assert!(blob::peek(name, 300).await.is_some(), "{name} was not evicted");
         }
-        // The last few hundredths are kept for newcomers.
+        // A few percent of the bound are reserved for new entries.
         assert_eq!(blob("nearly all", 970).await.len(), 970);
         assert!(blob::peek("nearly all", 970).await.is_some());
     }
 
     #[tokio::test]
-    async fn what_is_too_large_leaves_no_older_value_behind() {
+    async fn a_value_above_the_bound_removes_the_older_value() {
         grows("a", 10).await;
         grows::refresh("a", 5_000).await;
         assert_eq!(grows::peek("a").await, None);
@@ -144,7 +144,7 @@ mod bytes {
         weight
     }
 
-    /// The bound is divided among shards; a value has to fit into one.
+    /// The bound is divided among shards; a value has to fit into one shard.
     #[tokio::test]
     async fn a_value_of_15_mib_is_kept_under_any_larger_bound() {
         weighs(15 << 20).await;
@@ -157,7 +157,7 @@ mod bytes {
     }
 
     #[tokio::test]
-    async fn what_weighs_nothing_is_bounded_too() {
+    async fn weightless_values_are_bounded_too() {
         for n in 0..10_000 {
             weightless(n).await;
         }

@@ -1,6 +1,6 @@
-//! What a call costs a shared store: how many commands, by the server's own count, and how many round trips.
+//! The cost of a call to a shared store: commands, as the server counts them, and round trips.
 //!
-//! The table in the README is what this prints.
+//! The test prints the table in the README.
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -16,8 +16,8 @@ use cached_tests::server::{MemcachedServer, RedisServer};
 
 use crate::support::{SOON, memcached_at, redis_at};
 
-/// What is done to the store.
-const DEEDS: [&str; 10] = [
+/// The measured operations.
+const OPERATIONS: [&str; 10] = [
     "a hit",
     "a hit, of a function with two tags",
     "a miss: the lease, and the value",
@@ -30,20 +30,20 @@ const DEEDS: [&str; 10] = [
     "`clear`",
 ];
 
-/// Each is done so often, to a key of its own; what counts is the least, because something else may reach the server
-/// meanwhile, such as a look whether it is still there.
+/// How often each operation is measured, on a key of its own. The least cost counts, because other commands may reach
+/// the server meanwhile, such as a health check.
 const TIMES: u64 = 7;
 
-/// What one of them costs.
+/// The cost of one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cost {
     commands: u64,
     round_trips: u64,
 }
 
-/// A server that tells how many commands it was sent; what a script of its does is none.
+/// A server that reports how many commands it was sent. The commands of a script do not count.
 trait Server {
-    /// Since it was asked last.
+    /// Returns the number of commands since the last call.
     fn commands(&mut self) -> u64;
 }
 
@@ -61,10 +61,10 @@ async fn the_table_in_the_readme_is_right() {
 
     let mut table = "| | Redis: commands | round trips | Memcached: commands | round trips |\n".to_owned();
     table += "|---|---|---|---|---|\n";
-    for (deed, (redis, memcached)) in DEEDS.iter().zip(in_redis.iter().zip(&in_memcached)) {
+    for (operation, (redis, memcached)) in OPERATIONS.iter().zip(in_redis.iter().zip(&in_memcached)) {
         let _ = writeln!(
             table,
-            "| {deed} | {} | {} | {} | {} |",
+            "| {operation} | {} | {} | {} | {} |",
             redis.commands, redis.round_trips, memcached.commands, memcached.round_trips
         );
     }
@@ -72,9 +72,9 @@ async fn the_table_in_the_readme_is_right() {
     let once = |commands| Cost { commands, round_trips: 1 };
     for costs in [&in_redis, &in_memcached] {
         assert_eq!(costs[..2], [once(1); 2], "a hit is one command");
-        assert!(costs[2].commands <= 3, "a miss is no more than three");
+        assert!(costs[2].commands <= 3, "a miss is at most three commands");
     }
-    assert!(include_str!("../../README.md").contains(&table), "the README says something else");
+    assert!(include_str!("../../README.md").contains(&table), "the table in the README is out of date");
 }
 
 macro_rules! functions {
@@ -94,7 +94,7 @@ macro_rules! functions {
                 key + u64::from(is_odd)
             }
 
-            /// Its tags are in the same store, and told once.
+            /// Shares its store, so that an invalidated tag is written to the store once.
             #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()), tags(TAG))]
             async fn tagged_too(key: u64) -> u64 {
                 key
@@ -111,9 +111,9 @@ macro_rules! functions {
                 store: impl Store,
                 server: &mut dyn Server,
                 proxy: &Proxy,
-            ) -> [Cost; DEEDS.len()] {
+            ) -> [Cost; OPERATIONS.len()] {
                 assert!(STORE.set(Arc::new(store)).is_ok(), "one test, one store");
-                // All that has to be there once: scripts, and stamps.
+                // Loads the scripts and creates the generations.
                 for key in 0..TIMES {
                     plain(key).await;
                     tagged(false, key).await;
@@ -158,14 +158,14 @@ async fn done(change: impl Future<Output = Result<()>>) {
     change.await.unwrap();
 }
 
-/// What something costs that is done to one key after the other.
-async fn cost(server: &mut dyn Server, proxy: &Proxy, deed: impl AsyncFn(u64)) -> Cost {
+/// Returns the cost of an operation, measured on one key after the other.
+async fn cost(server: &mut dyn Server, proxy: &Proxy, operation: impl AsyncFn(u64)) -> Cost {
     let mut costs = Vec::new();
     for key in 0..TIMES {
         server.commands();
         let before = proxy.round_trips();
-        deed(key).await;
-        // What a call leaves to a task has its time too.
+        operation(key).await;
+        // Commands of background tasks count too.
         tokio::time::sleep(Duration::from_millis(20)).await;
         costs.push((server.commands(), proxy.round_trips() - before));
     }
@@ -173,7 +173,7 @@ async fn cost(server: &mut dyn Server, proxy: &Proxy, deed: impl AsyncFn(u64)) -
     Cost { commands: least(|cost| cost.0), round_trips: least(|cost| cost.1) }
 }
 
-/// A Redis that shows every command when it executes it.
+/// A Redis server that shows every command with `MONITOR`.
 struct Monitored {
     server: RedisServer,
     shown: BufReader<TcpStream>,
@@ -205,13 +205,13 @@ impl Server for Monitored {
             if line.contains(&question) {
                 return commands;
             }
-            // What a script calls is shown like this: `+1700000000.123456 [0 lua] "GET" "key"`.
+            // The commands of a script are shown like this: `+1700000000.123456 [0 lua] "GET" "key"`.
             commands += u64::from(!line.contains("lua] "));
         }
     }
 }
 
-/// A Memcached that logs every command when it takes it: its counters count keys.
+/// A Memcached server that logs every command. Its counters would count keys.
 struct Logging {
     server: MemcachedServer,
     before: usize,
@@ -227,7 +227,7 @@ impl Server for Logging {
     fn commands(&mut self) -> u64 {
         const COMMANDS: [&str; 4] = ["get", "mg", "ms", "md"];
         let log = self.server.log();
-        // `<27 get key another`: what came over which connection.
+        // A line is `<27 get key another`: the connection, then the command.
         let command = |line: &str| line.strip_prefix('<')?.split(' ').nth(1).map(str::to_owned);
         let new: Vec<_> = log[self.before..].lines().filter_map(command).collect();
         self.before = log.len();

@@ -1,4 +1,4 @@
-//! What stands beside a cached function, in memory and in a shared store.
+//! The companions of a cached function, in memory and in a shared store.
 
 use std::future::Future;
 use std::sync::{LazyLock, OnceLock};
@@ -15,20 +15,20 @@ use tokio::time::timeout;
 
 static MAP: LazyLock<MapStore> = LazyLock::new(MapStore::default);
 
-/// Every call is counted in exactly one of these.
+/// Returns the number of calls: each is counted in exactly one of these.
 fn calls(stats: Stats) -> u64 {
     stats.hits + stats.computed + stats.joined + stats.shared_hits
 }
 
-/// Hits of either kind, and computations.
+/// Returns the hits of both tiers, and the computations.
 fn hits_and_computed(stats: Stats) -> (u64, u64) {
     (stats.hits + stats.shared_hits, stats.computed)
 }
 
 fn find(name: &str) -> CacheInfo {
     let mut found = caches().into_iter().filter(|cache| cache.name().ends_with(name));
-    let cache = found.next().unwrap_or_else(|| panic!("{name} is not among {:?}", caches()));
-    assert!(found.next().is_none(), "{name} is there twice");
+    let cache = found.next().unwrap_or_else(|| panic!("{name} is not in {:?}", caches()));
+    assert!(found.next().is_none(), "{name} is listed twice");
     cache
 }
 
@@ -50,11 +50,11 @@ macro_rules! companions {
                 }
 
                 #[tokio::test]
-                async fn each_does_what_it_says() {
+                async fn each_companion_works() {
                     assert_eq!(sum::peek(1, "a").await, None);
                     assert_eq!(sum::stats().computed, 0, "a peek computes nothing");
                     assert_eq!(sum(1, 1, "a").await, Ok(1));
-                    assert_eq!(sum(2, 1, "a").await, Ok(1), "what is skipped is not in the key");
+                    assert_eq!(sum(2, 1, "a").await, Ok(1), "a skipped argument is not in the key");
                     assert_eq!(sum::peek(1, "a").await, Some(Ok(1)));
 
                     sum::invalidate(1, "a").await.unwrap();
@@ -65,8 +65,8 @@ macro_rules! companions {
                     assert_eq!(sum(1, 1, "a").await, Ok(10));
                     sum::put(1, "a", Ok(11)).await.unwrap();
                     assert_eq!(sum(1, 1, "a").await, Ok(11));
-                    sum::put(1, "a", Err("nothing is known".to_owned())).await.unwrap();
-                    assert_eq!(sum::peek(1, "a").await, None, "an `Err` is not kept, and nothing older either");
+                    sum::put(1, "a", Err("unknown".to_owned())).await.unwrap();
+                    assert_eq!(sum::peek(1, "a").await, None, "an `Err` is not stored, and removes the older value");
                 }
 
                 #[async_cached(ttl = 60, skip(add) $($backend)*)]
@@ -82,8 +82,8 @@ macro_rules! companions {
                     assert_eq!(product::refresh(1, 7).await, Ok(2));
                     assert_eq!(product(1, 7).await, Ok(2));
                     assert_eq!(product::refresh(0, 7).await, Err("7 3".to_owned()));
-                    assert_eq!(product(1, 7).await, Ok(2), "the old value is still there");
-                    assert_eq!(product::refresh(1, 8).await, Ok(4), "there need not be one");
+                    assert_eq!(product(1, 7).await, Ok(2), "the old value is kept");
+                    assert_eq!(product::refresh(1, 8).await, Ok(4), "no old value is required");
                     assert_eq!(product(1, 8).await, Ok(4));
                 }
 
@@ -124,7 +124,7 @@ macro_rules! companions {
                         assert_eq!((cleared::peek(a).await, other::peek(a).await), (None, Some(a)));
                     }
                     assert_eq!(cleared(1).await, 1);
-                    assert_eq!(cleared::peek(1).await, Some(1), "and remembers again");
+                    assert_eq!(cleared::peek(1).await, Some(1), "values are stored again");
                 }
 
                 #[async_cached(ttl = 60 $($backend)*)]
@@ -133,7 +133,7 @@ macro_rules! companions {
                 }
 
                 #[tokio::test]
-                async fn some_may_be_left_out() {
+                async fn put_takes_the_inner_value() {
                     perhaps::put(0, 5).await.unwrap();
                     assert_eq!(perhaps(0).await, Some(5));
                     perhaps::put(0, Some(6)).await.unwrap();
@@ -149,7 +149,7 @@ macro_rules! companions {
                 }
 
                 #[tokio::test]
-                async fn those_of_a_generic_function_are_for_one_instance() {
+                async fn companions_of_a_generic_function_act_on_one_instance() {
                     assert_eq!(generic::<u8, 1>(1).await, 1_002);
                     assert_eq!(generic::<u16, 1>(1).await, 2_002);
                     assert_eq!(generic::<u8, 2>(1).await, 3_003);
@@ -228,7 +228,7 @@ macro_rules! companions {
                     Repo::one_cache().invalidate(1).await.unwrap();
                     assert_eq!(Repo(0).one(1).await, None);
                     assert_eq!(Repo(0).one_refresh(2).await, None);
-                    assert_eq!(Repo::one_cache().peek(2).await, None, "what is not kept ends what was there");
+                    assert_eq!(Repo::one_cache().peek(2).await, None, "a result that is not stored removes the old value");
                     Repo::one_cache().clear().await.unwrap();
                     assert_eq!(Repo::one_cache().peek(2).await, None);
                 }
@@ -277,7 +277,7 @@ macro_rules! companions {
 
                 trait Find {
                     async fn find(&self, id: u64, lang: &str) -> u64;
-                    #[allow(dead_code, reason = "that is what it is for")]
+                    #[allow(dead_code, reason = "it is never called")]
                     async fn never(&self) -> u64;
                 }
 
@@ -301,7 +301,7 @@ macro_rules! companions {
                 }
 
                 #[tokio::test]
-                async fn a_handle_reaches_it_from_its_first_call_on() {
+                async fn a_handle_works_after_the_first_call() {
                     assert_eq!(NEVER.invalidate(()).await.unwrap_err().kind(), ErrorKind::Config);
                     assert_eq!(NEVER.clear().await.unwrap_err().kind(), ErrorKind::Config);
                     assert_eq!(calls(NEVER.stats()), 0);
@@ -353,7 +353,7 @@ macro_rules! companions {
                 a
             }
 
-            #[allow(dead_code, reason = "that is what it is for")]
+            #[allow(dead_code, reason = "it is never called")]
             #[async_cached(ttl = 60 $($backend)*)]
             async fn never_used(a: u64) -> u64 {
                 a
@@ -380,7 +380,7 @@ macro_rules! companions {
     };
 }
 
-/// What a type parameter in a key must be.
+/// The bounds of a type parameter in a key.
 trait Number: std::hash::Hash + Eq + Clone + Send + Sync + serde::Serialize + 'static {}
 
 impl Number for u8 {}
@@ -389,7 +389,7 @@ impl Number for u16 {}
 companions!(in_memory);
 companions!(in_a_store, backend = &*MAP);
 
-/// A body that reads, tells that it has read, and waits before it returns what it has read.
+/// A source whose reads signal that they have read, and return when the test lets them.
 struct Source {
     value: Runs,
     has_read: Semaphore,
@@ -408,11 +408,11 @@ impl Source {
         value
     }
 
-    /// Changes what is read, and then tells the cache, while a call is computing from what was before.
+    /// Changes the value and then the cache by `update`, while a call computes from the old value.
     ///
-    /// Returns what a call begun after that gets; it begins before the old one has ended, and may have to wait for
-    /// that: a lease outlives a `clear`.
-    async fn change_under_way<C, T>(&self, call: impl Fn() -> C, tell: impl Fn() -> T) -> u64
+    /// Returns the result of a call that begins after that and before the old call has ended. It may have to wait for the
+    /// old call: a lease outlives a `clear`.
+    async fn change_in_flight<C, T>(&self, call: impl Fn() -> C, update: impl Fn() -> T) -> u64
     where
         C: Future<Output = u64> + Send + 'static,
         T: Future<Output = cached_runtime::Result<()>>,
@@ -420,24 +420,24 @@ impl Source {
         let old = tokio::spawn(call());
         self.has_read.acquire().await.unwrap().forget();
         self.value.next();
-        tell().await.unwrap();
+        update().await.unwrap();
         let next = tokio::spawn(call());
-        // Where the next one need not wait, it has begun to compute when the old one ends.
+        // If the next call need not wait, it begins to compute before the old call ends.
         if let Ok(read) = timeout(Duration::from_millis(300), self.has_read.acquire()).await {
             read.unwrap().forget();
         }
         self.go.add_permits(1);
-        assert_eq!(old.await.unwrap(), 0, "its own caller gets what it has computed");
+        assert_eq!(old.await.unwrap(), 0, "the old caller gets its own result");
         self.go.add_permits(1);
         let next = next.await.unwrap();
         for _ in 0..3 {
-            assert_eq!(call().await, next, "what the old one has brought is not stored");
+            assert_eq!(call().await, next, "the old result is not stored");
         }
         next
     }
 }
 
-/// What is told while the old value is being computed.
+/// Changes of the cache while the old value is being computed.
 macro_rules! changes {
     ($test:ident, $start:expr $(, $backend:ident = $store:expr)?) => {
         #[tokio::test]
@@ -462,33 +462,33 @@ macro_rules! changes {
             }
 
             let _server = $start;
-            assert_eq!(INVALIDATED.change_under_way(|| invalidated(1), || invalidated::invalidate(1)).await, 1);
-            assert_eq!(PUT.change_under_way(|| put(1), || put::put(1, 7)).await, 7);
-            assert_eq!(CLEARED.change_under_way(|| cleared(1), cleared::clear).await, 1);
-            assert_eq!(invalidated::stats().rejected_fills, 1, "the old one was not stored");
+            assert_eq!(INVALIDATED.change_in_flight(|| invalidated(1), || invalidated::invalidate(1)).await, 1);
+            assert_eq!(PUT.change_in_flight(|| put(1), || put::put(1, 7)).await, 7);
+            assert_eq!(CLEARED.change_in_flight(|| cleared(1), cleared::clear).await, 1);
+            assert_eq!(invalidated::stats().rejected_fills, 1, "the old result was rejected");
         }
     };
 }
 
 static REDIS: OnceLock<Redis> = OnceLock::new();
 static MEMCACHED: OnceLock<Memcached> = OnceLock::new();
-const PATIENCE: Duration = Duration::from_secs(10);
+const LONG_DEADLINE: Duration = Duration::from_secs(10);
 
 fn start_redis() -> RedisServer {
     let server = RedisServer::start();
-    let config = RedisConfig::new(server.url()).deadline(PATIENCE).connect_timeout(PATIENCE);
+    let config = RedisConfig::new(server.url()).deadline(LONG_DEADLINE).connect_timeout(LONG_DEADLINE);
     REDIS.set(Redis::new(config).unwrap()).unwrap();
     server
 }
 
 fn start_memcached() -> MemcachedServer {
     let server = MemcachedServer::start();
-    let config = MemcachedConfig::new(server.addr()).deadline(PATIENCE).connect_timeout(PATIENCE);
+    let config = MemcachedConfig::new(server.addr()).deadline(LONG_DEADLINE).connect_timeout(LONG_DEADLINE);
     MEMCACHED.set(Memcached::new(config).unwrap()).unwrap();
     server
 }
 
-changes!(what_changes_under_way_is_fresh_in_memory, ());
-changes!(what_changes_under_way_is_fresh_in_a_map, (), backend = &*MAP);
-changes!(what_changes_under_way_is_fresh_in_redis, start_redis(), backend = REDIS.get().unwrap());
-changes!(what_changes_under_way_is_fresh_in_memcached, start_memcached(), backend = MEMCACHED.get().unwrap());
+changes!(a_change_in_flight_is_seen_in_memory, ());
+changes!(a_change_in_flight_is_seen_in_a_map, (), backend = &*MAP);
+changes!(a_change_in_flight_is_seen_in_redis, start_redis(), backend = REDIS.get().unwrap());
+changes!(a_change_in_flight_is_seen_in_memcached, start_memcached(), backend = MEMCACHED.get().unwrap());

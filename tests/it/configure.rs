@@ -1,5 +1,5 @@
-//! Which servers the names of backends stand for, and that no password gets out. Each test is a process of its own:
-//! what is configured holds for the whole program.
+//! The configuration of the named backends, and that no password is printed or logged. Each test runs in a process of
+//! its own, because the configuration belongs to the process.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,9 +11,9 @@ use cached_tests::own_process::only;
 use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::task::yield_now;
 
-use crate::both::eventually;
+use crate::servers::eventually;
 
-/// In this variable a process finds what it is to do.
+/// The environment variable that gives a process its task.
 const TASK: &str = "CACHED_TEST_CONFIGURE";
 
 #[async_cached(ttl = 600, backend = "redis")]
@@ -29,7 +29,7 @@ async fn through_memcached(id: u64) -> u64 {
 }
 
 #[test]
-fn the_environment_names_the_servers() {
+fn the_environment_configures_the_servers() {
     let (redis, memcached) = (RedisServer::start(), MemcachedServer::start());
     let servers = [("CACHED_REDIS_URL", redis.url()), ("CACHED_MEMCACHED_SERVERS", memcached.addr())];
     run("both hit", &servers);
@@ -38,36 +38,36 @@ fn the_environment_names_the_servers() {
 }
 
 #[test]
-fn what_is_installed_outdoes_the_environment() {
+fn an_installed_configuration_overrides_the_environment() {
     let (redis, memcached) = (RedisServer::start(), MemcachedServer::start());
     let nowhere = || ("CACHED_REDIS_URL", "redis://127.0.0.1:1".to_owned());
     run("install", &[nowhere(), ("REDIS", redis.url()), ("MEMCACHED", memcached.addr())]);
 }
 
 #[test]
-fn installing_is_done_once() {
+fn a_second_installation_is_an_error() {
     run("install twice", &[]);
 }
 
 #[test]
-fn installing_comes_before_the_first_use() {
+fn an_installation_after_the_first_use_is_an_error() {
     run("install late", &[("CACHED_REDIS_URL", "redis://127.0.0.1:1".to_owned())]);
 }
 
 #[test]
-fn settings_that_make_no_sense_are_reported_and_break_no_call() {
-    let senseless = [("CACHED_REDIS_URL", "nowhere"), ("CACHED_MEMCACHED_SERVERS", "user:s3cret@nowhere")];
-    run("go without", &senseless.map(|(name, value)| (name, value.to_owned())));
+fn invalid_settings_are_reported_and_break_no_call() {
+    let invalid = [("CACHED_REDIS_URL", "nowhere"), ("CACHED_MEMCACHED_SERVERS", "user:s3cret@nowhere")];
+    run("use invalid settings", &invalid.map(|(name, value)| (name, value.to_owned())));
 }
 
 #[test]
-fn a_variable_that_is_empty_counts_as_not_set() {
+fn an_empty_variable_counts_as_not_set() {
     let empty = [("CACHED_REDIS_URL", " "), ("CACHED_MEMCACHED_SERVERS", "")];
     run("install nothing", &empty.map(|(name, value)| (name, value.to_owned())));
 }
 
 #[test]
-fn no_password_is_told() {
+fn no_password_is_printed_or_logged() {
     let open = RedisServer::start_with(&["--requirepass", "s3cret"]);
     let closed = RedisServer::start_with(&["--requirepass", "another"]);
     for url in
@@ -77,24 +77,24 @@ fn no_password_is_told() {
     }
 }
 
-/// A process like this one that does nothing but its task.
+/// Runs a task in a process of its own, and checks that it succeeds and prints no password.
 fn run(task: &str, environment: &[(&str, String)]) {
-    let output = only("configure::a_process_of_its_own")
+    let output = only("configure::task_of_a_process")
         .env_remove("CACHED_REDIS_URL")
         .env_remove("CACHED_MEMCACHED_SERVERS")
         .env(TASK, task)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .output()
         .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success() && said.contains("1 passed"), "{task}: {said}");
-    assert!(!said.contains("s3cret"), "{task}: {said}");
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    assert!(output.status.success() && printed.contains("1 passed"), "{task}: {printed}");
+    assert!(!printed.contains("s3cret"), "{task}: {printed}");
 }
 
-/// Not a test but a process of the tests above.
+/// The entry point of the processes of the tests above.
 #[test]
-fn a_process_of_its_own() {
+fn task_of_a_process() {
     let Ok(task) = std::env::var(TASK) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -112,7 +112,7 @@ fn a_process_of_its_own() {
                 assert_eq!(through_redis(1).await, 1);
                 assert_eq!(configure().install().unwrap_err().kind(), ErrorKind::Config);
             }
-            "go without" => {
+            "use invalid settings" => {
                 assert_eq!((through_redis(1).await, through_memcached(1).await), (1, 1));
                 assert!(
                     through_redis::stats().store_errors > 0 && through_memcached::stats().store_errors > 0
@@ -137,7 +137,7 @@ fn variable(name: &str) -> String {
 }
 
 async fn both_hit() {
-    // The deadlines are short by default, and the machine may be busy.
+    // The default deadlines are short, and the machine may be busy.
     eventually("redis answers", async || {
         assert_eq!(through_redis(1).await, 1);
         through_redis::stats().shared_hits > 0
@@ -150,46 +150,49 @@ async fn both_hit() {
     .await;
 }
 
-/// Does all that may tell something, and looks for the password in whatever is told.
+/// Does everything that may print or log, and searches the output for the password.
 async fn keep_the_password() {
-    let told = Told::default();
-    tracing::subscriber::set_global_default(told.clone()).unwrap();
-    log::set_boxed_logger(Box::new(told.clone())).unwrap();
+    let output = Output::default();
+    tracing::subscriber::set_global_default(output.clone()).unwrap();
+    log::set_boxed_logger(Box::new(output.clone())).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
 
     let url = variable("CACHED_REDIS_URL");
     let secret = "s3cret";
     let memcached = MemcachedConfig::new("127.0.0.1:1").credentials("user", secret);
-    told.note(&(RedisConfig::new(&url), Redis::new(RedisConfig::new(&url)), &memcached));
-    told.note(&Memcached::new(memcached.clone()));
-    told.note(&config(&url, "127.0.0.1").memcached(memcached));
+    output.note(&(RedisConfig::new(&url), Redis::new(RedisConfig::new(&url)), &memcached));
+    output.note(&Memcached::new(memcached.clone()));
+    output.note(&config(&url, "127.0.0.1").memcached(memcached));
     for wrong in [format!("{url}x"), url.replace("redis://", "http://"), url.replace("://", "")] {
-        told.note_error(&Redis::new(RedisConfig::new(&wrong)).unwrap_err());
-        told.note(&RedisConfig::new(&wrong));
+        output.note_error(&Redis::new(RedisConfig::new(&wrong)).unwrap_err());
+        output.note(&RedisConfig::new(&wrong));
     }
     for round in 0..20 {
         through_redis(round).await;
         for error in [through_redis::invalidate(round).await, through_redis::put(round, 1).await] {
             if let Err(error) = error {
-                told.note_error(&error);
+                output.note_error(&error);
             }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    told.note(&through_redis::stats());
-    told.note(&cached_runtime::caches());
+    output.note(&through_redis::stats());
+    output.note(&cached_runtime::caches());
 
-    let told = told.0.lock().unwrap_or_else(PoisonError::into_inner);
-    assert!(told.contains("through_redis") && told.contains("connect"), "the logs were seen: {told}");
-    let leak = told.lines().find(|line| line.contains(secret)).map(|line| line.replace(secret, "PASSWORD"));
+    let output = output.0.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(
+        output.contains("through_redis") && output.contains("connect"),
+        "the logs were captured: {output}"
+    );
+    let leak = output.lines().find(|line| line.contains(secret)).map(|line| line.replace(secret, "PASSWORD"));
     assert_eq!(leak, None);
 }
 
-/// Everything that was told to anybody, by logs as well.
+/// Everything that was printed or logged.
 #[derive(Debug, Clone, Default)]
-struct Told(Arc<Mutex<String>>);
+struct Output(Arc<Mutex<String>>);
 
-impl Told {
+impl Output {
     fn note(&self, what: &dyn std::fmt::Debug) {
         let line = format!("{what:?} {what:#?}").replace('\n', " ");
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) += &(line + "\n");
@@ -202,7 +205,7 @@ impl Told {
     }
 }
 
-impl tracing::Subscriber for Told {
+impl tracing::Subscriber for Output {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
@@ -228,7 +231,7 @@ impl tracing::Subscriber for Told {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-impl log::Log for Told {
+impl log::Log for Output {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         true
     }

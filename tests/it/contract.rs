@@ -1,4 +1,4 @@
-//! The contract of the stores accepts one that keeps it, and names the clause that another one breaks.
+//! The contract suite accepts correct stores, and fails with the violated clause for each incorrect one.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,7 +18,7 @@ async fn a_correct_store_passes() {
 }
 
 #[tokio::test]
-async fn a_correct_store_passes_in_real_time_and_again_with_what_the_first_run_left() {
+async fn a_correct_store_passes_in_real_time_and_twice_at_once() {
     let store = MapStore::default();
     tokio::join!(contract::check(&store), contract::check(&store));
 }
@@ -28,12 +28,12 @@ async fn a_store_with_a_clock_of_whole_seconds_passes() {
     contract::check(&Seconds(MapStore::default())).await;
 }
 
-/// One test for each way to break the contract: the group that has the clause fails with its message, and so
-/// the whole contract fails.
-macro_rules! breaks {
+/// Expands each way to violate the contract to a test: the whole suite fails, and the group of the clause fails with
+/// its message.
+macro_rules! violations {
     ($($flaw:ident: $group:ident, $clause:literal;)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[allow(non_camel_case_types, reason = "they are the names of the tests")]
+        #[allow(non_camel_case_types, reason = "the variants name the tests")]
         enum Flaw { $($flaw),* }
 
         mod a_store_fails_if {
@@ -52,11 +52,11 @@ macro_rules! breaks {
     };
 }
 
-breaks! {
+violations! {
     get_ignores_the_order: get_and_put, "in the order of the keys";
-    get_leaves_missing_keys_out: get_and_put, "must return one value or `None` for one key";
-    get_answers_once_for_a_key_asked_twice: get_and_put, "for every occurrence of a key";
-    get_shows_a_lease_as_a_value: acquire, "a key that is only leased must have no value";
+    get_omits_missing_keys: get_and_put, "must return one value or `None` for one key";
+    get_omits_repeated_keys: get_and_put, "for every occurrence of a key";
+    get_returns_a_lease_as_a_value: acquire, "a key that is only leased must have no value";
     values_end_at_a_zero: get_and_put, "one byte must be returned unchanged after `put`";
     values_end_at_64_kib: get_and_put, "a value of 100 KiB must be returned unchanged after `put`";
     put_keeps_the_old_value: get_and_put, "`put` must replace the value";
@@ -64,68 +64,68 @@ breaks! {
     put_ignores_the_ttl: expiry, "a value that was `put` must expire after its ttl";
     put_does_not_end_the_lease: fill, "a lease that `put` ended";
     put_reads_long_ttls_as_dates: expiry, "a ttl of 60 days must be present after `put`";
-    put_takes_ttls_below_a_second_for_none: expiry, "must expire after its ttl";
+    put_ignores_ttls_below_a_second: expiry, "must expire after its ttl";
     ttls_end_early: expiry, "a value must not expire before its ttl";
     remove_keeps_the_value: get_and_put, "`remove` must remove the value";
     remove_does_not_end_the_lease: fill, "a lease that `remove` ended";
     remove_of_nothing_is_an_error: get_and_put, "`remove` must not fail";
     acquire_is_not_exclusive: acquire, "`acquire` must not grant a lease while another caller holds it";
     acquire_is_not_atomic: acquire, "`acquire` must grant one lease to 64 concurrent callers";
-    acquire_leases_over_any_value: acquire, "`acquire` with `IfAbsent` must not grant the lease of a key that has a value";
-    acquire_never_leases_over_a_value: acquire, "`acquire` with `Replace` must grant the lease of a key that has a value";
-    acquire_over_a_value_is_not_exclusive: acquire, "`acquire` with `Replace` must not grant a lease while another caller holds it";
-    acquire_hides_the_value: acquire, "`acquire` must return the value of the key";
-    acquire_hides_the_value_when_busy: acquire, "also if it grants no lease";
+    acquire_if_absent_ignores_the_value: acquire, "`acquire` with `IfAbsent` must not grant the lease of a key that has a value";
+    acquire_replace_requires_absence: acquire, "`acquire` with `Replace` must grant the lease of a key that has a value";
+    acquire_replace_is_not_exclusive: acquire, "`acquire` with `Replace` must not grant a lease while another caller holds it";
+    acquire_omits_the_value: acquire, "`acquire` must return the value of the key";
+    acquire_omits_the_value_of_a_leased_key: acquire, "also if it grants no lease";
     acquire_removes_the_value: acquire, "a value must stay readable while its key is leased";
-    acquire_names_no_holder: lease_ids, "`acquire` must identify the lease that is held";
-    acquire_names_one_holder_for_all: lease_ids, "the identities of successive leases must differ";
-    acquire_names_the_one_who_asks: lease_ids, "the identity of a lease must not change while it is held";
-    acquire_names_the_holder_to_itself: lease_ids, "`acquire` must return no holder if it grants the lease";
-    acquire_names_a_holder_of_nothing: lease_ids, "if a value is the reason that it grants no lease";
-    fill_tells_nobody: watch, "every watch of a key must complete with the next `fill`";
-    release_tells_nobody: watch, "every watch of a key must complete with the next `release`";
-    put_tells_nobody: watch, "every watch of a key must complete with the next `put`";
-    remove_tells_nobody: watch, "every watch of a key must complete with the next `remove`";
-    one_of_many_is_told: watch, "every watch of a key must complete with the next `release`";
+    acquire_returns_no_holder: lease_ids, "`acquire` must identify the lease that is held";
+    acquire_returns_one_holder_for_all_leases: lease_ids, "the identities of successive leases must differ";
+    acquire_returns_another_holder_each_time: lease_ids, "the identity of a lease must not change while it is held";
+    acquire_returns_a_holder_with_the_lease: lease_ids, "`acquire` must return no holder if it grants the lease";
+    acquire_returns_a_holder_with_a_found_value: lease_ids, "if a value is the reason that it grants no lease";
+    fill_completes_no_watch: watch, "every watch of a key must complete with the next `fill`";
+    release_completes_no_watch: watch, "every watch of a key must complete with the next `release`";
+    put_completes_no_watch: watch, "every watch of a key must complete with the next `put`";
+    remove_completes_no_watch: watch, "every watch of a key must complete with the next `remove`";
+    release_completes_one_of_many_watches: watch, "every watch of a key must complete with the next `release`";
     leases_never_end: lease_expiry, "a lease must end when its term is over";
     leases_end_early: lease_expiry, "a lease must be held until its term is over";
     fill_ignores_the_lease: fill, "`fill` must be rejected";
     fill_ignores_the_term: lease_expiry, "a lease whose term is over";
-    fill_takes_any_lease_while_one_is_held: fill, "a lost lease while another caller holds the next one";
-    fill_takes_the_lease_zero: fill, "a lease that was never granted";
+    fill_accepts_any_lease_while_one_is_held: fill, "a lost lease while another caller holds the next one";
+    fill_accepts_the_lease_zero: fill, "a lease that was never granted";
     fill_is_not_atomic: fill, "must win over a concurrent `fill`";
     fill_keeps_the_lease: fill, "`fill` must release the lease";
     fill_ignores_the_ttl: expiry, "a value that was filled must expire after its ttl";
-    fill_stores_what_it_refuses: fill, "a rejected `fill` must store nothing";
-    fill_ends_the_lease_when_refused: fill, "a rejected `fill` must not end the current lease";
+    a_rejected_fill_stores_the_value: fill, "a rejected `fill` must store nothing";
+    a_rejected_fill_ends_the_lease: fill, "a rejected `fill` must not end the current lease";
     extend_is_always_true: extend, "`extend` must return false";
     extend_is_always_false: extend, "`extend` must return true while the lease is held";
     extend_does_nothing: extend, "an extended lease must be held for another term";
-    extend_brings_the_lease_back: extend, "`extend` must return false";
+    extend_revives_the_lease: extend, "`extend` must return false";
     release_does_nothing: release, "a lease that was released";
     release_ends_any_lease: release, "`release` of a lost lease must not end the current lease";
     release_of_a_lost_lease_is_an_error: release, "`release` must not fail";
     release_removes_the_value: release, "`release` must keep the value of the key";
     add_replaces: add, "`add` must return the present value";
-    add_returns_its_own: add, "`add` must return the present value";
+    add_returns_its_own_value: add, "`add` must return the present value";
     add_is_not_atomic: add, "`add` must return the same value to all concurrent callers";
     add_is_blocked_by_a_lease: add, "a lease is not a value";
     added_values_expire: add, "a value that was added without a ttl must not expire";
     added_values_ignore_their_ttl: add, "a value that was added with a ttl must expire";
     keys_ignore_the_case: key_isolation, "must grant a lease that is not held";
-    keys_are_cut: key_isolation, "must grant a lease that is not held";
+    keys_are_truncated: key_isolation, "must grant a lease that is not held";
     a_dropped_call_blocks_the_store: cancellation, "must complete in time";
-    an_answer_never_comes: cancellation, "must complete in time";
+    get_never_completes: cancellation, "must complete in time";
 }
 
-/// A store that is right but for one flaw.
+/// A store that is correct except for one flaw.
 struct Broken {
-    right: MapStore,
+    correct: MapStore,
     flaw: Flaw,
-    /// For those flaws that get stuck.
+    /// Set while a call is in progress, for flaws that block.
     stuck: AtomicBool,
-    /// For those that count.
-    asked: AtomicU64,
+    /// Counts calls, for flaws that depend on their number.
+    calls: AtomicU64,
 }
 
 impl fmt::Debug for Broken {
@@ -136,24 +136,24 @@ impl fmt::Debug for Broken {
 
 impl Broken {
     fn new(flaw: Flaw) -> Self {
-        Self { right: MapStore::default(), flaw, stuck: AtomicBool::new(false), asked: AtomicU64::new(0) }
+        Self { correct: MapStore::default(), flaw, stuck: AtomicBool::new(false), calls: AtomicU64::new(0) }
     }
 
     fn with<T>(&self, key: &Key, change: impl FnOnce(&mut Entry) -> T) -> T {
-        self.right.with(&self.key(key), change)
+        self.correct.with(&self.key(key), change)
     }
 
-    fn tell_unless(&self, flaw: Flaw, key: &Key) {
+    fn notify_unless(&self, flaw: Flaw, key: &Key) {
         if self.flaw != flaw {
-            self.right.notify(&self.key(key));
+            self.correct.notify(&self.key(key));
         }
     }
 
     fn key(&self, key: &Key) -> Key {
         let text = key.as_str();
         match self.flaw {
-            // Two keys of one namespace differ in the digest only.
-            Flaw::keys_are_cut => Key::new(&text[..text.len() - 32], "").unwrap(),
+            // Keys of one namespace differ in the digest only.
+            Flaw::keys_are_truncated => Key::new(&text[..text.len() - 32], "").unwrap(),
             Flaw::keys_ignore_the_case => {
                 Key::new(&text.rsplit_once(':').unwrap().0.to_lowercase(), "").unwrap()
             }
@@ -181,12 +181,12 @@ impl Store for Broken {
                     yield_now().await;
                     self.stuck.store(false, Ordering::Relaxed);
                 }
-                Flaw::an_answer_never_comes => std::future::pending().await,
+                Flaw::get_never_completes => std::future::pending().await,
                 _ => {}
             }
             let read = |key: &Key| {
                 self.with(key, |entry| match &entry.value {
-                    None if self.flaw == Flaw::get_shows_a_lease_as_a_value && entry.lease.is_some() => {
+                    None if self.flaw == Flaw::get_returns_a_lease_as_a_value && entry.lease.is_some() => {
                         Some(Bytes::new())
                     }
                     value => value.clone(),
@@ -195,8 +195,8 @@ impl Store for Broken {
             let mut values: Vec<_> = keys.iter().map(read).collect();
             match self.flaw {
                 Flaw::get_ignores_the_order => values.reverse(),
-                Flaw::get_leaves_missing_keys_out => values.retain(Option::is_some),
-                Flaw::get_answers_once_for_a_key_asked_twice => {
+                Flaw::get_omits_missing_keys => values.retain(Option::is_some),
+                Flaw::get_omits_repeated_keys => {
                     let mut seen = std::collections::HashSet::new();
                     let mut keys = keys.iter();
                     values.retain(|_| seen.insert(keys.next().unwrap()));
@@ -211,13 +211,13 @@ impl Store for Broken {
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         Box::pin(async move {
-            let over = match self.flaw {
-                Flaw::acquire_leases_over_any_value => LeaseMode::Replace,
-                Flaw::acquire_never_leases_over_a_value => LeaseMode::IfAbsent,
-                _ => over,
+            let mode = match self.flaw {
+                Flaw::acquire_if_absent_ignores_the_value => LeaseMode::Replace,
+                Flaw::acquire_replace_requires_absence => LeaseMode::IfAbsent,
+                _ => mode,
             };
             let term = match self.flaw {
                 Flaw::leases_never_end => Duration::from_secs(3600),
@@ -227,8 +227,8 @@ impl Store for Broken {
             let before = self.with(key, |entry| entry.clone());
             match self.flaw {
                 Flaw::acquire_is_not_exclusive => self.with(key, |entry| entry.lease = None),
-                Flaw::acquire_over_a_value_is_not_exclusive
-                    if before.value.is_some() && over == LeaseMode::Replace =>
+                Flaw::acquire_replace_is_not_exclusive
+                    if before.value.is_some() && mode == LeaseMode::Replace =>
                 {
                     self.with(key, |entry| entry.lease = None);
                 }
@@ -238,24 +238,24 @@ impl Store for Broken {
                 }
                 _ => {}
             }
-            let mut acquired = self.right.acquire(&self.key(key), term, over).await?;
+            let mut acquired = self.correct.acquire(&self.key(key), term, mode).await?;
             match self.flaw {
-                Flaw::acquire_hides_the_value => acquired.value = None,
-                Flaw::acquire_names_no_holder => acquired.holder = None,
-                Flaw::acquire_names_one_holder_for_all => {
+                Flaw::acquire_omits_the_value => acquired.value = None,
+                Flaw::acquire_returns_no_holder => acquired.holder = None,
+                Flaw::acquire_returns_one_holder_for_all_leases => {
                     acquired.holder = acquired.holder.map(|_| LeaseId::new(0));
                 }
-                Flaw::acquire_names_the_one_who_asks => {
-                    let asked = self.asked.fetch_add(1, Ordering::Relaxed);
-                    acquired.holder = acquired.holder.map(|_| LeaseId::new(asked.into()));
+                Flaw::acquire_returns_another_holder_each_time => {
+                    let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+                    acquired.holder = acquired.holder.map(|_| LeaseId::new(calls.into()));
                 }
-                Flaw::acquire_names_the_holder_to_itself if acquired.lease.is_some() => {
+                Flaw::acquire_returns_a_holder_with_the_lease if acquired.lease.is_some() => {
                     acquired.holder = Some(LeaseId::new(0));
                 }
-                Flaw::acquire_names_a_holder_of_nothing if acquired.lease.is_none() => {
+                Flaw::acquire_returns_a_holder_with_a_found_value if acquired.lease.is_none() => {
                     acquired.holder = acquired.holder.or(Some(LeaseId::new(0)));
                 }
-                Flaw::acquire_hides_the_value_when_busy
+                Flaw::acquire_omits_the_value_of_a_leased_key
                     if acquired.lease.is_none() && before.lease.is_some() =>
                 {
                     acquired.value = None;
@@ -274,14 +274,14 @@ impl Store for Broken {
             match self.flaw {
                 Flaw::extend_is_always_false => return Ok(false),
                 Flaw::extend_does_nothing => return Ok(self.with(key, |entry| entry.holds(*lease))),
-                Flaw::extend_brings_the_lease_back => self.with(key, |entry| {
+                Flaw::extend_revives_the_lease => self.with(key, |entry| {
                     if entry.lease.is_none() {
                         entry.lease = Some((*lease, Instant::now() + term));
                     }
                 }),
                 _ => {}
             }
-            let held = self.right.extend(&self.key(key), lease, term).await?;
+            let held = self.correct.extend(&self.key(key), lease, term).await?;
             Ok(held || self.flaw == Flaw::extend_is_always_true)
         })
     }
@@ -305,8 +305,8 @@ impl Store for Broken {
                 Flaw::fill_ignores_the_term => {
                     entry.holds(lease) || (entry.lease.is_none() && entry.value.is_none())
                 }
-                Flaw::fill_takes_any_lease_while_one_is_held => entry.lease.is_some(),
-                Flaw::fill_takes_the_lease_zero => lease.token() == 0 || entry.holds(lease),
+                Flaw::fill_accepts_any_lease_while_one_is_held => entry.lease.is_some(),
+                Flaw::fill_accepts_the_lease_zero => lease.token() == 0 || entry.holds(lease),
                 _ => entry.holds(lease),
             });
             if self.flaw == Flaw::fill_is_not_atomic {
@@ -318,12 +318,12 @@ impl Store for Broken {
                     entry.set(value, Some(ttl));
                     entry.lease = lease;
                 }
-                Flaw::fill_stores_what_it_refuses => entry.set(value, Some(ttl)),
-                Flaw::fill_ends_the_lease_when_refused if !held => entry.lease = None,
+                Flaw::a_rejected_fill_stores_the_value => entry.set(value, Some(ttl)),
+                Flaw::a_rejected_fill_ends_the_lease if !held => entry.lease = None,
                 _ if held => entry.set(value, Some(ttl)),
                 _ => {}
             });
-            self.tell_unless(Flaw::fill_tells_nobody, key);
+            self.notify_unless(Flaw::fill_completes_no_watch, key);
             Ok(held)
         })
     }
@@ -339,13 +339,13 @@ impl Store for Broken {
                 Flaw::release_removes_the_value if self.with(key, |entry| entry.holds(lease)) => {
                     self.with(key, |entry| entry.value = None);
                 }
-                Flaw::release_tells_nobody => {
+                Flaw::release_completes_no_watch => {
                     self.with(key, |entry| entry.lease = entry.lease.filter(|(held, _)| *held != lease));
                     return Ok(());
                 }
                 _ => {}
             }
-            self.right.release(&self.key(key), lease).await
+            self.correct.release(&self.key(key), lease).await
         })
     }
 
@@ -355,7 +355,7 @@ impl Store for Broken {
             let before = self.with(key, |entry| entry.clone());
             let ttl = match self.flaw {
                 Flaw::put_ignores_the_ttl => None,
-                Flaw::put_takes_ttls_below_a_second_for_none => ttl.filter(|ttl| ttl.as_secs() > 0),
+                Flaw::put_ignores_ttls_below_a_second => ttl.filter(|ttl| ttl.as_secs() > 0),
                 Flaw::ttls_end_early => ttl.map(|ttl| ttl / 4),
                 Flaw::put_reads_long_ttls_as_dates => {
                     ttl.map(|ttl| if ttl.as_secs() > 30 * 24 * 3600 { Duration::ZERO } else { ttl })
@@ -371,7 +371,7 @@ impl Store for Broken {
                     _ => {}
                 }
             });
-            self.tell_unless(Flaw::put_tells_nobody, key);
+            self.notify_unless(Flaw::put_completes_no_watch, key);
             Ok(())
         })
     }
@@ -388,14 +388,14 @@ impl Store for Broken {
                 Flaw::add_is_blocked_by_a_lease if before.lease.is_some() => return Ok(Bytes::new()),
                 _ => {}
             }
-            let there = self.right.add(&self.key(key), value.clone(), ttl).await?;
+            let there = self.correct.add(&self.key(key), value.clone(), ttl).await?;
             if self.flaw == Flaw::added_values_ignore_their_ttl {
                 self.with(key, |entry| entry.expires = None);
             }
             if self.flaw == Flaw::added_values_expire {
                 self.with(key, |entry| entry.expires = Some(Instant::now() + Duration::from_secs(1)));
             }
-            Ok(if self.flaw == Flaw::add_returns_its_own { value } else { there })
+            Ok(if self.flaw == Flaw::add_returns_its_own_value { value } else { there })
         })
     }
 
@@ -405,11 +405,11 @@ impl Store for Broken {
             if self.flaw == Flaw::remove_of_nothing_is_an_error && before.value.is_none() {
                 return Err(Error::new(ErrorKind::Rejected, "there is nothing to remove"));
             }
-            if self.flaw == Flaw::remove_tells_nobody {
+            if self.flaw == Flaw::remove_completes_no_watch {
                 self.with(key, |entry| *entry = Entry::default());
                 return Ok(());
             }
-            self.right.remove(&self.key(key)).await?;
+            self.correct.remove(&self.key(key)).await?;
             self.with(key, |entry| match self.flaw {
                 Flaw::remove_keeps_the_value => entry.value = before.value,
                 Flaw::remove_does_not_end_the_lease => entry.lease = before.lease,
@@ -421,20 +421,20 @@ impl Store for Broken {
 
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
         Box::pin(async move {
-            let asked = self.asked.fetch_add(1, Ordering::Relaxed);
-            if self.flaw == Flaw::one_of_many_is_told && !asked.is_multiple_of(3) {
+            let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+            if self.flaw == Flaw::release_completes_one_of_many_watches && !calls.is_multiple_of(3) {
                 return Ok(Some(Watch::new(std::future::pending())));
             }
-            self.right.watch(&self.key(key)).await
+            self.correct.watch(&self.key(key)).await
         })
     }
 }
 
-/// A right store that counts time as a server with a clock of whole seconds has to.
+/// A correct store that rounds time as a server with a clock of whole seconds has to.
 #[derive(Debug)]
 struct Seconds(MapStore);
 
-/// Up to whole seconds, and one more because the current second has begun already.
+/// Rounds up to whole seconds and adds another one, because the current second has already begun.
 fn seconds(time: Duration) -> Duration {
     Duration::from_secs(time.as_nanos().div_ceil(1_000_000_000).try_into().unwrap_or(u64::MAX))
         .saturating_add(Duration::from_millis(999))
@@ -449,9 +449,9 @@ impl Store for Seconds {
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        self.0.acquire(key, seconds(term), over)
+        self.0.acquire(key, seconds(term), mode)
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {

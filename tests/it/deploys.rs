@@ -1,4 +1,4 @@
-//! A value type that changes between two versions of a program, which run side by side and share their values.
+//! A value type that changes between two versions of a program that run side by side on one store.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -8,11 +8,11 @@ use cached_runtime::{Stats, Store, async_cached};
 use cached_tests::server::{MemcachedServer, RedisServer};
 use serde::{Deserialize, Serialize};
 
-use crate::both::Server;
+use crate::servers::Server;
 
-/// For each case the type of the value in the old and in the new program, and the n-th value of each.
+/// Expands each case to tests of the old and the new type of a value, given with the n-th value of each.
 ///
-/// Serde calls both `User`, and decodes most of the old bytes as the new type without complaint.
+/// Serde names both `User`, and decodes most of the old bytes as the new type without an error.
 macro_rules! deploys {
     ($($expected:ident $case:ident {
         old: { $($old:item)+ } $old_value:expr,
@@ -57,26 +57,26 @@ macro_rules! deploys {
                 value(COMPUTATIONS.fetch_add(1, Relaxed))
             }
 
-            // A server that is busy with other tests is waited for.
+            // The deadline is long enough for a server that is busy with other tests.
             let server = <$server as Server>::start();
             STORE.get_or_init(|| <$server>::store_at(&server.address(), Duration::from_secs(10)));
             let (old, new): (fn(u64) -> old::User, fn(u64) -> new::User) = ($old_value, $new_value);
 
             assert_eq!(before(1).await, old(0));
-            assert_eq!(before(1).await, old(0), "the old program finds its own");
+            assert_eq!(before(1).await, old(0), "the old program reads its own value");
             let second = deploys!($expected);
-            assert_eq!(after(1).await, new(second), "what the new one makes of it");
+            assert_eq!(after(1).await, new(second), "the new program");
             assert_eq!(after(1).await, new(second));
-            assert_eq!(before(1).await, old(0), "and both run side by side");
+            assert_eq!(before(1).await, old(0), "the old value is kept");
             assert_eq!(after(1).await, new(second));
             deploys!($expected: before::stats(), after::stats());
 
             before::invalidate(1).await.unwrap();
             let third = second + 1;
-            assert_eq!(after(1).await, new(third), "what one program invalidates the other does not find");
+            assert_eq!(after(1).await, new(third), "an invalidation by the old program");
             assert_eq!(before(1).await, old(third + second));
             after::invalidate(1).await.unwrap();
-            assert_eq!(before(1).await, old(third + second + 1), "whichever it was");
+            assert_eq!(before(1).await, old(third + second + 1), "an invalidation by the new program");
             assert_eq!(after(1).await, new(third + second + 1 + second));
             after::clear().await.unwrap();
             let last = third + 2 * second + 2;
@@ -90,7 +90,7 @@ macro_rules! deploys {
     (hits: $before:expr, $after:expr) => { assert_eq!(counts(&$before, &$after), [(1, 0), (0, 0)]) };
 }
 
-/// How often each has computed, and how often it could not use what it found.
+/// Returns the computations and the undecodable values of both programs.
 fn counts(before: &Stats, after: &Stats) -> [(u64, u64); 2] {
     [before, after].map(|stats| (stats.computed, stats.undecodable))
 }

@@ -1,4 +1,4 @@
-//! The futures of functions in shared stores can be sent to other threads, as those in memory can.
+//! The futures of functions with a shared store are `Send`, like those of functions in memory.
 
 use cached_runtime::async_cached;
 

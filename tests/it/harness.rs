@@ -1,4 +1,4 @@
-//! The servers and the proxy of the tests do what the other tests rely on.
+//! Tests of the test servers and of the proxy.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -25,7 +25,7 @@ fn a_test_that_asks_for_a_process_of_its_own_has_one() {
 }
 
 #[test]
-fn every_redis_server_is_its_own() {
+fn each_redis_server_has_its_own_data() {
     let (a, b) = (RedisServer::start(), RedisServer::start());
     assert_ne!(a.port(), b.port());
     assert_eq!(a.command(&["SET", "key", "a value"]), "OK");
@@ -38,7 +38,7 @@ fn every_redis_server_is_its_own() {
 }
 
 #[test]
-fn every_memcached_is_its_own() {
+fn each_memcached_server_has_its_own_data() {
     let (a, b) = (MemcachedServer::start(), MemcachedServer::start());
     assert_ne!(a.port(), b.port());
     assert_eq!(a.command("set key 0 0 7\r\na value"), "STORED");
@@ -48,7 +48,7 @@ fn every_memcached_is_its_own() {
 }
 
 #[test]
-fn servers_count_what_they_are_asked() {
+fn servers_count_commands() {
     let redis = RedisServer::start();
     assert_eq!(redis.calls("get"), 0);
     let _ = redis.command(&["GET", "a"]);
@@ -81,7 +81,7 @@ fn a_server_can_listen_on_a_socket_file() {
 }
 
 #[test]
-fn a_killed_server_refuses_and_a_restarted_one_is_empty_at_the_same_port() {
+fn a_killed_server_refuses_connections_and_restarts_empty_at_the_same_port() {
     let mut redis = RedisServer::start();
     let (port, pid) = (redis.port(), redis.pid());
     let _ = redis.command(&["SET", "key", "value"]);
@@ -103,7 +103,7 @@ fn a_killed_server_refuses_and_a_restarted_one_is_empty_at_the_same_port() {
 }
 
 #[test]
-fn a_stopped_server_accepts_but_does_not_answer_until_it_goes_on() {
+fn a_stopped_server_accepts_connections_but_does_not_respond_until_it_continues() {
     let redis = RedisServer::start();
     redis.stop();
     let mut client = connect(&redis.addr());
@@ -114,14 +114,14 @@ fn a_stopped_server_accepts_but_does_not_answer_until_it_goes_on() {
 }
 
 #[test]
-fn a_dropped_server_is_gone_even_if_it_was_stopped() {
+fn a_dropped_server_is_killed_also_if_it_was_stopped() {
     let redis = RedisServer::start();
     let (addr, pid) = (redis.addr(), redis.pid());
     redis.stop();
     drop(redis);
     TcpStream::connect(addr).unwrap_err();
     let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    assert_eq!(test_kill_process(pid), Err(Errno::SRCH), "it should have been waited for");
+    assert_eq!(test_kill_process(pid), Err(Errno::SRCH), "the server should have been reaped");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn servers_die_with_a_killed_test_process() {
     use std::io::{BufRead as _, BufReader};
     use std::process::Stdio;
 
-    // The process to be killed runs this test too: it starts two servers and tells which.
+    // The process to be killed runs this test too: it starts two servers and prints their ids.
     const TO_BE_KILLED: &str = "CACHED_TESTS_TO_BE_KILLED";
     if std::env::var_os(TO_BE_KILLED).is_some() {
         let start = || (RedisServer::start(), MemcachedServer::start());
@@ -140,7 +140,7 @@ fn servers_die_with_a_killed_test_process() {
     }
     let mut process = only("harness::servers_die_with_a_killed_test_process")
         .env(TO_BE_KILLED, "")
-        .env("TMPDIR", env!("CARGO_TARGET_TMPDIR")) // Nobody is left to clean up.
+        .env("TMPDIR", env!("CARGO_TARGET_TMPDIR")) // The killed process does not clean up.
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -164,7 +164,7 @@ fn servers_die_with_a_killed_test_process() {
 }
 
 #[test]
-fn a_proxy_passes_and_delays() {
+fn a_proxy_forwards_and_delays() {
     let (_redis, proxy) = redis_behind_proxy();
     let mut client = connect(&proxy.addr());
     ping(&mut client);
@@ -248,7 +248,7 @@ fn a_proxy_corrupts_truncates_and_swallows_replies() {
 }
 
 #[test]
-fn a_proxy_closes_what_it_can_not_connect_and_ends_when_dropped() {
+fn a_proxy_closes_connections_without_a_server_and_ends_when_dropped() {
     let (mut redis, proxy) = redis_behind_proxy();
     redis.kill();
     let mut client = connect(&proxy.addr());

@@ -1,16 +1,16 @@
-//! Invalidation is final: whatever is done to a key at once, a call that starts after a change has returned sees
-//! nothing from before it.
+//! Invalidation is final: a call that starts after a change has returned sees no older value, whatever operations run
+//! at the same time.
 //!
-//! Each run does many things at once, takes down when each began and ended, and lets a checker judge the whole. A
-//! failure prints the seed, which `CACHED_TEST_SEED` takes.
+//! Each run performs many concurrent operations, records when each began and ended, and checks the history. A failure
+//! prints the seed; `CACHED_TEST_SEED` repeats it.
 //!
-//! Each run is in a process of its own: `invalidate_tag` reaches every store of its process, also one whose server some
-//! other test has killed.
+//! Each run has a process of its own: `invalidate_tag` reaches every store of its process, also one whose server another
+//! test has killed.
 
 mod flawed;
-mod fleet;
 mod model;
 mod origin;
+mod processes;
 mod random;
 mod runner;
 
@@ -24,11 +24,11 @@ use cached_tests::in_own_process;
 use cached_tests::server::{MemcachedServer, RedisServer};
 
 use self::flawed::{Flaw, Flawed};
-use self::model::{Event, Verb, Violation, check};
+use self::model::{Event, Operation, Violation, check};
 use self::origin::{Dir, Origin};
 use self::runner::{Function, Value, World, functions};
 
-/// More than any run may take.
+/// The longest time that a run may take.
 const BOUND: Duration = Duration::from_secs(300);
 const TASKS: u64 = 48;
 const KEYS: u64 = 2;
@@ -42,7 +42,7 @@ functions! { memory {
     partial(ttl = 60, cache_if = |value| value.version % 2 == 0),
     off[tags](ttl = 60, single_flight = "off"),
     tagged[tags](ttl = 60),
-    told(ttl = 60, tags_from = Value::tags),
+    derived(ttl = 60, tags_from = Value::tags),
 } }
 
 /// The functions of a shared store, each with the store that its test has set.
@@ -62,7 +62,7 @@ macro_rules! shared {
             ),
             off(ttl = 60, single_flight = "off", backend = Arc::clone($store.get().unwrap())),
             tagged[tags](ttl = 60, backend = Arc::clone($store.get().unwrap())),
-            told(ttl = 60, tags_from = Value::tags, backend = Arc::clone($store.get().unwrap())),
+            derived(ttl = 60, tags_from = Value::tags, backend = Arc::clone($store.get().unwrap())),
             process(ttl = 60, single_flight = "process", backend = Arc::clone($store.get().unwrap())),
         } }
     };
@@ -74,35 +74,35 @@ static FLAWED: OnceLock<Arc<dyn Store>> = OnceLock::new();
 functions! { flawed_store {
     plain(ttl = 60, backend = Arc::clone(FLAWED.get().unwrap())),
     tagged[tags](ttl = 60, backend = Arc::clone(FLAWED.get().unwrap())),
-    told(ttl = 60, tags_from = Value::tags, backend = Arc::clone(FLAWED.get().unwrap())),
+    derived(ttl = 60, tags_from = Value::tags, backend = Arc::clone(FLAWED.get().unwrap())),
 } }
-/// Their places in the list.
+/// The indices of these functions.
 const PLAIN: usize = 0;
 const TAGGED: usize = 1;
-const TOLD: usize = 2;
+const DERIVED: usize = 2;
 
 #[test]
 fn in_redis_among_processes() {
     let server = RedisServer::start();
-    fleet::holds("redis", &server.url(), among_processes(redis::ALL), 24_000);
+    processes::holds("redis", &server.url(), among_processes(redis::ALL), 24_000);
 }
 
 #[test]
 fn in_memcached_among_processes() {
     let server = MemcachedServer::start();
-    fleet::holds("memcached", &server.addr(), among_processes(memcached::ALL), 24_000);
+    processes::holds("memcached", &server.addr(), among_processes(memcached::ALL), 24_000);
 }
 
-/// One of the processes that the tests above start.
+/// The entry point of the processes of the tests above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn member_of_a_fleet() {
-    let Some(member) = fleet::Member::from_environment() else { return };
-    if member.store == "redis" {
-        set(&REDIS, redis_store(&member.address));
-        member.run(among_processes(redis::ALL)).await;
+async fn worker_process() {
+    let Some(worker) = processes::WorkerProcess::from_environment() else { return };
+    if worker.store == "redis" {
+        set(&REDIS, redis_store(&worker.address));
+        worker.run(among_processes(redis::ALL)).await;
     } else {
-        set(&MEMCACHED, memcached_store(&member.address));
-        member.run(among_processes(memcached::ALL)).await;
+        set(&MEMCACHED, memcached_store(&worker.address));
+        worker.run(among_processes(memcached::ALL)).await;
     }
 }
 
@@ -129,7 +129,7 @@ async fn in_memcached() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_a_redis_that_is_killed_and_started_again() {
+async fn in_a_redis_that_is_killed_and_restarted() {
     in_own_process!();
     let mut server = RedisServer::start();
     set(&REDIS, redis_store(&server.url()));
@@ -138,7 +138,7 @@ async fn in_a_redis_that_is_killed_and_started_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_a_memcached_that_is_killed_and_started_again() {
+async fn in_a_memcached_that_is_killed_and_restarted() {
     in_own_process!();
     let mut server = MemcachedServer::start();
     set(&MEMCACHED, memcached_store(&server.addr()));
@@ -146,7 +146,7 @@ async fn in_a_memcached_that_is_killed_and_started_again() {
     holds(memcached::ALL, 20_000, beside).await;
 }
 
-/// Kills a server and starts it again, now and then.
+/// Kills and restarts a server several times.
 async fn restart_after(world: Arc<World>, mut restart: impl FnMut() + Send + 'static) {
     for operations in [4_000, 8_000, 12_000, 16_000] {
         while world.done.load(Ordering::Relaxed) < operations {
@@ -159,53 +159,53 @@ async fn restart_after(world: Arc<World>, mut restart: impl FnMut() + Send + 'st
         .await
         .unwrap();
     }
-    // The server goes when this does, and the run goes on without it.
+    // `restart` owns the server, which is kept until the run ends.
     while world.done.load(Ordering::Relaxed) < 20_000 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_a_store_that_takes_its_time() {
+async fn in_a_slow_store() {
     in_own_process!();
     set(&FLAWED, Flawed::new(Flaw::None, random::seed()));
     holds(flawed_store::ALL, 10_000, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_fills_without_a_lease_is_found_out() {
+async fn a_fill_without_a_lease_is_detected() {
     in_own_process!();
-    is_found_out(Flaw::FillsWithoutLease, PLAIN).await;
+    is_detected(Flaw::FillsWithoutLease, PLAIN).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_removes_only_the_value_is_found_out() {
+async fn a_remove_that_keeps_the_lease_is_detected() {
     in_own_process!();
-    is_found_out(Flaw::RemovesOnlyTheValue, PLAIN).await;
+    is_detected(Flaw::RemovesOnlyTheValue, PLAIN).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_keeps_the_stamps_of_tags_is_found_out() {
+async fn a_remove_that_keeps_the_generation_of_a_tag_is_detected() {
     in_own_process!();
-    is_found_out(Flaw::KeepsTags, TAGGED).await;
+    is_detected(Flaw::KeepsTags, TAGGED).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_keeps_the_mark_of_all_tags_is_found_out() {
+async fn a_put_that_keeps_the_epoch_of_all_tags_is_detected() {
     in_own_process!();
-    is_found_out(Flaw::KeepsMark, TOLD).await;
+    is_detected(Flaw::KeepsEpoch, DERIVED).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_reads_old_stamps_is_found_out() {
+async fn a_read_of_an_old_generation_is_detected() {
     in_own_process!();
-    is_found_out(Flaw::ReadsOldStamps, TAGGED).await;
+    is_detected(Flaw::ReadsOldGenerations, TAGGED).await;
 }
 
-/// Goes on with the function that suffers from a flaw until that shows.
-async fn is_found_out(flaw: Flaw, function: usize) {
+/// Runs the function that a flaw affects until the checker finds a violation.
+async fn is_detected(flaw: Flaw, function: usize) {
     const ROUNDS: u64 = 100;
-    // The fewer invalidations there are at once, the more computations come to their end.
+    // With fewer concurrent invalidations more computations are stored.
     const FEW: u64 = 8;
     let (dir, seed) = (Dir::new(), random::seed());
     println!("CACHED_TEST_SEED={seed}");
@@ -221,11 +221,11 @@ async fn is_found_out(flaw: Flaw, function: usize) {
             return println!("{flaw:?}: found after {} operations", operations_before(&history, &violations));
         }
     }
-    panic!("{flaw:?} was not found out");
+    panic!("{flaw:?} was not detected");
 }
 
-/// The functions for which invalidation is final also among processes: all but the last, whose callers wait for a
-/// computation of their own process and ask nobody else.
+/// The functions whose invalidation is final across processes: all but the last, whose single flight is limited to its
+/// process.
 fn among_processes(functions: &'static [Function]) -> &'static [Function] {
     functions.split_last().unwrap().1
 }
@@ -242,12 +242,12 @@ fn set(place: &OnceLock<Arc<dyn Store>>, store: impl Store) {
     assert!(place.set(Arc::new(store)).is_ok(), "one test, one store");
 }
 
-/// Runs operations in this process, while something happens beside them, and checks what came of it.
+/// Runs operations in this process, concurrently with `beside`, and checks their history.
 async fn holds(functions: &'static [Function], operations: u64, beside: impl AsyncFnOnce(Arc<World>)) {
     judge(functions, &history(functions, operations, beside).await);
 }
 
-/// What happened in this process.
+/// Runs operations in this process, concurrently with `beside`, and returns their history.
 async fn history(
     functions: &'static [Function],
     operations: u64,
@@ -262,9 +262,9 @@ async fn history(
     std::mem::take(&mut *world.history.lock().unwrap())
 }
 
-/// Prints what was violated, the shortest story of each sort, and fails if anything was.
+/// Prints the shortest history of each sort of violation, and fails if there is any.
 fn judge(functions: &[Function], history: &[Event]) {
-    let calls = history.iter().filter(|event| event.verb == Verb::Call).count();
+    let calls = history.iter().filter(|event| event.operation == Operation::Call).count();
     println!("{} events, {calls} calls that returned", history.len());
     let mut sorts: BTreeMap<String, Vec<Violation>> = BTreeMap::new();
     for violation in check(history) {
@@ -276,11 +276,11 @@ fn judge(functions: &[Function], history: &[Event]) {
         let before = operations_before(history, violations);
         println!("{} times {sort}, first after {before} operations, as here:\n{shortest}", violations.len());
     }
-    assert!(sorts.is_empty(), "values from before a change that had returned: {:#?}", sorts.keys());
+    assert!(sorts.is_empty(), "values older than a change that had returned: {:#?}", sorts.keys());
 }
 
-/// How many operations had ended before the first violation.
+/// Returns the number of operations that had ended before the first violation.
 fn operations_before(history: &[Event], violations: &[Violation]) -> usize {
     let first = violations.iter().map(|violation| violation.read.begin).min();
-    history.iter().filter(|event| !event.verb.is_computation() && Some(event.end) < first).count()
+    history.iter().filter(|event| !event.operation.is_computation() && Some(event.end) < first).count()
 }

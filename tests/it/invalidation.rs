@@ -1,4 +1,4 @@
-//! Invalidation is final: what was computed from before it is not seen after it (G5).
+//! Invalidation is final: no later call returns a value that was computed from older data (G5).
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseMode, Result, Store, Watch, async_cached};
-use cached_tests::MARK_OF_TAGS;
+use cached_tests::EPOCH_KEY_OF_TAGS;
 use cached_tests::map_store::MapStore;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::both::eventually;
+use crate::servers::eventually;
 use crate::support::{Body, REDIS, SOON, Source, on_each_backend, poll_once, settle, until};
 
 macro_rules! tests {
@@ -28,9 +28,9 @@ macro_rules! tests {
             Some(source.read().await)
         }
 
-        /// Changes the source while the old value is computed, invalidates by `verb`, and reads.
-        async fn is_final(key: &'static str, verb: impl AsyncFn() -> cached_runtime::Result<()>, then: usize) {
-            // Both with and without calls that wait for the one that computes.
+        /// Changes the source while the old value is computed, calls `change`, and checks later reads.
+        async fn is_final(key: &'static str, change: impl AsyncFn() -> cached_runtime::Result<()>, then: usize) {
+            // With and without calls that wait for the one that computes.
             for waiting in [0, 10] {
                 load::invalidate(key).await.unwrap();
                 let source = Source::new(Body::held());
@@ -39,7 +39,7 @@ macro_rules! tests {
                 source.body.has_begun(1).await;
                 settle().await;
                 source.change();
-                verb().await.unwrap();
+                change().await.unwrap();
 
                 let open = Source::new(Body::open());
                 open.change();
@@ -47,12 +47,12 @@ macro_rules! tests {
                 assert_eq!(answer, then, "a call that starts after {key}");
                 source.body.let_all_through();
                 for call in calls {
-                    // Those that began before it may get either.
+                    // Calls that began before the change may return the old or the new value.
                     assert!([1, 2, then].contains(&timeout(SOON, call).await.unwrap().unwrap()));
                 }
                 assert_eq!(load(Arc::clone(&open), key).await, then, "a call that starts after {key} and the old one");
                 assert_eq!(load::peek(key).await, Some(then));
-                // Exactly what was not put had to be computed.
+                // A value that was not put has to be computed.
                 assert_eq!(open.body.begun(), usize::from(then == 2));
             }
         }
@@ -79,7 +79,7 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn what_is_put_is_a_hit() {
+        async fn a_put_value_is_a_hit() {
             let source = Source::new(Body::open());
             load::put("given", 5).await.unwrap();
             assert_eq!(load(Arc::clone(&source), "given").await, 5);
@@ -90,20 +90,20 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn putting_what_would_not_be_kept_removes() {
+        async fn putting_an_uncacheable_value_removes_the_old_one() {
             let source = Source::new(Body::open());
-            for refused in [None, Some(0)] {
-                picky::put("refused", 5).await.unwrap();
-                assert_eq!(picky::peek("refused").await, Some(Some(5)));
-                picky::put("refused", refused).await.unwrap();
-                assert_eq!(picky::peek("refused").await, None, "{refused:?}");
+            for uncacheable in [None, Some(0)] {
+                picky::put("uncacheable", 5).await.unwrap();
+                assert_eq!(picky::peek("uncacheable").await, Some(Some(5)));
+                picky::put("uncacheable", uncacheable).await.unwrap();
+                assert_eq!(picky::peek("uncacheable").await, None, "{uncacheable:?}");
             }
             assert_eq!(source.body.begun(), 0);
         }
 
-        /// As a handler is when its client has gone.
+        /// A web framework drops a handler when its client disconnects.
         #[tokio::test]
-        async fn an_invalidation_whose_caller_has_gone_is_made_all_the_same() {
+        async fn a_dropped_invalidation_is_completed() {
             let source = Source::new(Body::open());
             assert_eq!(load(Arc::clone(&source), "dropped").await, 1);
             let mut invalidation = Box::pin(load::invalidate("dropped"));
@@ -139,7 +139,7 @@ macro_rules! tests {
             }
         }
 
-        /// Only its values tell their tags, its errors do not.
+        /// Its values have derived tags, its errors have none.
         #[async_cached(ttl = 600, backend = $($backend)+, skip(source), tags_from = |_: &usize| vec![TAG.to_owned()])]
         async fn failing(source: Arc<Source>, key: u8) -> std::result::Result<usize, usize> {
             assert_eq!(key, 0);
@@ -150,14 +150,14 @@ macro_rules! tests {
         const TAG: &str = concat!(module_path!(), " a tag");
 
         #[tokio::test]
-        async fn nobody_gets_an_error_from_before_the_end_of_a_tag() {
+        async fn no_later_caller_gets_an_error_older_than_an_invalidation_of_a_tag() {
             let source = Source::new(Body::held());
             let first = tokio::spawn(failing(Arc::clone(&source), 0));
             source.body.has_begun(1).await;
             source.change();
             cached_runtime::invalidate_tag(TAG).await.unwrap();
             let later = tokio::spawn(failing(Arc::clone(&source), 0));
-            // The later one may wait for the first or compute.
+            // The later call may wait for the first or compute.
             tokio::time::sleep(Duration::from_millis(50)).await;
             source.body.let_all_through();
             assert_eq!(timeout(SOON, first).await.unwrap().unwrap(), Err(1));
@@ -180,13 +180,13 @@ macro_rules! tests {
             }
 
             #[async_cached(ttl = 600, backend = $($backend)+, skip(source))]
-            async fn under_way(source: Arc<Source>, key: usize) -> usize {
+            async fn in_flight(source: Arc<Source>, key: usize) -> usize {
                 assert!(key < 100);
                 source.read().await
             }
 
             #[tokio::test]
-            async fn voids_every_value_of_this_function_only() {
+            async fn invalidates_every_value_of_this_function_only() {
                 let source = Source::new(Body::open());
                 for key in 0..100 {
                     assert_eq!(cleared(Arc::clone(&source), key).await, 1);
@@ -203,20 +203,20 @@ macro_rules! tests {
             }
 
             #[tokio::test]
-            async fn is_final_for_what_is_being_computed() {
+            async fn is_final_for_computations_in_flight() {
                 let source = Source::new(Body::held());
                 let calls: Vec<_> =
-                    (0..20).map(|key| tokio::spawn(under_way(Arc::clone(&source), key))).collect();
+                    (0..20).map(|key| tokio::spawn(in_flight(Arc::clone(&source), key))).collect();
                 source.body.has_begun(20).await;
                 source.change();
-                under_way::clear().await.unwrap();
+                in_flight::clear().await.unwrap();
                 source.body.let_all_through();
                 for call in calls {
                     let answer = timeout(SOON, call).await.unwrap().unwrap();
                     assert!([1, 2].contains(&answer));
                 }
                 for key in 0..20 {
-                    assert_eq!(under_way(Arc::clone(&source), key).await, 2);
+                    assert_eq!(in_flight(Arc::clone(&source), key).await, 2);
                 }
             }
         }
@@ -237,14 +237,14 @@ async fn failing_in_redis(source: Arc<Source>, key: u8) -> std::result::Result<u
 }
 
 #[tokio::test]
-async fn nobody_gets_an_error_from_before_the_end_of_a_tag_by_another_process() {
+async fn no_later_caller_gets_an_error_older_than_an_invalidation_by_another_process() {
     let source = Source::new(Body::held());
     let first = tokio::spawn(failing_in_redis(Arc::clone(&source), 0));
     source.body.has_begun(1).await;
     source.change();
-    // As another process would.
-    let mark = format!("cached:{{{MARK_OF_TAGS}}}");
-    assert_eq!(REDIS.command(&["SET", &mark, "8 bytes!", "XX"]), "OK");
+    // As another process does when it invalidates a tag.
+    let epoch = format!("cached:{{{EPOCH_KEY_OF_TAGS}}}");
+    assert_eq!(REDIS.command(&["SET", &epoch, "8 bytes!", "XX"]), "OK");
     let later = tokio::spawn(failing_in_redis(Arc::clone(&source), 0));
     tokio::time::sleep(Duration::from_millis(50)).await;
     source.body.let_all_through();
@@ -252,7 +252,7 @@ async fn nobody_gets_an_error_from_before_the_end_of_a_tag_by_another_process() 
     assert_eq!(timeout(SOON, later).await.unwrap().unwrap(), Err(2));
 }
 
-/// Two functions with one name are to the store what one function in two processes is.
+/// To a store, two functions with one name are like one function in two processes.
 macro_rules! two_processes {
     ($($backend:tt)+) => {
         mod here {
@@ -275,7 +275,7 @@ macro_rules! two_processes {
         }
 
         #[tokio::test]
-        async fn what_one_process_computes_is_a_hit_in_the_other() {
+        async fn a_value_computed_by_one_process_is_a_hit_in_the_other() {
             let source = Source::new(Body::open());
             assert_eq!(here::load(Arc::clone(&source), "hit").await, 1);
             assert_eq!(there::load(Arc::clone(&source), "hit").await, 1);
@@ -336,7 +336,7 @@ mod two_processes_on_memcached {
     two_processes!(crate::support::memcached());
 }
 
-/// A store whose answers to reads are on the way until they are let through.
+/// A store that has read a value but holds the reply until the test lets it through.
 #[derive(Debug)]
 struct SlowReads {
     map: MapStore,
@@ -364,9 +364,9 @@ impl Store for SlowReads {
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        self.map.acquire(key, term, over)
+        self.map.acquire(key, term, mode)
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
@@ -405,7 +405,7 @@ impl Store for SlowReads {
 }
 
 #[tokio::test]
-async fn a_call_is_not_told_what_a_look_that_was_under_way_has_seen() {
+async fn a_call_does_not_join_a_read_that_began_before_a_put() {
     #[async_cached(ttl = 600, backend = &*SLOW)]
     async fn load() -> usize {
         0
@@ -413,7 +413,7 @@ async fn a_call_is_not_told_what_a_look_that_was_under_way_has_seen() {
 
     load::put(1).await.unwrap();
     let before: Vec<_> = (0..10).map(|_| tokio::spawn(load())).collect();
-    until("the first look is under way", || SLOW.begun.load(SeqCst) == 1).await;
+    until("the first read is in flight", || SLOW.begun.load(SeqCst) == 1).await;
     load::put(2).await.unwrap();
     let after: Vec<_> = (0..10).map(|_| tokio::spawn(load())).collect();
     settle().await;
@@ -424,5 +424,5 @@ async fn a_call_is_not_told_what_a_look_that_was_under_way_has_seen() {
     for call in after {
         assert_eq!(call.await.unwrap(), 2);
     }
-    assert_eq!(SLOW.begun.load(SeqCst), 2, "one look for all of one time");
+    assert_eq!(SLOW.begun.load(SeqCst), 2, "concurrent calls share one read");
 }

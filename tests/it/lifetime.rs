@@ -1,6 +1,6 @@
-//! How long a value is remembered, and that what is not remembered any more gives its memory back.
+//! The lifetime of a cached value, and the release of its memory afterwards.
 //!
-//! A body here returns which of its runs this is: the same answer twice is one that was remembered.
+//! A body returns the number of its run, so that two equal results are one cached value.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -17,7 +17,7 @@ use tokio::time::{advance, sleep};
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Asserts that an answer stays the same until `ttl` is over, to the millisecond.
+/// Asserts that a value is cached until its `ttl` has passed, to the millisecond.
 async fn lasts<R, F>(ttl: Duration, call: impl Fn() -> F)
 where
     R: PartialEq + Debug,
@@ -32,7 +32,7 @@ where
 }
 
 /// Asserts that every call computes.
-async fn is_never_remembered<R, F>(call: impl Fn() -> F)
+async fn is_never_cached<R, F>(call: impl Fn() -> F)
 where
     R: PartialEq + Debug,
     F: Future<Output = R>,
@@ -46,9 +46,9 @@ mod ttl {
 
     const QUARTER: Duration = Duration::from_millis(250);
 
-    fn from_a_setting() -> Duration {
-        static ASKED: Runs = Runs::new();
-        Duration::from_millis(7 * ASKED.next())
+    fn increasing() -> Duration {
+        static EVALUATIONS: Runs = Runs::new();
+        Duration::from_millis(7 * EVALUATIONS.next())
     }
 
     macro_rules! lasting {
@@ -69,7 +69,7 @@ mod ttl {
         day("1d");
         named(QUARTER);
         computed(QUARTER * 3 + Duration::from_micros(0));
-        asked(from_a_setting());
+        evaluated(increasing());
         one_milli(MILLI);
         endless(Duration::MAX);
         nothing(Duration::ZERO);
@@ -82,35 +82,35 @@ mod ttl {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn words_are_what_they_say() {
+    async fn a_duration_string_has_units() {
         lasts(1_500 * MILLI, millis).await;
         lasts(5_400 * SECOND, compound).await;
         lasts(86_400 * SECOND, day).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_expression_is_any_duration_and_asked_once() {
+    async fn an_expression_is_evaluated_once() {
         lasts(250 * MILLI, named).await;
         lasts(750 * MILLI, computed).await;
         lasts(MILLI, one_milli).await;
         for _ in 0..3 {
-            lasts(7 * MILLI, asked).await;
+            lasts(7 * MILLI, evaluated).await;
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_longest_and_the_shortest_are_no_accident() {
+    async fn the_longest_and_the_shortest_ttl_work() {
         let first = endless().await;
         advance(365 * 86_400 * SECOND).await;
         assert_eq!(endless().await, first);
-        is_never_remembered(nothing).await;
+        is_never_cached(nothing).await;
     }
 }
 
-mod of_the_value {
+mod from_value {
     use super::*;
 
-    /// A value that knows how long it holds.
+    /// A value with a lifetime.
     #[derive(Clone, Debug, PartialEq)]
     struct Token {
         run: u64,
@@ -139,10 +139,10 @@ mod of_the_value {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_value_says_how_long_it_lasts() {
+    async fn a_value_determines_its_lifetime() {
         lasts(5 * MILLI, || token(5)).await;
         lasts(60_000 * MILLI, || token(60_000)).await;
-        is_never_remembered(|| token(0)).await;
+        is_never_cached(|| token(0)).await;
         token::put(9, Token { run: 0, millis: 20 }).await.unwrap();
         advance(19 * MILLI).await;
         assert_eq!(token::peek(9).await.map(|token| token.run), Some(0));
@@ -151,9 +151,9 @@ mod of_the_value {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_absent_or_failed_does_not_say_it() {
+    async fn ttl_from_does_not_apply_to_none_and_errors() {
         lasts(5 * MILLI, || perhaps(5)).await;
-        is_never_remembered(|| perhaps(0)).await;
+        is_never_cached(|| perhaps(0)).await;
         perhaps::put(7, Ok(None)).await.unwrap();
         advance(3 * SECOND - MILLI).await;
         assert_eq!(perhaps(7).await, Ok(None));
@@ -162,7 +162,7 @@ mod of_the_value {
     }
 }
 
-mod worth_keeping {
+mod condition {
     use super::*;
 
     #[async_cached(ttl = 60, cache_if = |value| value % 2 == 0)]
@@ -179,18 +179,18 @@ mod worth_keeping {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_what_the_condition_takes_is_remembered() {
+    async fn only_values_that_meet_the_condition_are_cached() {
         assert_eq!(even(1).await, 1);
         for _ in 0..3 {
             assert_eq!(even(1).await, 2);
         }
         assert_eq!(even(2).await, 3);
         even::put(1, 5).await.unwrap();
-        assert_eq!(even::peek(1).await, None, "what is not worth keeping is not put either, and replaces");
+        assert_eq!(even::peek(1).await, None, "putting a value that fails the condition removes the old one");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_condition_is_for_successes() {
+    async fn the_condition_applies_to_success_only() {
         assert_eq!((late(1).await, late(1).await), (Ok(1), Ok(2)));
         assert_eq!((late(1).await, late(1).await), (Ok(3), Ok(3)));
         lasts(SECOND, || late(0)).await;
@@ -214,14 +214,14 @@ macro_rules! function {
     };
 }
 
-/// What failed or is absent, where values live in memory and where they live in a shared store.
+/// Errors and `None`, in memory and in a shared store.
 macro_rules! failures {
     ($module:ident $($backend:tt)*) => {
         mod $module {
             use super::*;
 
             type ApiResult<T> = Result<T, Failure>;
-            /// Its name says nothing of what it is.
+            /// An alias whose name does not say that it is a `Result`.
             type Answer = Result<u64, Failure>;
             type Maybe<T> = Option<T>;
 
@@ -291,7 +291,7 @@ macro_rules! failures {
             }
 
             #[tokio::test(start_paused = true)]
-            async fn success_lasts_as_long_as_it_should() {
+            async fn success_is_cached_for_its_ttl() {
                 let minute = 60 * SECOND;
                 lasts(minute, succeeding).await;
                 lasts(minute, rarely_succeeding).await;
@@ -309,17 +309,17 @@ macro_rules! failures {
             }
 
             #[tokio::test(start_paused = true)]
-            async fn a_failure_is_not_remembered_by_default() {
-                is_never_remembered(failing).await;
-                is_never_remembered(rarely_failing).await;
-                is_never_remembered(failing_by_alias).await;
-                is_never_remembered(failing_by_bare_alias).await;
-                is_never_remembered(|| async { from_io(true).await.unwrap_err().to_string() }).await;
+            async fn errors_are_not_cached_by_default() {
+                is_never_cached(failing).await;
+                is_never_cached(rarely_failing).await;
+                is_never_cached(failing_by_alias).await;
+                is_never_cached(failing_by_bare_alias).await;
+                is_never_cached(|| async { from_io(true).await.unwrap_err().to_string() }).await;
                 assert_eq!((failing::stats().errors, failing::peek().await), (2, None));
             }
 
             #[tokio::test(start_paused = true)]
-            async fn absence_is_not_remembered_by_default() {
+            async fn none_is_not_cached_by_default() {
                 assert_eq!((absent().await, absent().await), (None, None));
                 assert_eq!((absent_in_ok().await, absent_in_ok().await), (Ok(None), Ok(None)));
                 assert_eq!((absent::stats().computed, absent_in_ok::stats().computed), (2, 2));
@@ -327,14 +327,14 @@ macro_rules! failures {
             }
 
             #[tokio::test(start_paused = true)]
-            async fn a_failure_is_remembered_for_as_long_as_asked_for() {
+            async fn errors_are_cached_for_the_time_of_cache_err() {
                 lasts(5 * SECOND, keeping).await;
                 lasts(5 * SECOND, keeping_by_alias).await;
                 lasts(5 * SECOND, keeping_both).await;
             }
 
             #[tokio::test(start_paused = true)]
-            async fn absence_is_remembered_for_as_long_as_asked_for() {
+            async fn none_is_cached_for_the_time_of_cache_none() {
                 macro_rules! absence_lasts {
                     ($absent:ident) => {
                         let first = $absent().await;
@@ -360,12 +360,12 @@ static MAP: LazyLock<MapStore> = LazyLock::new(MapStore::default);
 failures!(in_memory);
 failures!(in_a_store, backend = &*MAP, jitter = 0);
 
-mod memory_given_back {
+mod release {
     use super::*;
 
     type Value = Arc<u64>;
 
-    /// Knows which values there still are.
+    /// Counts the values that are still in memory.
     #[derive(Default)]
     struct Watch(Vec<Weak<u64>>);
 
@@ -405,7 +405,7 @@ mod memory_given_back {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_has_expired_goes_without_a_call() {
+    async fn expired_values_are_dropped_without_a_call() {
         let mut watch = Watch::default();
         for n in 0..5_000 {
             watch.add(&minute(n).await);
@@ -414,14 +414,14 @@ mod memory_given_back {
         assert_eq!((watch.alive(), minute::stats().entries), (5_000, 5_000));
         sleep(100 * MILLI).await;
         assert_eq!((watch.alive(), minute::stats().entries), (0, 0));
-        // And again, after the sweeper had nothing left to do.
+        // The sweeper starts again after it had nothing left to do.
         watch.add(&minute(0).await);
         sleep(61 * SECOND).await;
         assert_eq!((watch.alive(), minute::stats().entries), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_goes_at_its_own_time_and_half_a_minute_later_at_most() {
+    async fn a_value_is_dropped_within_half_a_minute_of_its_expiry() {
         let mut watch = Watch::default();
         watch.add(&seconds(3_600).await);
         sleep(SECOND).await;
@@ -431,7 +431,7 @@ mod memory_given_back {
         sleep(31 * SECOND).await;
         assert_eq!(watch.alive(), 3);
         sleep(10 * SECOND).await;
-        assert_eq!(watch.alive(), 2, "when it is known what comes next, it is on time");
+        assert_eq!(watch.alive(), 2, "the sweeper knows the next expiry");
         sleep(60 * SECOND).await;
         assert_eq!(watch.alive(), 1);
         sleep(3_600 * SECOND).await;
@@ -439,7 +439,7 @@ mod memory_given_back {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_removed_or_replaced_goes_at_once() {
+    async fn removed_and_replaced_values_are_dropped_at_once() {
         let mut watch = Watch::default();
         for n in 0..100 {
             watch.add(&removed(n).await);
@@ -455,7 +455,7 @@ mod memory_given_back {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_replaced_has_not_given_way() {
+    async fn a_replaced_value_is_not_counted_as_evicted() {
         #[async_cached(ttl = 60)]
         async fn replaced() -> u8 {
             1
@@ -469,7 +469,7 @@ mod memory_given_back {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_gives_way_goes_at_once() {
+    async fn evicted_values_are_dropped_at_once() {
         let mut watch = Watch::default();
         for n in 0..1_000 {
             watch.add(&crowded(n).await);
@@ -478,7 +478,7 @@ mod memory_given_back {
     }
 
     #[test]
-    fn the_sweeper_of_another_runtime_takes_over() {
+    fn another_runtime_takes_over_the_sweeping() {
         let mut watch = Watch::default();
         paused().block_on(async { watch.add(&twice(1).await) });
         assert_eq!(watch.alive(), 1);

@@ -1,4 +1,4 @@
-//! Where an answer came from, how old it is, and under which key.
+//! `lookup`: the source, the age and the key of a value.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use cached_runtime::{Lookup, Source, async_cached};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::both::{Server as _, eventually};
+use crate::servers::{Server as _, eventually};
 use crate::support::{Body, MEMCACHED, REDIS, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn the_source_is_where_the_value_was() {
+        async fn the_source_is_the_tier_of_the_value() {
             let body = Body::open();
             let call = async || load::lookup(Arc::clone(&body), "found").await;
             let first = call().await;
@@ -43,11 +43,11 @@ macro_rules! tests {
             assert_ne!(load::lookup(Arc::clone(&body), "other").await.key, first.key);
             load::invalidate("found").await.unwrap();
             assert_eq!(call().await.source, Source::Computed);
-            assert_eq!(load(Arc::clone(&body), "found").await, 3, "as a call finds it");
+            assert_eq!(load(Arc::clone(&body), "found").await, 3, "the value of the lookup is cached");
         }
 
         #[tokio::test]
-        async fn calls_that_wait_for_another_say_that_it_was_computed() {
+        async fn calls_that_join_a_computation_report_computed() {
             let body = Body::held();
             let mut calls = JoinSet::new();
             for _ in 0..50 {
@@ -65,7 +65,7 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn what_is_no_longer_fresh_says_so() {
+        async fn a_stale_value_is_reported() {
             let body = Body::held();
             kept::put("stale", 7).await.unwrap();
             assert_eq!(kept::lookup(Arc::clone(&body), "stale").await.source, Source::$found);
@@ -84,7 +84,7 @@ macro_rules! tests {
             let instead = fallible::lookup(true).await;
             assert_eq!((instead.value, instead.source), (Ok(1), Source::Stale));
             assert!(instead.age < 300 * SECOND, "{:?}", instead.age);
-            fallible::expire().await.unwrap(); // To try again at once.
+            fallible::expire().await.unwrap(); // So that the next call computes.
             assert_eq!(fallible::lookup(false).await.source, Source::Computed);
         }
 
@@ -109,7 +109,7 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn a_method_has_them_too() {
+        async fn methods_have_lookups() {
             let repo = Repo(1);
             assert_eq!(repo.find_lookup(2).await.source, Source::Computed);
             assert_eq!(repo.find(2).await, Ok(3));
@@ -173,21 +173,21 @@ mod memory {
             assert!(age < 3_600 * SECOND, "{age:?}");
         }
 
-        /// What a renewal brings is new, though it was begun for a value that was old.
+        /// The result of a background refresh is fresh, although the refresh began for a stale value.
         #[tokio::test(start_paused = true)]
-        async fn whoever_waits_for_a_renewal_gets_what_was_computed() {
+        async fn a_call_that_joins_a_background_refresh_reports_computed() {
             #[async_cached(ttl = 10, stale_while_revalidate = "5s", skip(body))]
-            async fn renewed(body: Arc<Body>) -> usize {
+            async fn refreshed(body: Arc<Body>) -> usize {
                 body.run().await
             }
 
             let body = Body::held();
-            renewed::put(7).await.unwrap();
+            refreshed::put(7).await.unwrap();
             advance(12 * SECOND).await;
-            assert_eq!(renewed(Arc::clone(&body)).await, 7);
+            assert_eq!(refreshed(Arc::clone(&body)).await, 7);
             body.has_begun(1).await;
             advance(4 * SECOND).await;
-            let call = tokio::spawn(renewed::lookup(Arc::clone(&body)));
+            let call = tokio::spawn(refreshed::lookup(Arc::clone(&body)));
             settle().await;
             body.let_all_through();
             let found = call.await.unwrap();
@@ -201,7 +201,7 @@ mod redis {
     tests!(Shared crate::support::redis());
 
     #[tokio::test]
-    async fn the_key_is_that_on_the_server() {
+    async fn the_key_is_the_key_on_the_server() {
         let key = load::lookup(Body::open(), "on the server").await.key;
         assert!(REDIS.keys().contains(&key), "{key} in {:?}", REDIS.keys());
     }
@@ -211,9 +211,9 @@ mod memcached {
     tests!(Shared crate::support::memcached());
 
     #[tokio::test]
-    async fn the_key_is_that_on_the_server() {
+    async fn the_key_is_the_key_on_the_server() {
         let key = load::lookup(Body::open(), "on the server").await.key;
-        // It lists what was not used for a moment.
+        // Memcached lists items with a delay.
         eventually("the server lists it", async || MEMCACHED.keys().contains(&key)).await;
     }
 }

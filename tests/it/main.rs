@@ -1,40 +1,36 @@
-//! All tests through the public interface, in one binary; one behaviour a file.
-#![allow(clippy::unwrap_used, reason = "in a test it is as good as an assertion, in a helper of tests too")]
-#![allow(clippy::unused_async, reason = "what is remembered takes no time in most tests")]
-#![allow(
-    clippy::option_option,
-    clippy::float_cmp,
-    reason = "just such values have to come back as they were"
-)]
-#![allow(clippy::unchecked_time_subtraction, reason = "a test that goes wrong may panic")]
+//! The tests of the public interface, in one binary: one file per behavior.
+#![allow(clippy::unwrap_used, reason = "in a test and its helpers it is as good as an assertion")]
+#![allow(clippy::unused_async, reason = "most cached bodies do not await")]
+#![allow(clippy::option_option, clippy::float_cmp, reason = "such values are stored and compared")]
+#![allow(clippy::unchecked_time_subtraction, reason = "a failing test may panic")]
 
-mod both;
-mod bytes;
 mod capacity;
 mod commands;
 mod companions;
 mod configure;
 #[cfg(feature = "moved-clock")]
 mod contract;
+mod corrupt_values;
 mod deploys;
-mod fleet;
 mod futures;
 mod harness;
 mod history;
 mod invalidation;
+mod key_isolation;
+mod lease_wait;
 #[cfg(feature = "moved-clock")]
 mod lifetime;
 mod lookup;
 mod memcached;
-mod never_shared;
 mod outage;
-mod owed;
+mod pending_invalidations;
+mod processes;
 mod python;
 mod real_time;
 mod redis;
 mod refresh;
+mod servers;
 mod single_flight;
 mod stale;
 mod support;
 mod tags;
-mod waiting;

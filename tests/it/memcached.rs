@@ -1,4 +1,4 @@
-//! The store in Memcached, against real servers and against what only pretends to be one.
+//! The Memcached store, against real servers and against listeners that are no Memcached.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -14,25 +14,25 @@ use cached_runtime::{
 use cached_tests::proxy::{Proxy, Replies};
 use cached_tests::server::MemcachedServer;
 
-/// For tests in which nothing is meant to be slow, on a machine that may be.
-const PATIENT: Duration = Duration::from_secs(10);
-/// For tests in which something hangs.
+/// The deadline of tests in which nothing hangs, on a busy machine.
+const LONG_DEADLINE: Duration = Duration::from_secs(10);
+/// The deadline of tests in which something hangs.
 const DEADLINE: Duration = Duration::from_millis(100);
-/// What "at once" and "within the deadline" may take on a busy machine.
+/// The time limit for "at once" and "within the deadline" on a busy machine.
 const SOON: Duration = Duration::from_secs(2);
 const TERM: Duration = Duration::from_secs(60);
 const TTL: Duration = Duration::from_secs(60);
 
 fn config(address: impl Into<String>) -> MemcachedConfig {
-    MemcachedConfig::new(address).deadline(PATIENT).connect_timeout(PATIENT)
+    MemcachedConfig::new(address).deadline(LONG_DEADLINE).connect_timeout(LONG_DEADLINE)
 }
 
 fn store(address: impl Into<String>) -> Memcached {
     Memcached::new(config(address)).unwrap()
 }
 
-/// With a deadline that a hanging server passes.
-fn hasty(address: impl Into<String>) -> Memcached {
+/// Creates a store with a short deadline.
+fn with_short_deadline(address: impl Into<String>) -> Memcached {
     Memcached::new(MemcachedConfig::new(address).deadline(DEADLINE)).unwrap()
 }
 
@@ -40,12 +40,12 @@ fn key(name: impl std::fmt::Display) -> Key {
     Key::new("memcached", &name.to_string()).unwrap()
 }
 
-/// As the server knows it.
+/// Returns the key on the server.
 fn wire(key: &Key) -> String {
     format!("cached:{key}")
 }
 
-/// Which version of an item a lease is on.
+/// Returns the version of the item that a lease refers to.
 fn version(lease: Lease) -> u128 {
     lease.token() & ((1 << 48) - 1)
 }
@@ -55,7 +55,7 @@ async fn get(store: &Memcached, key: &Key) -> Result<Option<Vec<u8>>> {
     Ok(values.into_iter().next().unwrap().map(Vec::from))
 }
 
-/// The first `Ok` of a call that is made again and again, as after a breakdown.
+/// Repeats a call until it returns `Ok`.
 async fn recovered<T>(mut call: impl AsyncFnMut() -> Result<T>) -> T {
     let start = Instant::now();
     loop {
@@ -121,7 +121,7 @@ async fn the_longest_key_and_prefix_fit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dropped_calls_never_get_in_the_way_of_others() {
+async fn dropped_calls_do_not_disturb_others() {
     let server = MemcachedServer::start();
     let store = Arc::new(store(server.addr()));
     let size = |n: usize| 2_000 + n * 937 % 58_000;
@@ -137,9 +137,9 @@ async fn dropped_calls_never_get_in_the_way_of_others() {
                 for _ in 0..400 {
                     random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     let n = usize::try_from(random >> 58).unwrap();
-                    let patience = Duration::from_micros(random >> 32 & 2047);
+                    let limit = Duration::from_micros(random >> 32 & 2047);
                     let keys = [key(n), key("nothing"), key(63 - n)];
-                    let Ok(values) = tokio::time::timeout(patience, store.get(&keys)).await else { continue };
+                    let Ok(values) = tokio::time::timeout(limit, store.get(&keys)).await else { continue };
                     let values = values.unwrap();
                     for (at, n) in [(0, n), (2, 63 - n)] {
                         let value = values[at].as_ref().unwrap();
@@ -157,30 +157,33 @@ async fn dropped_calls_never_get_in_the_way_of_others() {
     for task in tasks {
         right += task.await.unwrap();
     }
-    assert!(right > 0 && right < 8 * 400, "{right} of 3200 were waited for: both should have happened");
+    assert!(
+        right > 0 && right < 8 * 400,
+        "{right} of 3200 calls completed: some should, and some should not"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_of_many_processes_gets_a_lease_over_nothing_and_over_a_value() {
+async fn one_of_many_processes_gets_a_lease_in_both_modes() {
     let server = MemcachedServer::start();
     let stores: Vec<_> = (0..4).map(|_| Arc::new(store(server.addr()))).collect();
     for round in 0..20 {
-        for over in [LeaseMode::IfAbsent, LeaseMode::Replace] {
-            let key = key(format!("{round} {over:?}"));
-            if over == LeaseMode::Replace {
+        for mode in [LeaseMode::IfAbsent, LeaseMode::Replace] {
+            let key = key(format!("{round} {mode:?}"));
+            if mode == LeaseMode::Replace {
                 stores[0].put(&key, "old".into(), None).await.unwrap();
             }
             let tasks: Vec<_> = (0..40)
                 .map(|n| {
                     let (store, key) = (Arc::clone(&stores[n % 4]), key.clone());
-                    tokio::spawn(async move { store.acquire(&key, TERM, over).await.unwrap().lease })
+                    tokio::spawn(async move { store.acquire(&key, TERM, mode).await.unwrap().lease })
                 })
                 .collect();
             let mut leases = Vec::new();
             for task in tasks {
                 leases.extend(task.await.unwrap());
             }
-            assert_eq!(leases.len(), 1, "{over:?}");
+            assert_eq!(leases.len(), 1, "{mode:?}");
             assert!(stores[3].fill(&key, leases[0], "new".into(), TTL).await.unwrap());
             assert_eq!(get(&stores[1], &key).await.unwrap().unwrap(), b"new");
         }
@@ -188,27 +191,27 @@ async fn one_of_many_processes_gets_a_lease_over_nothing_and_over_a_value() {
 }
 
 #[tokio::test]
-async fn who_holds_a_lease_for_too_long_is_replaced_and_can_not_fill() {
+async fn an_expired_lease_is_replaced_and_cannot_fill() {
     let server = MemcachedServer::start();
     let store = store(server.addr());
-    store.put(&key("Value"), "old".into(), None).await.unwrap();
-    for (over, name) in [(LeaseMode::IfAbsent, "Nothing"), (LeaseMode::Replace, "Value")] {
+    store.put(&key("Replace"), "old".into(), None).await.unwrap();
+    for (mode, name) in [(LeaseMode::IfAbsent, "IfAbsent"), (LeaseMode::Replace, "Replace")] {
         let key = key(name);
         let start = Instant::now();
-        let dead = store.acquire(&key, Duration::from_millis(300), over).await.unwrap().lease.unwrap();
+        let expired = store.acquire(&key, Duration::from_millis(300), mode).await.unwrap().lease.unwrap();
         let next = loop {
-            assert!(start.elapsed() < Duration::from_secs(20), "nobody replaces the dead: {name}");
-            if let Some(lease) = store.acquire(&key, TERM, over).await.unwrap().lease {
+            assert!(start.elapsed() < Duration::from_secs(20), "the expired lease is not replaced: {name}");
+            if let Some(lease) = store.acquire(&key, TERM, mode).await.unwrap().lease {
                 break lease;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
         assert!(start.elapsed() >= Duration::from_millis(300), "a lease ended early");
-        // So not even a fill that was on its way already is taken from the dead.
-        assert_ne!(version(dead), version(next));
-        assert!(!store.extend(&key, &dead, TERM).await.unwrap());
-        assert!(!store.fill(&key, dead, "from the dead".into(), TTL).await.unwrap());
-        store.release(&key, dead).await.unwrap();
+        // So even a fill that was already in flight is rejected.
+        assert_ne!(version(expired), version(next));
+        assert!(!store.extend(&key, &expired, TERM).await.unwrap());
+        assert!(!store.fill(&key, expired, "late".into(), TTL).await.unwrap());
+        store.release(&key, expired).await.unwrap();
         assert!(store.extend(&key, &next, TERM).await.unwrap());
         assert!(store.fill(&key, next, "new".into(), TTL).await.unwrap());
         assert_eq!(get(&store, &key).await.unwrap().unwrap(), b"new");
@@ -216,7 +219,7 @@ async fn who_holds_a_lease_for_too_long_is_replaced_and_can_not_fill() {
 }
 
 #[tokio::test]
-async fn a_lease_over_a_value_ends_with_whatever_happens_to_the_value() {
+async fn a_lease_over_a_value_ends_when_the_value_changes() {
     let server = MemcachedServer::start();
     let store = store(server.addr());
     for change in ["put", "remove", "evicted"] {
@@ -236,7 +239,7 @@ async fn a_lease_over_a_value_ends_with_whatever_happens_to_the_value() {
 }
 
 #[tokio::test]
-async fn whoever_comes_after_a_change_has_the_lease_at_once() {
+async fn the_lease_is_free_after_a_change() {
     let server = MemcachedServer::start();
     let store = store(server.addr());
     for change in ["put", "remove", "release"] {
@@ -274,7 +277,7 @@ async fn an_extended_lease_leaves_the_ttl_of_a_value_alone() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_too_large_is_refused_and_its_lease_given_back() {
+async fn a_value_that_is_too_large_is_rejected_and_its_lease_released() {
     let server = MemcachedServer::start();
     let small = Memcached::new(config(server.addr()).max_value_bytes(1000)).unwrap();
     let key = key("large");
@@ -283,24 +286,28 @@ async fn a_value_that_is_too_large_is_refused_and_its_lease_given_back() {
     assert!(error.is_too_large());
     assert_eq!(get(&small, &key).await.unwrap(), Some(vec![1; 1000]), "nothing was sent");
 
-    for over in [LeaseMode::Replace, LeaseMode::IfAbsent] {
-        let lease = small.acquire(&key, TERM, over).await.unwrap().lease.unwrap();
+    for mode in [LeaseMode::Replace, LeaseMode::IfAbsent] {
+        let lease = small.acquire(&key, TERM, mode).await.unwrap().lease.unwrap();
         assert!(small.fill(&key, lease, vec![2; 1001].into(), TTL).await.unwrap_err().is_too_large());
-        assert!(!small.fill(&key, lease, vec![2; 1].into(), TTL).await.unwrap(), "the lease is over");
-        assert!(small.acquire(&key, TERM, over).await.unwrap().lease.is_some(), "the next can have it");
+        assert!(!small.fill(&key, lease, vec![2; 1].into(), TTL).await.unwrap(), "the lease has ended");
+        assert!(small.acquire(&key, TERM, mode).await.unwrap().lease.is_some(), "the lease is free");
         small.remove(&key).await.unwrap();
     }
 
-    // The limit is higher than the server's.
+    // The limit of the store is higher than that of the server.
     let large = Memcached::new(config(server.addr()).max_value_bytes(1 << 21)).unwrap();
     large.put(&key, "old".into(), None).await.unwrap();
     let error = large.put(&key, vec![3; 1 << 20].into(), None).await.unwrap_err();
     assert!(error.is_too_large(), "{error:?}");
-    assert_eq!(get(&large, &key).await.unwrap(), None, "the server removes what should have been replaced");
+    assert_eq!(
+        get(&large, &key).await.unwrap(),
+        None,
+        "the server removes the value that was to be replaced"
+    );
 }
 
 #[tokio::test]
-async fn an_empty_value_is_refused() {
+async fn an_empty_value_is_rejected() {
     let server = MemcachedServer::start();
     let store = store(server.addr());
     let key = key("empty");
@@ -346,7 +353,7 @@ async fn calls_in_flight_fail_when_the_server_is_killed_and_work_when_it_is_back
     }
     assert!(start.elapsed() < SOON);
 
-    // While it is down, nobody waits.
+    // While the server is down, calls fail at once.
     let start = Instant::now();
     for _ in 0..100 {
         assert!(get(&store, &key("a")).await.unwrap_err().is_unreachable());
@@ -358,13 +365,13 @@ async fn calls_in_flight_fail_when_the_server_is_killed_and_work_when_it_is_back
 }
 
 #[tokio::test]
-async fn a_lease_from_before_a_restart_fits_nothing_after_it() {
+async fn a_lease_from_before_a_restart_is_invalid() {
     let mut server = MemcachedServer::start();
     let store = store(server.addr());
     let key = key("restarted");
     let old = store.acquire(&key, TERM, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
     server.restart();
-    // The versions count from 1 again.
+    // The versions start from 1 again.
     let new = recovered(async || store.acquire(&key, TERM, LeaseMode::IfAbsent).await).await.lease.unwrap();
     assert_eq!(version(old), version(new));
 
@@ -388,12 +395,12 @@ async fn a_lost_connection_costs_no_lease() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_costs_the_deadline_and_is_used_again_when_it_goes_on() {
+async fn a_stopped_server_costs_one_deadline_and_is_used_again_when_it_continues() {
     let server = MemcachedServer::start();
-    let store = hasty(server.addr());
+    let store = with_short_deadline(server.addr());
     recovered(async || store.put(&key("a"), "value".into(), None).await).await;
     server.stop();
-    // The signal takes effect some time after it was sent.
+    // The signal takes effect with a delay.
     let (error, took) = loop {
         let called = Instant::now();
         if let Err(error) = get(&store, &key("a")).await {
@@ -403,10 +410,10 @@ async fn a_server_that_hangs_costs_the_deadline_and_is_used_again_when_it_goes_o
     assert!(error.is_timeout(), "{error:?}");
     assert!(took >= DEADLINE && took < SOON);
 
-    // Once the connection was given up and the server does not answer a new one, nobody waits any more.
+    // Once the connection is closed and the server does not respond on a new one, calls fail at once.
     let start = Instant::now();
     while !get(&store, &key("a")).await.unwrap_err().is_unreachable() {
-        assert!(start.elapsed() < Duration::from_secs(20), "the server is still waited for");
+        assert!(start.elapsed() < Duration::from_secs(20), "calls still wait for the server");
     }
     let mut slow = 0;
     for _ in 0..100 {
@@ -415,7 +422,7 @@ async fn a_server_that_hangs_costs_the_deadline_and_is_used_again_when_it_goes_o
         slow += u32::from(called.elapsed() >= DEADLINE);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(slow < 4, "{slow} of 100 calls have waited for a server that is down");
+    assert!(slow < 4, "{slow} of 100 calls waited for a stopped server");
 
     server.cont();
     let value = recovered(async || get(&store, &key("a")).await).await;
@@ -423,10 +430,10 @@ async fn a_server_that_hangs_costs_the_deadline_and_is_used_again_when_it_goes_o
 }
 
 #[tokio::test]
-async fn a_connection_that_leads_nowhere_is_replaced() {
+async fn a_black_hole_connection_is_replaced() {
     let server = MemcachedServer::start();
     let proxy = Proxy::start(&server.addr());
-    let store = hasty(proxy.addr());
+    let store = with_short_deadline(proxy.addr());
     recovered(async || store.put(&key("a"), "value".into(), None).await).await;
     proxy.black_hole();
     assert!(get(&store, &key("a")).await.is_err());
@@ -435,7 +442,7 @@ async fn a_connection_that_leads_nowhere_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_later_is_found() {
+async fn a_server_that_starts_later_is_used() {
     let mut server = MemcachedServer::start();
     server.kill();
     let store = store(server.addr());
@@ -459,7 +466,7 @@ fn a_store_outlives_the_runtimes_that_use_it() {
         assert_eq!(runtime().block_on(get(&store, &key("a"))).unwrap().unwrap(), b"value");
     }
 
-    // Nobody drives the first of them while the second is used.
+    // The first runtime is not driven while the second is used.
     let (idle, used) = (runtime(), runtime());
     for runtime in [&idle, &used, &used, &idle] {
         assert_eq!(runtime.block_on(get(&store, &key("a"))).unwrap().unwrap(), b"value");
@@ -500,7 +507,7 @@ async fn many_calls_share_one_connection() {
 }
 
 #[tokio::test]
-async fn large_values_both_ways_at_once_do_not_get_stuck() {
+async fn large_values_in_both_directions_do_not_deadlock() {
     let server = MemcachedServer::start();
     let store = Arc::new(store(server.addr()));
     let value = vec![1; 900_000];
@@ -526,10 +533,10 @@ async fn large_values_both_ways_at_once_do_not_get_stuck() {
 }
 
 #[tokio::test]
-async fn replies_that_are_cut_or_garbled_are_errors_and_heal() {
+async fn corrupt_and_truncated_replies_are_errors_until_they_end() {
     let server = MemcachedServer::start();
     let proxy = Proxy::start(&server.addr());
-    let store = hasty(proxy.addr());
+    let store = with_short_deadline(proxy.addr());
     let value = vec![5; 20_000];
     recovered(async || store.put(&key("a"), value.clone().into(), None).await).await;
     for broken in [Replies::Corrupt(1), Replies::Truncate(10_000), Replies::Truncate(3), Replies::Swallow] {
@@ -538,13 +545,13 @@ async fn replies_that_are_cut_or_garbled_are_errors_and_heal() {
         get(&store, &key("a")).await.unwrap_err();
         assert!(start.elapsed() < SOON, "{broken:?}");
         proxy.replies(Replies::Pass);
-        let healed = recovered(async || get(&store, &key("a")).await).await;
-        assert_eq!(healed.as_ref(), Some(&value), "{broken:?}");
+        let recovered_value = recovered(async || get(&store, &key("a")).await).await;
+        assert_eq!(recovered_value.as_ref(), Some(&value), "{broken:?}");
     }
 }
 
-/// A listener that says the same to everybody and keeps the connection: its address.
-fn parrot(greets: bool, says: &'static [u8]) -> String {
+/// Starts a listener that gives one reply to every line and keeps the connection. Returns its address.
+fn constant_server(does_handshake: bool, reply: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
@@ -554,9 +561,12 @@ fn parrot(greets: bool, says: &'static [u8]) -> String {
                 let mut lines = BufReader::new(stream.try_clone().unwrap());
                 let mut line = String::new();
                 while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
-                    let reply =
-                        if greets && line.starts_with("stats") { b"STAT pid 1\r\nEND\r\n" } else { says };
-                    if stream.write_all(reply).is_err() {
+                    let bytes = if does_handshake && line.starts_with("stats") {
+                        b"STAT pid 1\r\nEND\r\n"
+                    } else {
+                        reply
+                    };
+                    if stream.write_all(bytes).is_err() {
                         return;
                     }
                     line.clear();
@@ -568,8 +578,8 @@ fn parrot(greets: bool, says: &'static [u8]) -> String {
 }
 
 #[tokio::test]
-async fn what_is_no_memcached_is_told_so() {
-    for says in [
+async fn a_server_without_the_protocol_is_a_protocol_error() {
+    for reply in [
         &b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"[..],
         b"-ERR unknown command\r\n",
         b"\0\xff\0\xff\r\n",
@@ -577,17 +587,17 @@ async fn what_is_no_memcached_is_told_so() {
         b"STAT version 1.4.39\r\nEND\r\n",
         b"END\r\nEND\r\n",
     ] {
-        let store = store(parrot(false, says));
+        let store = store(constant_server(false, reply));
         let start = Instant::now();
         let error = get(&store, &key("a")).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Protocol, "{}: {error:?}", says.escape_ascii());
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{}: {error:?}", reply.escape_ascii());
         assert!(start.elapsed() < SOON);
     }
 }
 
 #[tokio::test]
-async fn a_memcached_that_goes_mad_is_given_up() {
-    for says in [
+async fn invalid_replies_close_the_connection() {
+    for reply in [
         &b"VA 18446744073709551615\r\n"[..],
         b"VA 4000000000 c1\r\n",
         b"VA -1\r\n",
@@ -597,21 +607,21 @@ async fn a_memcached_that_goes_mad_is_given_up() {
         b"CLIENT_ERROR bad command line format\r\n",
         b"ERROR\r\n",
     ] {
-        let store = store(parrot(true, says));
+        let store = store(constant_server(true, reply));
         let start = Instant::now();
-        // A surplus is noticed after the reply before it was taken.
+        // A surplus reply is noticed after the reply before it.
         let first = get(&store, &key("a")).await;
-        let error = first.err().unwrap_or_else(|| Error::new(ErrorKind::Protocol, "a surplus"));
-        assert_eq!(error.kind(), ErrorKind::Protocol, "{}: {error:?}", says.escape_ascii());
+        let error = first.err().unwrap_or_else(|| Error::new(ErrorKind::Protocol, "a surplus reply"));
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{}: {error:?}", reply.escape_ascii());
         assert!(start.elapsed() < SOON);
     }
 
-    // These are in step: the connection stays.
-    for (says, kind) in [
+    // These are valid replies: the connection stays.
+    for (reply, kind) in [
         (&b"SERVER_ERROR out of memory storing object\r\n"[..], ErrorKind::Rejected),
         (b"SERVER_ERROR object too large for cache\r\n", ErrorKind::TooLarge),
     ] {
-        let store = store(parrot(true, says));
+        let store = store(constant_server(true, reply));
         for _ in 0..3 {
             assert_eq!(get(&store, &key("a")).await.unwrap_err().kind(), kind);
         }
@@ -619,15 +629,15 @@ async fn a_memcached_that_goes_mad_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_costs_the_deadline_only() {
+async fn a_silent_server_costs_one_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let store = hasty(listener.local_addr().unwrap().to_string());
+    let store = with_short_deadline(listener.local_addr().unwrap().to_string());
     let start = Instant::now();
     assert!(get(&store, &key("a")).await.unwrap_err().is_timeout());
     assert!(start.elapsed() < SOON);
 }
 
-/// A memcached that answers nobody without a password, which is why the harness can not tell when it is ready.
+/// A memcached with authentication. The harness cannot tell when it is ready.
 struct Locked {
     child: Child,
     dir: PathBuf,
@@ -662,7 +672,7 @@ impl Drop for Locked {
 }
 
 #[tokio::test]
-async fn credentials_are_given_and_wrong_ones_refused() {
+async fn credentials_are_sent_and_wrong_ones_rejected() {
     let server = Locked::start();
     let right = Memcached::new(server.config().credentials("user", "secret")).unwrap();
     recovered(async || right.put(&key("a"), "value".into(), None).await).await;
@@ -677,29 +687,29 @@ async fn credentials_are_given_and_wrong_ones_refused() {
 }
 
 #[tokio::test]
-async fn credentials_leave_nothing_on_a_server_that_wants_none() {
+async fn credentials_store_nothing_on_a_server_without_authentication() {
     let server = MemcachedServer::start();
     let store = Memcached::new(config(server.addr()).credentials("user", "secret")).unwrap();
     store.put(&key("a"), "value".into(), None).await.unwrap();
     assert_eq!(server.command("get auth"), "END");
 }
 
-/// Who would wait there for the holder of a lease would wait in vain.
+/// Reporting a held lease would let callers wait for a holder that does not exist.
 #[tokio::test]
-async fn a_server_without_versions_is_an_error_and_no_busy_lease() {
+async fn a_server_without_versions_is_a_configuration_error() {
     let server = MemcachedServer::start_with(&["-C"]);
     let store = store(server.addr());
     store.put(&key("there"), "value".into(), None).await.unwrap();
-    for (key, over) in
+    for (key, mode) in
         [(key("a"), LeaseMode::IfAbsent), (key("a"), LeaseMode::IfAbsent), (key("there"), LeaseMode::Replace)]
     {
-        assert_eq!(store.acquire(&key, TERM, over).await.unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(store.acquire(&key, TERM, mode).await.unwrap_err().kind(), ErrorKind::Config);
     }
     assert_eq!(get(&store, &key("there")).await.unwrap().unwrap(), b"value");
 }
 
 #[tokio::test]
-async fn added_values_are_shared_by_all_who_add() {
+async fn concurrent_adds_return_one_value() {
     let server = MemcachedServer::start();
     let store = Arc::new(store(server.addr()));
     for leased in [false, true] {

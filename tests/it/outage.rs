@@ -1,4 +1,4 @@
-//! Whatever happens to the server, a call returns what its function returns, soon, and hits again afterwards.
+//! While a server fails, calls return the results of their functions in bounded time; afterwards they hit again.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -11,16 +11,16 @@ use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::both::{Server, eventually};
+use crate::servers::{Server, eventually};
 
-/// What one call may take on a busy machine, however the server behaves.
+/// The longest time that a call may take on a busy machine, whatever the server does.
 const BOUND: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_millis(200);
 
-/// What a function returns: what it was asked for, and the number of the computation.
+/// The value of a function: its argument, and the number of the computation.
 type Answer = (u64, u64);
 
-/// One test of each scenario for each kind of server, with a function and a store of its own.
+/// Expands each scenario to one test per kind of server, with a function and a store of its own.
 macro_rules! scenarios {
     ($($scenario:ident)*) => {$(
         mod $scenario {
@@ -62,7 +62,7 @@ scenarios! {
     killed_before_the_first_call
     killed_between_calls
     killed_while_the_function_runs
-    a_lease_that_can_not_be_used
+    a_fill_that_fails
     stopped_between_calls
     stopped_while_the_function_runs
     connections_into_a_black_hole
@@ -72,7 +72,7 @@ scenarios! {
     replies_of_garbage
     replies_that_are_cut_short
     a_server_of_another_kind
-    nothing_is_changed_in_silence
+    changes_report_failures
     a_thousand_callers_of_one_cold_key
 }
 
@@ -129,7 +129,7 @@ async fn stopped_between_calls<S: Server>(function: Function) {
     }
     assert!(function.stats().store_errors > errors, "{:?}", function.stats());
 
-    server.go_on();
+    server.cont();
     function.hits_again().await;
 }
 
@@ -143,7 +143,7 @@ async fn stopped_while_the_function_runs<S: Server>(function: Function) {
     calls.end().await;
     assert!(function.stats().store_errors > errors, "{:?}", function.stats());
 
-    server.go_on();
+    server.cont();
     function.hits_again().await;
 }
 
@@ -158,12 +158,12 @@ async fn connections_into_a_black_hole<S: Server>(function: Function) {
     calls.end().await;
     assert!(function.stats().store_errors > errors, "{:?}", function.stats());
 
-    // Nobody repairs what is open: another connection has to be made.
+    // The open connections never recover: the store has to open another one.
     function.hits_again().await;
 }
 
-/// The value could not be stored: whoever comes next does not wait for it until the lease has ended by itself.
-async fn a_lease_that_can_not_be_used<S: Server>(function: Function) {
+/// After a failed fill, later calls do not wait until the lease expires.
+async fn a_fill_that_fails<S: Server>(function: Function) {
     let server = S::start();
     let proxy = Proxy::start(&server.address());
     function.keeps_values_in(S::store_at(&proxy.addr(), DEADLINE));
@@ -233,7 +233,7 @@ async fn replies_of_garbage<S: Server>(function: Function) {
     function.keeps_values_in(S::store_at(&proxy.addr(), DEADLINE));
     function.hits_again().await;
     for every in [1, 2, 3, 5, 7, 11, 19, 40, 73, 99] {
-        // A value to be read wrong.
+        // A stored value, whose replies are then corrupted.
         let known = function.call(every).await;
         proxy.replies(Replies::Corrupt(usize::try_from(every).unwrap()));
         for _ in 0..3 {
@@ -273,8 +273,8 @@ async fn a_server_of_another_kind<S: Server>(function: Function) {
     assert!(function.stats().store_errors >= 5, "{:?}", function.stats());
 }
 
-/// What changes values says whether the store was told.
-async fn nothing_is_changed_in_silence<S: Server>(function: Function) {
+/// A change returns an error if the store did not confirm it.
+async fn changes_report_failures<S: Server>(function: Function) {
     let mut server = S::start();
     function.keeps_values_in(server.store());
     function.hits_again().await;
@@ -288,12 +288,12 @@ async fn nothing_is_changed_in_silence<S: Server>(function: Function) {
     assert!(begun.elapsed() < BOUND, "it took {:?}", begun.elapsed());
 
     server.restart();
-    eventually("a value is put", async || (function.put)(1, (1, 99)).await.is_ok()).await;
+    eventually("`put` succeeds", async || (function.put)(1, (1, 99)).await.is_ok()).await;
     assert_eq!(function.call(1).await, 99);
-    eventually("it is invalidated", async || (function.invalidate)(1).await.is_ok()).await;
+    eventually("`invalidate` succeeds", async || (function.invalidate)(1).await.is_ok()).await;
     assert_ne!(function.call(1).await, 99);
-    eventually("a value is put", async || (function.put)(1, (1, 99)).await.is_ok()).await;
-    eventually("all are cleared", async || (function.clear)().await.is_ok()).await;
+    eventually("`put` succeeds", async || (function.put)(1, (1, 99)).await.is_ok()).await;
+    eventually("`clear` succeeds", async || (function.clear)().await.is_ok()).await;
     assert_ne!(function.call(1).await, 99);
 }
 
@@ -306,13 +306,14 @@ async fn a_thousand_callers_of_one_cold_key<S: Server>(function: Function) {
         calls.spawn((function.call)(1, 2_000));
     }
     let answers = timeout(2 * BOUND, calls.join_all()).await.expect("callers wait for a bounded time");
-    // Without the store nobody knows what was invalidated, so that who comes when the body runs has the next one.
+    // Without the store, invalidations by other processes are unknown: callers that arrive during the computation share
+    // a second one.
     assert!(answers.iter().all(|answer| [(1, 0), (1, 1)].contains(answer)));
     assert!(function.computations.load(Relaxed) <= 2);
     assert!(function.stats().store_errors > 0);
 }
 
-/// A cached function, as a scenario sees it.
+/// A cached function, its companions and its store.
 #[derive(Clone, Copy)]
 struct Function {
     store: &'static OnceLock<Arc<dyn Store>>,
@@ -334,22 +335,22 @@ impl Function {
         (self.stats)()
     }
 
-    /// Which computation answers; a call returns what belongs to its argument, in time.
+    /// Calls, and returns the number of the computation. Checks the argument and the time limit.
     async fn call(&self, id: u64) -> u64 {
         let answer = timeout(BOUND, (self.call)(id, 0)).await.expect("a call takes a bounded time");
-        assert_eq!(answer.0, id, "an answer belongs to its question");
+        assert_eq!(answer.0, id, "the value belongs to the argument");
         answer.1
     }
 
-    /// A call that the store does not answer.
+    /// Calls, and expects a computation.
     async fn computes(&self, id: u64) {
         let next = self.computations.load(Relaxed);
-        assert_eq!(self.call(id).await, next, "it should be computed");
+        assert_eq!(self.call(id).await, next, "the call computes");
     }
 
-    /// Calls until one is answered by the store.
+    /// Calls until the store answers one of the calls.
     async fn hits_again(&self) {
-        // Not a key that was called before: a lease of which the store could not be told any more may still be there.
+        // Always a new key: an earlier one may still have a lease whose release failed.
         static NEXT: AtomicU64 = AtomicU64::new(1_000_000);
         eventually("the store is used", async || {
             let id = NEXT.fetch_add(1, Relaxed);
@@ -360,20 +361,20 @@ impl Function {
         .await;
     }
 
-    /// Calls of one key and of as many others, all of which compute when this returns.
+    /// Calls one key from several tasks, and each of the other keys once. Returns when all of these keys compute.
     async fn begin(&self, others: u64, millis: u64) -> Calls {
         let target = self.computations.load(Relaxed) + 1 + others;
         let mut calls = JoinSet::new();
         for id in (0..others).chain([500; 8]) {
             let call = (self.call)(id, millis);
-            calls.spawn(async move { assert_eq!(call.await.0, id, "an answer belongs to its question") });
+            calls.spawn(async move { assert_eq!(call.await.0, id, "the value belongs to the argument") });
         }
         eventually("the functions run", async || self.computations.load(Relaxed) == target).await;
         Calls(calls)
     }
 }
 
-/// Calls under way.
+/// Calls in flight.
 struct Calls(JoinSet<()>);
 
 impl Calls {

@@ -1,4 +1,4 @@
-//! What Rust stores can be read by another language that knows nothing but `docs/WIRE.md`.
+//! A Python program that implements `docs/WIRE.md` reads the values that Rust has stored.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use cached_tests::server::{MemcachedServer, RedisServer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::both::Server;
+use crate::servers::Server;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Order {
@@ -46,7 +46,7 @@ struct Query {
     after: Option<i64>,
 }
 
-/// The schemas of the values, as `docs/WIRE.md` says.
+/// The schemas of the values, as `docs/WIRE.md` defines them.
 const ORDER: &str = r#"Order
 "Order"
 "Order"{"customer":"Customer","id":u64,"image":[u8],"labels":[str:i64],"lines":["Line"],"note":?str,"status":"Status","total":f64}
@@ -68,7 +68,7 @@ fn make_order(id: u64) -> Order {
     }
 }
 
-/// One test for each server, with the same functions in a store of their own.
+/// Expands to one test per server, with functions and a store of its own.
 macro_rules! python_reads {
     ($($kind:ident: $server:ty;)*) => {$(
         mod $kind {
@@ -108,7 +108,7 @@ macro_rules! python_reads {
                 for id in [0, 42, u64::MAX] {
                     // As text: the fields of a struct keep their order.
                     let arguments = serde_json::to_string(&(id, "de", &query, [1, -200, 70_000])).unwrap();
-                    assert_eq!(read("shop.order.v3", &arguments), Value::Null, "nothing is there yet");
+                    assert_eq!(read("shop.order.v3", &arguments), Value::Null, "nothing is stored yet");
                     let value = order(id, "de", query.clone(), &[1, -200, 70_000]).await.unwrap();
                     let opened = read("shop.order.v3", &arguments);
                     assert_eq!(opened["value"], json!(value));
@@ -118,7 +118,7 @@ macro_rules! python_reads {
                     assert_eq!(read("shop.order.v3", &arguments), Value::Null, "it was invalidated");
                 }
 
-                // The path of a function that was given no name.
+                // The namespace of a function without a `name` is its path.
                 let namespace = concat!("it::python::", stringify!($kind), "::count.v1");
                 assert_eq!(count().await, 7);
                 assert_eq!(read(namespace, "[]")["value"], 7);
@@ -143,7 +143,7 @@ fn read_value(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A Python that has msgpack.
+/// Returns a Python with the package msgpack.
 fn python() -> &'static str {
     const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/python/bin/python");
     static PYTHON: OnceLock<Option<&str>> = OnceLock::new();

@@ -2,8 +2,9 @@
 
     read_value.py redis|memcached PORT NAMESPACE ARGUMENTS OPTIONS SCHEMA
 
-ARGUMENTS are those of the key as a JSON array, OPTIONS tells in hexadecimal digits which of their options are there, and
-SCHEMA is the text of the type of the value. Prints the value as JSON, or null if there is none that can be used.
+ARGUMENTS are the arguments in the key as a JSON array. OPTIONS are their options in the key as hexadecimal digits: 01 for
+each `Some`, 00 for each `None`. SCHEMA is the schema of the value. Prints the value as JSON, or null if there is none that
+can be used.
 """
 
 import hashlib
@@ -23,11 +24,11 @@ def main(kind, port, namespace, arguments, options, schema):
     fetch = {"redis": from_redis, "memcached": from_memcached}[kind]
     connection = socket.create_connection(("127.0.0.1", int(port)), timeout=10)
     with connection, connection.makefile("rwb") as stream:
-        # Without arguments there is no array but nil.
+        # No arguments are encoded as nil.
         key = key_of(namespace, msgpack.packb(json.loads(arguments) or None), bytes.fromhex(options))
         value = fetch(stream, key)
-        stamp = fetch(stream, key_of(namespace + ".generation", b""))
-    opened = open_envelope(key, value, stamp, fingerprint_of(schema))
+        generation = fetch(stream, key_of(namespace + ".generation", b""))
+    opened = open_envelope(key, value, generation, fingerprint_of(schema))
     json.dump(opened, sys.stdout, default=list)  # Bytes as a list of numbers.
 
 
@@ -45,21 +46,21 @@ def fingerprint_of(schema):
     return int.from_bytes(hashlib.sha256(schema.encode()).digest()[:8], "big")
 
 
-def open_envelope(key, sealed, stamp, own_fingerprint):
-    if sealed is None or stamp is None or len(sealed) < HEADER.size + CHECK:
+def open_envelope(key, sealed, generation, own_fingerprint):
+    if sealed is None or generation is None or len(sealed) < HEADER.size + CHECK:
         return None
     head, check = sealed[:-CHECK], sealed[-CHECK:]
     if hashlib.sha256(key.encode() + b"\0" + head).digest()[:CHECK] != check:
         return None
-    (magic, form, codec, flags, fingerprint, computed_at, fresh_until, compute_time, length, stamps, tags, own_stamp) = (
-        HEADER.unpack_from(head)
-    )
+    (
+        magic, form, codec, flags, fingerprint, computed_at, fresh_until, compute_time, length, generations, tags, own_generation,
+    ) = HEADER.unpack_from(head)
     payload = head[HEADER.size :]
-    if (magic, form, flags, stamps, tags) != (0xC1, 1, 0, 1, 0) or len(payload) != length:
+    if (magic, form, flags, generations, tags) != (0xC1, 1, 0, 1, 0) or len(payload) != length:
         return None
     if fingerprint != own_fingerprint:
-        return None  # Of another type, or of what it was in another version of the program.
-    if struct.pack(">Q", own_stamp) != stamp or fresh_until <= time.time() * 1000:
+        return None  # Of another type, or of another version of the type.
+    if struct.pack(">Q", own_generation) != generation or fresh_until <= time.time() * 1000:
         return None  # Cleared, or expired.
     decode = {1: lambda: msgpack.unpackb(payload, strict_map_key=False), 2: lambda: json.loads(payload)}
     return {

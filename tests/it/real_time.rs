@@ -1,4 +1,4 @@
-//! Lifetimes by the clock that nobody moves, which is another one in release builds.
+//! Lifetimes on the real clock. Release builds use another clock than tests with the feature `moved-clock`.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,12 @@ use tokio::time::sleep;
 use crate::support::on_each_backend;
 
 const TTL: Duration = Duration::from_millis(300);
-/// Ages in shared stores are whole milliseconds, from the clocks of two machines.
+/// The tolerance: ages in shared stores are whole milliseconds of the wall clock.
 const ROUNDED: Duration = Duration::from_millis(5);
 
 macro_rules! tests {
     ($($backend:tt)+) => {
-        /// It is kept beyond its lifetime, so that only the clock ends it.
+        /// The value stays stored after its lifetime, so that only the clock makes it stale.
         #[async_cached(ttl = TTL, jitter = 0, stale_if_error = "1h", backend = $($backend)+)]
         async fn brief() -> Result<u64, String> {
             static RUNS: Runs = Runs::new();
@@ -29,7 +29,7 @@ macro_rules! tests {
             loop {
                 let before = Instant::now();
                 if brief().await == Ok(2) {
-                    break assert!(Instant::now() + ROUNDED >= earliest, "it was gone too early");
+                    break assert!(Instant::now() + ROUNDED >= earliest, "it expired too early");
                 }
                 assert!(before <= latest + ROUNDED, "a hit {:?} after its end", before - latest);
                 sleep(Duration::from_millis(1)).await;

@@ -1,4 +1,4 @@
-//! The Redis store against real servers, and against everything that can happen to them.
+//! The Redis store against real servers, and its behavior when they fail.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use cached_tests::server::RedisServer;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-/// For what has to happen "soon", on a machine that is busy with other tests.
+/// The time limit for "soon", on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A store that is not in a hurry: what fails then, fails for a reason.
-fn patient(url: impl Into<String>) -> Redis {
+/// Creates a store with a deadline that no operation on a healthy server exceeds.
+fn with_long_deadline(url: impl Into<String>) -> Redis {
     let config = RedisConfig::new(url).deadline(SOON).connect_timeout(SOON);
     Redis::new(config).unwrap()
 }
 
-/// A store that gives up soon, but not on a server that is only slow because of the other tests.
-fn brisk(url: impl Into<String>) -> Redis {
+/// Creates a store with a short deadline that a server busy with other tests still meets.
+fn with_short_deadline(url: impl Into<String>) -> Redis {
     Redis::new(RedisConfig::new(url).deadline(Duration::from_millis(200))).unwrap()
 }
 
@@ -31,8 +31,8 @@ fn key(name: impl serde::Serialize) -> Key {
     Key::new("tests", &name).unwrap()
 }
 
-/// Where the value of a key lies on the server.
-fn place(key: &Key) -> String {
+/// Returns the name of a key on the server.
+fn name_of(key: &Key) -> String {
     format!("cached:{{{key}}}")
 }
 
@@ -45,7 +45,7 @@ async fn put(store: &Redis, key: &Key, value: &'static str) -> Result<()> {
     store.put(key, value.into(), Some(MINUTE)).await
 }
 
-/// Uses the store until it works again, and returns the errors on the way.
+/// Calls the store until it works again, and returns the errors until then.
 async fn recover(store: &Redis, pause: Duration) -> Vec<Error> {
     let until = Instant::now() + SOON;
     let mut errors = Vec::new();
@@ -56,22 +56,22 @@ async fn recover(store: &Redis, pause: Duration) -> Vec<Error> {
             Err(error) => errors.push(error),
         }
         assert!(started.elapsed() < Duration::from_secs(1), "one call took {:?}", started.elapsed());
-        assert!(Instant::now() < until, "still not back: {:?}", errors.last());
+        assert!(Instant::now() < until, "the store does not recover: {:?}", errors.last());
         sleep(pause).await;
     }
 }
 
-/// Waits for what is not announced.
+/// Polls a condition until it holds, for what no event announces.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + SOON;
     while !holds() {
-        assert!(Instant::now() < until, "not in time: {what}");
+        assert!(Instant::now() < until, "timed out: {what}");
         sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// The whole of what an error says, its sources included.
-fn everything(error: &Error) -> String {
+/// Returns the text of an error and of its sources.
+fn full_text(error: &Error) -> String {
     let first: &dyn std::error::Error = error;
     let chain = std::iter::successors(Some(first), |error| error.source());
     let texts: Vec<_> = chain.map(|error| format!("{error} {error:?}")).collect();
@@ -85,20 +85,20 @@ mod contract {
     #[tokio::test]
     async fn is_kept_on_a_port() {
         let server = RedisServer::start();
-        check(&patient(server.url())).await;
+        check(&with_long_deadline(server.url())).await;
     }
 
     #[tokio::test]
     async fn is_kept_on_a_socket_file() {
         let server = RedisServer::start_on_socket();
-        check(&patient(server.url())).await;
+        check(&with_long_deadline(server.url())).await;
     }
 
     #[tokio::test]
     async fn is_kept_with_a_password_and_a_database() {
         let server = RedisServer::start_with(&["--requirepass", "pass/w@rd"]);
         let url = format!("redis://:pass%2Fw%40rd@{}/3", server.addr());
-        check(&patient(url)).await;
+        check(&with_long_deadline(url)).await;
     }
 
     #[tokio::test]
@@ -111,7 +111,7 @@ mod contract {
 mod commands {
     use super::*;
 
-    /// How often each command was executed.
+    /// Returns how often each command was executed.
     fn statistics(server: &RedisServer) -> BTreeMap<String, u64> {
         let text = server.command(&["INFO", "commandstats"]);
         let line = |line: &str| {
@@ -121,7 +121,7 @@ mod commands {
         text.lines().filter_map(line).filter(|(name, _)| name != "info").collect()
     }
 
-    /// The commands that the server executed for this.
+    /// Returns the commands that the server executed during `work`.
     async fn sent(server: &RedisServer, work: impl AsyncFnOnce()) -> Vec<(String, u64)> {
         let before = statistics(server);
         work().await;
@@ -133,7 +133,7 @@ mod commands {
     #[tokio::test]
     async fn a_read_is_one_command_however_many_keys() {
         let server = RedisServer::start();
-        let store = patient(server.url());
+        let store = with_long_deadline(server.url());
         put(&store, &key(1), "one").await.unwrap();
 
         let one = sent(&server, async || assert_eq!(get(&store, &key(1)).await.unwrap(), Some("one".into())));
@@ -150,9 +150,9 @@ mod commands {
     }
 
     #[tokio::test]
-    async fn a_script_is_sent_once_and_again_after_it_was_forgotten() {
+    async fn a_script_is_sent_once_and_again_after_a_flush() {
         let server = RedisServer::start();
-        let store = patient(server.url());
+        let store = with_long_deadline(server.url());
         for round in 1..=3 {
             for number in 0..5 {
                 let key = key((round, number));
@@ -170,7 +170,7 @@ mod commands {
     }
 
     #[tokio::test]
-    async fn a_value_and_its_lease_lie_where_the_documentation_says() {
+    async fn a_value_and_its_lease_have_the_documented_keys() {
         let server = RedisServer::start();
         let store = Redis::new(RedisConfig::new(server.url()).prefix("p:").deadline(SOON)).unwrap();
         let (key, value) = (key(1), format!("p:{{{}}}", key(1)));
@@ -196,9 +196,9 @@ mod commands {
     }
 
     #[tokio::test]
-    async fn the_longest_and_the_shortest_lifetimes_are_taken() {
+    async fn the_longest_and_the_shortest_ttl_are_accepted() {
         let server = RedisServer::start();
-        let store = patient(server.url());
+        let store = with_long_deadline(server.url());
         let lease = store.acquire(&key(1), Duration::MAX, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
         assert!(store.extend(&key(1), &lease, Duration::MAX).await.unwrap());
         assert!(store.fill(&key(1), lease, "v".into(), Duration::MAX).await.unwrap());
@@ -207,14 +207,14 @@ mod commands {
 
         store.put(&key(3), "v".into(), Some(Duration::ZERO)).await.unwrap();
         let lease = store.acquire(&key(4), Duration::ZERO, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
-        eventually("both are over", || server.command(&["DBSIZE"]) == "2").await;
+        eventually("both have expired", || server.command(&["DBSIZE"]) == "2").await;
         assert!(!store.extend(&key(4), &lease, MINUTE).await.unwrap());
     }
 
     #[tokio::test]
-    async fn any_bytes_come_back_as_they_are() {
+    async fn any_bytes_survive_a_round_trip() {
         let server = RedisServer::start();
-        let store = patient(server.url());
+        let store = with_long_deadline(server.url());
         let large = Bytes::from(vec![7; 3 << 20]);
         let values: [&[u8]; 8] =
             [b"", b"OK", b"QUEUED", b"nil", b"0", b"-ERR no", b"\0\xff\r\n$5\r\n", &large];
@@ -234,20 +234,20 @@ mod commands {
     #[tokio::test]
     async fn a_foreign_value_is_a_miss_and_can_be_replaced() {
         let server = RedisServer::start();
-        let store = patient(server.url());
+        let store = with_long_deadline(server.url());
         let foreign = |name: &str| {
             let key = key(name);
-            assert!(!server.command(&["DEL", &place(&key)]).starts_with('-'));
-            assert_eq!(server.command(&["RPUSH", &place(&key), "theirs"]), "1");
+            assert!(!server.command(&["DEL", &name_of(&key)]).starts_with('-'));
+            assert_eq!(server.command(&["RPUSH", &name_of(&key), "theirs"]), "1");
             key
         };
 
         let key = foreign("a");
         assert_eq!(get(&store, &key).await.unwrap(), None);
         assert_eq!(store.get(&[key.clone(), key.clone()]).await.unwrap(), [None, None]);
-        for over in [LeaseMode::IfAbsent, LeaseMode::Replace] {
+        for mode in [LeaseMode::IfAbsent, LeaseMode::Replace] {
             let key = foreign("a");
-            let acquired = store.acquire(&key, MINUTE, over).await.unwrap();
+            let acquired = store.acquire(&key, MINUTE, mode).await.unwrap();
             assert_eq!(acquired.value, None);
             assert!(store.fill(&key, acquired.lease.unwrap(), "ours".into(), MINUTE).await.unwrap());
             assert_eq!(get(&store, &key).await.unwrap(), Some("ours".into()));
@@ -263,11 +263,11 @@ mod commands {
 
         let key = foreign("d");
         store.remove(&key).await.unwrap();
-        assert_eq!(server.command(&["EXISTS", &place(&key)]), "0");
+        assert_eq!(server.command(&["EXISTS", &name_of(&key)]), "0");
     }
 
     #[tokio::test]
-    async fn more_operations_than_allowed_wait_for_their_turn() {
+    async fn excess_operations_wait() {
         let server = RedisServer::start();
         let config = RedisConfig::new(server.url()).deadline(SOON).max_in_flight(2);
         let store = Arc::new(Redis::new(config).unwrap());
@@ -284,7 +284,7 @@ mod commands {
     #[tokio::test]
     async fn a_value_that_is_too_large_is_not_sent() {
         let server = RedisServer::start();
-        let store = patient(server.url());
+        let store = with_long_deadline(server.url());
         let value = Bytes::from(vec![0; (512 << 20) + 1]);
         let error = store.put(&key(1), value.clone(), None).await.unwrap_err();
         assert!(error.is_too_large());
@@ -293,9 +293,9 @@ mod commands {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_dropped_call_leaves_no_answer_for_another() {
+    async fn a_dropped_call_leaves_no_reply_for_another() {
         let server = RedisServer::start();
-        let store = Arc::new(patient(server.url()));
+        let store = Arc::new(with_long_deadline(server.url()));
         for number in 0..100 {
             store.put(&key(number), number.to_string().into(), None).await.unwrap();
         }
@@ -307,15 +307,15 @@ mod commands {
                 for _ in 0..1000 {
                     random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     let number = (random >> 33) % 100;
-                    let patience = Duration::from_micros((random >> 40) % 600);
+                    let limit = Duration::from_micros((random >> 40) % 600);
                     let keys = [key(number)];
                     let work = store.get(&keys);
-                    // The clock of tokio counts milliseconds: give up after so much time, however often polled.
+                    // The timers of tokio have a resolution of a millisecond: measure the limit at every poll.
                     let started = Instant::now();
                     let mut work = work;
                     let answer = std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
                         Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                        Poll::Pending if started.elapsed() > patience => Poll::Ready(None),
+                        Poll::Pending if started.elapsed() > limit => Poll::Ready(None),
                         Poll::Pending => {
                             cx.waker().wake_by_ref();
                             Poll::Pending
@@ -337,7 +337,10 @@ mod commands {
             let counts = counts.unwrap();
             (answered, dropped) = (answered + counts.0, dropped + counts.1);
         }
-        assert!(answered > 100 && dropped > 100, "{answered} answered, {dropped} dropped: not a test");
+        assert!(
+            answered > 100 && dropped > 100,
+            "{answered} answered, {dropped} dropped: both should happen"
+        );
         assert_eq!(get(&store, &key(7)).await.unwrap(), Some("7".into()));
     }
 }
@@ -346,10 +349,10 @@ mod failures {
     use super::*;
 
     #[tokio::test]
-    async fn steady_traffic_into_a_black_hole_finds_a_way_out() {
+    async fn steady_traffic_recovers_from_a_black_hole() {
         let server = RedisServer::start();
         let proxy = Proxy::start(&server.addr());
-        let store = brisk(format!("redis://{}", proxy.addr()));
+        let store = with_short_deadline(format!("redis://{}", proxy.addr()));
         recover(&store, Duration::ZERO).await;
         for _ in 0..3 {
             proxy.black_hole();
@@ -359,24 +362,24 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn callers_that_give_up_before_the_deadline_find_a_way_out_too() {
+    async fn callers_with_shorter_timeouts_recover_from_a_black_hole() {
         let server = RedisServer::start();
         let proxy = Proxy::start(&server.addr());
-        let store = patient(format!("redis://{}", proxy.addr()));
+        let store = with_long_deadline(format!("redis://{}", proxy.addr()));
         recover(&store, Duration::ZERO).await;
         proxy.black_hole();
         let until = Instant::now() + SOON;
         while !matches!(timeout(Duration::from_millis(10), get(&store, &key(1))).await, Ok(Ok(_))) {
-            assert!(Instant::now() < until, "nobody noticed");
+            assert!(Instant::now() < until, "the black hole was not detected");
             sleep(Duration::from_millis(1)).await;
         }
     }
 
     #[tokio::test]
-    async fn large_values_into_a_black_hole_find_a_way_out() {
+    async fn large_values_recover_from_a_black_hole() {
         let server = RedisServer::start();
         let proxy = Proxy::start(&server.addr());
-        let store = Arc::new(brisk(format!("redis://{}", proxy.addr())));
+        let store = Arc::new(with_short_deadline(format!("redis://{}", proxy.addr())));
         recover(&store, Duration::ZERO).await;
         proxy.black_hole();
         let mut writes = JoinSet::new();
@@ -394,10 +397,10 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn a_client_that_is_stuck_while_writing_is_replaced() {
-        // Nothing else helps on a socket file: the kernel knows no timeout there.
+    async fn a_connection_blocked_while_writing_is_replaced() {
+        // The kernel has no timeout for socket files.
         let server = RedisServer::start_on_socket();
-        let store = Arc::new(brisk(server.url()));
+        let store = Arc::new(with_short_deadline(server.url()));
         recover(&store, Duration::ZERO).await;
         server.stop();
         let mut writes = JoinSet::new();
@@ -411,16 +414,16 @@ mod failures {
         }
         let until = Instant::now() + SOON;
         while !get(&store, &key(1)).await.unwrap_err().is_unreachable() {
-            assert!(Instant::now() < until, "it is still stuck");
+            assert!(Instant::now() < until, "the connection is still blocked");
         }
         server.cont();
         recover(&store, Duration::from_millis(5)).await;
     }
 
     #[tokio::test]
-    async fn a_burst_is_answered_in_full() {
+    async fn a_burst_is_answered_completely() {
         let server = RedisServer::start();
-        let store = Arc::new(patient(server.url()));
+        let store = Arc::new(with_long_deadline(server.url()));
         let mut tasks = JoinSet::new();
         for number in 0..5000 {
             let store = Arc::clone(&store);
@@ -432,9 +435,9 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn a_burst_while_the_server_is_down_leaves_no_trace() {
+    async fn a_burst_while_the_server_is_down_has_no_later_effect() {
         let mut server = RedisServer::start();
-        let store = Arc::new(brisk(server.url()));
+        let store = Arc::new(with_short_deadline(server.url()));
         for _ in 0..2 {
             recover(&store, Duration::ZERO).await;
             server.kill();
@@ -459,7 +462,7 @@ mod failures {
     #[tokio::test]
     async fn without_a_server_a_call_fails_at_once() {
         let mut server = RedisServer::start();
-        let store = brisk(server.url());
+        let store = with_short_deadline(server.url());
         recover(&store, Duration::ZERO).await;
         server.kill();
         let until = Instant::now() + SOON;
@@ -474,10 +477,10 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn a_server_that_appears_later_is_found() {
+    async fn a_server_that_starts_later_is_used() {
         let mut server = RedisServer::start();
         server.kill();
-        let store = brisk(server.url());
+        let store = with_short_deadline(server.url());
         let error = get(&store, &key(1)).await.unwrap_err();
         assert!(error.is_unreachable(), "{error:?}");
         server.restart();
@@ -487,9 +490,9 @@ mod failures {
     #[tokio::test]
     async fn the_first_call_of_a_program_is_a_hit() {
         let server = RedisServer::start();
-        put(&patient(server.url()), &key(1), "there").await.unwrap();
-        // Twenty at once: none of them may find that there is no connection yet.
-        let store = Arc::new(patient(server.url()));
+        put(&with_long_deadline(server.url()), &key(1), "there").await.unwrap();
+        // Concurrent first calls all wait for the connection.
+        let store = Arc::new(with_long_deadline(server.url()));
         let mut tasks = JoinSet::new();
         for _ in 0..20 {
             let store = Arc::clone(&store);
@@ -501,9 +504,9 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn a_stopped_server_costs_one_deadline_and_is_found_again() {
+    async fn a_stopped_server_costs_one_deadline_and_is_used_again() {
         let server = RedisServer::start();
-        let store = brisk(server.url());
+        let store = with_short_deadline(server.url());
         put(&store, &key("loads the script"), "v").await.unwrap();
         for _ in 0..2 {
             recover(&store, Duration::ZERO).await;
@@ -514,7 +517,7 @@ mod failures {
             assert!(started.elapsed() < Duration::from_secs(1), "it took {:?}", started.elapsed());
             let noticed = Instant::now() + SOON;
             while !get(&store, &key(1)).await.unwrap_err().is_unreachable() {
-                assert!(Instant::now() < noticed, "it goes on waiting");
+                assert!(Instant::now() < noticed, "calls still wait for the server");
             }
             server.cont();
             recover(&store, Duration::from_millis(5)).await;
@@ -522,10 +525,10 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn scripts_keep_the_deadline() {
+    async fn scripts_meet_the_deadline() {
         let server = RedisServer::start();
         for number in 0..5 {
-            let store = brisk(server.url());
+            let store = with_short_deadline(server.url());
             recover(&store, Duration::ZERO).await;
             let lease =
                 store.acquire(&key(number), MINUTE, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
@@ -545,9 +548,9 @@ mod failures {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_server_killed_under_traffic_comes_back() {
+    async fn traffic_recovers_when_a_killed_server_restarts() {
         let mut server = RedisServer::start();
-        let store = Arc::new(brisk(server.url()));
+        let store = Arc::new(with_short_deadline(server.url()));
         recover(&store, Duration::ZERO).await;
         let mut tasks = JoinSet::new();
         let end = Instant::now() + Duration::from_millis(1500);
@@ -578,10 +581,10 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn garbage_is_an_error_and_passes() {
+    async fn corrupt_replies_are_errors_until_they_end() {
         let server = RedisServer::start();
         let proxy = Proxy::start(&server.addr());
-        let store = brisk(format!("redis://{}", proxy.addr()));
+        let store = with_short_deadline(format!("redis://{}", proxy.addr()));
         for replies in [Replies::Corrupt(1), Replies::Truncate(2), Replies::Swallow, Replies::Corrupt(2)] {
             recover(&store, Duration::from_millis(5)).await;
             proxy.replies(replies);
@@ -594,9 +597,9 @@ mod failures {
     }
 
     #[tokio::test]
-    async fn something_else_than_redis_is_reported_and_not_waited_for() {
+    async fn a_server_that_is_not_redis_is_an_error_at_once() {
         let other = cached_tests::server::MemcachedServer::start();
-        let store = brisk(format!("redis://{}", other.addr()));
+        let store = with_short_deadline(format!("redis://{}", other.addr()));
         let error = get(&store, &key(1)).await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Unreachable), "{error:?}");
         let started = Instant::now();
@@ -607,31 +610,31 @@ mod failures {
     }
 }
 
-mod refusals {
+mod rejections {
     use super::*;
 
     #[tokio::test]
-    async fn a_replica_refuses_to_be_written() {
+    async fn a_replica_rejects_writes() {
         let primary = RedisServer::start();
         let port = primary.port().to_string();
         let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
-        let refused = |result: Result<()>| {
+        let is_rejected = |result: Result<()>| {
             let error = result.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
         };
-        let store = || patient(replica.url());
-        refused(store().put(&key(1), "v".into(), None).await);
-        refused(store().acquire(&key(1), MINUTE, LeaseMode::IfAbsent).await.map(drop));
-        refused(store().add(&key(1), "v".into(), None).await.map(drop));
-        refused(store().remove(&key(1)).await);
+        let store = || with_long_deadline(replica.url());
+        is_rejected(store().put(&key(1), "v".into(), None).await);
+        is_rejected(store().acquire(&key(1), MINUTE, LeaseMode::IfAbsent).await.map(drop));
+        is_rejected(store().add(&key(1), "v".into(), None).await.map(drop));
+        is_rejected(store().remove(&key(1)).await);
         assert_eq!(get(&store(), &key(1)).await.unwrap(), None);
     }
 
     #[tokio::test]
-    async fn a_primary_that_became_a_replica_is_looked_up_again() {
+    async fn a_primary_that_became_a_replica_is_reconnected() {
         let server = RedisServer::start();
         let proxy = Proxy::start(&server.addr());
-        let store = patient(format!("redis://{}", proxy.addr()));
+        let store = with_long_deadline(format!("redis://{}", proxy.addr()));
         put(&store, &key(1), "v").await.unwrap();
         assert_eq!(proxy.accepted(), 1);
         assert_eq!(server.command(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
@@ -643,16 +646,16 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn a_full_server_refuses_and_keeps_no_lease_over_it() {
+    async fn a_full_server_rejects_writes_and_keeps_no_lease() {
         let server = RedisServer::start();
-        let store = patient(server.url());
+        let store = with_long_deadline(server.url());
         let lease = store.acquire(&key(1), MINUTE, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
         assert_eq!(server.command(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
-        let refused = |error: Error| assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
-        refused(store.fill(&key(1), lease, "v".into(), MINUTE).await.unwrap_err());
-        refused(store.put(&key(2), "v".into(), None).await.unwrap_err());
-        refused(store.add(&key(2), "v".into(), None).await.unwrap_err());
-        refused(store.acquire(&key(2), MINUTE, LeaseMode::IfAbsent).await.unwrap_err());
+        let is_rejected = |error: Error| assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
+        is_rejected(store.fill(&key(1), lease, "v".into(), MINUTE).await.unwrap_err());
+        is_rejected(store.put(&key(2), "v".into(), None).await.unwrap_err());
+        is_rejected(store.add(&key(2), "v".into(), None).await.unwrap_err());
+        is_rejected(store.acquire(&key(2), MINUTE, LeaseMode::IfAbsent).await.unwrap_err());
         store.remove(&key(1)).await.unwrap();
         assert_eq!(get(&store, &key(1)).await.unwrap(), None);
         assert_eq!(server.command(&["DBSIZE"]), "0");
@@ -661,7 +664,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn wrong_credentials_are_refused_without_being_told() {
+    async fn wrong_credentials_are_rejected_and_not_printed() {
         let server = RedisServer::start_with(&["--requirepass", "r1ght"]);
         let none = format!("redis://{}", server.addr());
         let wrong = format!("redis://user:s3cret@{}", server.addr());
@@ -675,7 +678,7 @@ mod refusals {
             for _ in 0..20 {
                 let error = get(&store, &key(1)).await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
-                assert!(!(everything(&error) + &format!("{store:?}")).contains("s3cret"));
+                assert!(!(full_text(&error) + &format!("{store:?}")).contains("s3cret"));
             }
         }
         let config = RedisConfig::new(none).credentials("", "r1ght").deadline(SOON);
@@ -683,7 +686,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn a_user_without_permission_is_refused() {
+    async fn a_user_without_permission_is_rejected() {
         let server = RedisServer::start();
         assert_eq!(server.command(&["ACL", "SETUSER", "reader", "on", ">pw", "~*", "+get", "+hello"]), "OK");
         let config = RedisConfig::new(server.url()).credentials("reader", "pw").deadline(SOON);
@@ -705,7 +708,7 @@ mod runtimes {
     #[test]
     fn a_store_outlives_the_runtimes_that_use_it() {
         let server = RedisServer::start();
-        let store = patient(server.url());
+        let store = with_long_deadline(server.url());
         for _ in 0..3 {
             runtime().block_on(async {
                 put(&store, &key(1), "v").await.unwrap();
@@ -713,13 +716,13 @@ mod runtimes {
             });
         }
         let before = server.command(&["CLIENT", "LIST"]).lines().count();
-        assert!(before <= 2, "the connections of runtimes that are gone are closed");
+        assert!(before <= 2, "the connections of ended runtimes are closed");
     }
 
     #[test]
-    fn a_runtime_that_is_not_being_run_holds_nobody_up() {
+    fn an_idle_runtime_does_not_block_another() {
         let server = RedisServer::start();
-        let store = patient(server.url());
+        let store = with_long_deadline(server.url());
         let (first, second) = (runtime(), runtime());
         for _ in 0..3 {
             first.block_on(async { put(&store, &key(1), "v").await.unwrap() });
@@ -731,7 +734,7 @@ mod runtimes {
 
     #[test]
     fn outside_of_a_runtime_there_is_an_error_and_no_panic() {
-        let store = brisk("redis://127.0.0.1:1");
+        let store = with_short_deadline("redis://127.0.0.1:1");
         let keys = [key(1)];
         let Poll::Ready(answer) = store.get(&keys).as_mut().poll(&mut Context::from_waker(Waker::noop()))
         else {
@@ -744,38 +747,38 @@ mod runtimes {
     async fn a_dropped_store_closes_its_connection() {
         let server = RedisServer::start();
         let proxy = Proxy::start(&server.addr());
-        let store = patient(format!("redis://{}", proxy.addr()));
+        let store = with_long_deadline(format!("redis://{}", proxy.addr()));
         put(&store, &key(1), "v").await.unwrap();
         assert_eq!(proxy.open(), 1);
         drop(store);
         eventually("the connection is closed", || proxy.open() == 0).await;
         sleep(Duration::from_millis(100)).await;
-        assert_eq!(proxy.accepted(), 1, "and stays so");
+        assert_eq!(proxy.accepted(), 1, "the store does not reconnect");
     }
 }
 
 mod cluster {
     use super::*;
 
-    /// A cluster of one, in which keys of different slots can not be named in one command either.
+    /// Starts a cluster of one node, which still rejects commands with keys of different slots.
     pub(super) async fn start() -> (RedisServer, Redis) {
         let server =
             RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"]);
         assert_eq!(server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
         eventually("the cluster is up", || server.command(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
             .await;
-        let store = patient(format!("redis-cluster://{}", server.addr()));
+        let store = with_long_deadline(format!("redis-cluster://{}", server.addr()));
         (server, store)
     }
 
     #[tokio::test]
-    async fn keys_of_many_slots_are_read_in_one_go() {
+    async fn keys_of_many_slots_are_read_in_one_call() {
         let (server, store) = start().await;
         let keys: Vec<Key> = (0..50).map(key).collect();
         for (number, key) in keys.iter().enumerate().skip(1) {
             store.put(key, number.to_string().into(), Some(MINUTE)).await.unwrap();
         }
-        assert_eq!(server.command(&["RPUSH", &place(&keys[0]), "theirs"]), "1");
+        assert_eq!(server.command(&["RPUSH", &name_of(&keys[0]), "theirs"]), "1");
         let values = store.get(&keys).await.unwrap();
         assert_eq!(values[0], None);
         for (number, value) in values.iter().enumerate().skip(1) {
@@ -785,9 +788,9 @@ mod cluster {
     }
 
     #[tokio::test]
-    async fn several_keys_keep_one_deadline() {
+    async fn several_keys_share_one_deadline() {
         let (server, _) = start().await;
-        let store = brisk(format!("redis-cluster://{}", server.addr()));
+        let store = with_short_deadline(format!("redis-cluster://{}", server.addr()));
         recover(&store, Duration::from_millis(5)).await;
         server.stop();
         let keys: Vec<Key> = (0..5).map(key).collect();
@@ -799,13 +802,13 @@ mod cluster {
     }
 
     #[tokio::test]
-    async fn traffic_into_a_black_hole_finds_a_way_out() {
+    async fn traffic_recovers_from_a_black_hole() {
         let (server, _) = start().await;
         let proxy = Proxy::start(&server.addr());
-        // The nodes of a cluster tell where they are to be found.
+        // The nodes of a cluster announce their addresses.
         let port = proxy.port().to_string();
         assert_eq!(server.command(&["CONFIG", "SET", "cluster-announce-port", &port]), "OK");
-        let store = brisk(format!("redis-cluster://{}", proxy.addr()));
+        let store = with_short_deadline(format!("redis-cluster://{}", proxy.addr()));
         recover(&store, Duration::from_millis(5)).await;
         for _ in 0..2 {
             proxy.black_hole();
@@ -814,9 +817,9 @@ mod cluster {
     }
 
     #[tokio::test]
-    async fn a_single_server_is_not_taken_for_a_cluster() {
+    async fn a_single_server_is_not_accepted_as_a_cluster() {
         let server = RedisServer::start();
-        let store = patient(format!("redis-cluster://{}", server.addr()));
+        let store = with_long_deadline(format!("redis-cluster://{}", server.addr()));
         let error = get(&store, &key(1)).await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected), "{error:?}");
     }

@@ -1,4 +1,4 @@
-//! What a refresh leaves behind: the new value, or none, but never the one that it was to replace.
+//! After a refresh that succeeded, the old value is never returned: the new value is stored, or none.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,7 +12,7 @@ use crate::support::{Body, SOON, Source, on_each_backend, settle, until};
 macro_rules! tests {
     ($($backend:tt)+) => {
         #[tokio::test]
-        async fn what_a_refresh_brings_that_has_ended_meanwhile_leaves_nothing_older() {
+        async fn a_refreshed_value_whose_tag_was_invalidated_removes_the_old_value() {
             #[async_cached(
                 ttl = 600, backend = $($backend)+, skip(source),
                 tags_from = |version: &usize| vec![format!("{} {version}", module_path!())]
@@ -34,7 +34,7 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn a_refresh_that_fails_leaves_the_value_also_if_errors_are_remembered() {
+        async fn a_failed_refresh_keeps_the_value_also_with_cache_err() {
             #[async_cached(ttl = 600, backend = $($backend)+, skip(fails), cache_err = "10m")]
             async fn load(fails: bool) -> Result<usize, String> {
                 if fails { Err("down".into()) } else { Ok(1) }
@@ -46,7 +46,7 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn a_refresh_is_final_also_where_everybody_computes() {
+        async fn a_refresh_is_final_without_single_flight() {
             #[async_cached(ttl = 600, backend = $($backend)+, skip(source), single_flight = "off")]
             async fn load(source: Arc<Source>) -> usize {
                 source.read().await
@@ -58,7 +58,7 @@ macro_rules! tests {
             new.change();
             assert_eq!(load::refresh(Arc::clone(&new)).await, 2);
             old.body.let_all_through();
-            assert_eq!(before.await.unwrap(), 1, "it came before");
+            assert_eq!(before.await.unwrap(), 1, "it began before the refresh");
             assert_eq!(load(Arc::clone(&new)).await, 2);
         }
     };
@@ -75,7 +75,7 @@ async fn in_a_full_store(source: Arc<Source>, key: &'static str) -> usize {
 }
 
 #[tokio::test]
-async fn what_a_refresh_could_not_store_is_not_found_as_it_was() {
+async fn a_refresh_that_cannot_store_its_value_removes_the_old_one() {
     let source = Source::new(Body::held());
     for (key, full_before) in [("at the end", false), ("all the time", true)] {
         source.body.let_one_through();
@@ -95,27 +95,27 @@ async fn what_a_refresh_could_not_store_is_not_found_as_it_was() {
     }
 }
 
-/// Another process ends what they wait for, again and again.
-mod again_and_again {
+/// Repeated invalidations, while callers wait.
+mod repeated_invalidations {
     use super::*;
 
     mod here {
         use super::*;
 
-        #[async_cached(ttl = 600, backend = crate::support::redis(), skip(body), name = "refresh.again")]
+        #[async_cached(ttl = 600, backend = crate::support::redis(), skip(body), name = "refresh.repeated")]
         pub(super) async fn load(body: Arc<Body>) -> usize {
             body.run().await
         }
     }
     mod there {
-        #[cached_runtime::async_cached(ttl = 600, backend = crate::support::redis(), name = "refresh.again")]
+        #[cached_runtime::async_cached(ttl = 600, backend = crate::support::redis(), name = "refresh.repeated")]
         pub(super) async fn load() -> usize {
             0
         }
     }
 
     #[tokio::test]
-    async fn those_who_wait_do_not_all_compute() {
+    async fn few_waiters_compute_when_another_process_invalidates() {
         let body = Body::held();
         let calls: Vec<_> = (0..100).map(|_| tokio::spawn(here::load(Arc::clone(&body)))).collect();
         for times in 1..=5 {
@@ -124,7 +124,7 @@ mod again_and_again {
             there::load::invalidate().await.unwrap();
             body.let_one_through();
             if times == 1 {
-                // Those who came before the first began have their answer; what follows is for new ones.
+                // The callers of the first computation have their result; the others compute again.
                 until("the first has ended", || body.running() == 0).await;
             }
             if calls.iter().all(tokio::task::JoinHandle::is_finished) {
@@ -142,9 +142,9 @@ mod again_and_again {
         assert!(body.begun() <= 3, "{} computations for 100 calls", body.begun());
     }
 
-    /// In a process of its own, because the end of any tag makes them compute again.
+    /// In a process of its own, because the invalidation of any tag makes waiters compute again.
     #[tokio::test]
-    async fn nor_when_it_fails_while_tags_end_that_are_not_theirs() {
+    async fn few_waiters_compute_when_failures_overlap_invalidations_of_other_tags() {
         in_own_process!();
         #[async_cached(
             ttl = 600, backend = crate::support::redis(), skip(body),
@@ -162,9 +162,9 @@ mod again_and_again {
             }
             body.has_begun(times).await;
             settle().await;
-            invalidate_tag("of somebody else").await.unwrap();
+            invalidate_tag("another tag").await.unwrap();
             body.let_one_through();
-            until("it has ended", || body.running() == 0).await;
+            until("the run has ended", || body.running() == 0).await;
             for _ in 0..10 {
                 settle().await;
                 let _ = fails::peek().await;

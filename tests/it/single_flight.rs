@@ -1,4 +1,4 @@
-//! One computation, and no caller lost over it (G2, G3, G4).
+//! Unique flight: one computation for concurrent callers, each of which is answered (G2, G3, G4).
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -13,15 +13,15 @@ use crate::support::{Body, SOON, on_each_backend, poll_once, settle, until};
 
 const CALLERS: usize = 10_000;
 
-/// An error that every waiting caller can be given.
+/// An error that is `Clone`: all waiting callers get it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Common(usize);
+struct Shared(usize);
 
-/// An error that only one caller can be given.
+/// An error that is not `Clone`: only one caller gets it.
 #[derive(Debug, PartialEq, Eq)]
-struct Single(usize);
+struct Unique(usize);
 
-/// So many callers, each a task; returns when each has been at the cache.
+/// Spawns callers, each in a task. Returns when each has begun its call.
 async fn callers<T, F>(number: usize, call: impl Fn() -> F) -> JoinSet<T>
 where
     T: Send + 'static,
@@ -36,16 +36,16 @@ where
             call.await
         });
     }
-    until("everybody calls", || arrived.load(SeqCst) == number).await;
+    until("every caller has begun", || arrived.load(SeqCst) == number).await;
     settle().await;
     tasks
 }
 
 async fn all<T: 'static>(tasks: JoinSet<T>) -> Vec<T> {
-    timeout(SOON, tasks.join_all()).await.expect("everybody should be answered")
+    timeout(SOON, tasks.join_all()).await.expect("every caller should be answered")
 }
 
-/// What they got, each answer once with the number of those who got it.
+/// Returns each distinct answer with the number of callers that got it.
 async fn answers<T: Ord + 'static>(tasks: JoinSet<T>) -> Vec<(T, usize)> {
     let mut counts = BTreeMap::new();
     for answer in all(tasks).await {
@@ -54,7 +54,7 @@ async fn answers<T: Ord + 'static>(tasks: JoinSet<T>) -> Vec<(T, usize)> {
     counts.into_iter().collect()
 }
 
-/// A call in a task that has begun to compute.
+/// Spawns a call and returns when it computes.
 async fn leader<T, F>(body: &Body, call: F) -> JoinHandle<T>
 where
     T: Send + 'static,
@@ -75,15 +75,15 @@ macro_rules! tests {
         }
 
         #[async_cached(ttl = 60, backend = $($backend)+, skip(body))]
-        async fn fails_for_all(body: Arc<Body>, key: &'static str) -> Result<usize, Common> {
+        async fn fails_with_shared_error(body: Arc<Body>, key: &'static str) -> Result<usize, Shared> {
             assert!(!key.is_empty());
-            Err(Common(body.run().await))
+            Err(Shared(body.run().await))
         }
 
         #[async_cached(ttl = 60, backend = $($backend)+, skip(body))]
-        async fn fails_for_one(body: Arc<Body>, failures: usize) -> Result<usize, Single> {
+        async fn fails_with_unique_error(body: Arc<Body>, failures: usize) -> Result<usize, Unique> {
             let number = body.run().await;
-            if number > failures { Ok(number) } else { Err(Single(number)) }
+            if number > failures { Ok(number) } else { Err(Unique(number)) }
         }
 
         #[async_cached(ttl = 60, backend = $($backend)+, skip(body), single_flight = "off")]
@@ -98,8 +98,8 @@ macro_rules! tests {
             number
         }
 
-        /// So many callers that wait for another: whatever they asked a store was answered before what is asked
-        /// last.
+        /// Spawns callers that wait for a computation. Their requests to a store are answered before the last `peek`
+        /// is.
         async fn waiting<T, F>(number: usize, call: impl Fn() -> F) -> JoinSet<T>
         where
             T: Send + 'static,
@@ -158,18 +158,18 @@ macro_rules! tests {
         #[tokio::test]
         async fn every_waiting_caller_gets_the_error_of_one_computation() {
             let body = Body::held();
-            let tasks = waiting(CALLERS, || fails_for_all(Arc::clone(&body), "fails")).await;
+            let tasks = waiting(CALLERS, || fails_with_shared_error(Arc::clone(&body), "fails")).await;
             body.has_begun(1).await;
             body.let_all_through();
-            assert_eq!(answers(tasks).await, [(Err(Common(1)), CALLERS)]);
+            assert_eq!(answers(tasks).await, [(Err(Shared(1)), CALLERS)]);
             assert_eq!(body.begun(), 1);
         }
 
         #[tokio::test]
-        async fn an_error_for_one_is_retried_by_one_at_a_time_before_everybody_tries() {
+        async fn an_error_that_is_not_clone_is_retried_twice_before_all_callers_compute() {
             const NUMBER: usize = 500;
             let body = Body::held();
-            let tasks = waiting(NUMBER, || fails_for_one(Arc::clone(&body), usize::MAX)).await;
+            let tasks = waiting(NUMBER, || fails_with_unique_error(Arc::clone(&body), usize::MAX)).await;
             for attempt in 1..=2 {
                 body.has_begun(attempt).await;
                 settle().await;
@@ -179,36 +179,36 @@ macro_rules! tests {
             body.let_all_through();
             let mut errors: Vec<_> = all(tasks).await.into_iter().map(|got| got.unwrap_err().0).collect();
             errors.sort_unstable();
-            assert_eq!(errors, (1..=NUMBER).collect::<Vec<_>>(), "each its own");
+            assert_eq!(errors, (1..=NUMBER).collect::<Vec<_>>(), "each caller gets its own error");
         }
 
         #[tokio::test]
-        async fn a_retry_that_succeeds_is_for_everybody() {
+        async fn a_successful_retry_is_for_all_callers() {
             let body = Body::held();
-            let tasks = waiting(CALLERS, || fails_for_one(Arc::clone(&body), 1)).await;
+            let tasks = waiting(CALLERS, || fails_with_unique_error(Arc::clone(&body), 1)).await;
             body.has_begun(1).await;
             body.let_all_through();
             let got = all(tasks).await;
             assert_eq!(got.iter().filter(|got| got.is_err()).count(), 1);
-            assert!(got.iter().all(|got| matches!(got, Ok(2) | Err(Single(1)))));
+            assert!(got.iter().all(|got| matches!(got, Ok(2) | Err(Unique(1)))));
             assert_eq!(body.begun(), 2);
         }
 
         #[tokio::test]
-        async fn an_unpolled_leader_that_goes_on_later_gets_its_own_result() {
+        async fn an_unpolled_leader_that_continues_gets_its_own_result() {
             let body = Body::held();
-            let mut first = pin!(load(Arc::clone(&body), "forgotten and found"));
+            let mut first = pin!(load(Arc::clone(&body), "unpolled, continues"));
             while body.begun() == 0 {
                 assert_eq!(poll_once(&mut first).await, None);
             }
-            let other = tokio::spawn(load(Arc::clone(&body), "forgotten and found"));
+            let other = tokio::spawn(load(Arc::clone(&body), "unpolled, continues"));
             body.let_all_through();
             assert_eq!(timeout(SOON, other).await.unwrap().unwrap(), 2);
             assert_eq!(timeout(SOON, first).await.unwrap(), 1);
         }
 
         #[tokio::test]
-        async fn another_key_never_waits() {
+        async fn another_key_does_not_wait() {
             let (busy, quick) = (Body::held(), Body::open());
             let first = leader(&busy, load(Arc::clone(&busy), "busy")).await;
             assert_eq!(timeout(SOON, load(Arc::clone(&quick), "quick")).await.unwrap(), 1);
@@ -226,11 +226,11 @@ macro_rules! tests {
             let mut got = all(tasks).await;
             got.sort_unstable();
             assert_eq!(got, (1..=100).collect::<Vec<_>>());
-            assert!(alone(Arc::clone(&body)).await <= 100, "one of them was stored");
+            assert!(alone(Arc::clone(&body)).await <= 100, "one of the values is stored");
         }
 
         #[tokio::test]
-        async fn a_detached_computation_survives_its_caller_as_long_as_another_waits() {
+        async fn a_detached_computation_continues_while_a_caller_waits() {
             let body = Body::held();
             let first = leader(&body, detached(Arc::clone(&body), "survives")).await;
             let tasks = waiting(CALLERS - 1, || detached(Arc::clone(&body), "survives")).await;
@@ -244,7 +244,7 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn a_detached_computation_stops_when_the_last_caller_has_gone() {
+        async fn a_detached_computation_stops_with_its_last_caller() {
             let body = Body::held();
             let first = leader(&body, detached(Arc::clone(&body), "stops")).await;
             let mut tasks = waiting(10, || detached(Arc::clone(&body), "stops")).await;
@@ -259,7 +259,7 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn a_panic_of_a_detached_body_reaches_its_caller_and_the_others_go_on() {
+        async fn a_panic_of_a_detached_body_reaches_its_caller_only() {
             let body = Body::held();
             let first = leader(&body, detached(Arc::clone(&body), "panics")).await;
             let tasks = waiting(100, || detached(Arc::clone(&body), "panics")).await;
@@ -271,7 +271,7 @@ macro_rules! tests {
         }
 
         #[test]
-        fn the_end_of_a_runtime_hands_over_to_a_caller_in_another_one() {
+        fn a_leader_whose_runtime_ends_hands_over_to_another_runtime() {
             for (key, call) in [
                 ("inline, runtime ends", (|body, key| Box::pin(load(body, key))) as Call),
                 ("detached, runtime ends", |body, key| Box::pin(detached(body, key))),
@@ -298,7 +298,7 @@ type Call = fn(Arc<Body>, &'static str) -> cached_runtime::BoxFuture<'static, us
 
 on_each_backend!(tests);
 
-/// In memory and in a store that goes by tokio's clock, which is paused here.
+/// With the clock of tokio paused, in memory and in a store that uses this clock.
 #[cfg(feature = "moved-clock")]
 mod paused {
     use std::time::Duration;
@@ -317,15 +317,15 @@ mod paused {
             }
 
             #[tokio::test(start_paused = true)]
-            async fn a_leader_that_is_never_polled_again_holds_others_for_seconds_only() {
+            async fn an_unpolled_leader_blocks_others_for_seconds_only() {
                 let body = Body::held();
-                let mut forgotten = Box::pin(load(Arc::clone(&body), "forgotten"));
+                let mut unpolled = Box::pin(load(Arc::clone(&body), "unpolled"));
                 while body.begun() == 0 {
-                    assert_eq!(poll_once(&mut forgotten).await, None);
+                    assert_eq!(poll_once(&mut unpolled).await, None);
                 }
-                let tasks = callers(100, || load(Arc::clone(&body), "forgotten")).await;
+                let tasks = callers(100, || load(Arc::clone(&body), "unpolled")).await;
                 let began = Instant::now();
-                // The lease that it holds in a shared store ends after ten more.
+                // In a shared store its lease expires after ten more seconds.
                 while body.begun() == 1 {
                     advance(Duration::from_millis(500)).await;
                     settle().await;
@@ -333,12 +333,12 @@ mod paused {
                 assert!(began.elapsed() <= Duration::from_secs($seconds), "{:?}", began.elapsed());
                 body.let_all_through();
                 assert_eq!(answers(tasks).await, [(2, 100)]);
-                std::mem::forget(forgotten);
-                assert_eq!(load(Arc::clone(&body), "forgotten").await, 2);
+                std::mem::forget(unpolled);
+                assert_eq!(load(Arc::clone(&body), "unpolled").await, 2);
             }
 
             #[tokio::test(start_paused = true)]
-            async fn a_leader_that_is_alive_holds_others_for_half_a_minute() {
+            async fn a_polled_leader_blocks_others_for_half_a_minute() {
                 let body = Body::held();
                 let first = leader(&body, load(Arc::clone(&body), "slow")).await;
                 let began = Instant::now();
@@ -348,7 +348,7 @@ mod paused {
                     advance(Duration::from_secs(1)).await;
                     settle().await;
                 }
-                assert_eq!(body.begun(), 1, "the leader is alive");
+                assert_eq!(body.begun(), 1, "the leader is polled");
                 while body.begun() == 1 {
                     advance(Duration::from_secs(1)).await;
                     settle().await;
@@ -360,16 +360,16 @@ mod paused {
             }
 
             #[tokio::test(start_paused = true)]
-            async fn what_takes_longer_than_anybody_waits_is_remembered_all_the_same() {
+            async fn a_computation_longer_than_the_longest_wait_is_cached() {
                 const LONG: u64 = 40;
                 let body = Body::held();
                 let mut tasks = JoinSet::new();
-                // There is always somebody who has waited for long.
+                // At any time some caller has waited for long.
                 for second in 0..=LONG {
                     tasks.spawn(load(Arc::clone(&body), "very slow"));
                     settle().await;
                     if second == LONG {
-                        body.let_one_through(); // The first computation is ready.
+                        body.let_one_through(); // The first computation completes.
                     }
                     advance(Duration::from_secs(1)).await;
                     settle().await;
@@ -397,7 +397,7 @@ mod paused {
     }
 }
 
-/// What a computation calls is polled inside of it.
+/// Recursive calls: the inner call is polled by the outer computation.
 macro_rules! recursion {
     ($($backend:tt)+) => {
         #[async_cached(ttl = 60, backend = $($backend)+, skip(left))]
@@ -424,11 +424,11 @@ macro_rules! recursion {
         }
 
         #[tokio::test]
-        async fn a_function_that_calls_itself_with_the_same_key_computes() {
+        async fn a_recursive_call_with_the_same_key_computes() {
             let left = AtomicUsize::new(3);
             let call = timeout(SOON / 2, itself(&left, "a"));
             assert_eq!(call.await.expect("it should not wait for itself"), "a!!");
-            assert_eq!(itself(&left, "a").await, "a!!", "the outermost result is the one that is remembered");
+            assert_eq!(itself(&left, "a").await, "a!!", "the result of the outermost call is cached");
         }
 
         #[async_cached(ttl = 60, backend = $($backend)+, skip(left))]
@@ -441,14 +441,14 @@ macro_rules! recursion {
         }
 
         #[tokio::test]
-        async fn a_function_that_clears_and_then_calls_itself_computes() {
+        async fn a_recursive_call_after_clear_computes() {
             let left = AtomicUsize::new(3);
             let call = timeout(SOON / 2, clearing(&left, "a"));
             assert_eq!(call.await.expect("it should not wait for itself"), "a!!");
         }
 
         #[tokio::test]
-        async fn two_functions_that_call_each_other_compute() {
+        async fn mutually_recursive_functions_compute() {
             let left = AtomicUsize::new(3);
             let call = timeout(SOON / 2, even(&left, "a"));
             assert_eq!(call.await.expect("they should not wait for each other"), "aeoeoe");

@@ -1,6 +1,6 @@
-//! What is past its lifetime: served while the next one is computed, or because there is no better one.
+//! Stale values: served during a background refresh or after an error, refreshed ahead of time, and expired.
 //!
-//! A body here returns which of its runs this is: the same answer twice is one that was remembered.
+//! A body returns the number of its run, so that two equal results are one cached value.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,13 +14,13 @@ use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 use tracing_core::span::Current;
 
-use crate::both::eventually;
+use crate::servers::eventually;
 use crate::support::{Body, SOON, on_each_backend, settle, until};
 
 #[cfg(feature = "moved-clock")]
 const SECOND: Duration = Duration::from_secs(1);
 
-/// So many callers at once; each answer with the number of those who got it.
+/// Calls from several tasks. Returns each distinct answer with the number of callers that got it.
 async fn answers<T, F>(number: usize, call: impl Fn() -> F) -> Vec<(T, usize)>
 where
     T: Ord + Send + 'static,
@@ -43,41 +43,41 @@ where
 
 async fn count<T: Ord + 'static>(tasks: JoinSet<T>) -> Vec<(T, usize)> {
     let mut counts = BTreeMap::new();
-    for answer in timeout(SOON, tasks.join_all()).await.expect("everybody should be answered") {
+    for answer in timeout(SOON, tasks.join_all()).await.expect("every caller should be answered") {
         *counts.entry(answer).or_insert(0) += 1;
     }
     counts.into_iter().collect()
 }
 
-/// An error that only one caller can be given.
+/// An error that is not `Clone`: only one caller gets it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Single {
+enum Unique {
     Failed(usize),
-    TooLate(String),
+    TimedOut(String),
 }
 
-impl From<Error> for Single {
+impl From<Error> for Unique {
     fn from(error: Error) -> Self {
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        Self::TooLate(error.to_string())
+        Self::TimedOut(error.to_string())
     }
 }
 
-/// An error that everybody can be given.
+/// An error that is `Clone`: all callers get it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-enum Common {
+enum Shared {
     Failed(usize),
-    TooLate,
+    TimedOut,
 }
 
-impl From<Error> for Common {
+impl From<Error> for Shared {
     fn from(error: Error) -> Self {
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        Self::TooLate
+        Self::TimedOut
     }
 }
 
-/// The tag of a key in one module: tags are one space in the process.
+/// Returns the tag of a key, unique to the module: all functions of the process share the tags.
 macro_rules! own_tag {
     ($key:expr) => {
         format!("{} {}", module_path!(), $key)
@@ -96,7 +96,7 @@ macro_rules! while_revalidating {
                 if number == 2 && key.contains("fails") { Err("the second one".into()) } else { Ok(number) }
             }
 
-            /// A value that is no longer fresh, and a body whose next run waits.
+            /// Stores a stale value, and returns a body whose next run is held.
             async fn stale(key: &'static str) -> Arc<Body> {
                 let body = Body::held();
                 body.let_one_through();
@@ -106,7 +106,7 @@ macro_rules! while_revalidating {
             }
 
             #[tokio::test]
-            async fn callers_get_the_old_value_at_once_while_one_computes_the_next() {
+            async fn callers_get_the_stale_value_during_a_background_refresh() {
                 let body = stale("at once").await;
                 let call = || load(Arc::clone(&body), "at once");
                 assert_eq!(answers(1_000, call).await, [(Ok(1), 1_000)]);
@@ -122,7 +122,7 @@ macro_rules! while_revalidating {
             }
 
             #[tokio::test]
-            async fn each_call_is_counted_once_and_the_renewal_besides() {
+            async fn each_call_and_each_background_refresh_is_counted_once() {
                 #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_while_revalidate = "10m")]
                 async fn counted(body: Arc<Body>) -> usize {
                     body.run().await
@@ -136,7 +136,7 @@ macro_rules! while_revalidating {
                 }
                 body.let_all_through();
                 eventually("the next value", async || counted::peek().await == Some(1)).await;
-                eventually("it is counted", async || counted::stats().background_refreshes == 1).await;
+                eventually("the refresh is counted", async || counted::stats().background_refreshes == 1).await;
                 assert_eq!(counted(Arc::clone(&body)).await, 1);
                 let stats = counted::stats();
                 assert_eq!((stats.stale_hits, stats.computed, stats.joined), (10, 0, 0));
@@ -144,14 +144,14 @@ macro_rules! while_revalidating {
             }
 
             #[tokio::test]
-            async fn a_renewal_that_fails_leaves_the_old_value() {
+            async fn a_failed_background_refresh_keeps_the_stale_value() {
                 let body = stale("fails").await;
                 body.let_one_through();
                 assert_eq!(load(Arc::clone(&body), "fails").await, Ok(1));
                 body.has_begun(2).await;
                 until("it fails", || body.running() == 0).await;
-                // Until the lease is given back nobody can begin another.
-                eventually("another renewal", async || {
+                // The next refresh begins when the lease has been released.
+                eventually("another refresh", async || {
                     assert_eq!(load(Arc::clone(&body), "fails").await, Ok(1));
                     body.begun() == 3
                 })
@@ -161,14 +161,14 @@ macro_rules! while_revalidating {
             }
 
             #[tokio::test]
-            async fn a_panic_in_a_renewal_is_counted_and_the_next_call_renews_again() {
+            async fn a_panicking_background_refresh_is_counted_and_retried() {
                 let before = load::stats().panics;
                 let body = stale("panics").await;
                 body.let_one_through();
                 assert_eq!(load(Arc::clone(&body), "panics").await, Ok(1));
                 body.has_begun(2).await;
                 until("it panics", || load::stats().panics == before + 1).await;
-                eventually("another renewal", async || {
+                eventually("another refresh", async || {
                     assert_eq!(load(Arc::clone(&body), "panics").await, Ok(1));
                     body.begun() == 3
                 })
@@ -177,16 +177,16 @@ macro_rules! while_revalidating {
                 eventually("the next value", async || load::peek("panics").await == Some(Ok(3))).await;
             }
 
-            /// Does something while the next value is computed, which must not be stored then.
-            async fn is_never_stored(key: &'static str, verb: impl AsyncFn() -> cached_runtime::Result<()>) {
+            /// Calls `change` during a background refresh, and checks that the refresh stores nothing.
+            async fn is_never_stored(key: &'static str, change: impl AsyncFn() -> cached_runtime::Result<()>) {
                 let body = stale(key).await;
                 assert_eq!(load(Arc::clone(&body), key).await, Ok(1));
                 body.has_begun(2).await;
-                verb().await.unwrap();
+                change().await.unwrap();
                 let then = load::peek(key).await;
                 assert_ne!(then, Some(Ok(2)));
                 body.let_one_through();
-                until("the renewal ends", || body.running() == 0).await;
+                until("the refresh ends", || body.running() == 0).await;
                 settle().await;
                 assert_eq!(load::peek(key).await, then, "after {key}");
                 body.let_all_through();
@@ -194,11 +194,11 @@ macro_rules! while_revalidating {
                     None => assert_eq!(load(Arc::clone(&body), key).await, Ok(3)),
                     Some(there) => assert_eq!(load(Arc::clone(&body), key).await, there),
                 }
-                eventually("a value that is no older", async || load::peek(key).await != Some(Ok(2))).await;
+                eventually("no older value", async || load::peek(key).await != Some(Ok(2))).await;
             }
 
             #[tokio::test]
-            async fn what_is_voided_while_it_is_renewed_is_never_stored() {
+            async fn a_background_refresh_is_discarded_after_a_change() {
                 is_never_stored("invalidate", async || load::invalidate("invalidate").await).await;
                 is_never_stored("put", async || load::put("put", 9).await).await;
                 is_never_stored("expire", async || load::expire("expire").await).await;
@@ -206,7 +206,7 @@ macro_rules! while_revalidating {
             }
 
             #[tokio::test]
-            async fn what_is_cleared_while_it_is_renewed_is_never_stored() {
+            async fn a_background_refresh_is_discarded_after_clear() {
                 #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_while_revalidate = "10m")]
                 async fn cleared(body: Arc<Body>) -> usize {
                     body.run().await
@@ -219,14 +219,14 @@ macro_rules! while_revalidating {
                 body.has_begun(1).await;
                 cleared::clear().await.unwrap();
                 body.let_all_through();
-                until("the renewal ends", || body.running() == 0).await;
+                until("the refresh ends", || body.running() == 0).await;
                 settle().await;
                 assert_eq!(cleared::peek().await, None);
                 assert_eq!(cleared(Arc::clone(&body)).await, 2);
             }
 
             #[tokio::test]
-            async fn a_renewal_runs_in_the_span_of_the_call_that_asked_for_it() {
+            async fn a_background_refresh_runs_in_the_span_of_its_call() {
                 static SEEN: Mutex<Vec<Option<&str>>> = Mutex::new(Vec::new());
 
                 #[async_cached(ttl = 600, backend = $($backend)+, stale_while_revalidate = "10m")]
@@ -240,13 +240,13 @@ macro_rules! while_revalidating {
                 spanned::put(7).await.unwrap();
                 spanned::expire().await.unwrap();
                 assert_eq!(spanned().instrument(tracing::error_span!("request")).await, 7);
-                until("the renewal runs", || SEEN.lock().unwrap().len() == 1).await;
+                until("the refresh runs", || SEEN.lock().unwrap().len() == 1).await;
                 assert_eq!(*SEEN.lock().unwrap(), [Some("request")]);
             }
 
-            /// `None` is an answer like any other: there is no value any more.
+            /// `None` is not cached, but it is newer than the stale value.
             #[tokio::test]
-            async fn what_is_not_kept_ends_the_old_value() {
+            async fn a_background_refresh_without_a_cacheable_value_removes_the_old_one() {
                 #[async_cached(ttl = 600, backend = $($backend)+, stale_while_revalidate = "10m")]
                 async fn perhaps() -> Option<usize> {
                     None
@@ -255,7 +255,7 @@ macro_rules! while_revalidating {
                 perhaps::put(7).await.unwrap();
                 perhaps::expire().await.unwrap();
                 assert_eq!(perhaps().await, Some(7));
-                eventually("it ends", async || perhaps::peek().await.is_none()).await;
+                eventually("the old value is removed", async || perhaps::peek().await.is_none()).await;
                 assert_eq!(perhaps().await, None);
             }
         }
@@ -264,7 +264,7 @@ macro_rules! while_revalidating {
 
 on_each_backend!(while_revalidating);
 
-/// Knows which span the current thread is in, and nothing else.
+/// A subscriber that tracks the current span of each thread only.
 struct Spans;
 
 static NAMES: Mutex<Vec<&'static tracing::Metadata<'static>>> = Mutex::new(Vec::new());
@@ -304,8 +304,8 @@ impl tracing::Subscriber for Spans {
     }
 }
 
-/// Two functions with one name are to the store what one function in two processes is.
-macro_rules! fleet {
+/// To a store, two functions with one name are like one function in two processes.
+macro_rules! two_processes {
     ($($backend:tt)+) => {
         mod here {
             use super::*;
@@ -327,7 +327,7 @@ macro_rules! fleet {
         }
 
         #[tokio::test]
-        async fn one_process_renews_and_the_other_has_the_value() {
+        async fn one_process_refreshes_for_the_other() {
             let body = Body::held();
             here::load::put("one", 7).await.unwrap();
             there::load::expire("one").await.unwrap();
@@ -345,7 +345,7 @@ macro_rules! fleet {
         }
 
         #[test]
-        fn a_process_that_dies_while_it_renews_does_not_keep_the_others_from_it() {
+        fn another_process_refreshes_after_the_first_one_ended() {
             let body = Body::held();
             let dying = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -355,17 +355,17 @@ macro_rules! fleet {
                 dying.spawn(here::load(Arc::clone(&body), "dies"));
                 body.has_begun(1).await;
                 dying.shutdown_background();
-                until("its computation ends with it", || body.running() == 0).await;
+                until("the computation is dropped with its runtime", || body.running() == 0).await;
                 body.let_all_through();
-                // The lease may have to end by itself.
-                eventually("another renews", async || there::load(Arc::clone(&body), "dies").await == 2).await;
+                // The lease may have to expire first.
+                eventually("another process refreshes", async || there::load(Arc::clone(&body), "dies").await == 2).await;
             });
         }
 
         #[tokio::test]
-        async fn ending_a_value_in_one_process_is_final_for_a_renewal_in_the_other() {
+        async fn a_change_in_one_process_is_final_for_a_background_refresh_in_the_other() {
             let body = Body::held();
-            // What is expired while it is being computed is removed: its value may be gone by then.
+            // `expire` during a computation removes the value, which may have changed since the computation began.
             for (key, expires) in [("invalidated", false), ("expired", true)] {
                 here::load::put(key, 7).await.unwrap();
                 here::load::expire(key).await.unwrap();
@@ -378,7 +378,7 @@ macro_rules! fleet {
                     there::load::invalidate(key).await.unwrap();
                 }
                 body.let_one_through();
-                until("the renewal ends", || body.running() == 0).await;
+                until("the refresh ends", || body.running() == 0).await;
                 for _ in 0..10 {
                     settle().await;
                     assert_eq!(there::load::peek(key).await, None);
@@ -388,13 +388,13 @@ macro_rules! fleet {
     };
 }
 
-mod fleet_on_redis {
+mod two_processes_on_redis {
     use super::*;
-    fleet!(crate::support::redis());
+    two_processes!(crate::support::redis());
 }
-mod fleet_on_memcached {
+mod two_processes_on_memcached {
     use super::*;
-    fleet!(crate::support::memcached());
+    two_processes!(crate::support::memcached());
 }
 
 mod bounds {
@@ -408,9 +408,9 @@ mod bounds {
 
     static MANY: std::sync::LazyLock<Arc<Body>> = std::sync::LazyLock::new(Body::held);
 
-    /// In a process of its own, because it leaves no room to other tests.
+    /// In a process of its own, because it uses the whole limit of background refreshes.
     #[tokio::test]
-    async fn at_most_256_renewals_run_at_once_and_every_call_is_answered() {
+    async fn at_most_256_background_refreshes_run_and_every_call_is_answered() {
         in_own_process!();
         let mut stale = JoinSet::new();
         for key in 0..300 {
@@ -422,17 +422,17 @@ mod bounds {
         settle().await;
         assert_eq!((MANY.begun(), MANY.running()), (256, 256));
         MANY.let_all_through();
-        until("they end", || MANY.running() == 0).await;
+        until("the refreshes end", || MANY.running() == 0).await;
         settle().await;
         for key in 0..300 {
             many(key).await;
         }
         settle().await;
-        assert_eq!(MANY.begun(), 300, "there is room again");
+        assert_eq!(MANY.begun(), 300, "further refreshes can run");
     }
 
     #[test]
-    fn a_renewal_ends_with_its_runtime_and_another_one_renews() {
+    fn a_background_refresh_ends_with_its_runtime_and_another_runtime_refreshes() {
         #[async_cached(ttl = 600, stale_while_revalidate = "10m", skip(body))]
         async fn ends(body: Arc<Body>) -> usize {
             body.run().await
@@ -459,25 +459,25 @@ mod bounds {
     }
 }
 
-/// Where a value that is no longer fresh is better than none.
-macro_rules! if_it_fails {
+/// `stale_if_error` and `timeout`.
+macro_rules! if_error {
     ($($backend:tt)+) => {
-        mod if_it_fails {
+        mod if_error {
             use super::*;
 
             #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_if_error = "10m", tags(own_tag!(key)))]
-            async fn common(body: Arc<Body>, key: &'static str) -> Result<usize, Common> {
+            async fn common(body: Arc<Body>, key: &'static str) -> Result<usize, Shared> {
                 assert!(!key.is_empty());
-                Err(Common::Failed(body.run().await))
+                Err(Shared::Failed(body.run().await))
             }
 
             #[async_cached(ttl = 600, backend = $($backend)+, skip(body), stale_if_error = "10m")]
-            async fn single(body: Arc<Body>) -> Result<usize, Single> {
-                Err(Single::Failed(body.run().await))
+            async fn single(body: Arc<Body>) -> Result<usize, Unique> {
+                Err(Unique::Failed(body.run().await))
             }
 
             #[tokio::test]
-            async fn a_failure_gives_way_to_the_old_value_also_for_those_who_wait() {
+            async fn an_error_is_replaced_by_the_stale_value_for_all_callers() {
                 let body = Body::held();
                 common::put("waits", 7).await.unwrap();
                 common::expire("waits").await.unwrap();
@@ -491,7 +491,7 @@ macro_rules! if_it_fails {
             }
 
             #[tokio::test]
-            async fn an_error_that_can_not_be_shared_gives_way_too() {
+            async fn an_error_that_is_not_clone_is_replaced_too() {
                 let body = Body::held();
                 single::put(7).await.unwrap();
                 single::expire().await.unwrap();
@@ -503,27 +503,27 @@ macro_rules! if_it_fails {
                 }
                 body.let_all_through();
                 assert_eq!(count(calls).await, [(Ok(7), 100)]);
-                assert!(body.begun() <= 3, "{} for 100 who wait", body.begun());
+                assert!(body.begun() <= 3, "{} computations for 100 callers", body.begun());
             }
 
             #[tokio::test]
-            async fn what_was_invalidated_is_no_way_out() {
+            async fn an_invalidated_value_does_not_replace_an_error() {
                 let body = Body::open();
-                let verbs: [(&'static str, fn() -> cached_runtime::BoxFuture<'static, cached_runtime::Result<()>>); 2] = [
+                let changes: [(&'static str, fn() -> cached_runtime::BoxFuture<'static, cached_runtime::Result<()>>); 2] = [
                     ("invalidated", || Box::pin(common::invalidate("invalidated"))),
-                    ("tag ended", || Box::pin(invalidate_tag(own_tag!("tag ended")))),
+                    ("tag invalidated", || Box::pin(invalidate_tag(own_tag!("tag invalidated")))),
                 ];
-                for (key, verb) in verbs {
+                for (key, change) in changes {
                     common::put(key, 7).await.unwrap();
                     common::expire(key).await.unwrap();
                     assert_eq!(common(Arc::clone(&body), key).await, Ok(7));
-                    verb().await.unwrap();
+                    change().await.unwrap();
                     assert!(common(Arc::clone(&body), key).await.is_err(), "{key}");
                 }
             }
 
             #[tokio::test]
-            async fn what_was_cleared_is_no_way_out() {
+            async fn a_cleared_value_does_not_replace_an_error() {
                 #[async_cached(ttl = 600, backend = $($backend)+, stale_if_error = "10m")]
                 async fn cleared() -> Result<usize, String> {
                     Err("failed".into())
@@ -536,10 +536,10 @@ macro_rules! if_it_fails {
                 assert!(cleared().await.is_err());
             }
 
-            /// Those who come after the invalidation do not get what a call before it had found.
+            /// Callers after the invalidation do not get the value that a call before it had read.
             #[tokio::test]
-            async fn what_is_invalidated_while_it_fails_is_given_to_no_later_caller() {
-                for key in ["invalidated meanwhile", "tag ended meanwhile"] {
+            async fn a_value_invalidated_during_a_failing_computation_is_not_returned_later() {
+                for key in ["invalidated meanwhile", "tag invalidated meanwhile"] {
                     let body = Body::held();
                     common::put(key, 7).await.unwrap();
                     common::expire(key).await.unwrap();
@@ -564,7 +564,7 @@ macro_rules! if_it_fails {
             }
 
             #[tokio::test]
-            async fn none_is_no_failure() {
+            async fn none_is_not_an_error() {
                 #[async_cached(ttl = 600, backend = $($backend)+, stale_if_error = "10m", skip(fails))]
                 async fn perhaps(fails: bool) -> Result<Option<usize>, String> {
                     if fails { Err("failed".into()) } else { Ok(None) }
@@ -573,41 +573,41 @@ macro_rules! if_it_fails {
                 perhaps::put(Some(7)).await.unwrap();
                 perhaps::expire().await.unwrap();
                 assert_eq!(perhaps(true).await, Ok(Some(7)));
-                perhaps::expire().await.unwrap(); // To try again at once.
+                perhaps::expire().await.unwrap(); // So that the next call computes.
                 assert_eq!(perhaps(false).await, Ok(None));
-                assert!(perhaps(true).await.is_err(), "there is nothing any more");
+                assert!(perhaps(true).await.is_err(), "no value is left");
             }
 
             #[tokio::test]
-            async fn an_error_that_is_remembered_is_never_served_when_it_is_stale() {
+            async fn a_cached_error_is_never_served_stale() {
                 #[async_cached(
                     ttl = 600, backend = $($backend)+, skip(body),
                     cache_err = "10m", stale_if_error = "10m", stale_while_revalidate = "10m"
                 )]
-                async fn remembered(body: Arc<Body>) -> Result<usize, Common> {
-                    Err(Common::Failed(body.run().await))
+                async fn cached(body: Arc<Body>) -> Result<usize, Shared> {
+                    Err(Shared::Failed(body.run().await))
                 }
 
                 let body = Body::open();
-                assert_eq!(remembered(Arc::clone(&body)).await, Err(Common::Failed(1)));
-                assert_eq!(remembered(Arc::clone(&body)).await, Err(Common::Failed(1)), "it is remembered");
-                remembered::expire().await.unwrap();
-                assert_eq!(remembered::peek().await, None);
-                assert_eq!(remembered(Arc::clone(&body)).await, Err(Common::Failed(2)));
+                assert_eq!(cached(Arc::clone(&body)).await, Err(Shared::Failed(1)));
+                assert_eq!(cached(Arc::clone(&body)).await, Err(Shared::Failed(1)), "a hit");
+                cached::expire().await.unwrap();
+                assert_eq!(cached::peek().await, None);
+                assert_eq!(cached(Arc::clone(&body)).await, Err(Shared::Failed(2)));
             }
         }
 
-        mod too_late {
+        mod timeouts {
             use super::*;
 
             #[async_cached(ttl = 600, backend = $($backend)+, skip(body), timeout = "50ms", cache_err = "10m")]
-            async fn inline(body: Arc<Body>, key: &'static str) -> Result<usize, Common> {
+            async fn inline(body: Arc<Body>, key: &'static str) -> Result<usize, Shared> {
                 assert!(!key.is_empty());
                 Ok(body.run().await)
             }
 
             #[async_cached(ttl = 600, backend = $($backend)+, skip(body), timeout = "50ms", detached)]
-            async fn detached(body: Arc<Body>) -> Result<usize, Single> {
+            async fn detached(body: Arc<Body>) -> Result<usize, Unique> {
                 Ok(body.run().await)
             }
 
@@ -617,55 +617,55 @@ macro_rules! if_it_fails {
             }
 
             #[async_cached(ttl = 600, backend = $($backend)+, skip(body), timeout = "50ms", stale_if_error = "10m")]
-            async fn kept(body: Arc<Body>) -> Result<usize, Common> {
+            async fn kept(body: Arc<Body>) -> Result<usize, Shared> {
                 Ok(body.run().await)
             }
 
             #[async_cached(ttl = 600, backend = $($backend)+, skip(body), timeout = "50ms", stale_while_revalidate = "10m")]
-            async fn renewed(body: Arc<Body>) -> Result<usize, Common> {
+            async fn refreshed(body: Arc<Body>) -> Result<usize, Shared> {
                 Ok(body.run().await)
             }
 
             #[tokio::test]
-            async fn a_body_that_takes_too_long_is_dropped_and_its_caller_gets_an_error() {
+            async fn a_timed_out_body_is_dropped_and_its_caller_gets_an_error() {
                 let body = Body::held();
-                assert_eq!(inline(Arc::clone(&body), "late").await, Err(Common::TooLate));
+                assert_eq!(inline(Arc::clone(&body), "late").await, Err(Shared::TimedOut));
                 assert_eq!((body.begun(), body.running()), (1, 0));
                 let error = as_io(Arc::clone(&body)).await.unwrap_err();
                 let source = error.get_ref().and_then(|source| source.downcast_ref::<Error>()).unwrap();
                 assert_eq!(source.kind(), ErrorKind::Timeout);
-                assert!(matches!(detached(Arc::clone(&body)).await, Err(Single::TooLate(_))));
+                assert!(matches!(detached(Arc::clone(&body)).await, Err(Unique::TimedOut(_))));
                 until("the body is dropped", || body.running() == 0).await;
             }
 
             #[tokio::test]
-            async fn that_it_was_too_late_is_not_remembered() {
+            async fn a_timeout_is_not_cached() {
                 let body = Body::held();
-                assert_eq!(inline(Arc::clone(&body), "again").await, Err(Common::TooLate));
+                assert_eq!(inline(Arc::clone(&body), "again").await, Err(Shared::TimedOut));
                 body.let_all_through();
                 assert_eq!(inline(Arc::clone(&body), "again").await, Ok(2));
                 assert!(inline::stats().errors >= 1);
             }
 
             #[tokio::test]
-            async fn everybody_who_waits_gets_the_same() {
+            async fn every_waiting_caller_gets_the_timeout() {
                 let body = Body::held();
-                let calls = callers(100, || inline(Arc::clone(&body), "everybody"));
-                assert_eq!(count(calls).await, [(Err(Common::TooLate), 100)]);
+                let calls = callers(100, || inline(Arc::clone(&body), "all wait"));
+                assert_eq!(count(calls).await, [(Err(Shared::TimedOut), 100)]);
                 let others = Body::held();
                 for answer in callers(100, || as_io(Arc::clone(&others))).join_all().await {
                     assert!(answer.is_err());
                 }
-                assert!(others.begun() <= 3, "{} for 100 who wait", others.begun());
+                assert!(others.begun() <= 3, "{} computations for 100 callers", others.begun());
                 let tasks = Body::held();
                 for answer in callers(100, || detached(Arc::clone(&tasks))).join_all().await {
                     assert!(answer.is_err());
                 }
-                assert!(tasks.begun() <= 3, "{} for 100 who wait", tasks.begun());
+                assert!(tasks.begun() <= 3, "{} computations for 100 callers", tasks.begun());
             }
 
             #[tokio::test]
-            async fn an_old_value_is_better_than_an_error() {
+            async fn a_stale_value_replaces_a_timeout() {
                 let body = Body::held();
                 kept::put(7).await.unwrap();
                 kept::expire().await.unwrap();
@@ -674,18 +674,18 @@ macro_rules! if_it_fails {
             }
 
             #[tokio::test]
-            async fn a_renewal_that_takes_too_long_is_dropped() {
+            async fn a_timed_out_background_refresh_is_dropped() {
                 let body = Body::held();
-                renewed::put(7).await.unwrap();
-                renewed::expire().await.unwrap();
-                assert_eq!(renewed(Arc::clone(&body)).await, Ok(7));
+                refreshed::put(7).await.unwrap();
+                refreshed::expire().await.unwrap();
+                assert_eq!(refreshed(Arc::clone(&body)).await, Ok(7));
                 body.has_begun(1).await;
-                until("it is dropped", || body.running() == 0).await;
-                assert_eq!(renewed(Arc::clone(&body)).await, Ok(7));
+                until("the body is dropped", || body.running() == 0).await;
+                assert_eq!(refreshed(Arc::clone(&body)).await, Ok(7));
                 body.let_all_through();
-                eventually("another", async || {
-                    let _ = renewed(Arc::clone(&body)).await;
-                    renewed::peek().await != Some(Ok(7))
+                eventually("another refresh", async || {
+                    let _ = refreshed(Arc::clone(&body)).await;
+                    refreshed::peek().await != Some(Ok(7))
                 })
                 .await;
             }
@@ -693,9 +693,9 @@ macro_rules! if_it_fails {
     };
 }
 
-mod failing {
+mod errors {
     use super::*;
-    on_each_backend!(if_it_fails);
+    on_each_backend!(if_error);
 }
 
 #[cfg(feature = "moved-clock")]
@@ -705,7 +705,7 @@ mod in_memory {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_value_is_stale_for_as_long_as_it_says_and_no_longer() {
+    async fn a_stale_value_is_served_until_its_window_ends() {
         #[async_cached(ttl = 10, stale_while_revalidate = "5s", skip(body))]
         async fn windowed(body: Arc<Body>, key: u8) -> usize {
             assert!(key < 2);
@@ -722,10 +722,10 @@ mod in_memory {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_error_is_an_error_again_after_the_window() {
+    async fn an_error_is_returned_after_the_window() {
         #[async_cached(ttl = 10, stale_if_error = "5s", skip(fails))]
-        async fn windowed(fails: bool) -> Result<usize, Common> {
-            if fails { Err(Common::Failed(0)) } else { Ok(7) }
+        async fn windowed(fails: bool) -> Result<usize, Shared> {
+            if fails { Err(Shared::Failed(0)) } else { Ok(7) }
         }
 
         assert_eq!(windowed(false).await, Ok(7));
@@ -734,16 +734,16 @@ mod in_memory {
         advance(Duration::from_millis(4_999)).await;
         assert_eq!(windowed(true).await, Ok(7));
         advance(Duration::from_millis(1)).await;
-        assert_eq!(windowed(true).await, Err(Common::Failed(0)));
+        assert_eq!(windowed(true).await, Err(Shared::Failed(0)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_it_fails_one_call_in_a_second_tries_and_nobody_else_waits() {
+    async fn during_failures_one_call_per_second_computes_and_no_other_waits() {
         #[async_cached(ttl = 10, stale_if_error = "1h", skip(body))]
-        async fn down(body: Arc<Body>) -> Result<usize, Common> {
+        async fn down(body: Arc<Body>) -> Result<usize, Shared> {
             match body.run().await {
                 number @ (1 | 5) => Ok(number),
-                number => Err(Common::Failed(number)),
+                number => Err(Shared::Failed(number)),
             }
         }
 
@@ -758,76 +758,76 @@ mod in_memory {
             assert_eq!((call().await, body.begun()), (Ok(1), tries));
             advance(Duration::from_millis(1)).await;
         }
-        // It takes its time to fail.
+        // A computation that is still running.
         let held = Body::held();
         let first = tokio::spawn(down(Arc::clone(&held)));
         held.has_begun(1).await;
         assert_eq!(answers(100, || down(Arc::clone(&held))).await, [(Ok(1), 100)]);
         assert_eq!(held.begun(), 1);
         first.abort();
-        // What is expired is computed, whatever came before.
+        // An expired value is computed at once, whatever failed before.
         down::expire().await.unwrap();
         assert_eq!((call().await, body.begun()), (Ok(1), 4));
         advance(SECOND).await;
-        assert_eq!(call().await, Ok(5), "it works again");
+        assert_eq!(call().await, Ok(5), "the function succeeds again");
         advance(10 * SECOND).await;
-        assert_eq!((call().await, body.begun()), (Ok(5), 6), "and that it failed is forgotten");
+        assert_eq!((call().await, body.begun()), (Ok(5), 6), "the pause after the failures is over");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_renewal_that_fails_is_not_tried_again_at_once() {
+    async fn a_failed_background_refresh_is_retried_after_a_pause() {
         #[async_cached(ttl = 10, stale_while_revalidate = "1h", skip(body))]
-        async fn renewed(body: Arc<Body>) -> Result<usize, Common> {
+        async fn refreshed(body: Arc<Body>) -> Result<usize, Shared> {
             match body.run().await {
                 1 => Ok(1),
-                2 => panic!("of its own"),
-                number => Err(Common::Failed(number)),
+                2 => panic!("the second computation"),
+                number => Err(Shared::Failed(number)),
             }
         }
 
         let body = Body::open();
-        assert_eq!(renewed(Arc::clone(&body)).await, Ok(1));
+        assert_eq!(refreshed(Arc::clone(&body)).await, Ok(1));
         advance(10 * SECOND).await;
         for tries in 2..5 {
             for _ in 0..10 {
-                assert_eq!(renewed(Arc::clone(&body)).await, Ok(1));
+                assert_eq!(refreshed(Arc::clone(&body)).await, Ok(1));
                 settle().await;
                 assert_eq!(body.begun(), tries);
             }
             advance(SECOND).await;
         }
-        assert_eq!(renewed::stats().panics, 1);
+        assert_eq!(refreshed::stats().panics, 1);
     }
 
-    /// Whoever waits for a renewal has an old value of its own.
+    /// The callers that wait for the refresh have a stale value to return.
     #[tokio::test(start_paused = true)]
-    async fn a_renewal_that_fails_is_no_error_for_those_who_wait_for_it() {
+    async fn a_failed_background_refresh_is_no_error_for_waiting_callers() {
         #[async_cached(ttl = 10, stale_while_revalidate = "5s", stale_if_error = "1h", skip(body))]
-        async fn renewed(body: Arc<Body>) -> Result<usize, Common> {
+        async fn refreshed(body: Arc<Body>) -> Result<usize, Shared> {
             match body.run().await {
                 1 => Ok(1),
-                number => Err(Common::Failed(number)),
+                number => Err(Shared::Failed(number)),
             }
         }
 
         let body = Body::held();
         body.let_one_through();
-        assert_eq!(renewed(Arc::clone(&body)).await, Ok(1));
+        assert_eq!(refreshed(Arc::clone(&body)).await, Ok(1));
         advance(12 * SECOND).await;
-        assert_eq!(renewed(Arc::clone(&body)).await, Ok(1));
+        assert_eq!(refreshed(Arc::clone(&body)).await, Ok(1));
         body.has_begun(2).await;
         advance(4 * SECOND).await;
-        let calls = callers(10, || renewed(Arc::clone(&body)));
+        let calls = callers(10, || refreshed(Arc::clone(&body)));
         settle().await;
-        assert_eq!(body.begun(), 2, "they wait for the renewal");
+        assert_eq!(body.begun(), 2, "the callers wait for the refresh");
         body.let_all_through();
         assert_eq!(count(calls).await, [(Ok(1), 10)]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_limit_a_body_may_take_as_long_as_it_likes() {
+    async fn without_a_timeout_a_body_runs_to_completion() {
         #[async_cached(ttl = 10, skip(body))]
-        async fn unlimited(body: Arc<Body>) -> Result<usize, Common> {
+        async fn unlimited(body: Arc<Body>) -> Result<usize, Shared> {
             Ok(body.run().await)
         }
 
@@ -841,19 +841,19 @@ mod in_memory {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_limit_is_what_it_says() {
+    async fn the_timeout_is_exact() {
         #[async_cached(ttl = 600, timeout = "2s", skip(takes))]
-        async fn limited(takes: Duration, key: u8) -> Result<u8, Common> {
+        async fn limited(takes: Duration, key: u8) -> Result<u8, Shared> {
             sleep(takes).await;
             Ok(key)
         }
 
         assert_eq!(limited(Duration::from_millis(1_990), 1).await, Ok(1));
-        assert_eq!(limited(Duration::from_millis(2_010), 2).await, Err(Common::TooLate));
+        assert_eq!(limited(Duration::from_millis(2_010), 2).await, Err(Shared::TimedOut));
     }
 }
 
-mod ahead {
+mod refresh_ahead {
     use super::*;
 
     #[cfg(feature = "moved-clock")]
@@ -870,7 +870,7 @@ mod ahead {
             key
         }
 
-        /// Calls everything once; each call has to be a hit.
+        /// Calls each key once; each call has to be a hit.
         async fn all_hit() {
             for key in 0..KEYS {
                 let mut call = std::pin::pin!(hot(key));
@@ -879,9 +879,9 @@ mod ahead {
             settle().await;
         }
 
-        /// In a process of its own, because it needs most of the room that there is for renewals.
+        /// In a process of its own, because it uses most of the limit of background refreshes.
         #[tokio::test(start_paused = true)]
-        async fn a_hot_value_is_renewed_in_the_last_part_of_its_life_and_never_goes_cold() {
+        async fn a_hot_value_is_refreshed_before_it_expires() {
             in_own_process!();
             let mut first = JoinSet::new();
             (0..KEYS).for_each(|key| drop(first.spawn(hot(key))));
@@ -891,18 +891,18 @@ mod ahead {
             for _ in 0..20 {
                 all_hit().await;
             }
-            advance(10 * SECOND).await; // What would have begun by now has ended.
+            advance(10 * SECOND).await; // Any refresh that has begun ends in this time.
             settle().await;
-            assert_eq!(hot::stats().background_refreshes, 0, "it is not the last part yet");
-            // A tenth of the life is left: by chance one in e calls computes the next one.
+            assert_eq!(hot::stats().background_refreshes, 0, "the last part of the lifetime has not begun");
+            // A tenth of the lifetime is left: each call refreshes with a probability of 1/e.
             all_hit().await;
             sleep(9 * SECOND).await;
             for _ in 0..5 {
-                all_hit().await; // Sure enough in the last second.
+                all_hit().await; // In the last second a refresh is nearly certain.
             }
             sleep(15 * SECOND).await;
             let stats = hot::stats();
-            assert_eq!(stats.computed, computed, "nobody had to wait");
+            assert_eq!(stats.computed, computed, "no caller had to wait");
             assert!(
                 (KEYS * 9 / 10..=KEYS).contains(&stats.background_refreshes),
                 "{}",
@@ -912,7 +912,7 @@ mod ahead {
         }
 
         #[tokio::test(start_paused = true)]
-        async fn a_value_that_takes_no_time_is_not_renewed() {
+        async fn a_value_that_is_computed_at_once_is_not_refreshed_ahead() {
             #[async_cached(ttl = 100, refresh_ahead = 1.0)]
             async fn quick() -> u8 {
                 1
@@ -930,9 +930,9 @@ mod ahead {
 
     macro_rules! shared {
         ($($backend:tt)+) => {
-            /// The last part is all of its life here, which is not much longer than the computation takes.
+            /// The last part is the whole lifetime here.
             #[tokio::test]
-            async fn a_value_is_renewed_before_its_end() {
+            async fn a_value_is_refreshed_before_it_expires() {
                 #[async_cached(ttl = "10s", backend = $($backend)+, refresh_ahead = 1.0)]
                 async fn short(key: u64) -> u64 {
                     sleep(Duration::from_millis(300)).await;
@@ -942,7 +942,7 @@ mod ahead {
                 let mut first = JoinSet::new();
                 (0..100).for_each(|key| drop(first.spawn(short(key))));
                 first.join_all().await;
-                eventually("one is renewed", async || {
+                eventually("one value is refreshed", async || {
                     for key in 0..100 {
                         assert_eq!(short(key).await, key);
                     }
@@ -985,7 +985,7 @@ mod jitter {
             key
         }
 
-        /// After how many seconds each of the keys had expired.
+        /// Returns after how many seconds each of the keys had expired.
         async fn lifetimes() -> Vec<u64> {
             let mut ends = vec![0; usize::try_from(KEYS).unwrap()];
             for key in 0..KEYS {
@@ -1006,7 +1006,7 @@ mod jitter {
         }
 
         #[tokio::test(start_paused = true)]
-        async fn lifetimes_are_spread_and_the_same_for_one_key() {
+        async fn lifetimes_are_spread_by_key() {
             let ends = lifetimes().await;
             assert!(ends.iter().all(|end| (50..=100).contains(end)), "{ends:?}");
             assert!(ends.iter().filter(|end| **end < 60).count() > 100);
@@ -1016,7 +1016,7 @@ mod jitter {
     }
 
     #[tokio::test]
-    async fn lifetimes_in_redis_are_spread_by_a_tenth_unasked() {
+    async fn lifetimes_in_redis_are_spread_by_a_tenth_by_default() {
         #[async_cached(ttl = 1_000, backend = crate::support::redis())]
         async fn shared(key: u64) -> u64 {
             key
@@ -1031,7 +1031,7 @@ mod jitter {
             let first = left(key).await;
             shared::invalidate(key).await.unwrap();
             let second = left(key).await;
-            // A minute is more than this takes; two keys at random would differ by a third of the spread.
+            // The test takes less than a minute; two random lifetimes would differ by a third of the spread on average.
             assert!((first - second).abs() < 60_000, "{first} and then {second}");
             assert!((840_000..=1_000_000).contains(&second), "{second}");
             lefts.push(second);
@@ -1059,7 +1059,7 @@ macro_rules! expiring {
             }
 
             #[tokio::test]
-            async fn without_a_use_for_stale_values_expire_removes() {
+            async fn expire_removes_values_that_cannot_be_served_stale() {
                 let body = Body::open();
                 assert_eq!(plain(Arc::clone(&body), "removed").await, 1);
                 plain::expire("removed").await.unwrap();
@@ -1070,32 +1070,32 @@ macro_rules! expiring {
                 assert_eq!(kept::peek("never there").await, None);
             }
 
-            /// What is computed from before it is neither stored nor given to whoever comes later.
+            /// A value computed from older data is neither stored nor returned to later callers.
             #[tokio::test]
-            async fn expiring_voids_what_is_under_way() {
+            async fn expire_discards_computations_in_flight() {
                 let (old, new) = (Body::held(), Body::open());
                 assert_eq!(new.run().await, 1);
                 for waiting in [0, 10] {
-                    plain::invalidate("void").await.unwrap();
-                    kept::invalidate("void").await.unwrap();
+                    plain::invalidate("in flight").await.unwrap();
+                    kept::invalidate("in flight").await.unwrap();
                     let begun = old.begun();
-                    let first = callers(1 + waiting, || plain(Arc::clone(&old), "void"));
-                    let second = callers(1 + waiting, || kept(Arc::clone(&old), "void"));
+                    let first = callers(1 + waiting, || plain(Arc::clone(&old), "in flight"));
+                    let second = callers(1 + waiting, || kept(Arc::clone(&old), "in flight"));
                     old.has_begun(begun + 2).await;
                     settle().await;
-                    plain::expire("void").await.unwrap();
-                    kept::expire("void").await.unwrap();
+                    plain::expire("in flight").await.unwrap();
+                    kept::expire("in flight").await.unwrap();
                     let then = new.begun();
-                    let after = timeout(SOON, plain(Arc::clone(&new), "void")).await.unwrap();
+                    let after = timeout(SOON, plain(Arc::clone(&new), "in flight")).await.unwrap();
                     assert_eq!((after, new.begun()), (then + 1, then + 1));
-                    let after_kept = timeout(SOON, kept(Arc::clone(&new), "void")).await.unwrap();
+                    let after_kept = timeout(SOON, kept(Arc::clone(&new), "in flight")).await.unwrap();
                     assert_eq!((after_kept, new.begun()), (then + 2, then + 2));
                     old.let_one_through();
                     old.let_one_through();
                     count(first).await;
                     count(second).await;
-                    assert_eq!(plain::peek("void").await, Some(after));
-                    assert_eq!(kept::peek("void").await, Some(after_kept));
+                    assert_eq!(plain::peek("in flight").await, Some(after));
+                    assert_eq!(kept::peek("in flight").await, Some(after_kept));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What the tests of the guarantees share: stores on servers of this process, and a body to look into.
+//! Helpers of several tests: stores on servers of this process, and bodies that a test observes and holds.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock};
@@ -9,26 +9,26 @@ use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
-/// More than anything takes that ends at all, on a machine that is busy with other tests.
+/// A bound for everything that completes at all, on a machine that is busy with other tests.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
-/// For a server that is well: no operation fails for want of time.
-const PATIENT: Duration = Duration::from_secs(10);
+/// A deadline that no operation on a healthy server exceeds.
+const LONG_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The Redis of this process.
+/// The Redis server of this process.
 pub(crate) static REDIS: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
-/// The Memcached of this process.
+/// The Memcached server of this process.
 pub(crate) static MEMCACHED: LazyLock<MemcachedServer> = LazyLock::new(MemcachedServer::start);
 
-/// The store on it.
+/// Returns the store on [`REDIS`].
 pub(crate) fn redis() -> Arc<dyn Store> {
-    static STORE: LazyLock<Arc<Redis>> = LazyLock::new(|| Arc::new(redis_at(&REDIS.url(), PATIENT)));
+    static STORE: LazyLock<Arc<Redis>> = LazyLock::new(|| Arc::new(redis_at(&REDIS.url(), LONG_DEADLINE)));
     STORE.clone()
 }
 
-/// The store on it.
+/// Returns the store on [`MEMCACHED`].
 pub(crate) fn memcached() -> Arc<dyn Store> {
     static STORE: LazyLock<Arc<Memcached>> =
-        LazyLock::new(|| Arc::new(memcached_at(&MEMCACHED.addr(), PATIENT)));
+        LazyLock::new(|| Arc::new(memcached_at(&MEMCACHED.addr(), LONG_DEADLINE)));
     STORE.clone()
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn memcached_at(addr: &str, deadline: Duration) -> Memcached {
     Memcached::new(MemcachedConfig::new(addr).deadline(deadline).connect_timeout(deadline)).unwrap()
 }
 
-/// Makes the functions and tests of a macro once for each backend.
+/// Expands a macro of functions and tests once for each backend.
 macro_rules! on_each_backend {
     ($tests:ident) => {
         mod memory {
@@ -59,7 +59,7 @@ macro_rules! on_each_backend {
 }
 pub(crate) use on_each_backend;
 
-/// A body that waits until it is let through, and is counted.
+/// A body that counts its runs and holds each until the test lets it through.
 #[derive(Debug)]
 pub(crate) struct Body {
     begun: AtomicUsize,
@@ -68,19 +68,19 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// One that waits.
+    /// Creates a body whose runs are held.
     pub(crate) fn held() -> Arc<Self> {
         Arc::new(Self { begun: AtomicUsize::new(0), running: AtomicUsize::new(0), gate: Semaphore::new(0) })
     }
 
-    /// One that does not.
+    /// Creates a body whose runs are not held.
     pub(crate) fn open() -> Arc<Self> {
         let body = Self::held();
         body.let_all_through();
         body
     }
 
-    /// The body itself: the number of this computation, from 1.
+    /// Runs the body. Returns the number of the run, from 1.
     pub(crate) async fn run(&self) -> usize {
         let number = self.begun.fetch_add(1, SeqCst) + 1;
         self.running.fetch_add(1, SeqCst);
@@ -99,12 +99,12 @@ impl Body {
         self.gate.close();
     }
 
-    /// How many computations have begun.
+    /// Returns how many runs have begun.
     pub(crate) fn begun(&self) -> usize {
         self.begun.load(SeqCst)
     }
 
-    /// How many have neither ended nor been dropped.
+    /// Returns how many runs have neither ended nor been dropped.
     pub(crate) fn running(&self) -> usize {
         self.running.load(SeqCst)
     }
@@ -114,7 +114,7 @@ impl Body {
     }
 }
 
-/// Notices the end of a body, however it comes.
+/// Counts the end of a run, also if its future is dropped.
 struct Running<'a>(&'a Body);
 
 impl Drop for Running<'_> {
@@ -123,7 +123,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// What is cached: a source that changes.
+/// The data behind a cached function: a version that a test changes.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) version: AtomicUsize,
@@ -135,7 +135,7 @@ impl Source {
         Arc::new(Self { version: AtomicUsize::new(1), body })
     }
 
-    /// Reads first and takes its time after that.
+    /// Reads the version, then runs the body.
     pub(crate) async fn read(&self) -> usize {
         let version = self.version.load(SeqCst);
         self.body.run().await;
@@ -147,23 +147,23 @@ impl Source {
     }
 }
 
-/// Lets other tasks run until something holds, whatever the clock of the runtime does meanwhile.
+/// Lets other tasks run until a condition holds. The time limit is real time, also if the clock of tokio is paused.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + SOON;
     while !holds() {
-        assert!(Instant::now() < end, "not in time: {what}");
+        assert!(Instant::now() < end, "timed out: {what}");
         yield_now().await;
     }
 }
 
-/// Lets every task run that is ready, and those that these wake.
+/// Lets every ready task run, and those that these wake.
 pub(crate) async fn settle() {
     for _ in 0..100 {
         yield_now().await;
     }
 }
 
-/// Polls a future once and lets other tasks run.
+/// Polls a future once, then lets other tasks run.
 pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     tokio::select! {
         biased;

@@ -1,4 +1,4 @@
-//! Tags: values that end together, wherever they are and whichever function they are of.
+//! Tags: `invalidate_tag` invalidates the values of all functions and stores that have a tag.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -8,16 +8,16 @@ use cached_runtime::{Handle, Store, async_cached, invalidate_tag};
 use cached_tests::own_process::only;
 use cached_tests::proxy::Proxy;
 use cached_tests::server::{MemcachedServer, RedisServer};
-use cached_tests::{MARK_OF_TAGS, in_own_process};
+use cached_tests::{EPOCH_KEY_OF_TAGS, in_own_process};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::both::{Server, eventually};
+use crate::servers::{Server, eventually};
 use crate::support::{Body, SOON, Source, on_each_backend, settle};
 
 macro_rules! tests {
     ($($backend:tt)+) => {
-        /// Tags are one space in the process: each backend has names of its own here.
+        /// All functions of the process share the tags: each backend uses names of its own.
         macro_rules! own {
             ($name:literal) => {
                 concat!(module_path!(), " ", $name)
@@ -64,23 +64,23 @@ macro_rules! tests {
             (source.read().await > 1_000).then_some(0)
         }
 
-        /// Any tag might have been one of its. In a process of its own, because any means those of other tests too.
+        /// Their derived tags are unknown. In a process of its own, because tags of other tests invalidate them too.
         #[tokio::test]
-        async fn what_is_remembered_and_can_not_tell_its_tags_ends_with_any() {
+        async fn cached_errors_and_none_are_invalidated_with_any_tag_if_tags_are_derived() {
             in_own_process!();
             let source = Source::new(Body::open());
             let both = async || (fails(Arc::clone(&source)).await, absent(Arc::clone(&source)).await);
             assert_eq!(both().await, (Err("1".to_owned()), None));
             source.change();
             assert_eq!(both().await, (Err("1".to_owned()), None));
-            invalidate_tag(own!("nobody's")).await.unwrap();
+            invalidate_tag(own!("unused")).await.unwrap();
             assert_eq!((fails::peek().await, absent::peek().await), (None, None));
             let begun = source.body.begun();
             assert_eq!(both().await, (Err("2".to_owned()), None));
             assert_eq!(source.body.begun(), begun + 2);
             fails::put(7).await.unwrap();
             absent::put(None).await.unwrap();
-            invalidate_tag(own!("nobody's")).await.unwrap();
+            invalidate_tag(own!("unused")).await.unwrap();
             assert_eq!((fails::peek().await, absent::peek().await), (Some(Ok(7)), None));
         }
 
@@ -93,19 +93,19 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn what_tells_too_many_tags_is_returned_all_the_same() {
+        async fn a_value_with_too_many_tags_is_returned_and_not_stored() {
             let source = Source::new(Body::open());
             for _ in 0..3 {
                 assert_eq!(tagged_too_often(Arc::clone(&source)).await, 1);
             }
-            // In memory there is no limit.
+            // Memory has no limit of tags.
             let errors = tagged_too_often::stats().store_errors;
             assert_eq!(usize::try_from(errors).unwrap(), if errors == 0 { 0 } else { source.body.begun() });
             assert!(errors == 0 || errors == 3);
         }
 
         #[tokio::test]
-        async fn a_tag_ends_the_values_of_all_functions_and_no_others() {
+        async fn a_tag_invalidates_the_tagged_values_of_all_functions_only() {
             let source = Source::new(Body::open());
             let [ada, bob] = [own!("ada"), own!("bob")];
             let all = async || {
@@ -130,14 +130,14 @@ macro_rules! tests {
             source.change();
             invalidate_tag(own!("users")).await.unwrap();
             assert_eq!(all().await, [4, 4, 2, 1, 4, 4, 1, 1]);
-            invalidate_tag(own!("of nobody")).await.unwrap();
+            invalidate_tag(own!("of no value")).await.unwrap();
             source.change();
             assert_eq!(all().await, [4, 4, 2, 1, 4, 4, 1, 1]);
         }
 
         #[tokio::test]
-        async fn a_tag_that_ends_during_a_computation_is_final() {
-            let id = own!("under way");
+        async fn invalidating_a_tag_during_a_computation_is_final() {
+            let id = own!("in flight");
             for waiting in [0, 10] {
                 orders::invalidate(id).await.unwrap();
                 let source = Source::new(Body::held());
@@ -156,7 +156,7 @@ macro_rules! tests {
                 }
                 source.body.let_all_through();
                 for call in later {
-                    assert_eq!(timeout(SOON, call).await.unwrap().unwrap(), Ok(2), "after it, with {waiting}");
+                    assert_eq!(timeout(SOON, call).await.unwrap().unwrap(), Ok(2), "a call after the invalidation, with {waiting} waiting");
                 }
                 for call in calls {
                     assert!([Ok(1), Ok(2)].contains(&timeout(SOON, call).await.unwrap().unwrap()));
@@ -165,9 +165,10 @@ macro_rules! tests {
             }
         }
 
-        /// In a process of its own, because a store takes no value during whose computation some tag has ended.
+        /// In a process of its own, because a value with derived tags is not stored if any tag was invalidated during its
+        /// computation.
         #[tokio::test]
-        async fn a_value_tells_tags_of_its_own() {
+        async fn a_value_has_derived_tags() {
             in_own_process!();
             let source = Source::new(Body::open());
             let call = async |id, team| member(Arc::clone(&source), id, team).await.0;
@@ -177,12 +178,12 @@ macro_rules! tests {
             assert_eq!((call(1, own!("red")).await, call(2, own!("red")).await, call(3, own!("blue")).await), (2, 2, 1));
             member::put(3, own!("blue"), (9, own!("green").to_owned())).await.unwrap();
             invalidate_tag(own!("blue")).await.unwrap();
-            assert_eq!(call(3, own!("blue")).await, 9, "it is green now");
+            assert_eq!(call(3, own!("blue")).await, 9, "the value has the tag `green` now");
             invalidate_tag(own!("green")).await.unwrap();
             assert_eq!(call(3, own!("blue")).await, 2);
         }
 
-        /// A call that has read what is out of date, while nobody knows yet which tags its value will have.
+        /// Spawns a call that has read old data. The tags of its value are not yet known.
         async fn reading(id: u64, team: &'static str) -> (Arc<Source>, JoinHandle<(usize, String)>) {
             let source = Source::new(Body::held());
             let call = tokio::spawn(member(Arc::clone(&source), id, team));
@@ -192,7 +193,7 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn a_tag_that_the_value_tells_may_end_before_the_value_is_there() {
+        async fn a_derived_tag_may_be_invalidated_before_the_value_is_computed() {
             let team = own!("unheard of");
             let (source, call) = reading(10, team).await;
             invalidate_tag(team).await.unwrap();
@@ -202,8 +203,8 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn that_a_tag_has_ended_is_known_longer_than_the_values_that_had_it() {
-            let team = own!("forgotten");
+        async fn an_invalidation_of_a_tag_outlives_its_values() {
+            let team = own!("removed");
             member::put(20, team, (0, team.to_owned())).await.unwrap();
             let (source, call) = reading(21, team).await;
             invalidate_tag(team).await.unwrap();
@@ -214,7 +215,7 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn what_is_put_and_what_is_refreshed_has_its_tags() {
+        async fn put_and_refreshed_values_have_tags() {
             let (source, id) = (Source::new(Body::open()), own!("put"));
             orders::put(id, 7).await.unwrap();
             assert_eq!(orders::peek(id).await, Some(Ok(7)));
@@ -266,7 +267,7 @@ macro_rules! tests {
 
 on_each_backend!(tests);
 
-/// What only the server itself can tell; each server and store is the test's own.
+/// Tests of tags on a server and a store of their own.
 macro_rules! on_a_server {
     ($($kind:ident: $server:ty;)*) => {$(
         mod $kind {
@@ -285,16 +286,16 @@ macro_rules! on_a_server {
             }
 
             #[async_cached(ttl = 600, backend = store(), skip(source), tags_from = |value: &usize| vec![format!("version {value}")])]
-            async fn told(source: Arc<Source>) -> usize {
+            async fn derived(source: Arc<Source>) -> usize {
                 source.read().await
             }
 
-            const MARK: &str = concat!("CACHED_TEST_TAGS_", stringify!($kind));
+            const TASK: &str = concat!("CACHED_TEST_TAGS_", stringify!($kind));
 
-            /// In another process ends the tags that it is given.
+            /// The entry point of another process, which invalidates a tag.
             #[test]
-            fn ends_tags() {
-                let Ok(given) = std::env::var(MARK) else { return };
+            fn invalidating_process() {
+                let Ok(given) = std::env::var(TASK) else { return };
                 let (address, tag) = given.split_once(' ').unwrap();
                 let _ = STORE.set(<$server as Server>::store_at(address, SOON / 3));
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -305,9 +306,9 @@ macro_rules! on_a_server {
                 });
             }
 
-            async fn another_process_ends(server: &$server, tag: &str) {
-                let mut other = only(concat!("tags::", stringify!($kind), "::ends_tags"));
-                other.env(MARK, format!("{} {tag}", server.address()));
+            async fn another_process_invalidates(server: &$server, tag: &str) {
+                let mut other = only(concat!("tags::", stringify!($kind), "::invalidating_process"));
+                other.env(TASK, format!("{} {tag}", server.address()));
                 let ended = tokio::task::spawn_blocking(move || other.output().unwrap()).await.unwrap();
                 assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
             }
@@ -320,24 +321,24 @@ macro_rules! on_a_server {
 
             /// One test, because there is one store; in a process of its own, because its server does not outlive it.
             #[tokio::test]
-            async fn the_server_knows_the_tags() {
+            async fn another_process_invalidates_tags() {
                 in_own_process!();
                 let server = start();
                 let source = Source::new(Body::open());
                 assert_eq!((load(Arc::clone(&source), 1).await, load(Arc::clone(&source), 2).await), (1, 1));
-                assert_eq!(told(Arc::clone(&source)).await, 1);
+                assert_eq!(derived(Arc::clone(&source)).await, 1);
                 source.change();
-                another_process_ends(&server, "user:1").await;
+                another_process_invalidates(&server, "user:1").await;
                 assert_eq!((load(Arc::clone(&source), 1).await, load(Arc::clone(&source), 2).await), (2, 1));
-                another_process_ends(&server, "version 1").await;
-                assert_eq!(told(Arc::clone(&source)).await, 2);
+                another_process_invalidates(&server, "version 1").await;
+                assert_eq!(derived(Arc::clone(&source)).await, 2);
 
-                // Another process, while this one computes and others wait for it.
+                // Another process invalidates a tag while this one computes and callers wait.
                 let slow = Source::new(Body::held());
                 let first = tokio::spawn(load(Arc::clone(&slow), 3));
                 slow.body.has_begun(1).await;
                 slow.change();
-                another_process_ends(&server, "users").await;
+                another_process_invalidates(&server, "users").await;
                 let later: Vec<_> = (0..5).map(|_| tokio::spawn(load(Arc::clone(&slow), 3))).collect();
                 for _ in 0..10 {
                     settle().await;
@@ -350,25 +351,25 @@ macro_rules! on_a_server {
                 first.await.unwrap();
                 assert_eq!(load(slow, 3).await, 2);
                 source.change();
-                assert_eq!(load(Arc::clone(&source), 2).await, 3, "it has the tag too");
+                assert_eq!(load(Arc::clone(&source), 2).await, 3, "this value has the tag too");
 
-                // The same for a tag that only the value tells.
-                told::invalidate().await.unwrap();
+                // The same for a derived tag.
+                derived::invalidate().await.unwrap();
                 let slow = Source::new(Body::held());
-                let first = tokio::spawn(told(Arc::clone(&slow)));
+                let first = tokio::spawn(derived(Arc::clone(&slow)));
                 slow.body.has_begun(1).await;
                 slow.change();
-                another_process_ends(&server, "version 1").await;
+                another_process_invalidates(&server, "version 1").await;
                 slow.body.let_all_through();
                 first.await.unwrap();
-                assert_eq!(told(slow).await, 2);
+                assert_eq!(derived(slow).await, 2);
 
-                // Without its stamp a value can not be told from one that was invalidated.
+                // A value whose generation was evicted counts as invalidated.
                 assert_eq!(load(Arc::clone(&source), 2).await, 3);
                 source.change();
-                eventually("a stamp is forgotten", async || {
-                    let stamps = server.keys().into_iter().filter(|key| key.starts_with("tags:"));
-                    stamps.for_each(|stamp| server.delete(&stamp));
+                eventually("the generations are evicted", async || {
+                    let generations = server.keys().into_iter().filter(|key| key.starts_with("tags:"));
+                    generations.for_each(|generation| server.delete(&generation));
                     load(Arc::clone(&source), 2).await == 4
                 })
                 .await;
@@ -380,7 +381,7 @@ macro_rules! on_a_server {
 
             /// In a process of its own, because the store is one that fails.
             #[test]
-            fn a_tag_whose_end_the_store_was_not_told_is_repeated() {
+            fn an_unconfirmed_invalidation_of_a_tag_is_retried() {
                 in_own_process!();
                 let server = <$server>::start();
                 let proxy = Proxy::start(&server.address());
@@ -388,22 +389,22 @@ macro_rules! on_a_server {
                 let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
                 runtime.block_on(async {
                     let source = Source::new(Body::open());
-                    assert_eq!((load(Arc::clone(&source), 1).await, told(Arc::clone(&source)).await), (1, 1));
+                    assert_eq!((load(Arc::clone(&source), 1).await, derived(Arc::clone(&source)).await), (1, 1));
                     let before = server.items();
 
                     proxy.refuse();
                     proxy.cut();
                     source.change();
-                    assert!(invalidate_tag("user:1").await.is_err(), "the store could not be told");
+                    assert!(invalidate_tag("user:1").await.is_err(), "the store did not confirm it");
                     assert!(invalidate_tag("version 1").await.is_err());
-                    assert_eq!(server.items(), before, "and has the stamps");
-                    assert_eq!(load(Arc::clone(&source), 1).await, 2, "which nobody asks for now");
-                    assert_eq!(told(Arc::clone(&source)).await, 2);
+                    assert_eq!(server.items(), before, "the store still has the generations");
+                    assert_eq!(load(Arc::clone(&source), 1).await, 2, "this process does not use the old value");
+                    assert_eq!(derived(Arc::clone(&source)).await, 2);
 
                     proxy.accept();
-                    eventually("it is repeated", async || server.items() == before - 2).await;
+                    eventually("the invalidations are retried", async || server.items() == before - 2).await;
                     assert_eq!(load(Arc::clone(&source), 1).await, 2);
-                    assert_eq!(told(Arc::clone(&source)).await, 2);
+                    assert_eq!(derived(Arc::clone(&source)).await, 2);
                 });
             }
         }
@@ -415,13 +416,13 @@ on_a_server! {
     on_memcached: MemcachedServer;
 }
 
-trait Forgets: Server {
+trait Evicts: Server {
     fn delete(&self, key: &str);
     fn delete_all(&self);
     fn items(&self) -> u64;
 }
 
-impl Forgets for RedisServer {
+impl Evicts for RedisServer {
     fn delete(&self, key: &str) {
         let _ = self.command(&["DEL", &format!("cached:{{{key}}}")]);
     }
@@ -435,7 +436,7 @@ impl Forgets for RedisServer {
     }
 }
 
-impl Forgets for MemcachedServer {
+impl Evicts for MemcachedServer {
     fn delete(&self, key: &str) {
         let _ = self.command(&format!("delete cached:{key}"));
     }
@@ -449,9 +450,9 @@ impl Forgets for MemcachedServer {
     }
 }
 
-/// Which was computed from before the end.
+/// The waiting value would be older than the invalidation.
 #[tokio::test]
-async fn in_memory_nobody_waits_for_what_has_ended() {
+async fn in_memory_callers_do_not_wait_for_an_invalidated_computation() {
     #[async_cached(ttl = 600, skip(source), tags("waits {id}"))]
     async fn load(source: Arc<Source>, id: u64) -> usize {
         assert!(id > 0);
@@ -465,7 +466,7 @@ async fn in_memory_nobody_waits_for_what_has_ended() {
     invalidate_tag("waits 1").await.unwrap();
     assert_eq!(timeout(SOON, load(Arc::clone(&new), 1)).await.unwrap(), 2);
     old.body.let_all_through();
-    assert_eq!(first.await.unwrap(), 1, "it came before");
+    assert_eq!(first.await.unwrap(), 1, "the first call began before the invalidation");
     assert_eq!(load::peek(1).await, Some(2));
 }
 
@@ -524,7 +525,7 @@ mod counted {
         group + id
     }
 
-    /// How often the server was asked anything, by command.
+    /// Returns how often the server executed each command.
     fn commands(server: &RedisServer) -> HashMap<String, u64> {
         let info = server.command(&["INFO", "commandstats"]);
         let count = |line: &str| {
@@ -537,18 +538,18 @@ mod counted {
             .collect()
     }
 
-    fn asked(server: &RedisServer, before: &HashMap<String, u64>) -> HashMap<String, u64> {
-        let mut asked = commands(server);
-        asked.retain(|name, count| {
+    fn executed(server: &RedisServer, before: &HashMap<String, u64>) -> HashMap<String, u64> {
+        let mut executed = commands(server);
+        executed.retain(|name, count| {
             *count -= before.get(name).copied().unwrap_or(0);
             *count > 0
         });
-        asked
+        executed
     }
 
     /// In a process of its own, because the server counts every invalidation of a tag in the process.
     #[tokio::test]
-    async fn what_tags_cost_does_not_depend_on_how_many_values_have_them() {
+    async fn the_cost_of_a_tag_does_not_depend_on_the_number_of_values() {
         in_own_process!();
         let server = RedisServer::start();
         let _ = STORE.set(<RedisServer as Server>::store_at(&server.address(), SOON / 3));
@@ -558,32 +559,32 @@ mod counted {
         load(2, 0).await;
         let before = commands(&server);
         assert_eq!(load(1, 0).await, 1);
-        assert_eq!(asked(&server, &before), [("mget".to_owned(), 1)].into(), "a hit is one round trip");
+        assert_eq!(executed(&server, &before), [("mget".to_owned(), 1)].into(), "a hit is one round trip");
 
-        // The first time the server has to learn a script.
+        // The first invalidation loads a script.
         invalidate_tag("group:0").await.unwrap();
         let mut costs = Vec::new();
         for group in [1, 2, 3] {
             let before = commands(&server);
             invalidate_tag(format!("group:{group}")).await.unwrap();
-            costs.push(asked(&server, &before));
+            costs.push(executed(&server, &before));
         }
         assert!(costs[0].values().sum::<u64>() <= 6, "{costs:?}");
         assert_eq!(costs[0], costs[1]);
         assert_eq!(costs[0], costs[2]);
         assert_eq!(load::peek(1, 99).await, None);
 
-        let is_of_a_tag = |key: &String| key.starts_with("tags:") && key != MARK_OF_TAGS;
-        let stamps: Vec<_> = server.keys().into_iter().filter(is_of_a_tag).collect();
-        assert!(stamps.len() > 100, "{}", stamps.len());
-        for stamp in stamps {
-            let left: i64 = server.command(&["TTL", &format!("cached:{{{stamp}}}")]).parse().unwrap();
-            assert!(left > 0, "{stamp} stays for ever");
+        let is_of_a_tag = |key: &String| key.starts_with("tags:") && key != EPOCH_KEY_OF_TAGS;
+        let generations: Vec<_> = server.keys().into_iter().filter(is_of_a_tag).collect();
+        assert!(generations.len() > 100, "{}", generations.len());
+        for generation in generations {
+            let left: i64 = server.command(&["TTL", &format!("cached:{{{generation}}}")]).parse().unwrap();
+            assert!(left > 0, "{generation} never expires");
         }
     }
 }
 
-mod untold {
+mod unconfirmed {
     use std::sync::LazyLock;
 
     use cached_tests::full::Full;
@@ -595,36 +596,36 @@ mod untold {
 
     /// In a process of its own, because every `invalidate_tag` of the process fails while the store is full.
     #[tokio::test]
-    async fn this_process_takes_no_value_whose_tag_the_store_was_not_told_to_end() {
+    async fn an_unconfirmed_invalidation_of_a_tag_is_effective_in_this_process() {
         in_own_process!();
-        #[async_cached(ttl = 600, backend = &*TAGGED, skip(source), tags("untold"))]
+        #[async_cached(ttl = 600, backend = &*TAGGED, skip(source), tags("unconfirmed"))]
         async fn load(source: Arc<Source>) -> usize {
             source.read().await
         }
 
-        #[async_cached(ttl = 600, backend = &*TAGGED, skip(source), tags_from = |_: &usize| vec!["untold".to_owned()])]
-        async fn told(source: Arc<Source>) -> usize {
+        #[async_cached(ttl = 600, backend = &*TAGGED, skip(source), tags_from = |_: &usize| vec!["unconfirmed".to_owned()])]
+        async fn derived(source: Arc<Source>) -> usize {
             source.read().await
         }
 
         let source = Source::new(Body::open());
-        let both = async || (load(Arc::clone(&source)).await, told(Arc::clone(&source)).await);
+        let both = async || (load(Arc::clone(&source)).await, derived(Arc::clone(&source)).await);
         assert_eq!(both().await, (1, 1));
         source.change();
         TAGGED.fill_up();
-        assert!(invalidate_tag("untold").await.is_err());
-        assert_eq!(both().await, (2, 2), "the old values are still in the store");
-        assert_eq!((load::peek().await, told::peek().await), (None, None));
+        assert!(invalidate_tag("unconfirmed").await.is_err());
+        assert_eq!(both().await, (2, 2), "the store still has the old values");
+        assert_eq!((load::peek().await, derived::peek().await), (None, None));
         TAGGED.make_room();
-        eventually("it is told", async || {
+        eventually("the invalidation is retried", async || {
             both().await;
-            (load::peek().await, told::peek().await) == (Some(2), Some(2))
+            (load::peek().await, derived::peek().await) == (Some(2), Some(2))
         })
         .await;
     }
 
     #[tokio::test]
-    async fn an_end_as_a_fresh_value_that_the_store_was_not_told_is_repeated_as_the_end() {
+    async fn an_unconfirmed_expire_is_retried_as_an_invalidation() {
         #[async_cached(ttl = 600, backend = &*EXPIRED, skip(source), stale_while_revalidate = "10m")]
         async fn kept(source: Arc<Source>) -> usize {
             source.read().await
@@ -638,7 +639,7 @@ mod untold {
         assert_eq!(kept::peek().await, None);
         assert_eq!(kept(Arc::clone(&source)).await, 2);
         EXPIRED.make_room();
-        eventually("it is told", async || {
+        eventually("the invalidation is retried", async || {
             kept(Arc::clone(&source)).await;
             kept::peek().await == Some(2)
         })

@@ -1,4 +1,4 @@
-//! A store that can be read but not told anything while it is full, as a replica is.
+//! A store that rejects all writes while it is full; reads succeed, as on a replica.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use cached_runtime::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMod
 
 use crate::map_store::MapStore;
 
-/// The store.
+/// A store that rejects all writes while it is full.
 #[derive(Debug, Default)]
 pub struct Full {
     map: MapStore,
@@ -16,21 +16,21 @@ pub struct Full {
 }
 
 impl Full {
-    /// From now on it takes nothing.
+    /// Rejects writes from now on.
     pub fn fill_up(&self) {
         self.is_full.store(true, SeqCst);
     }
 
-    /// From now on it takes everything again.
+    /// Accepts writes again.
     pub fn make_room(&self) {
         self.is_full.store(false, SeqCst);
     }
 
-    fn told<'a, T: Send + 'a>(&'a self, told: BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
+    fn write<'a, T: Send + 'a>(&'a self, write: BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
         if self.is_full.load(SeqCst) {
-            return Box::pin(std::future::ready(Err(Error::new(ErrorKind::Rejected, "it is full"))));
+            return Box::pin(std::future::ready(Err(Error::new(ErrorKind::Rejected, "the store is full"))));
         }
-        told
+        write
     }
 }
 
@@ -43,13 +43,13 @@ impl Store for Full {
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        self.told(self.map.acquire(key, term, over))
+        self.write(self.map.acquire(key, term, mode))
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
-        self.told(self.map.extend(key, lease, term))
+        self.write(self.map.extend(key, lease, term))
     }
 
     fn fill<'a>(
@@ -59,23 +59,23 @@ impl Store for Full {
         value: Bytes,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
-        self.told(self.map.fill(key, lease, value, ttl))
+        self.write(self.map.fill(key, lease, value, ttl))
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-        self.told(self.map.release(key, lease))
+        self.write(self.map.release(key, lease))
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
-        self.told(self.map.put(key, value, ttl))
+        self.write(self.map.put(key, value, ttl))
     }
 
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
-        self.told(self.map.add(key, value, ttl))
+        self.write(self.map.add(key, value, ttl))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
-        self.told(self.map.remove(key))
+        self.write(self.map.remove(key))
     }
 
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {

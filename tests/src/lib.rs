@@ -1,5 +1,5 @@
-//! What the tests share: servers of their own, and what breaks them.
-#![allow(clippy::missing_panics_doc, reason = "everything here panics when it fails: it is for tests only")]
+//! Infrastructure of the tests: servers, stores, a proxy that breaks connections, and processes.
+#![allow(clippy::missing_panics_doc, reason = "helpers of tests panic when they fail")]
 
 pub mod full;
 pub mod map_store;
@@ -11,8 +11,8 @@ pub mod runs;
 pub mod server;
 mod wire;
 
-/// Where the mark of all tags lies in every store, see `docs/WIRE.md`.
-pub const MARK_OF_TAGS: &str = "tags:ace420dd6b8aad65fd02892541c4b90d";
+/// The key of the epoch of all tags in every store, see `docs/WIRE.md`.
+pub const EPOCH_KEY_OF_TAGS: &str = "tags:ace420dd6b8aad65fd02892541c4b90d";
 
 // The documentation tests compile and run the examples of the README.
 #[cfg(doctest)]

@@ -1,7 +1,7 @@
-//! Tests in a process of their own, and processes that a test starts.
+//! Tests that run in a process of their own, and processes that a test starts.
 //!
-//! Nextest runs every test in a process of its own; `cargo test` runs all tests of a binary in one process. What a
-//! process has only once is then shared by them: the configuration, the list of functions, the stores that
+//! Nextest runs every test in a process of its own; `cargo test` runs all tests of a binary in one process. These tests
+//! then share the state of the process: the configuration, the list of functions, the stores that
 //! [`invalidate_tag`](cached_runtime::invalidate_tag) reaches, the tags in memory, the limit of background refreshes.
 
 use std::env;
@@ -12,14 +12,13 @@ use crate::process::find;
 
 /// Runs the rest of the test in a process that runs nothing else.
 ///
-/// It is the first line of a test that needs for itself what a process has only once, for example one that stops a
-/// server that every `invalidate_tag` of its process has to reach. In the process of all tests it runs the test
-/// again, as the only test of another process, and returns. A test that shares nothing does not need it: servers,
-/// functions, keys and tags of its own are enough.
+/// The first line of a test that needs the state of the process for itself, for example one that stops a server that
+/// every `invalidate_tag` of its process has to reach. In the process of all tests it runs the test again, as the only
+/// test of another process, and returns. A test with servers, functions, keys and tags of its own does not need it.
 ///
 /// # Panics
 ///
-/// If the test fails in the other process.
+/// Panics if the test fails in the other process.
 #[macro_export]
 macro_rules! in_own_process {
     () => {
@@ -33,10 +32,11 @@ macro_rules! in_own_process {
     };
 }
 
-/// In this variable a process finds the name of the only test that it runs.
+/// The environment variable with the name of the only test that a process runs.
 const ONLY_TEST: &str = "CACHED_TESTS_ONLY_TEST";
 
-/// Whether this process runs only the test of the function that the type name is from; else runs the test in one.
+/// Returns `true` if this process runs only the test that contains the function of this type name. Otherwise runs that
+/// test in such a process.
 #[doc(hidden)]
 #[must_use]
 pub fn is_in_own_process(type_name_of_function_in_test: &str) -> bool {
@@ -53,16 +53,16 @@ pub fn is_in_own_process(type_name_of_function_in_test: &str) -> bool {
     false
 }
 
-/// `a::test` for `it::a::test::{{closure}}::here`.
+/// Returns the name of a test: `a::test` for `it::a::test::{{closure}}::here`.
 fn test_of(type_name: &str) -> &str {
     let (_, path) = type_name.split_once("::").expect("a path begins with its crate");
-    let (function, _) = path.rsplit_once("::").expect("the function is in that of the test");
+    let (function, _) = path.rsplit_once("::").expect("the function is inside the test");
     function.trim_end_matches("::{{closure}}")
 }
 
-/// A process of this binary that runs only this test, and that ends when the thread that has started it ends.
+/// Returns a command that runs only this test of this binary. The process is killed when the thread that spawned it ends.
 ///
-/// The thread matters on Linux only, where `setpriv` is installed.
+/// It is killed only on Linux, where `setpriv` is installed.
 #[must_use]
 pub fn only(test: &str) -> Command {
     let this = env::current_exe().expect("the test binary should have a path");
@@ -71,7 +71,7 @@ pub fn only(test: &str) -> Command {
     command
 }
 
-/// A command that the kernel kills when the thread that has spawned it ends, where `setpriv` is installed.
+/// Returns a command whose process the kernel kills when the thread that spawned it ends, where `setpriv` is installed.
 pub(crate) fn ends_with_its_parent(program: &Path) -> Command {
     let Some(setpriv) = find("setpriv") else { return Command::new(program) };
     let mut command = Command::new(setpriv);

@@ -1,14 +1,13 @@
-//! Ports that nobody else takes while their server is down.
+//! Ports that stay free while their server is down.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::id;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A listener on a free port of the loopback.
+/// Returns a listener on a free port of the loopback interface.
 ///
-/// The port is below those that kernels give away by themselves (32768 and up on Linux, 49152 and up elsewhere),
-/// and tests that run at once in many processes choose from different ones. So it can be freed, as by a killed
-/// server, and had again.
+/// The port is below the ephemeral ports (32768 and up on Linux, 49152 and up elsewhere), and concurrent test processes
+/// choose from different ranges. So a port that a killed server has freed can be bound again.
 pub(crate) fn listener() -> TcpListener {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     for _ in 0..PORTS {
@@ -18,7 +17,7 @@ pub(crate) fn listener() -> TcpListener {
             return listener;
         }
     }
-    panic!("no port of the loopback is free");
+    panic!("no port is free");
 }
 
 const FIRST: u16 = 10_000;

@@ -1,4 +1,4 @@
-//! A server as a child process at an address of its own.
+//! A server as a child process at its own address.
 
 use std::fs;
 use std::io::{self, BufReader, Read, Write};
@@ -16,12 +16,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::own_process::ends_with_its_parent;
 use crate::port;
 
-/// What tells one program from the other.
+/// The properties of a server program.
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) arguments: fn(&Address, &Path) -> Vec<String>,
-    /// The process that answers at the address.
+    /// Returns the id of the process that responds at the address.
     pub(crate) pid: fn(&Server) -> io::Result<u32>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Program {
 pub(crate) struct Server {
     program: Program,
     pub(crate) address: Address,
-    /// What the test asked for, after what every server gets.
+    /// The arguments of the test, added to those of every server.
     arguments: Vec<String>,
     pub(crate) child: Child,
     dir: Dir,
@@ -59,7 +59,7 @@ impl Server {
         let mut server = Self { program, address, arguments, child, dir };
         let mut attempts = 1;
         while let Err(error) = server.ready() {
-            // Between the choice of a port and the start someone else may have taken it.
+            // Another process may have bound the port before the server started.
             assert!(attempts < 5, "{} does not start: {error}\n{}", server.program.name, server.log());
             attempts += 1;
             server.kill();
@@ -91,16 +91,16 @@ impl Server {
         self.child = spawn(&self.program, &self.address, &self.arguments, &self.dir.0);
     }
 
-    /// Waits until the server answers, and makes sure that it is our child that does.
+    /// Waits until the server responds, and checks that it is this child.
     fn ready(&mut self) -> io::Result<()> {
         let until = Instant::now() + START;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                return Err(io::Error::other(format!("it ended with {status}")));
+                return Err(io::Error::other(format!("the process ended with {status}")));
             }
             match (self.program.pid)(self) {
                 Ok(pid) if pid == self.child.id() => return Ok(()),
-                Ok(pid) => return Err(io::Error::other(format!("process {pid} answers in its place"))),
+                Ok(pid) => return Err(io::Error::other(format!("process {pid} responds instead"))),
                 Err(error) if Instant::now() > until => return Err(error),
                 Err(_) => thread::sleep(PAUSE),
             }
@@ -108,7 +108,7 @@ impl Server {
     }
 
     pub(crate) fn kill(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if let Address::Socket(path) = &self.address {
@@ -120,7 +120,7 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).expect("the server should be running");
     }
 
-    /// What it has said so far.
+    /// Returns the output of the process so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.0.join(LOG)).unwrap_or_default()
     }
@@ -134,12 +134,12 @@ impl Server {
         let stream: Box<dyn Stream> = match &self.address {
             Address::Port(port) => {
                 let stream = TcpStream::connect(("127.0.0.1", *port))?;
-                stream.set_read_timeout(Some(ANSWER))?;
+                stream.set_read_timeout(Some(RESPONSE))?;
                 Box::new(stream)
             }
             Address::Socket(path) => {
                 let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(ANSWER))?;
+                stream.set_read_timeout(Some(RESPONSE))?;
                 Box::new(stream)
             }
         };
@@ -171,9 +171,9 @@ impl Dir {
             let path = std::env::temp_dir().join(name);
             match fs::create_dir(&path) {
                 Ok(()) => return Self(path),
-                // Left behind by a process with our number that was killed.
+                // Left behind by a killed process with the same id.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => panic!("{} can not be created: {error}", path.display()),
+                Err(error) => panic!("{} cannot be created: {error}", path.display()),
             }
         }
     }
@@ -187,8 +187,8 @@ impl Drop for Dir {
 
 /// How long a server may take to start on a busy machine.
 const START: Duration = Duration::from_secs(20);
-/// How long a running server may take to answer.
-const ANSWER: Duration = Duration::from_secs(5);
+/// How long a running server may take to respond.
+const RESPONSE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 const LOG: &str = "log";
 
@@ -200,19 +200,20 @@ fn spawn(program: &Program, address: &Address, arguments: &[String], dir: &Path)
         )
     });
     let mut command = ends_with_its_parent(&path);
-    let log = fs::File::create(dir.join(LOG)).expect("the directory should be ours");
+    let log = fs::File::create(dir.join(LOG)).expect("the directory should be writable");
     command
         .args((program.arguments)(address, dir))
         .args(arguments)
         .stdin(Stdio::null())
         .stderr(log.try_clone().expect("a file should have a second handle"))
         .stdout(log);
-    spawn_for_good(command).unwrap_or_else(|error| panic!("{} can not be started: {error}", program.name))
+    spawn_on_permanent_thread(command)
+        .unwrap_or_else(|error| panic!("{} cannot be started: {error}", program.name))
 }
 
-/// Spawns a child that outlives the thread of its test, as one in a `static` has to: what the kernel calls the
-/// death of the parent is the end of the thread that spawned the child. So it is one that never ends.
-fn spawn_for_good(command: Command) -> io::Result<Child> {
+/// Spawns a child that outlives the thread of its test, as a server in a `static` has to. For the kernel the parent dies
+/// when the thread that spawned the child ends, so a thread that never ends spawns it.
+fn spawn_on_permanent_thread(command: Command) -> io::Result<Child> {
     type Job = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: LazyLock<Mutex<mpsc::Sender<Job>>> = LazyLock::new(|| {
         let (jobs, queue) = mpsc::channel::<Job>();

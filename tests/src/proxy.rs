@@ -1,4 +1,4 @@
-//! A network that can be broken on purpose, between a client and a server on this machine.
+//! A TCP proxy that simulates network failures between a client and a server on this machine.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::port;
 
-/// A TCP proxy on the loopback. It passes everything until it is told otherwise; it ends when dropped.
+/// A TCP proxy on the loopback interface. It forwards everything until a method changes that; it stops when dropped.
 ///
 /// At most 512 connections are open at once; further ones are closed as soon as they are accepted.
 #[derive(Debug)]
@@ -19,16 +19,16 @@ pub struct Proxy {
     acceptor: Option<JoinHandle<()>>,
 }
 
-/// What happens to the bytes from the server to the client. Requests reach the server in each case.
+/// What happens to the bytes from the server to the client. Requests always reach the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replies {
-    /// They arrive.
+    /// They are forwarded.
     Pass,
     /// All bits of every n-th byte of a connection are flipped; with 1, all bytes.
     Corrupt(usize),
-    /// So many bytes of every connection arrive from now on, then it is cut.
+    /// This many further bytes of every connection are forwarded, then it is cut.
     Truncate(usize),
-    /// They are lost.
+    /// They are discarded.
     Swallow,
 }
 
@@ -47,26 +47,26 @@ impl Proxy {
         Self { port, shared, acceptor }
     }
 
-    /// The port to connect to.
+    /// Returns the port to connect to.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address to connect to: `127.0.0.1:1234`.
+    /// Returns the address to connect to: `127.0.0.1:1234`.
     #[must_use]
     pub fn addr(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Holds everything up for so long, in each direction: a round trip takes twice as long.
+    /// Delays everything in each direction: a round trip takes twice the delay.
     ///
-    /// Bytes that arrive while others are held wait for these as well.
+    /// Bytes that arrive while others are delayed are forwarded after them.
     pub fn delay(&self, delay: Duration) {
         self.shared.change(|state| state.delay = delay);
     }
 
-    /// Says what happens to replies from now on, on all connections.
+    /// Sets what happens to replies from now on, on all connections.
     pub fn replies(&self, replies: Replies) {
         self.shared.change(|state| {
             state.replies = replies;
@@ -74,9 +74,8 @@ impl Proxy {
         });
     }
 
-    /// Forwards nothing on the connections that are open now, for ever, but keeps them open: nobody learns of
-    /// it. Nor are they read any more, so that a client that goes on writing gets stuck, as in a network that
-    /// lost its route. New connections work.
+    /// Stops forwarding on the connections that are open now, but keeps them open, as when a network loses its route.
+    /// They are not read either, so that a client that keeps writing blocks. New connections work.
     pub fn black_hole(&self) {
         self.shared.change(|state| {
             for connection in state.connections.values_mut() {
@@ -85,14 +84,14 @@ impl Proxy {
         });
     }
 
-    /// Closes the listening socket, so that the kernel refuses new connections. Open ones go on.
+    /// Closes the listening socket, so that the kernel refuses new connections. Open ones keep working.
     pub fn refuse(&self) {
         self.shared.change(|state| state.refuse = true);
         self.wake();
         drop(self.shared.wait_while(|state| state.listening));
     }
 
-    /// Takes new connections again after [`refuse`](Self::refuse).
+    /// Accepts new connections again after [`refuse`](Self::refuse).
     pub fn accept(&self) {
         self.shared.change(|state| state.refuse = false);
         drop(self.shared.wait_while(|state| !state.listening));
@@ -103,28 +102,28 @@ impl Proxy {
         self.shared.change(State::cut);
     }
 
-    /// How many connections are open.
+    /// Returns the number of open connections.
     #[must_use]
     pub fn open(&self) -> usize {
         self.shared.state().connections.len()
     }
 
-    /// How many connections there have been.
+    /// Returns the number of connections accepted so far.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.shared.state().accepted
     }
 
-    /// How often a client has sent something, the first time or after an answer: of one client that does one thing at a
-    /// time these are its round trips.
+    /// Returns how often a client sent something first or after a reply. For one client with one operation at a time these
+    /// are its round trips.
     #[must_use]
     pub fn round_trips(&self) -> u64 {
         self.shared.state().round_trips
     }
 
-    /// Lets the acceptor look at the state again.
+    /// Makes the acceptor check the state.
     fn wake(&self) {
-        // An error means that it does not wait for a connection just now.
+        // An error means that it is not accepting at the moment.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 }
@@ -137,7 +136,7 @@ impl Drop for Proxy {
         });
         self.wake();
         if let Some(acceptor) = self.acceptor.take() {
-            // It panics only if the port was taken by another while it was refused.
+            // It panics only if another process bound the port in the meantime.
             let _ = acceptor.join();
         }
     }
@@ -159,7 +158,7 @@ struct State {
     listening: bool,
     end: bool,
     accepted: u64,
-    /// Where the bytes went that passed last.
+    /// The direction of the last forwarded bytes.
     last: Option<Direction>,
     round_trips: u64,
     connections: HashMap<u64, Connection>,
@@ -209,7 +208,7 @@ enum Direction {
     ToClient,
 }
 
-const MOST_CONNECTIONS: usize = 512;
+const MAX_CONNECTIONS: usize = 512;
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -227,7 +226,7 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The main loop: accepts until the end, except while refusing.
+    /// The main loop: accepts connections until the end, except while refusing.
     fn accept(self: &Arc<Self>, listener: TcpListener, upstream: SocketAddr) {
         let address = listener.local_addr().expect("a listener should have an address");
         let mut listener = Some(listener);
@@ -240,7 +239,7 @@ impl Shared {
             if self.state().refuse {
                 drop(accepted);
                 if let Some(listener) = listener.take() {
-                    // Not only closed: a child that is being spawned just now may still have a copy.
+                    // Shut down and not only closed: a child that is being spawned may have a copy.
                     let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
                 }
                 self.change(|state| state.listening = false);
@@ -251,7 +250,7 @@ impl Shared {
                 self.change(|state| state.listening = true);
             } else if let Some(Ok((client, _))) = accepted {
                 forwarders.retain(|forwarder: &JoinHandle<()>| !forwarder.is_finished());
-                // An error means that the server can not be reached; the client sees its connection closed.
+                // An error means that the server cannot be reached; the client sees its connection closed.
                 if let Ok(both) = self.connect(client, upstream) {
                     forwarders.extend(both);
                 }
@@ -263,7 +262,7 @@ impl Shared {
     }
 
     fn connect(self: &Arc<Self>, client: TcpStream, upstream: SocketAddr) -> io::Result<[JoinHandle<()>; 2]> {
-        if self.state().connections.len() >= MOST_CONNECTIONS {
+        if self.state().connections.len() >= MAX_CONNECTIONS {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
         let server = TcpStream::connect_timeout(&upstream, Duration::from_secs(1))?;
@@ -285,7 +284,7 @@ impl Shared {
         let forward = |from, to, direction| {
             let shared = Arc::clone(self);
             thread::spawn(move || {
-                // An error means that one of them closed the connection, or that it was cut.
+                // An error means that one side closed the connection, or that it was cut.
                 let _ = shared.forward(number, from, to, direction);
                 shared.change(|state| {
                     if let Some(connection) = state.connections.remove(&number) {
@@ -344,7 +343,7 @@ impl Shared {
         }
     }
 
-    /// Holds a connection up for as long as it is to be, which is for ever in a black hole.
+    /// Waits for the delay of a connection; forever in a black hole.
     fn hold(&self, number: u64) -> io::Result<MutexGuard<'_, State>> {
         let arrived = Instant::now();
         let mut state = self.state();
@@ -365,13 +364,13 @@ impl Shared {
     }
 }
 
-/// Listens again on the port that was ours before.
+/// Listens again on a port that was closed before.
 fn listen(address: SocketAddr) -> TcpListener {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         match TcpListener::bind(address) {
             Ok(listener) => return listener,
-            Err(error) => assert!(Instant::now() < until, "{address} can not be had again: {error}"),
+            Err(error) => assert!(Instant::now() < until, "{address} cannot be bound again: {error}"),
         }
         thread::sleep(Duration::from_millis(5));
     }

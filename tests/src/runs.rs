@@ -1,4 +1,4 @@
-//! How often a body ran.
+//! A counter of the runs of a body.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Runs(AtomicU64);
 
 impl Runs {
-    /// None so far.
+    /// Creates a counter at zero.
     #[must_use]
     pub const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// Another run; returns which one, from 1 on.
+    /// Counts another run and returns its number, from 1.
     pub fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// How many there were.
+    /// Returns the number of runs.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

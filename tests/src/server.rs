@@ -1,8 +1,8 @@
-//! Real servers, each the child of one test and gone with it.
+//! Real servers, each a child process of one test.
 //!
 //! Every server listens on 127.0.0.1 (or on a socket file) and keeps nothing on disk. It is killed when its
-//! value is dropped, also when it is stopped. Where `setpriv` of util-linux is installed (every Debian has it)
-//! the kernel kills it as well when the whole test process is killed; elsewhere it would then be left behind.
+//! value is dropped, also when it is stopped. Where `setpriv` of util-linux is installed (it is part of Debian),
+//! the kernel also kills it when the test process is killed; elsewhere it would keep running.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,18 +12,18 @@ use rustix::process::{Signal, geteuid};
 use crate::process::{Address, Place, Program, Server};
 use crate::wire::{memcached_command, redis_command, stats};
 
-/// A redis-server of the test's own.
+/// A redis-server that belongs to one test.
 #[derive(Debug)]
 pub struct RedisServer(Server);
 
 impl RedisServer {
-    /// Starts one on a free port and waits until it answers.
+    /// Starts a server on a free port and waits until it responds.
     #[must_use]
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// Starts one with further arguments, such as `["--maxmemory", "10mb"]`.
+    /// Starts a server with further arguments, such as `["--maxmemory", "10mb"]`.
     ///
     /// With `["--requirepass", "secret"]` the password is also in [`url`](Self::url) and used by
     /// [`command`](Self::command).
@@ -32,13 +32,13 @@ impl RedisServer {
         Self(Server::start(REDIS, Place::Port, arguments))
     }
 
-    /// Starts one that listens on a socket file only.
+    /// Starts a server that listens on a socket file only.
     #[must_use]
     pub fn start_on_socket() -> Self {
         Self(Server::start(REDIS, Place::Socket, &[]))
     }
 
-    /// `redis://127.0.0.1:1234`, or `redis+unix:///a/path`.
+    /// Returns the URL: `redis://127.0.0.1:1234`, or `redis+unix:///a/path`.
     #[must_use]
     pub fn url(&self) -> String {
         let password = self.0.password().map(|password| format!(":{password}@")).unwrap_or_default();
@@ -48,7 +48,7 @@ impl RedisServer {
         }
     }
 
-    /// What the server replies to a command, in a connection of its own.
+    /// Sends a command on a new connection and returns the reply.
     ///
     /// An error begins with `-`, nil is `(nil)`, the elements of an array are on lines of their own.
     #[must_use]
@@ -57,9 +57,9 @@ impl RedisServer {
             .unwrap_or_else(|error| panic!("redis-server did not reply to {words:?}: {error}"))
     }
 
-    /// How often the server has executed a command, by its own count (`INFO commandstats`).
+    /// Returns how often the server has executed a command, from `INFO commandstats`.
     ///
-    /// What a script calls is counted too; what this harness sends is `INFO` and `AUTH`.
+    /// Commands of scripts are counted too. This harness itself sends `INFO` and `AUTH`.
     #[must_use]
     pub fn calls(&self, command: &str) -> u64 {
         let start = format!("cmdstat_{}:calls=", command.to_lowercase());
@@ -70,31 +70,31 @@ impl RedisServer {
     }
 }
 
-/// A memcached of the test's own.
+/// A memcached that belongs to one test.
 #[derive(Debug)]
 pub struct MemcachedServer(Server);
 
 impl MemcachedServer {
-    /// Starts one with 64 MB on a free port and waits until it answers.
+    /// Starts a server with 64 MB on a free port and waits until it responds.
     #[must_use]
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// Starts one with further arguments, such as `["-I", "2m"]`.
+    /// Starts a server with further arguments, such as `["-I", "2m"]`.
     #[must_use]
     pub fn start_with(arguments: &[&str]) -> Self {
         Self(Server::start(MEMCACHED, Place::Port, arguments))
     }
 
-    /// Starts one that listens on a socket file only.
+    /// Starts a server that listens on a socket file only.
     #[must_use]
     pub fn start_on_socket() -> Self {
         Self(Server::start(MEMCACHED, Place::Socket, &[]))
     }
 
-    /// What the server replies to a request in the text protocol, without the last line break; in a
-    /// connection of its own.
+    /// Sends a request of the text protocol on a new connection and returns the reply, without the last
+    /// line break.
     ///
     /// A data block follows its command after a line break: `command("set key 0 0 5\r\nvalue")`.
     #[must_use]
@@ -103,32 +103,32 @@ impl MemcachedServer {
             .unwrap_or_else(|error| panic!("memcached did not reply to {request:?}: {error}"))
     }
 
-    /// What it has said so far; with `-vv` that is every command that it was sent.
+    /// Returns the output of the server so far. With `-vv` it contains every command.
     #[must_use]
     pub fn log(&self) -> String {
         self.0.log()
     }
 
-    /// The server's own counters (`stats`).
+    /// Returns the counters of the server (`stats`).
     #[must_use]
     pub fn stats(&self) -> BTreeMap<String, String> {
         stats(&self.command("stats"))
     }
 
-    /// One of the server's own counters, such as `cmd_meta` or `get_hits`.
+    /// Returns one counter of the server, such as `cmd_meta` or `get_hits`.
     #[must_use]
     pub fn stat(&self, name: &str) -> u64 {
         let stats = self.stats();
         let value = stats.get(name).unwrap_or_else(|| panic!("memcached has no counter {name:?}"));
-        value.parse().unwrap_or_else(|_| panic!("{name} is {value:?} and not a count"))
+        value.parse().unwrap_or_else(|_| panic!("{name} is {value:?}, not a count"))
     }
 }
 
-/// What can be done to either server.
+/// The methods of both servers.
 macro_rules! control {
     ($server:ty) => {
         impl $server {
-            /// The port it listens on.
+            /// Returns the port that the server listens on.
             #[must_use]
             pub fn port(&self) -> u16 {
                 match self.0.address {
@@ -137,7 +137,7 @@ macro_rules! control {
                 }
             }
 
-            /// `127.0.0.1:1234`, or the path of the socket file.
+            /// Returns `127.0.0.1:1234`, or the path of the socket file.
             #[must_use]
             pub fn addr(&self) -> String {
                 match &self.0.address {
@@ -146,28 +146,28 @@ macro_rules! control {
                 }
             }
 
-            /// Its process.
+            /// Returns the id of the process.
             #[must_use]
             pub fn pid(&self) -> u32 {
                 self.0.child.id()
             }
 
-            /// Kills it (SIGKILL) and waits until it is gone. Nothing listens then; what it held is lost.
+            /// Kills the server (SIGKILL) and waits until the process has ended. Its data is lost.
             pub fn kill(&mut self) {
                 self.0.kill();
             }
 
-            /// Stops it (SIGSTOP): connections are still accepted by the kernel, nothing is answered.
+            /// Stops the server (SIGSTOP): the kernel still accepts connections, but there is no reply.
             pub fn stop(&self) {
                 self.0.signal(Signal::STOP);
             }
 
-            /// Lets it go on after [`stop`](Self::stop).
+            /// Continues the server (SIGCONT) after [`stop`](Self::stop).
             pub fn cont(&self) {
                 self.0.signal(Signal::CONT);
             }
 
-            /// Kills it if it runs, and starts it again, empty, with the same arguments at the same address.
+            /// Kills the server if it runs, and starts an empty one with the same arguments at the same address.
             pub fn restart(&mut self) {
                 self.0.restart();
             }

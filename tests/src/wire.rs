@@ -1,4 +1,4 @@
-//! As much of the protocols of the servers as it takes to ask them something.
+//! The minimal clients of both protocols: one command, one reply.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -53,7 +53,7 @@ fn receive(connection: &mut impl BufRead) -> io::Result<String> {
 }
 
 pub(crate) fn memcached_command(server: &Server, request: &str) -> io::Result<String> {
-    // The reply to the no-op tells where the reply before it ends.
+    // The reply to the no-op marks the end of the reply before it.
     const END: &[u8] = b"\r\nMN\r\n";
     let mut connection = server.connect()?;
     connection.get_mut().write_all(format!("{request}\r\nmn\r\n").as_bytes())?;

@@ -1,4 +1,4 @@
-//! A store that does not keep its promises, for a checker that has to notice.
+//! A store with a flaw that the checker has to detect.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -6,58 +6,58 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseMode, Result, Store, Watch};
-use cached_tests::MARK_OF_TAGS;
+use cached_tests::EPOCH_KEY_OF_TAGS;
 use cached_tests::map_store::MapStore;
 
 use super::random::Random;
 use super::runner::Pause;
 
-/// What is wrong with a store.
+/// The flaw of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flaw {
-    /// It only takes its time.
+    /// No flaw: operations are only slow.
     None,
-    /// It stores also what was computed under a lease that is lost.
+    /// A fill stores the value also if the lease was lost.
     FillsWithoutLease,
-    /// It leaves the lease to whoever has it when the value is removed.
+    /// Removing a value does not end the lease.
     RemovesOnlyTheValue,
-    /// It does not remove the stamps of tags.
+    /// Removing the generation of a tag has no effect.
     KeepsTags,
-    /// It does not change the mark that every end of a tag leaves.
-    KeepsMark,
-    /// It reads stamps as they were a moment ago, as from a replica that lags.
-    ReadsOldStamps,
+    /// Writing the epoch of all tags has no effect.
+    KeepsEpoch,
+    /// Generations are read with a lag, as from a replica.
+    ReadsOldGenerations,
 }
 
-/// How old a stamp may be that it reads.
+/// The largest age of a generation that is read.
 const LAG: Duration = Duration::from_millis(20);
 
-/// A store in this process whose every answer takes some time, before and after the deed.
+/// A store in this process that pauses before and after every operation.
 #[derive(Debug)]
 pub(super) struct Flawed {
-    inside: MapStore,
+    map: MapStore,
     flaw: Flaw,
     random: Mutex<Random>,
-    /// The stamps as they were read some time ago, and when that was.
-    read: Mutex<HashMap<Key, (Option<Bytes>, Instant)>>,
+    /// The generations that are read with a lag, and when each was updated.
+    cached: Mutex<HashMap<Key, (Option<Bytes>, Instant)>>,
 }
 
 impl Flawed {
     pub(super) fn new(flaw: Flaw, seed: u64) -> Self {
         Self {
-            inside: MapStore::default(),
+            map: MapStore::default(),
             flaw,
             random: Mutex::new(Random::new(seed)),
-            read: Mutex::default(),
+            cached: Mutex::default(),
         }
     }
 
-    fn slowly<'a, T: Send + 'a>(&'a self, deed: BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
+    fn slowly<'a, T: Send + 'a>(&'a self, operation: BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
         Box::pin(async {
             self.pause().pass().await;
-            let done = deed.await;
+            let result = operation.await;
             self.pause().pass().await;
-            done
+            result
         })
     }
 
@@ -68,34 +68,34 @@ impl Flawed {
 
 impl Store for Flawed {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        if self.flaw == Flaw::ReadsOldStamps {
+        if self.flaw == Flaw::ReadsOldGenerations {
             return self.slowly(Box::pin(async move {
-                let mut found = self.inside.get(keys).await?;
-                let mut read = self.read.lock().unwrap();
-                for (key, found) in keys.iter().zip(&mut found).filter(|(key, _)| is_stamp(key)) {
-                    let read = read.entry(key.clone()).or_insert_with(|| (found.clone(), Instant::now()));
-                    if read.1.elapsed() > LAG {
-                        *read = (found.clone(), Instant::now());
+                let mut found = self.map.get(keys).await?;
+                let mut cached = self.cached.lock().unwrap();
+                for (key, found) in keys.iter().zip(&mut found).filter(|(key, _)| is_generation_key(key)) {
+                    let cached = cached.entry(key.clone()).or_insert_with(|| (found.clone(), Instant::now()));
+                    if cached.1.elapsed() > LAG {
+                        *cached = (found.clone(), Instant::now());
                     }
-                    found.clone_from(&read.0);
+                    found.clone_from(&cached.0);
                 }
                 Ok(found)
             }));
         }
-        self.slowly(self.inside.get(keys))
+        self.slowly(self.map.get(keys))
     }
 
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        self.slowly(self.inside.acquire(key, term, over))
+        self.slowly(self.map.acquire(key, term, mode))
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
-        self.slowly(self.inside.extend(key, lease, term))
+        self.slowly(self.map.extend(key, lease, term))
     }
 
     fn fill<'a>(
@@ -107,51 +107,51 @@ impl Store for Flawed {
     ) -> BoxFuture<'a, Result<bool>> {
         if self.flaw == Flaw::FillsWithoutLease {
             return self.slowly(Box::pin(async move {
-                self.inside.put(key, value, Some(ttl)).await?;
+                self.map.put(key, value, Some(ttl)).await?;
                 Ok(true)
             }));
         }
-        self.slowly(self.inside.fill(key, lease, value, ttl))
+        self.slowly(self.map.fill(key, lease, value, ttl))
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-        self.slowly(self.inside.release(key, lease))
+        self.slowly(self.map.release(key, lease))
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
-        if self.flaw == Flaw::KeepsMark && key.as_str() == MARK_OF_TAGS {
+        if self.flaw == Flaw::KeepsEpoch && key.as_str() == EPOCH_KEY_OF_TAGS {
             return self.slowly(Box::pin(async { Ok(()) }));
         }
-        self.slowly(self.inside.put(key, value, ttl))
+        self.slowly(self.map.put(key, value, ttl))
     }
 
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
-        self.slowly(self.inside.add(key, value, ttl))
+        self.slowly(self.map.add(key, value, ttl))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
-        if self.flaw == Flaw::KeepsTags && is_tag(key) {
+        if self.flaw == Flaw::KeepsTags && is_tag_key(key) {
             return self.slowly(Box::pin(async { Ok(()) }));
         }
         if self.flaw == Flaw::RemovesOnlyTheValue {
             return self.slowly(Box::pin(async move {
-                self.inside.with(key, |entry| entry.value = None);
+                self.map.with(key, |entry| entry.value = None);
                 Ok(())
             }));
         }
-        self.slowly(self.inside.remove(key))
+        self.slowly(self.map.remove(key))
     }
 
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
-        self.slowly(self.inside.watch(key))
+        self.slowly(self.map.watch(key))
     }
 }
 
-/// Whether it is where the stamp of a tag is.
-fn is_tag(key: &Key) -> bool {
+/// Returns `true` for the key of the generation of a tag, and for that of the epoch of all tags.
+fn is_tag_key(key: &Key) -> bool {
     key.as_str().starts_with("tags:")
 }
 
-fn is_stamp(key: &Key) -> bool {
-    is_tag(key) || key.as_str().contains(".generation:")
+fn is_generation_key(key: &Key) -> bool {
+    is_tag_key(key) || key.as_str().contains(".generation:")
 }

@@ -1,18 +1,18 @@
-//! What the cached functions of a run compute from: a version for each key, seen alike by all processes.
+//! The data behind the cached functions of a run: one version per key, shared by all processes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// One file for each key, whose length is the version: the kernel appends in one step, also for many processes,
-/// and who asks for the length after an append has returned sees it.
+/// One file per key, whose length is the version. The kernel appends atomically, and a process that reads the length
+/// after an append has returned sees the new length.
 #[derive(Debug)]
 pub(super) struct Origin {
     files: Vec<Vec<File>>,
 }
 
 impl Origin {
-    /// The origin in a directory; makes what is missing.
+    /// Opens the origin in a directory and creates missing files.
     pub(super) fn open(dir: &Path, functions: usize, keys: u64) -> Self {
         let open = |function: usize, key: u64| {
             let path = dir.join(format!("{function}-{key}"));
@@ -27,7 +27,7 @@ impl Origin {
         self.file(function, key).metadata().unwrap().len()
     }
 
-    /// Changes what is under a key.
+    /// Changes the value of a key.
     pub(super) fn bump(&self, function: usize, key: u64) {
         self.file(function, key).write_all(b"+").unwrap();
     }

@@ -1,8 +1,8 @@
-//! Numbers that look random and are the same for the same seed.
+//! A pseudorandom number generator with a seed.
 
 use std::hash::{BuildHasher as _, RandomState};
 
-/// A generator of the kind `SplitMix64`.
+/// `SplitMix64` (Steele, Lea and Flood, 2014).
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
 
@@ -11,7 +11,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub(super) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
@@ -24,10 +24,10 @@ impl Random {
     }
 }
 
-/// The seed of a run: what the environment says, or another one each time.
+/// Returns the seed of a run: from the environment, or a random one.
 pub(super) fn seed() -> u64 {
     match std::env::var("CACHED_TEST_SEED") {
-        Ok(seed) => seed.parse().unwrap_or_else(|_| panic!("CACHED_TEST_SEED is {seed:?} and not a number")),
+        Ok(seed) => seed.parse().unwrap_or_else(|_| panic!("CACHED_TEST_SEED={seed:?} is not a number")),
         Err(_) => RandomState::new().hash_one(0) >> 32,
     }
 }

@@ -1,4 +1,4 @@
-//! Does many things at once to cached functions and takes down what happened.
+//! Runs concurrent operations on cached functions and records their history.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,11 +8,11 @@ use cached_runtime::{BoxFuture, Result};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use super::model::{Event, Kind, NEVER, Verb, now};
+use super::model::{Event, Kind, NEVER, Operation, now};
 use super::origin::Origin;
 use super::random::Random;
 
-/// What the functions return: which version of the origin they saw.
+/// The value of the functions: the version of the origin that they read.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Value {
     function: u64,
@@ -22,13 +22,13 @@ pub(super) struct Value {
 }
 
 impl Value {
-    /// What the value of a key is tagged with.
+    /// Returns the tags of the value.
     pub(super) fn tags(&self) -> Vec<String> {
         vec![Tag::Key(self.key).name(), Tag::All.name()]
     }
 }
 
-/// An error with what the function saw, since errors can be remembered too.
+/// An error with the version that the function read, because errors can be cached too.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Fault(Value);
 
@@ -49,7 +49,7 @@ pub(super) struct Function {
 }
 
 impl Function {
-    /// Whether its values have both tags of their key.
+    /// Returns `true` if its values have both tags of their key.
     fn is_tagged(&self) -> bool {
         self.options.contains("tags")
     }
@@ -73,12 +73,12 @@ impl Tag {
     }
 }
 
-/// Cached functions, one for each list of options, in a module; with `[tags]`, those of the key.
+/// Defines a module of cached functions, one for each list of options. With `[tags]` the values have the tags of the key.
 macro_rules! functions {
     ($module:ident { $($name:ident $([$tags:ident])? ($($options:tt)*),)* }) => {
         mod $module {
             $(mod $name {
-                #[allow(unused_imports, reason = "for what the options name")]
+                #[allow(unused_imports, reason = "the options may name them")]
                 use super::super::*;
                 use crate::history::runner::{Answer, Function, Plan};
 
@@ -110,7 +110,7 @@ macro_rules! functions {
 }
 pub(super) use functions;
 
-/// What all tasks of one process share.
+/// The state that all tasks of a process share.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) process: u64,
@@ -135,7 +135,7 @@ impl World {
         })
     }
 
-    /// Lets tasks do so many operations together.
+    /// Runs a number of operations, divided among tasks.
     pub(super) async fn run(self: &Arc<Self>, seed: u64, tasks: u64, operations: u64) {
         let mut set = JoinSet::new();
         for task in 0..tasks {
@@ -161,12 +161,12 @@ impl World {
     }
 }
 
-/// What one run of a function will do.
+/// The behavior of one run of a function.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     world: Arc<World>,
     function: usize,
-    verb: Verb,
+    operation: Operation,
     before: Pause,
     after: Pause,
     fails: bool,
@@ -174,7 +174,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) async fn compute(self, key: u64) -> Answer {
-        let Self { world, function, verb, .. } = self;
+        let Self { world, function, operation, .. } = self;
         let (maker, begin) = (world.next_maker(), now());
         self.before.pass().await;
         let version = world.origin.version(function, key);
@@ -184,7 +184,7 @@ impl Plan {
             process,
             function,
             key,
-            verb,
+            operation,
             begin,
             end: now(),
             version,
@@ -196,7 +196,7 @@ impl Plan {
     }
 }
 
-/// How long to do nothing.
+/// A pause of random length.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pause {
     None,
@@ -237,24 +237,24 @@ impl Worker {
         let function = usize::try_from(self.random.below(self.world.functions.len() as u64)).unwrap();
         let key = self.random.below(self.world.keys);
         match self.random.below(100) {
-            0..57 => self.read(Verb::Call, function, key).await,
-            57..63 => self.read(Verb::Refresh, function, key).await,
-            63..69 => self.read(Verb::Peek, function, key).await,
-            69..80 => self.change(Verb::Invalidate, function, key).await,
-            80..86 => self.change(Verb::Expire, function, key).await,
-            86..93 => self.change(Verb::Put, function, key).await,
-            93..95 => self.change(Verb::Clear, function, key).await,
-            95..99 => self.end(Tag::Key(key)).await,
-            _ => self.end(Tag::All).await,
+            0..57 => self.read(Operation::Call, function, key).await,
+            57..63 => self.read(Operation::Refresh, function, key).await,
+            63..69 => self.read(Operation::Peek, function, key).await,
+            69..80 => self.change(Operation::Invalidate, function, key).await,
+            80..86 => self.change(Operation::Expire, function, key).await,
+            86..93 => self.change(Operation::Put, function, key).await,
+            93..95 => self.change(Operation::Clear, function, key).await,
+            95..99 => self.invalidate_tag(Tag::Key(key)).await,
+            _ => self.invalidate_tag(Tag::All).await,
         }
     }
 
-    async fn read(&mut self, verb: Verb, function: usize, key: u64) {
+    async fn read(&mut self, operation: Operation, function: usize, key: u64) {
         let ops = self.world.functions[function];
-        let plan = self.plan(verb, function);
-        let call: BoxFuture<'static, Option<Answer>> = match verb {
-            Verb::Peek => (ops.peek)(key),
-            Verb::Refresh => some((ops.refresh)(key, plan)),
+        let plan = self.plan(operation, function);
+        let call: BoxFuture<'static, Option<Answer>> = match operation {
+            Operation::Peek => (ops.peek)(key),
+            Operation::Refresh => some((ops.refresh)(key, plan)),
             _ => some((ops.call)(key, plan)),
         };
         let begin = now();
@@ -266,37 +266,37 @@ impl Worker {
             Some(None) | None => return,
         };
         let asked = (function as u64, key);
-        assert_eq!((value.function, value.key), asked, "{} returned another's value", ops.name);
+        assert_eq!((value.function, value.key), asked, "{} returned the value of another key", ops.name);
         let process = self.world.process;
         let Value { function, version, maker, .. } = value;
-        self.world.record(Event { process, function, key, verb, begin, end, version, maker, kind });
+        self.world.record(Event { process, function, key, operation, begin, end, version, maker, kind });
     }
 
-    async fn change(&mut self, verb: Verb, function: usize, key: u64) {
+    async fn change(&mut self, operation: Operation, function: usize, key: u64) {
         let world = Arc::clone(&self.world);
         let ops = world.functions[function];
-        // An invalidation counts also when nothing has changed.
+        // An invalidation is checked also if the origin has not changed.
         if self.random.below(8) > 0 {
             world.origin.bump(function, key);
         }
         let maker = world.next_maker();
-        let keys = if verb == Verb::Clear { 0..world.keys } else { key..key + 1 };
+        let keys = if operation == Operation::Clear { 0..world.keys } else { key..key + 1 };
         let changed: Vec<_> = keys.map(|key| (function, key, world.origin.version(function, key))).collect();
         let begin = now();
-        let change = match verb {
-            Verb::Put => {
+        let change = match operation {
+            Operation::Put => {
                 let version = changed[0].2;
                 (ops.put)(key, Value { function: function as u64, key, version, maker })
             }
-            Verb::Clear => (ops.clear)(),
-            Verb::Expire => (ops.expire)(key),
+            Operation::Clear => (ops.clear)(),
+            Operation::Expire => (ops.expire)(key),
             _ => (ops.invalidate)(key),
         };
-        self.finish(verb, begin, maker, change, &changed).await;
+        self.finish(operation, begin, maker, change, &changed).await;
     }
 
-    /// Invalidates a tag, which changes every key that has it.
-    async fn end(&mut self, tag: Tag) {
+    /// Invalidates a tag, which is a change of every key that has it.
+    async fn invalidate_tag(&mut self, tag: Tag) {
         let world = Arc::clone(&self.world);
         let tagged = (0..world.functions.len()).filter(|function| world.functions[*function].is_tagged());
         let keys = match tag {
@@ -314,18 +314,18 @@ impl Worker {
         if changed.is_empty() {
             return;
         }
-        // Another one is read after it each time.
+        // A random one of the changed keys is read afterwards.
         let first = usize::try_from(self.random.below(changed.len() as u64)).unwrap();
         changed.rotate_left(first);
         let begin = now();
         let change: BoxFuture<'static, Result<()>> = Box::pin(cached_runtime::invalidate_tag(tag.name()));
-        self.finish(Verb::InvalidateTag, begin, world.next_maker(), change, &changed).await;
+        self.finish(Operation::InvalidateTag, begin, world.next_maker(), change, &changed).await;
     }
 
-    /// Lets a change happen, and takes it down for each function and key with the version that it had before.
+    /// Runs a change and records it for each function and key, with the version of the origin before the change.
     async fn finish(
         &mut self,
-        verb: Verb,
+        operation: Operation,
         begin: u64,
         maker: u64,
         change: BoxFuture<'static, Result<()>>,
@@ -335,33 +335,37 @@ impl Worker {
         let end = if is_done { now() } else { NEVER };
         for (function, key, version) in changed.iter().copied() {
             let (process, function, kind) = (self.world.process, function as u64, Kind::Value);
-            self.world.record(Event { process, function, key, verb, begin, end, version, maker, kind });
+            self.world.record(Event { process, function, key, operation, begin, end, version, maker, kind });
         }
-        // Nothing starts sooner after the change than this.
+        // A read that starts as early as possible after the change.
         if self.random.below(2) == 0 {
             let (function, key, _) = changed[0];
-            self.read(Verb::Call, function, key).await;
+            self.read(Operation::Call, function, key).await;
         }
     }
 
-    /// Awaits a call, or drops it half way.
+    /// Awaits a call, or drops it after a pause.
     async fn maybe_drop<T>(&mut self, call: BoxFuture<'static, T>) -> Option<T> {
         if self.random.below(8) > 0 {
             return Some(call.await);
         }
-        let patience = Pause::any(&mut self.random);
+        let pause = Pause::any(&mut self.random);
         tokio::select! {
             biased;
             output = call => Some(output),
-            () = patience.pass() => None,
+            () = pause.pass() => None,
         }
     }
 
-    fn plan(&mut self, verb: Verb, function: usize) -> Plan {
+    fn plan(&mut self, operation: Operation, function: usize) -> Plan {
         Plan {
             world: Arc::clone(&self.world),
             function,
-            verb: if verb == Verb::Refresh { Verb::Recompute } else { Verb::Compute },
+            operation: if operation == Operation::Refresh {
+                Operation::Recompute
+            } else {
+                Operation::Compute
+            },
             before: Pause::any(&mut self.random),
             after: Pause::any(&mut self.random),
             fails: self.random.below(10) == 0,

@@ -1,14 +1,14 @@
-//! Functions.
+//! Cached functions.
 
 use renamed::async_cached;
 
-#[allow(unused_imports, reason = "they are in the way")]
+#[allow(unused_imports, reason = "they only shadow names")]
 use crate::shadows::crates::{alloc, cached_runtime, core, std};
-#[allow(unused_imports, reason = "they are in the way")]
+#[allow(unused_imports, reason = "they only shadow names")]
 use crate::shadows::macros::{format, vec};
-#[allow(unused_imports, reason = "they are in the way")]
+#[allow(unused_imports, reason = "they only shadow names")]
 use crate::shadows::types::*;
-#[allow(unused_imports, reason = "they are in the way")]
+#[allow(unused_imports, reason = "they only shadow names")]
 use crate::shadows::values::*;
 
 /// A user.
@@ -35,11 +35,11 @@ pub async fn patterns(
     a + b.len() as u64 + c + d + u64::from(*r#type)
 }
 
-/// Every option of the memory.
+/// Every option of a function in memory.
 ///
 /// # Errors
 ///
-/// Without a name.
+/// Fails without a name.
 #[async_cached(
     ttl_from = |user: &User| ::core::time::Duration::from_secs(user.0),
     crate = ::renamed,
@@ -64,7 +64,7 @@ pub async fn shared(id: u64, name: &str) -> ::core::option::Option<User> {
     (!name.is_empty()).then_some(User(id))
 }
 
-/// What went wrong.
+/// An error.
 #[derive(Debug, ::core::clone::Clone)]
 pub struct Failed;
 
@@ -74,11 +74,11 @@ impl From<renamed::Error> for Failed {
     }
 }
 
-/// Every option that keeps a value, and every one that ends it.
+/// Every option of staleness and of tags.
 ///
 /// # Errors
 ///
-/// When it takes too long.
+/// Fails after the timeout.
 #[async_cached(
     ttl = 60,
     crate = ::renamed,
@@ -90,15 +90,15 @@ impl From<renamed::Error> for Failed {
     tags("user:{id}", "type:{type}", name),
     tags_from = |user: &User| ::std::vec![::std::format!("user:{}", user.0)]
 )]
-pub async fn kept(id: u64, r#type: u8, name: ::std::string::String) -> ::core::result::Result<User, Failed> {
+pub async fn stale(id: u64, r#type: u8, name: ::std::string::String) -> ::core::result::Result<User, Failed> {
     ::core::result::Result::Ok(User(id + u64::from(r#type) + name.len() as u64))
 }
 
-/// The same in a shared store.
+/// The same options in a shared store.
 ///
 /// # Errors
 ///
-/// When it takes too long.
+/// Fails after the timeout.
 #[async_cached(
     ttl = 60,
     crate = ::renamed,
@@ -108,19 +108,19 @@ pub async fn kept(id: u64, r#type: u8, name: ::std::string::String) -> ::core::r
     timeout = "2s",
     tags("user:{_id}")
 )]
-pub async fn kept_by_many(_id: u64, more: u64) -> ::core::result::Result<User, Failed> {
+pub async fn shared_stale(_id: u64, more: u64) -> ::core::result::Result<User, Failed> {
     ::core::result::Result::Ok(User(more))
 }
 
-/// Nothing in, nothing out.
+/// No arguments and no result.
 #[async_cached(ttl = 60, crate = ::renamed)]
 pub async fn nothing() {}
 
-/// Generic in every way.
+/// Type and const parameters with bounds.
 ///
 /// # Errors
 ///
-/// Never.
+/// Never fails.
 #[async_cached(ttl = 60, crate = ::renamed, detached)]
 pub async fn generic<T, const N: usize>(of: T) -> ::core::result::Result<[T; N], ::std::string::String>
 where
@@ -129,15 +129,15 @@ where
     ::core::result::Result::Ok([of; N])
 }
 
-/// Seen by some.
+/// Restricted visibility.
 #[async_cached(ttl = 60, crate = ::renamed)]
 pub(crate) async fn private(id: u64) -> u64 {
     id
 }
 
-/// Calls what else there is.
+/// Calls the functions that are not public.
 pub async fn calls() -> u64 {
-    /// Stands in another.
+    /// A function inside another one.
     #[async_cached(ttl = 60, crate = ::renamed)]
     async fn inner(id: u64) -> u64 {
         id

@@ -1,6 +1,6 @@
-//! A crate that makes it hard for an expansion: it takes the usual names for itself, and its lints are strict.
+//! A crate that shadows the names an expansion uses and denies nearly every lint.
 //!
-//! It only has to compile, under rustc and clippy, without a warning.
+//! It is not run. It has to compile under rustc and clippy without a warning.
 #![forbid(unsafe_code)]
 #![deny(
     warnings,
@@ -22,7 +22,7 @@
 )]
 #![allow(clippy::unused_async, clippy::future_not_send, reason = "these bodies do nothing")]
 #![allow(clippy::redundant_pub_crate, reason = "it is the opposite of `unreachable_pub`")]
-#![allow(non_camel_case_types, non_upper_case_globals, reason = "they are the names in question")]
+#![allow(non_camel_case_types, non_upper_case_globals, reason = "they are the shadowed names")]
 
 pub mod functions;
 pub mod methods;

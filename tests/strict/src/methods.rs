@@ -1,22 +1,30 @@
-//! Methods.
+//! Cached methods.
 
-// What `async_trait` itself needs.
+// `async_trait` needs this name.
 use ::std::boxed::Box;
 
 use renamed::{Handle, async_cached};
 
-#[allow(unused_imports, reason = "they are in the way")]
+#[allow(unused_imports, reason = "they only shadow names")]
 use crate::shadows::crates::{alloc, cached_runtime, core, std};
-#[allow(unused_imports, reason = "they are in the way")]
+#[allow(unused_imports, reason = "they only shadow names")]
 use crate::shadows::types::*;
 
-/// What the expansion calls its own.
+/// Arguments with the names of the locals of an expansion.
 #[async_cached(ttl = 60, crate = ::renamed, skip(key))]
-pub async fn names(value: u64, verb: u64, key: u64, looked: u64, miss: u64, this: u64, never: u64) -> u64 {
-    value + verb + key + looked + miss + this + never
+pub async fn names(
+    value: u64,
+    operation: u64,
+    key: u64,
+    lookup: u64,
+    miss: u64,
+    this: u64,
+    never: u64,
+) -> u64 {
+    value + operation + key + lookup + miss + this + never
 }
 
-/// What tags call their own.
+/// Arguments with the names that the expansion of tags uses.
 #[async_cached(ttl = 60, crate = ::renamed, tags("{tags}:{text}:{format}", value))]
 pub async fn tag_names(tags: u64, text: u8, format: &str, vec: u64, value: ::std::string::String) -> u64 {
     tags + u64::from(text) + format.len() as u64 + vec + value.len() as u64
@@ -32,22 +40,22 @@ where
 {
     /// With `self` in the key.
     #[async_cached(ttl = 60, crate = ::renamed, key = (self.0, id))]
-    pub async fn find(&self, id: u64, verb: &str) -> T {
-        let _ = (id, verb);
+    pub async fn find(&self, id: u64, operation: &str) -> T {
+        let _ = (id, operation);
         self.0.clone()
     }
 
-    /// Without.
+    /// Without `self` in the key.
     #[async_cached(ttl = 60, crate = ::renamed, skip(self))]
     pub(crate) async fn count(&self, id: u64) -> u64 {
         id
     }
 
-    /// With everything that keeps a value.
+    /// With options of staleness and of tags.
     ///
     /// # Errors
     ///
-    /// Never.
+    /// Never fails.
     #[async_cached(
         ttl = 60,
         crate = ::renamed,
@@ -57,24 +65,24 @@ where
         tags("user:{id}", ::std::any::type_name::<T>()),
         tags_from = |_| ::std::vec![]
     )]
-    pub async fn keep(&self, id: u64) -> ::core::result::Result<T, u8> {
+    pub async fn stale(&self, id: u64) -> ::core::result::Result<T, u8> {
         let _ = id;
         ::core::result::Result::Ok(self.0.clone())
     }
 
-    /// In the background as well.
+    /// With a background refresh.
     #[async_cached(ttl = 60, crate = ::renamed, skip(self), stale_while_revalidate = "30s", tags("user:{id}"))]
-    pub async fn renew(self: ::std::sync::Arc<Self>, id: u64) -> u64 {
+    pub async fn refreshed(self: ::std::sync::Arc<Self>, id: u64) -> u64 {
         id
     }
 
-    /// Names `Self`.
+    /// An associated function.
     #[async_cached(ttl = 60, crate = ::renamed, associated)]
     pub async fn new_count(id: u64) -> u64 {
         id
     }
 
-    /// Calls what else there is.
+    /// Calls the method that is not public.
     pub async fn calls(&self) -> u64 {
         self.count(1).await
     }
@@ -86,14 +94,14 @@ pub trait Find {
     fn find_one(&self, id: u64) -> impl ::core::future::Future<Output = ::core::result::Result<u64, u8>>;
 }
 
-/// Finds as an object.
+/// Finds, as an object-safe trait.
 #[async_trait::async_trait]
 pub trait FindObject {
     /// Finds.
     async fn find_object(&self, id: u64, name: &str) -> ::core::option::Option<u64>;
 }
 
-/// Finds in one line.
+/// Finds, with a body on one line.
 pub trait FindShort {
     /// Finds.
     fn find_short(&self, id: u64) -> impl ::core::future::Future<Output = u64>;
@@ -101,7 +109,7 @@ pub trait FindShort {
 
 static FIND: Handle = Handle::new();
 
-/// What finds.
+/// The handle of the implementation of `Find`.
 pub static HANDLE: &Handle = &FIND;
 
 impl<T> Find for Repo<T> {

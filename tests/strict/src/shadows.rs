@@ -1,27 +1,28 @@
-//! What every expansion would like to be something else.
+//! Items with the names that expansions use.
 
 macro_rules! shadows {
     ($($name:ident)*) => {$(
         #[derive(Debug)]
-        #[allow(dead_code, reason = "it is in the way")]
+        #[allow(dead_code, reason = "it only shadows a name")]
         pub(crate) struct $name;
     )*};
 }
 
 pub(crate) mod types {
     shadows! {
-        Option Result String Vec Box Future Duration Clone Send Sync Site Policy Key Parts Arg Shape Verb Value Any
-        At Look Put Peek Clear Count Stats Refresh Invalidate BoxFuture MethodCache Expire Trace Lookup Spelled
+        Option Result String Vec Box Future Duration Clone Send Sync CachedFunction Policy Key KeyParts SharedKeyParts Arg
+        ReturnType Operation AnyOperation AnyOutput EntryRef Get GetTraced Put Peek Clear ReadStats Stats Refresh Invalidate
+        Expire BoxFuture MethodCache Lookup TagText Cache Named
     }
 }
 
-#[allow(clippy::upper_case_acronyms, reason = "it is in the way as it is")]
+#[allow(clippy::upper_case_acronyms, reason = "it shadows a name")]
 pub(crate) mod values {
-    shadows! { Some None Ok Err SITE __SITE looked miss value verb key this tags text format vec tagged timed_out }
+    shadows! { Some None Ok Err FUNCTION __FUNCTION lookup miss value operation key this tags text format vec with_tags timed_out }
 }
 
-/// Modules by the names of crates.
-#[allow(dead_code, unused_imports, reason = "they are in the way")]
+/// Modules with the names of crates.
+#[allow(dead_code, unused_imports, reason = "they only shadow names")]
 pub(crate) mod crates {
     pub(crate) mod core {}
     pub(crate) mod std {}
@@ -29,17 +30,17 @@ pub(crate) mod crates {
     pub(crate) mod cached_runtime {}
 }
 
-/// Macros by the names of those that make tags.
-#[allow(unused_macros, unused_imports, reason = "they are in the way")]
+/// Macros with the names of those that format tags.
+#[allow(unused_macros, unused_imports, reason = "they only shadow names")]
 pub(crate) mod macros {
     macro_rules! vec {
         ($($any:tt)*) => {
-            compile_error!("not this one")
+            compile_error!("the expansion uses the shadowed macro")
         };
     }
     macro_rules! format {
         ($($any:tt)*) => {
-            compile_error!("not this one")
+            compile_error!("the expansion uses the shadowed macro")
         };
     }
     pub(crate) use format;

@@ -1,4 +1,4 @@
-//! A run of many processes: this test binary again, several times, each with its part of the operations.
+//! A run in several processes of this test binary, each with its share of the operations.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,43 +13,43 @@ use super::random;
 use super::runner::{Function, World};
 use super::{BOUND, KEYS, judge};
 
-const MEMBERS: u64 = 3;
+const WORKERS: u64 = 3;
 const TASKS: u64 = 16;
 
-/// What the members of a fleet are told.
-const MEMBER: &str = "CACHED_TEST_HISTORY_MEMBER";
+/// The environment variable that configures a worker process.
+const WORKER: &str = "CACHED_TEST_HISTORY_WORKER";
 
-/// Runs operations in several processes on one store and checks what came of it.
+/// Runs operations in several processes on one store and checks their history.
 pub(super) fn holds(store: &str, address: &str, functions: &[Function], operations: u64) {
     judge(functions, &history(store, address, operations));
 }
 
-/// What happened in several processes on one store.
+/// Runs operations in several processes on one store and returns their history.
 pub(super) fn history(store: &str, address: &str, operations: u64) -> Vec<Event> {
     let (dir, seed, started) = (Dir::new(), random::seed(), Instant::now());
     println!("CACHED_TEST_SEED={seed}");
-    let member = |process| Member {
+    let worker = |process| WorkerProcess {
         store: store.into(),
         address: address.into(),
         dir: dir.0.clone(),
         process,
         seed,
-        operations: operations / MEMBERS,
+        operations: operations / WORKERS,
     };
-    let members: Vec<_> = (1..=MEMBERS).map(|process| (member(process).start(), member(process))).collect();
-    let history = members.into_iter().flat_map(|(process, member)| {
+    let workers: Vec<_> = (1..=WORKERS).map(|process| (worker(process).start(), worker(process))).collect();
+    let history = workers.into_iter().flat_map(|(process, worker)| {
         process.wait();
-        let lines = fs::read_to_string(member.file()).expect("a member writes what it has seen");
+        let lines = fs::read_to_string(worker.file()).expect("a worker writes its history");
         lines.lines().map(|line| Event::from_line(line).unwrap()).collect::<Vec<_>>()
     });
     let history = history.collect();
-    println!("{operations} operations in {MEMBERS} processes in {:?}", started.elapsed());
+    println!("{operations} operations in {WORKERS} processes in {:?}", started.elapsed());
     history
 }
 
 /// One process of a run.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct WorkerProcess {
     pub(super) store: String,
     pub(super) address: String,
     dir: PathBuf,
@@ -58,12 +58,12 @@ pub(super) struct Member {
     operations: u64,
 }
 
-impl Member {
-    /// What this process was started for, if it was started by a test.
+impl WorkerProcess {
+    /// Returns the configuration of this process, if a test started it as a worker.
     pub(super) fn from_environment() -> Option<Self> {
-        let told = std::env::var(MEMBER).ok()?;
-        let mut words = told.split(' ');
-        let mut word = || words.next().expect("a member is told everything");
+        let fields = std::env::var(WORKER).ok()?;
+        let mut words = fields.split(' ');
+        let mut word = || words.next().expect("a worker gets all fields");
         Some(Self {
             store: word().into(),
             address: word().into(),
@@ -76,9 +76,9 @@ impl Member {
 
     fn start(&self) -> Process {
         let Self { store, address, dir, process, seed, operations } = self;
-        let told = format!("{store} {address} {} {process} {seed} {operations}", dir.display());
-        let mut command = only("history::member_of_a_fleet");
-        Process(command.env(MEMBER, told).stdout(Stdio::null()).spawn().unwrap())
+        let fields = format!("{store} {address} {} {process} {seed} {operations}", dir.display());
+        let mut command = only("history::worker_process");
+        Process(command.env(WORKER, fields).stdout(Stdio::null()).spawn().unwrap())
     }
 
     pub(super) async fn run(self, functions: &'static [Function]) {
@@ -101,7 +101,7 @@ struct Process(Child);
 impl Process {
     fn wait(mut self) {
         let status = self.0.wait().unwrap();
-        assert!(status.success(), "a member of the fleet ended with {status}");
+        assert!(status.success(), "a worker ended with {status}");
     }
 }
 

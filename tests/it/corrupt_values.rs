@@ -1,4 +1,4 @@
-//! Whatever lies in a shared store under the key of a value: a miss, and replaced by a good value.
+//! Bytes in a shared store that are not the value of their key are a miss, and are replaced by a computed value.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -9,9 +9,9 @@ use cached_runtime::{BoxFuture, Key, MemcachedConfig, Stats, Store, async_cached
 use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::task::yield_now;
 
-use crate::both::{Server, eventually};
+use crate::servers::{Server, eventually};
 
-/// One test of each case for each kind of server, with a store of its own.
+/// Expands each case to one test per kind of server, with a store of its own.
 ///
 /// Each function counts its computations and returns their number in its own way.
 macro_rules! cases {
@@ -57,7 +57,7 @@ macro_rules! cases {
                 COMPUTATIONS.fetch_add(1, Relaxed).to_string()
             }
 
-            // A server that is busy with other tests is waited for.
+            // Long enough for a server that is busy with other tests.
             let server = <$server as Server>::start();
             let deadline = std::time::Duration::from_secs(10);
             let store = STORE.get_or_init(|| <$server>::store_at(&server.address(), deadline));
@@ -85,7 +85,7 @@ cases! {
     a_flipped_bit
     foreign_bytes
     a_value_of_another_key
-    a_foreign_stamp
+    a_foreign_generation
     a_value_of_another_type
     a_value_of_another_codec
     a_value_of_another_version
@@ -108,7 +108,7 @@ async fn a_flipped_bit(_: &impl Server, subject: &Subject<'_>) {
 }
 
 async fn foreign_bytes(_: &impl Server, subject: &Subject<'_>) {
-    // Until a namespace is used everything there counts as cleared, and nobody looks what it is.
+    // In a namespace that was never used every value counts as cleared and is not decoded.
     subject.good_value().await;
     for foreign in [
         &b"hello"[..],
@@ -119,7 +119,7 @@ async fn foreign_bytes(_: &impl Server, subject: &Subject<'_>) {
         b"\x07",
         &[0xc1; 52],
         &[0xff; 4096],
-        // What claims to have 4 GiB.
+        // A header that claims a length of 4 GiB.
         b"\xc1\x01\x01\x01\xdd\xff\xff\xff\xff\xc6\xff\xff\xff\xff\xdb\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
     ] {
         subject.is_replaced(Bytes::from_static(foreign), &format!("{foreign:?}")).await;
@@ -132,43 +132,43 @@ async fn a_value_of_another_key(_: &impl Server, subject: &Subject<'_>) {
     let moved = subject.get(2).await;
     assert_ne!(good, moved);
     subject.is_replaced(moved, "moved from another key").await;
-    assert_eq!(subject.number.call(2).await, another, "which still has it");
+    assert_eq!(subject.number.call(2).await, another, "the other key keeps its value");
 }
 
-async fn a_foreign_stamp(server: &impl Server, subject: &Subject<'_>) {
+async fn a_foreign_generation(server: &impl Server, subject: &Subject<'_>) {
     for foreign in ["hello", "12345678", "\0"] {
         let before = subject.number.call(1).await;
         assert_eq!(subject.number.call(1).await, before);
-        let stamp = || server.keys().into_iter().find(|key| key.contains(".generation:"));
-        // Memcached lists what it has only after a while.
-        eventually("there is a stamp", async || stamp().is_some()).await;
-        let stamp = stamp().expect("it was there");
-        server.write(&stamp, foreign);
+        let generation = || server.keys().into_iter().find(|key| key.contains(".generation:"));
+        // Memcached lists new items with a delay.
+        eventually("there is a generation", async || generation().is_some()).await;
+        let generation = generation().expect("the generation was listed before");
+        server.write(&generation, foreign);
 
         let after = subject.number.call(1).await;
-        assert_ne!(after, before, "what it protected is gone with it: {foreign:?}");
+        assert_ne!(after, before, "the values of the namespace are invalid: {foreign:?}");
         assert_eq!(subject.number.call(1).await, after);
     }
 }
 
 async fn a_value_of_another_type(_: &impl Server, subject: &Subject<'_>) {
-    subject.is_not_mixed_up_with(&subject.text).await;
+    subject.does_not_read_values_of(&subject.text).await;
 }
 
 async fn a_value_of_another_codec(_: &impl Server, subject: &Subject<'_>) {
-    subject.is_not_mixed_up_with(&subject.json).await;
+    subject.does_not_read_values_of(&subject.json).await;
 }
 
 async fn a_value_of_another_version(_: &impl Server, subject: &Subject<'_>) {
     let old = subject.number.call(1).await;
     let new = subject.next.call(1).await;
     assert_ne!(new, old);
-    // During a deploy both are in use, and neither is in the way of the other.
+    // During a deploy both versions are in use; neither invalidates the values of the other.
     assert_eq!((subject.number.call(1).await, subject.next.call(1).await), (old, new));
     assert_eq!((subject.number.stats().undecodable, subject.next.stats().undecodable), (0, 0));
 }
 
-/// A list under the key: to redis an error, and not a value.
+/// A list under the key: reading it as a value is an error of Redis.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_in_redis() {
     static SERVER: OnceLock<RedisServer> = OnceLock::new();
@@ -183,12 +183,12 @@ async fn a_list_in_redis() {
     let server = SERVER.get_or_init(RedisServer::start);
     for kind in ["RPUSH", "SADD"] {
         let before = number().await;
-        let place = format!("cached:{{{}}}", Key::new("list.v1", &()).unwrap());
-        assert_eq!(server.command(&["DEL", &place]), "1");
-        assert_eq!(server.command(&[kind, &place, "x"]), "1");
+        let name = format!("cached:{{{}}}", Key::new("list.v1", &()).unwrap());
+        assert_eq!(server.command(&["DEL", &name]), "1");
+        assert_eq!(server.command(&[kind, &name, "x"]), "1");
         let after = number().await;
         assert_ne!(after, before);
-        assert_eq!(number().await, after, "it is replaced by a good one");
+        assert_eq!(number().await, after, "it is replaced");
     }
     assert_eq!(number::stats().store_errors, 0);
 }
@@ -207,7 +207,7 @@ async fn a_value_that_is_too_large_for_memcached() {
 
     let server = MemcachedServer::start();
     STORE.get_or_init(|| MemcachedServer::store_at(&server.addr(), std::time::Duration::from_secs(10)));
-    // The envelope has 56 bytes, and bytes in msgpack a header of 5.
+    // The envelope has 56 bytes, and the msgpack header of the bytes has 5.
     let largest = (1 << 20) - (1 << 10) - 56 - 5;
     for length in [largest, largest] {
         assert_eq!(zeros(length).await.len(), length);
@@ -216,20 +216,20 @@ async fn a_value_that_is_too_large_for_memcached() {
     assert_eq!(zeros::stats().store_errors, 0);
 
     for errors in 1..=2 {
-        assert_eq!(zeros(largest + 1).await.len(), largest + 1, "the caller gets it");
+        assert_eq!(zeros(largest + 1).await.len(), largest + 1, "the caller gets the value");
         assert_eq!((COMPUTATIONS.load(Relaxed), zeros::stats().store_errors), (1 + errors, errors));
     }
     assert_eq!(zeros(largest).await.len(), largest);
-    assert_eq!(zeros::stats().shared_hits, 2, "and nothing else is lost");
+    assert_eq!(zeros::stats().shared_hits, 2, "the other value is still stored");
 
     zeros::put(1, vec![0; 10 << 20]).await.unwrap_err();
-    // What is read while the store is told to remove what was to be replaced is not taken.
-    eventually("nothing else is lost", async || zeros::peek(largest).await.is_some()).await;
+    // A failed `put` removes the old value; reads that overlap the removal are not used.
+    eventually("the other value is still stored", async || zeros::peek(largest).await.is_some()).await;
 }
 
-/// The server was started with a lower limit than the store knows of.
+/// The item limit of the server is lower than that of the store.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_value_that_memcached_itself_refuses() {
+async fn a_value_that_memcached_itself_rejects() {
     static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
     static COMPUTATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -283,35 +283,35 @@ impl Subject<'_> {
     }
 
     async fn get(&self, id: u64) -> Bytes {
-        self.store.get(&[Self::key(id)]).await.unwrap().remove(0).expect("there is a value")
+        self.store.get(&[Self::key(id)]).await.unwrap().remove(0).expect("the key has a value")
     }
 
-    /// What lies under the key 1.
+    /// Computes and returns the stored value of the key 1.
     async fn good_value(&self) -> Bytes {
         self.number.call(1).await;
         self.get(1).await
     }
 
-    /// Puts these bytes under the key 1, and expects them to go unnoticed but for the counter.
+    /// Stores these bytes under the key 1, and expects a miss that replaces them and counts as undecodable.
     async fn is_replaced(&self, bytes: Bytes, what: &str) {
         self.store.put(&Self::key(1), bytes.clone(), None).await.unwrap();
         let (next, before) = (self.computations.load(Relaxed), self.number.stats());
         assert_eq!(self.number.call(1).await, next, "it is computed: {what}");
         assert_ne!(self.get(1).await, bytes, "it is replaced: {what}");
-        assert_eq!(self.number.call(1).await, next, "by a good one: {what}");
+        assert_eq!(self.number.call(1).await, next, "by the computed value: {what}");
         let after = self.number.stats();
         assert_eq!(after.undecodable, before.undecodable + 1, "{what}");
         assert_eq!(after.shared_hits, before.shared_hits + 1, "{what}");
         assert_eq!(after.store_errors, 0, "{what}");
     }
 
-    /// The value of one function under the key of another.
-    async fn is_not_mixed_up_with(&self, other: &Function) {
+    /// Expects that two functions with one key keep separate values.
+    async fn does_not_read_values_of(&self, other: &Function) {
         let first = self.number.call(1).await;
         let second = other.call(1).await;
         assert_ne!(second, first, "it is computed");
         assert_eq!(other.call(1).await, second, "and stored");
-        assert_eq!(self.number.call(1).await, first, "beside the first");
+        assert_eq!(self.number.call(1).await, first, "the first value is kept");
         assert_eq!((other.stats().computed, other.stats().shared_hits), (1, 1));
         assert_eq!((self.number.stats().computed, self.number.stats().store_errors), (1, 0));
     }

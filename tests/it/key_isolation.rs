@@ -1,4 +1,4 @@
-//! A call gets what its own function has returned for its own arguments, and nothing else, wherever values live.
+//! A call returns a value of its own function for its own arguments, never another value, on every backend.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::marker::PhantomData;
@@ -10,9 +10,9 @@ use cached_tests::runs::Runs;
 use cached_tests::server::{MemcachedServer, RedisServer};
 use serde::{Deserialize, Serialize};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const LONG_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Makes three tests of a macro that takes the options of a backend and writes functions and a test of them.
+/// Expands each macro, which defines functions with a backend and a test of them, to one test per backend.
 macro_rules! on_each_backend {
     ($($holds:ident)*) => {$(
         mod $holds {
@@ -61,18 +61,18 @@ macro_rules! on_each_backend {
 }
 
 fn redis(server: &RedisServer) -> Redis {
-    Redis::new(RedisConfig::new(server.url()).deadline(PATIENCE).connect_timeout(PATIENCE)).unwrap()
+    Redis::new(RedisConfig::new(server.url()).deadline(LONG_DEADLINE).connect_timeout(LONG_DEADLINE)).unwrap()
 }
 
 fn memcached(server: &MemcachedServer) -> Memcached {
-    let config = MemcachedConfig::new(server.addr()).deadline(PATIENCE).connect_timeout(PATIENCE);
+    let config = MemcachedConfig::new(server.addr()).deadline(LONG_DEADLINE).connect_timeout(LONG_DEADLINE);
     Memcached::new(config).unwrap()
 }
 
-/// Asserts that every call gets its own answer, twice, and that each is computed once: the second is a hit.
+/// Asserts that every call returns its own value, twice, and that each is computed once: the second call is a hit.
 macro_rules! assert_apart {
     ($runs:expr; $($call:expr => $answer:expr),+ $(,)?) => {
-        for round in ["computed", "remembered"] {
+        for round in ["computed", "cached"] {
             $(assert_eq!($call.await, $answer, "{} {round}", stringify!($call));)+
         }
         assert_eq!($runs.count(), [$(stringify!($call)),+].len() as u64, "one computation each");
@@ -83,9 +83,9 @@ macro_rules! functions_of_one_name_are_apart {
     ($($backend:tt)*) => {
         static RUNS: Runs = Runs::new();
 
-        fn ran(who: &str, id: u64) -> String {
+        fn ran(name: &str, id: u64) -> String {
             RUNS.next();
-            format!("{who} {id}")
+            format!("{name} {id}")
         }
 
         mod one {
@@ -138,9 +138,9 @@ macro_rules! methods_of_one_name_are_apart {
     ($($backend:tt)*) => {
         static RUNS: Runs = Runs::new();
 
-        fn ran(who: &str, id: u64) -> String {
+        fn ran(name: &str, id: u64) -> String {
             RUNS.next();
-            format!("{who} {id}")
+            format!("{name} {id}")
         }
 
         struct Users;
@@ -249,9 +249,9 @@ macro_rules! instances_of_a_generic_are_apart {
     ($($backend:tt)*) => {
         static RUNS: Runs = Runs::new();
 
-        fn ran<T>(who: &str) -> String {
+        fn ran<T>(name: &str) -> String {
             RUNS.next();
-            format!("{who} {}", size_of::<T>())
+            format!("{name} {}", size_of::<T>())
         }
 
         #[async_cached(ttl = 60 $($backend)*)]
@@ -343,13 +343,13 @@ macro_rules! instances_of_a_generic_are_apart {
     };
 }
 
-/// What a type parameter in a key must be.
+/// The bounds of a type parameter in a key.
 trait Key: std::hash::Hash + Eq + Clone + Send + Sync + Serialize + 'static {}
 
 impl Key for u8 {}
 impl Key for u16 {}
 
-macro_rules! what_says_which_self_it_is_keeps_selves_apart {
+macro_rules! instances_with_different_keys_are_apart {
     ($($backend:tt)*) => {
         static RUNS: Runs = Runs::new();
 
@@ -393,13 +393,13 @@ macro_rules! what_says_which_self_it_is_keeps_selves_apart {
                 c.whole(1) => "1 of 1 c",
                 b.whole(1) => "1 of 2 b",
             }
-            assert_eq!(c.user(1).await, "1 of 1", "what is not in the key does not count");
+            assert_eq!(c.user(1).await, "1 of 1", "a field outside the key is ignored");
         }
     };
 }
 
-/// Arguments that look alike when they are put next to each other.
-macro_rules! arguments_can_not_be_shifted {
+/// Arguments that are equal when they are concatenated.
+macro_rules! arguments_are_not_concatenated {
     ($($backend:tt)*) => {
         static RUNS: Runs = Runs::new();
 
@@ -495,8 +495,8 @@ enum Variant {
     Fields { a: u8, b: u8 },
 }
 
-/// Options of what is itself nothing look alike in many formats.
-macro_rules! nothing_is_not_some_nothing {
+/// Nested options are encoded alike in many formats.
+macro_rules! none_and_some_none_are_apart {
     ($($backend:tt)*) => {
         static RUNS: Runs = Runs::new();
 
@@ -539,8 +539,8 @@ struct Patch {
     name: Vec<Option<Option<String>>>,
 }
 
-/// Arguments that say something in the protocols of the stores.
-macro_rules! hostile_arguments_are_arguments {
+/// Arguments that contain syntax of the protocols of the stores.
+macro_rules! arguments_with_protocol_syntax_are_safe {
     ($($backend:tt)*) => {
         #[async_cached(ttl = 60 $($backend)*)]
         async fn seen(a: &str, b: Option<&str>) -> u64 {
@@ -548,7 +548,7 @@ macro_rules! hostile_arguments_are_arguments {
             digest(a, b)
         }
 
-        /// Short, because a memcached takes no values of a megabyte.
+        /// Returns a short digest: Memcached rejects values of a megabyte.
         fn digest(a: &str, b: Option<&str>) -> u64 {
             BuildHasherDefault::<DefaultHasher>::default().hash_one((a, b))
         }
@@ -571,16 +571,16 @@ macro_rules! hostile_arguments_are_arguments {
                     }
                 }
             }
-            // The pairs ("", Some("")) and ("\r\n", Some("\r\n")) were there twice.
+            // The pairs ("", Some("")) and ("\r\n", Some("\r\n")) occur twice.
             assert_eq!(RUNS.count(), 4 * texts.len() as u64 - 2, "one computation each");
         }
     };
 }
 
-/// What comes back is what was returned, to the last bit.
-macro_rules! values_come_back_as_they_were {
+/// A cached value equals the value that the function returned.
+macro_rules! values_survive_a_round_trip {
     ($($backend:tt)*) => {
-        macro_rules! comes_back {
+        macro_rules! round_trip {
             ($function:ident: $type:ty = $value:expr) => {{
                 #[async_cached(ttl = 60 $($backend)*)]
                 async fn $function() -> $type {
@@ -588,32 +588,32 @@ macro_rules! values_come_back_as_they_were {
                 }
                 let first: $type = $function().await;
                 assert_eq!(first, $value, "computed");
-                assert_eq!($function().await, first, "{} once more", stringify!($function));
+                assert_eq!($function().await, first, "{} again", stringify!($function));
                 assert_eq!($function::peek().await.unwrap_or(first), $value, "{} in the cache", stringify!($function));
             }};
         }
 
         async fn test() {
-            comes_back!(unit: () = ());
-            comes_back!(ok_unit: Result<(), String> = Ok(()));
-            comes_back!(large: u64 = u64::MAX);
-            comes_back!(small: i64 = i64::MIN);
-            comes_back!(huge: u128 = u128::MAX);
-            comes_back!(float: f64 = f64::MIN_POSITIVE);
-            comes_back!(infinite: f64 = f64::INFINITY);
-            comes_back!(letter: char = '\0');
-            comes_back!(empty: String = String::new());
-            comes_back!(bytes: Vec<u8> = (0..=255).collect::<Vec<u8>>());
-            comes_back!(hostile: String = "\r\nEND\r\n\0".to_owned());
-            comes_back!(record: Record = Record { a: None, b: Some(Some(1)), c: vec![(1, String::new())] });
-            comes_back!(mega: String = "\r\n".repeat(400_000));
+            round_trip!(unit: () = ());
+            round_trip!(ok_unit: Result<(), String> = Ok(()));
+            round_trip!(large: u64 = u64::MAX);
+            round_trip!(small: i64 = i64::MIN);
+            round_trip!(huge: u128 = u128::MAX);
+            round_trip!(float: f64 = f64::MIN_POSITIVE);
+            round_trip!(infinite: f64 = f64::INFINITY);
+            round_trip!(letter: char = '\0');
+            round_trip!(empty: String = String::new());
+            round_trip!(bytes: Vec<u8> = (0..=255).collect::<Vec<u8>>());
+            round_trip!(hostile: String = "\r\nEND\r\n\0".to_owned());
+            round_trip!(record: Record = Record { a: None, b: Some(Some(1)), c: vec![(1, String::new())] });
+            round_trip!(mega: String = "\r\n".repeat(400_000));
         }
     };
 }
 
-macro_rules! some_nothing_comes_back_as_it_was {
+macro_rules! nested_options_survive_a_round_trip {
     ($($backend:tt)*) => {
-        macro_rules! comes_back {
+        macro_rules! round_trip {
             ($function:ident: $type:ty = $value:expr) => {{
                 #[async_cached(ttl = 60 $($backend)*)]
                 async fn $function() -> $type {
@@ -621,17 +621,17 @@ macro_rules! some_nothing_comes_back_as_it_was {
                 }
                 let first: $type = $function().await;
                 assert_eq!(first, $value, "computed");
-                assert_eq!($function().await, first, "{} once more", stringify!($function));
+                assert_eq!($function().await, first, "{} again", stringify!($function));
                 assert_eq!($function::peek().await.unwrap_or(first), $value, "{} in the cache", stringify!($function));
             }};
         }
 
         async fn test() {
-            comes_back!(some_none: Option<Option<u8>> = Some(None));
-            comes_back!(some_unit: Option<()> = Some(()));
-            comes_back!(ok_some_none: Result<Option<Option<u8>>, String> = Ok(Some(None)));
-            comes_back!(nested: Vec<Option<Option<u8>>> = vec![None, Some(None), Some(Some(1))]);
-            comes_back!(record: Record = Record { a: None, b: Some(None), c: vec![(1, String::new())] });
+            round_trip!(some_none: Option<Option<u8>> = Some(None));
+            round_trip!(some_unit: Option<()> = Some(()));
+            round_trip!(ok_some_none: Result<Option<Option<u8>>, String> = Ok(Some(None)));
+            round_trip!(nested: Vec<Option<Option<u8>>> = vec![None, Some(None), Some(Some(1))]);
+            round_trip!(record: Record = Record { a: None, b: Some(None), c: vec![(1, String::new())] });
         }
     };
 }
@@ -647,10 +647,10 @@ on_each_backend! {
     functions_of_one_name_are_apart
     methods_of_one_name_are_apart
     instances_of_a_generic_are_apart
-    what_says_which_self_it_is_keeps_selves_apart
-    arguments_can_not_be_shifted
-    nothing_is_not_some_nothing
-    hostile_arguments_are_arguments
-    values_come_back_as_they_were
-    some_nothing_comes_back_as_it_was
+    instances_with_different_keys_are_apart
+    arguments_are_not_concatenated
+    none_and_some_none_are_apart
+    arguments_with_protocol_syntax_are_safe
+    values_survive_a_round_trip
+    nested_options_survive_a_round_trip
 }

@@ -1,4 +1,4 @@
-//! What the two servers have in common, so that a test is written once and run against each.
+//! One interface to Redis and Memcached servers, so that a test is written once and run against each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,24 +7,24 @@ use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store};
 use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::time::{Instant, sleep};
 
-/// A server of the test's own, of either kind.
+/// A server that belongs to one test.
 pub(crate) trait Server: Send + Sized {
-    /// The other kind.
+    /// The other kind of server.
     type Other: Server;
     fn start() -> Self;
-    /// A store that is reached at this address, and that waits so long for each operation.
+    /// Creates a store on the server at an address, with a deadline for each operation.
     fn store_at(address: &str, deadline: Duration) -> Arc<dyn Store>;
     fn address(&self) -> String;
     fn kill(&mut self);
     fn stop(&self);
-    fn go_on(&self);
+    fn cont(&self);
     fn restart(&mut self);
-    /// The names of all that it holds, without the prefix and what else the store puts around a key.
+    /// Returns the keys of all items, without the prefix and the braces that the store adds.
     fn keys(&self) -> Vec<String>;
-    /// Writes under such a name.
-    fn write(&self, key: &str, text: &str);
+    /// Writes the value of such a key.
+    fn write(&self, key: &str, value: &str);
 
-    /// A store that gives up soon, but not on a server that is only slow because of the other tests.
+    /// Creates a store with a short deadline that a server busy with other tests still meets.
     fn store(&self) -> Arc<dyn Store> {
         Self::store_at(&self.address(), Duration::from_millis(200))
     }
@@ -55,7 +55,7 @@ impl Server for RedisServer {
         self.stop();
     }
 
-    fn go_on(&self) {
+    fn cont(&self) {
         self.cont();
     }
 
@@ -71,8 +71,8 @@ impl Server for RedisServer {
             .collect()
     }
 
-    fn write(&self, key: &str, text: &str) {
-        assert_eq!(self.command(&["SET", &format!("cached:{{{key}}}"), text]), "OK");
+    fn write(&self, key: &str, value: &str) {
+        assert_eq!(self.command(&["SET", &format!("cached:{{{key}}}"), value]), "OK");
     }
 }
 
@@ -102,7 +102,7 @@ impl Server for MemcachedServer {
         self.stop();
     }
 
-    fn go_on(&self) {
+    fn cont(&self) {
         self.cont();
     }
 
@@ -111,7 +111,7 @@ impl Server for MemcachedServer {
     }
 
     fn keys(&self) -> Vec<String> {
-        // The classes of small items; enough for what tests have.
+        // The slab classes of small items; the tests have no others.
         let dump: String = (1..16).map(|class| self.command(&format!("stats cachedump {class} 0"))).collect();
         dump.lines()
             .filter_map(|line| line.split_once("ITEM cached:")?.1.split(' ').next())
@@ -119,16 +119,16 @@ impl Server for MemcachedServer {
             .collect()
     }
 
-    fn write(&self, key: &str, text: &str) {
-        assert_eq!(self.command(&format!("set cached:{key} 0 0 {}\r\n{text}", text.len())), "STORED");
+    fn write(&self, key: &str, value: &str) {
+        assert_eq!(self.command(&format!("set cached:{key} 0 0 {}\r\n{value}", value.len())), "STORED");
     }
 }
 
-/// Waits for what is not announced.
+/// Polls a condition until it holds, for what no event announces.
 pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     let until = Instant::now() + Duration::from_secs(15);
     while !holds().await {
-        assert!(Instant::now() < until, "not in time: {what}");
+        assert!(Instant::now() < until, "timed out: {what}");
         sleep(Duration::from_millis(10)).await;
     }
 }

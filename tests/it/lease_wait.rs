@@ -1,4 +1,4 @@
-//! How a process waits for another one that computes: it is told, it is bounded, and one failure is enough (G2, G4).
+//! How a process waits for the lease of another process: notified, bounded, and for one failure at most (G2, G4).
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -18,30 +18,30 @@ use crate::support::{Body, SOON, settle, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A store that remembers of which keys a lease was asked for.
+/// A store that records the keys whose leases were requested.
 #[derive(Debug)]
-struct Asked {
+struct Recorder {
     store: Arc<dyn Store>,
     keys: Mutex<HashSet<Key>>,
-    /// Whether another process takes every lease that is released, before anybody else can.
-    grabs: bool,
-    /// How many of the next questions for a lease fail.
+    /// Whether another process acquires every released lease first.
+    reacquires: bool,
+    /// How many of the next `acquire` calls fail.
     failures: AtomicUsize,
 }
 
-impl Asked {
+impl Recorder {
     fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, keys: Mutex::default(), grabs: false, failures: AtomicUsize::new(0) }
+        Self { store, keys: Mutex::default(), reacquires: false, failures: AtomicUsize::new(0) }
     }
 
-    /// Returns when it has answered who holds the lease of this argument's key, or given it.
-    async fn for_lease_of(&self, argument: &str) {
-        let key = Key::new("waiting.shared.v1", &(argument,)).unwrap();
-        until("a lease is asked for", || self.keys.lock().unwrap().contains(&key)).await;
+    /// Returns when `acquire` has completed for the key of this argument.
+    async fn has_acquired(&self, argument: &str) {
+        let key = Key::new("lease_wait.shared.v1", &(argument,)).unwrap();
+        until("a lease is requested", || self.keys.lock().unwrap().contains(&key)).await;
     }
 }
 
-impl Store for Asked {
+impl Store for Recorder {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         self.store.get(keys)
     }
@@ -50,14 +50,14 @@ impl Store for Asked {
         &'a self,
         key: &'a Key,
         term: Duration,
-        over: LeaseMode,
+        mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         Box::pin(async move {
-            let less = |failures: usize| failures.checked_sub(1);
-            if self.failures.fetch_update(SeqCst, SeqCst, less).is_ok() {
+            let decrement = |failures: usize| failures.checked_sub(1);
+            if self.failures.fetch_update(SeqCst, SeqCst, decrement).is_ok() {
                 return Err(Error::new(ErrorKind::Unreachable, "the connection was cut"));
             }
-            let acquired = self.store.acquire(key, term, over).await;
+            let acquired = self.store.acquire(key, term, mode).await;
             self.keys.lock().unwrap().insert(key.clone());
             acquired
         })
@@ -80,7 +80,7 @@ impl Store for Asked {
     fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.store.release(key, lease).await?;
-            if self.grabs {
+            if self.reacquires {
                 self.store.acquire(key, MINUTE, LeaseMode::IfAbsent).await?.lease.unwrap();
             }
             Ok(())
@@ -108,7 +108,7 @@ impl Store for Asked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Failure;
 
-/// Three functions with one name are to the store what one function in three processes is.
+/// To a store, three functions with one name are like one function in three processes.
 macro_rules! three_processes {
     ($store:expr) => {
         three_processes!(process first, $store);
@@ -116,22 +116,22 @@ macro_rules! three_processes {
         three_processes!(process third, $store);
 
         #[tokio::test]
-        async fn who_sees_another_take_over_computes_for_itself_and_stores_nothing() {
+        async fn waiters_compute_after_a_failure_and_one_of_them_stores_its_value() {
             let (fails, works) = (Body::held(), Body::held());
-            let failing = tokio::spawn(first::load(Arc::clone(&fails), false, "taken over"));
+            let failing = tokio::spawn(first::load(Arc::clone(&fails), false, "failed leader"));
             fails.has_begun(1).await;
             let waiting = [
-                tokio::spawn(second::load(Arc::clone(&works), true, "taken over")),
-                tokio::spawn(third::load(Arc::clone(&works), true, "taken over")),
+                tokio::spawn(second::load(Arc::clone(&works), true, "failed leader")),
+                tokio::spawn(third::load(Arc::clone(&works), true, "failed leader")),
             ];
-            second::STORE.for_lease_of("taken over").await;
-            third::STORE.for_lease_of("taken over").await;
-            assert_eq!(works.begun(), 0, "one computes, and the others wait");
+            second::STORE.has_acquired("failed leader").await;
+            third::STORE.has_acquired("failed leader").await;
+            assert_eq!(works.begun(), 0, "one process computes, and the others wait");
 
             fails.let_all_through();
             assert_eq!(timeout(SOON, failing).await.unwrap().unwrap(), Err(Failure));
             works.has_begun(2).await;
-            assert_eq!(works.running(), 2, "nobody waits for a second attempt of another");
+            assert_eq!(works.running(), 2, "a process does not wait for a second computation");
 
             works.let_all_through();
             let mut answers = Vec::new();
@@ -140,13 +140,13 @@ macro_rules! three_processes {
             }
             answers.sort_unstable();
             assert_eq!(answers, [1, 2]);
-            let peeked = [second::load::peek("taken over").await, third::load::peek("taken over").await];
+            let peeked = [second::load::peek("failed leader").await, third::load::peek("failed leader").await];
             assert_eq!(peeked[0], peeked[1], "one of them had the lease");
             assert!(peeked[0].is_some());
         }
 
         #[tokio::test]
-        async fn what_was_computed_without_a_lease_is_not_for_those_who_came_later() {
+        async fn a_value_computed_without_a_lease_is_not_given_to_later_callers() {
             let (fails, old, new) = (Body::held(), Body::held(), Body::open());
             let failing = tokio::spawn(first::load(Arc::clone(&fails), false, "late"));
             fails.has_begun(1).await;
@@ -154,13 +154,13 @@ macro_rules! three_processes {
                 tokio::spawn(second::load(Arc::clone(&old), true, "late")),
                 tokio::spawn(third::load(Arc::clone(&old), true, "late")),
             ];
-            second::STORE.for_lease_of("late").await;
-            third::STORE.for_lease_of("late").await;
+            second::STORE.has_acquired("late").await;
+            third::STORE.has_acquired("late").await;
             fails.let_all_through();
             timeout(SOON, failing).await.unwrap().unwrap().unwrap_err();
-            old.has_begun(2).await; // One of them without a lease.
+            old.has_begun(2).await; // One of the two computes without a lease.
 
-            // What the new ones return is more than 2.
+            // The later calls return values above 2.
             new.run().await;
             new.run().await;
             first::load::invalidate("late").await.unwrap();
@@ -175,7 +175,7 @@ macro_rules! three_processes {
             }
             for answer in later {
                 let answer = timeout(SOON, answer).await.unwrap().unwrap().unwrap();
-                assert!(answer > 2, "computed from before an invalidation that had been confirmed");
+                assert!(answer > 2, "computed before a confirmed invalidation");
             }
         }
     };
@@ -183,9 +183,9 @@ macro_rules! three_processes {
         mod $process {
             use super::*;
 
-            pub(super) static STORE: LazyLock<Arc<Asked>> = LazyLock::new(|| Arc::new(Asked::new($store)));
+            pub(super) static STORE: LazyLock<Arc<Recorder>> = LazyLock::new(|| Arc::new(Recorder::new($store)));
 
-            #[async_cached(ttl = 600, backend = STORE.clone(), skip(body, works), name = "waiting.shared")]
+            #[async_cached(ttl = 600, backend = STORE.clone(), skip(body, works), name = "lease_wait.shared")]
             pub(super) async fn load(body: Arc<Body>, works: bool, key: &'static str) -> Result<usize, Failure> {
                 assert!(!key.is_empty());
                 let number = body.run().await;
@@ -209,15 +209,15 @@ mod on_memcached {
     three_processes!(crate::support::memcached());
 }
 
-mod beside {
+mod without_lease {
     use super::*;
 
     static MAP: LazyLock<Arc<MapStore>> = LazyLock::new(Arc::default);
 
-    mod fleet {
+    mod all_processes {
         use super::*;
 
-        #[async_cached(ttl = 600, backend = MAP.clone(), skip(body), name = "waiting.beside")]
+        #[async_cached(ttl = 600, backend = MAP.clone(), skip(body), name = "lease_wait.without_lease")]
         pub(super) async fn load(body: Arc<Body>) -> usize {
             body.run().await
         }
@@ -226,23 +226,23 @@ mod beside {
     mod process {
         use super::*;
 
-        #[async_cached(ttl = 600, backend = MAP.clone(), skip(body), name = "waiting.beside", single_flight = "process")]
+        #[async_cached(ttl = 600, backend = MAP.clone(), skip(body), name = "lease_wait.without_lease", single_flight = "process")]
         pub(super) async fn load(body: Arc<Body>) -> usize {
             body.run().await
         }
     }
 
     #[tokio::test]
-    async fn a_process_that_never_waits_for_another_shares_nothing_that_was_invalidated() {
+    async fn single_flight_in_one_process_does_not_share_an_invalidated_computation() {
         let (old, new) = (Body::held(), Body::open());
-        let leases = tokio::spawn(fleet::load(Arc::clone(&old)));
+        let leases = tokio::spawn(all_processes::load(Arc::clone(&old)));
         old.has_begun(1).await;
         let computes = tokio::spawn(process::load(Arc::clone(&old)));
         old.has_begun(2).await;
-        // What the new one returns is more than 2.
+        // The later call returns a value above 2.
         new.run().await;
         new.run().await;
-        fleet::load::invalidate().await.unwrap();
+        all_processes::load::invalidate().await.unwrap();
         let later = tokio::spawn(process::load(Arc::clone(&new)));
         settle().await;
         old.let_all_through();
@@ -257,9 +257,10 @@ mod beside {
 struct Single;
 
 #[tokio::test]
-async fn a_failure_in_this_process_is_one_failure_too() {
-    static STORE: LazyLock<Arc<Asked>> =
-        LazyLock::new(|| Arc::new(Asked { grabs: true, ..Asked::new(Arc::new(MapStore::default())) }));
+async fn a_failure_in_this_process_counts_as_a_failed_wait() {
+    static STORE: LazyLock<Arc<Recorder>> = LazyLock::new(|| {
+        Arc::new(Recorder { reacquires: true, ..Recorder::new(Arc::new(MapStore::default())) })
+    });
 
     #[async_cached(ttl = 600, backend = STORE.clone(), skip(body))]
     async fn load(body: Arc<Body>) -> Result<usize, Single> {
@@ -276,15 +277,18 @@ async fn a_failure_in_this_process_is_one_failure_too() {
     settle().await;
     body.let_all_through();
     assert!(timeout(SOON, first).await.unwrap().unwrap().is_err());
-    // By then another process has the lease.
+    // Another process has acquired the lease by then.
     let waiting = timeout(Duration::from_secs(20), second);
-    assert_eq!(waiting.await.expect("it should not wait for that one too").unwrap().unwrap(), 2);
+    assert_eq!(
+        waiting.await.expect("the second call should not wait for the other process").unwrap().unwrap(),
+        2
+    );
 }
 
-/// A server whose default user may do everything, and `deaf` everything but be told when keys change.
-fn server_with_a_deaf_user() -> RedisServer {
+/// Starts a server whose user `untracked` may do everything except receive invalidation messages.
+fn server_with_untracked_user() -> RedisServer {
     let server = RedisServer::start();
-    let rules = ["ACL", "SETUSER", "deaf", "on", ">pass", "~*", "&*", "+@all", "-client|tracking"];
+    let rules = ["ACL", "SETUSER", "untracked", "on", ">pass", "~*", "&*", "+@all", "-client|tracking"];
     assert_eq!(server.command(&rules), "OK");
     server
 }
@@ -293,11 +297,11 @@ fn redis(url: &str) -> Redis {
     Redis::new(RedisConfig::new(url).deadline(SOON).connect_timeout(SOON)).unwrap()
 }
 
-fn deaf(server: &RedisServer) -> Redis {
-    redis(&format!("redis://deaf:pass@{}", server.addr()))
+fn untracked(server: &RedisServer) -> Redis {
+    redis(&format!("redis://untracked:pass@{}", server.addr()))
 }
 
-/// Two functions that share the store `$store`, and the time that one computes while the other waits.
+/// Defines a store and two functions on it: one computes while the other waits.
 macro_rules! a_pair_on {
     ($pair:ident) => {
         mod $pair {
@@ -308,7 +312,7 @@ macro_rules! a_pair_on {
             pub(super) mod computes {
                 use super::*;
 
-                #[async_cached(ttl = 600, backend = STORE.get().unwrap().clone(), skip(body), name = "waiting.pair")]
+                #[async_cached(ttl = 600, backend = STORE.get().unwrap().clone(), skip(body), name = "lease_wait.pair")]
                 pub(in super::super) async fn load(body: Arc<Body>, key: &'static str) -> usize {
                     assert!(!key.is_empty());
                     body.run().await
@@ -318,7 +322,7 @@ macro_rules! a_pair_on {
             pub(super) mod waits {
                 use super::*;
 
-                #[async_cached(ttl = 600, backend = STORE.get().unwrap().clone(), skip(body), name = "waiting.pair")]
+                #[async_cached(ttl = 600, backend = STORE.get().unwrap().clone(), skip(body), name = "lease_wait.pair")]
                 pub(in super::super) async fn load(body: Arc<Body>, key: &'static str) -> usize {
                     assert!(!key.is_empty());
                     body.run().await
@@ -327,18 +331,18 @@ macro_rules! a_pair_on {
         }
     };
 }
-a_pair_on!(told);
-a_pair_on!(untold);
+a_pair_on!(notified);
+a_pair_on!(polling);
 a_pair_on!(cut);
 a_pair_on!(failing);
 
 #[tokio::test]
-async fn who_is_told_asks_a_few_times_and_who_is_not_asks_often() {
-    let server = server_with_a_deaf_user();
-    told::STORE.set(Arc::new(redis(&server.url()))).unwrap();
-    untold::STORE.set(Arc::new(deaf(&server))).unwrap();
+async fn notified_waiters_poll_rarely() {
+    let server = server_with_untracked_user();
+    notified::STORE.set(Arc::new(redis(&server.url()))).unwrap();
+    polling::STORE.set(Arc::new(untracked(&server))).unwrap();
 
-    /// How many scripts the server runs while one computes for two seconds and another waits.
+    /// Returns how many scripts the server runs while one function computes for two seconds and the other waits.
     macro_rules! scripts {
         ($pair:ident, $key:literal) => {{
             let (body, unused) = (Body::held(), Body::open());
@@ -354,13 +358,13 @@ async fn who_is_told_asks_a_few_times_and_who_is_not_asks_often() {
             server.calls("evalsha") - before
         }};
     }
-    let (told, untold) = (scripts!(told, "told"), scripts!(untold, "untold"));
-    println!("scripts in two seconds: {told} of one who is told, {untold} of one who is not");
-    assert!(told * 4 < untold, "{told} and {untold}");
+    let (notified, polling) = (scripts!(notified, "notified"), scripts!(polling, "polling"));
+    println!("scripts in two seconds: {notified} of a notified waiter, {polling} of a polling one");
+    assert!(notified * 4 < polling, "{notified} and {polling}");
 }
 
 #[tokio::test]
-async fn who_waits_when_the_connection_is_cut_is_answered_all_the_same() {
+async fn a_cut_connection_does_not_end_the_wait() {
     let server = RedisServer::start();
     cut::STORE.set(Arc::new(redis(&server.url()))).unwrap();
     let (body, unused) = (Body::held(), Body::open());
@@ -369,7 +373,7 @@ async fn who_waits_when_the_connection_is_cut_is_answered_all_the_same() {
     let waiting = tokio::spawn(cut::waits::load(Arc::clone(&unused), "cut"));
     until("it waits", || server.calls("client|caching") >= 1).await;
     assert_ne!(server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]), "0");
-    until("it waits on another connection", || server.calls("client|caching") >= 2).await;
+    until("it waits on a new connection", || server.calls("client|caching") >= 2).await;
     body.let_all_through();
     assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap(), 1);
     timeout(SOON, computing).await.unwrap().unwrap();
@@ -377,8 +381,8 @@ async fn who_waits_when_the_connection_is_cut_is_answered_all_the_same() {
 }
 
 #[tokio::test]
-async fn one_failure_of_the_store_does_not_end_the_waiting_but_two_do() {
-    let store = Arc::new(Asked::new(Arc::new(MapStore::default())));
+async fn two_consecutive_store_errors_end_the_wait() {
+    let store = Arc::new(Recorder::new(Arc::new(MapStore::default())));
     failing::STORE.set(store.clone()).unwrap();
     let (body, own) = (Body::held(), Body::open());
     let computing = tokio::spawn(failing::computes::load(Arc::clone(&body), "failing"));
@@ -388,9 +392,9 @@ async fn one_failure_of_the_store_does_not_end_the_waiting_but_two_do() {
     for _ in 0..3 {
         store.failures.store(1, SeqCst);
         until("it fails", || store.failures.load(SeqCst) == 0).await;
-        // The next question is answered.
+        // The next request succeeds.
         store.keys.lock().unwrap().clear();
-        until("it is asked again", || !store.keys.lock().unwrap().is_empty()).await;
+        until("the lease is requested again", || !store.keys.lock().unwrap().is_empty()).await;
     }
     assert_eq!(own.begun(), 0);
     store.failures.store(2, SeqCst);
@@ -400,48 +404,48 @@ async fn one_failure_of_the_store_does_not_end_the_waiting_but_two_do() {
     timeout(SOON, computing).await.unwrap().unwrap();
 }
 
-/// Watches a key until something else happens to the store, and returns whether it is told of a change.
-async fn is_told(store: &Redis, other: &Redis, key: &Key) -> bool {
+/// Watches a key, changes it, and returns `true` if the watch completes.
+async fn is_notified(store: &Redis, other: &Redis, key: &Key) -> bool {
     let Some(watch) = store.watch(key).await.unwrap() else { return false };
-    other.remove(key).await.unwrap(); // Of what is not there nobody needs to be told.
+    other.remove(key).await.unwrap(); // Removing a missing key need not complete the watch.
     other.put(key, "value".into(), None).await.unwrap();
     timeout(SOON, watch).await.is_ok()
 }
 
 #[tokio::test]
-async fn a_server_that_was_restarted_tells_again() {
+async fn watches_work_after_a_restart() {
     let mut server = RedisServer::start();
     let (store, other) = (redis(&server.url()), redis(&server.url()));
     let key = Key::new("tests", &"restarted").unwrap();
-    assert!(is_told(&store, &other, &key).await);
+    assert!(is_notified(&store, &other, &key).await);
 
     let watch = store.watch(&key).await.unwrap().unwrap();
     server.restart();
-    timeout(SOON, watch).await.expect("whoever waits is told that news may have been lost");
-    crate::both::eventually("the stores are back", async || {
+    timeout(SOON, watch).await.expect("the watch should complete because notifications may be lost");
+    crate::servers::eventually("the stores are connected", async || {
         store.get(std::slice::from_ref(&key)).await.is_ok()
             && other.get(std::slice::from_ref(&key)).await.is_ok()
     })
     .await;
-    assert!(is_told(&store, &other, &key).await);
+    assert!(is_notified(&store, &other, &key).await);
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_to_tell_is_asked_once() {
-    let server = server_with_a_deaf_user();
-    let store = deaf(&server);
-    let key = Key::new("tests", &"refused").unwrap();
+async fn a_server_that_rejects_tracking_is_asked_once() {
+    let server = server_with_untracked_user();
+    let store = untracked(&server);
+    let key = Key::new("tests", &"rejected").unwrap();
     for _ in 0..10 {
         assert!(store.watch(&key).await.unwrap().is_none());
     }
     let log = server.command(&["ACL", "LOG"]);
     assert!(log.starts_with("count\n1\n") && log.contains("client|tracking"), "{log}");
-    // It is no failure of the connection either.
+    // The connection stays usable.
     store.put(&key, "value".into(), None).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_an_error_of_watching_too() {
+async fn watching_an_unreachable_server_is_an_error() {
     let mut server = RedisServer::start();
     let store = Redis::new(RedisConfig::new(server.url()).deadline(Duration::from_millis(200))).unwrap();
     let key = Key::new("tests", &"gone").unwrap();
