@@ -9,6 +9,7 @@
 #![allow(clippy::unchecked_time_subtraction, reason = "a test that goes wrong may panic")]
 
 mod both;
+mod bounds;
 mod bytes;
 mod capacity;
 mod commands;

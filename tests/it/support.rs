@@ -12,7 +12,7 @@ use tokio::task::yield_now;
 /// More than anything takes that ends at all, on a machine that is busy with other tests.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// For a server that is well: no operation fails for want of time.
-const PATIENT: Duration = Duration::from_secs(10);
+pub(crate) const PATIENT: Duration = Duration::from_secs(10);
 
 /// The Redis of this process.
 pub(crate) static REDIS: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
