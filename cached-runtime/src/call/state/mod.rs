@@ -135,7 +135,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             Role::Recursive | Role::None => return,
         };
         let (flights, backoff) = (&self.cache.flights, &self.cache.backoff);
-        flights.unless_invalidated(&self.key, invalidations, || backoff.record_failure(self.key.clone()));
+        let key = flights.hash(&self.key);
+        flights.unless_invalidated(&self.key, invalidations, || backoff.record_failure(key));
     }
 
     fn provenance(&self) -> Provenance {

@@ -66,7 +66,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             State::Fresh | State::Due => counters.shared_hits.add(1),
             State::Stale(past) if past < policy.stale_while_revalidate => counters.stale_hits.add(1),
             State::Stale(past)
-                if past < policy.stale_if_error && !self.cache.backoff.try_begin(&self.key) =>
+                if past < policy.stale_if_error && !self.cache.try_begin(&self.key) =>
             {
                 counters.stale_hits.add(1);
             }
