@@ -66,12 +66,8 @@ where
             .weight_capacity(weight)
             .build()
             .expect("both capacities are set");
-        let entries = Cache::with_options(
-            options,
-            StoredWeight,
-            BuildHasherDefault::default(),
-            EvictionListener,
-        );
+        let entries =
+            Cache::with_options(options, StoredWeight, BuildHasherDefault::default(), EvictionListener);
         let hasher = DefaultHashBuilder::default();
         Self { entries, hasher, weigher, retention, counters, sweeper: Sweeper::default() }
     }

@@ -113,11 +113,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     /// Ends the flight and writes to memory, unless the flight was discarded; returns what left memory.
-    fn write_memory(
-        &self,
-        output: &O::Output,
-        write: WriteAction<Duration>,
-    ) -> Option<Evicted<K, O::Value>> {
+    fn write_memory(&self, output: &O::Output, write: WriteAction<Duration>) -> Option<Evicted<K, O::Value>> {
         let (flights, memory) = (&self.cache.flights, self.cache.memory()?);
         let cost = self.compute_started_at.elapsed();
         let is_value = matches!(write, WriteAction::Store(_));
@@ -130,7 +126,9 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             Some(Some(memory.prepare(self.key.clone(), entry)))
         });
         let write = || match &mut write {
-            WriteAction::Store(stored) if self.is_current() => (true, stored.take().map(|s| memory.insert(s))),
+            WriteAction::Store(stored) if self.is_current() => {
+                (true, stored.take().map(|s| memory.insert(s)))
+            }
             WriteAction::Remove => (false, Some(memory.remove(hash))),
             // The value that a refresh was to replace is removed.
             WriteAction::Store(_) if self.purpose == Purpose::Refresh => (false, Some(memory.remove(hash))),
