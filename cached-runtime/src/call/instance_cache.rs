@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::background::BackgroundQueue;
 use super::backoff::Backoff;
 use super::flights::Flights;
 use super::follower_result::FlightOutput;
@@ -26,6 +27,7 @@ pub(crate) struct InstanceCache<K: KeyType, O: ReturnKind> {
     pub(crate) options: TypedOptions<K, O>,
     pub(crate) flights: Flights<K, FlightOutput<O>, HeldLease>,
     pub(crate) backoff: Backoff,
+    pub(crate) background: BackgroundQueue,
     pub(crate) tiers: Tiers<K, O::Value>,
 }
 
@@ -55,8 +57,16 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
             }
             None => Tiers::Memory(Memory::new(policy.bound, policy.retention(), options.weigher(), counters)),
         };
-        let (flights, backoff) = (Flights::new(), Backoff::new());
-        Self { namespace: namespace.to_owned(), policy, counters, options, flights, backoff, tiers }
+        Self {
+            namespace: namespace.to_owned(),
+            policy,
+            counters,
+            options,
+            flights: Flights::new(),
+            backoff: Backoff::new(),
+            background: BackgroundQueue::new(),
+            tiers,
+        }
     }
 
     /// Returns the value in memory if it is a plain hit: fresh, current, and not due for a refresh.
