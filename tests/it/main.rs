@@ -4,6 +4,7 @@
 #![allow(clippy::option_option, clippy::float_cmp, reason = "such values are stored and compared")]
 #![allow(clippy::unchecked_time_subtraction, reason = "a failing test may panic")]
 
+mod bounds;
 mod capacity;
 mod commands;
 mod companions;

@@ -12,7 +12,7 @@ use tokio::task::yield_now;
 /// A bound for everything that completes at all, on a machine that is busy with other tests.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// A deadline that no operation on a healthy server exceeds.
-const LONG_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const LONG_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The Redis server of this process.
 pub(crate) static REDIS: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);

@@ -84,7 +84,7 @@ impl World {
     }
 
     fn complete(&self, flight: &Arc<Flight<u64, &'static str>>, value: u64) {
-        self.flights.complete(&KEY, flight, |_| self.store(Some(value)));
+        self.flights.complete(&KEY, flight, || self.store(Some(value)));
         flight.publish(true, || {
             yield_now();
             Some(value)

@@ -1,41 +1,220 @@
 //! The tasks that compute in the background, without a caller that waits.
 //!
-//! A task runs in the tokio runtime of the call that starts it, and ends with that runtime. The number of tasks in the
-//! process is bounded. A call that finds the bound reached is answered without starting one; a later call for the key
-//! tries again.
+//! A task runs in the tokio runtime of the call that submits it, and ends with that runtime. The number of tasks is
+//! bounded: each instance of a function has [`OWN_PLACES`] of its own, and all share [`SHARED_PLACES`] more. So a
+//! function whose bodies hang does not keep another from refreshing. A refresh that finds no place waits in the queue of
+//! its instance, first in first out, so that every key has its turn; a key waits there once.
 
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
 use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use quick_cache::DefaultHashBuilder;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
-/// The maximum number of background tasks in this process.
-const MAX_TASKS: usize = 256;
+use crate::BoxFuture;
+use crate::policy::Counters;
 
-static PERMITS: Semaphore = Semaphore::const_new(MAX_TASKS);
+/// The number of refreshes that each instance of a function can run whatever others do.
+const OWN_PLACES: usize = 16;
+/// The number of further refreshes that all instances can run together.
+const SHARED_PLACES: usize = 256;
+/// The maximum number of refreshes of one instance that wait for a place; a later call for a further key tries again.
+const MAX_QUEUED: usize = 1_024;
+/// How long one refresh may take, unless the function has a longer `timeout`.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// The right to run one background task.
-#[derive(Debug)]
-pub(crate) struct BackgroundPermit {
-    permit: SemaphorePermit<'static>,
-    runtime: Handle,
+static SHARED: Semaphore = Semaphore::const_new(SHARED_PLACES);
+
+/// The background refreshes of one instance of a function.
+#[derive(Default)]
+pub(crate) struct BackgroundQueue(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// The hashes of the keys that are being refreshed or are queued.
+    keys: HashSet<u64, DefaultHashBuilder>,
+    queued: VecDeque<Queued>,
+    /// How many of its own places are taken.
+    own: usize,
+    /// Whether a thread is starting queued refreshes; others leave it to that thread.
+    is_starting: bool,
 }
 
-impl BackgroundPermit {
-    /// Returns a permit, or `None` if all are taken or there is no tokio runtime here.
-    pub(crate) fn try_acquire() -> Option<Self> {
-        let runtime = Handle::try_current().ok()?;
-        Some(Self { permit: PERMITS.try_acquire().ok()?, runtime })
+/// A refresh that is to be run: in which queue, and for how long at most.
+pub(crate) struct Turn {
+    queue: &'static BackgroundQueue,
+    /// The hash of the key.
+    key: u64,
+    time_limit: Duration,
+    counters: &'static Counters,
+}
+
+impl Turn {
+    pub(crate) fn new(
+        queue: &'static BackgroundQueue,
+        key: u64,
+        timeout: Option<Duration>,
+        counters: &'static Counters,
+    ) -> Self {
+        Self { queue, key, time_limit: timeout.unwrap_or_default().max(TIME_LIMIT), counters }
     }
 
-    /// Spawns the computation, in the current tracing span. A panic ends only the task.
-    pub(crate) fn spawn(self, computation: impl Future<Output = ()> + Send + 'static) {
-        let Self { permit, runtime } = self;
-        let computation = async move {
-            computation.await;
-            drop(permit);
+    /// Runs the computation that `begin` returns, in the current tracing span: now, or when there is a place for it.
+    ///
+    /// Does nothing if the key is being refreshed or queued already, if the queue is full, if there is no tokio runtime
+    /// here, or if `begin` returns `None`. A panic ends only the task.
+    pub(crate) fn submit(self, begin: impl FnOnce() -> Option<BoxFuture<'static, ()>> + Send + 'static) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let queue = self.queue;
+        match queue.admit(self.key) {
+            Admission::Place(place) => {
+                if let Some(computation) = begin() {
+                    self.spawn(place, &runtime, Span::current(), computation);
+                }
+            }
+            Admission::Queue => {
+                queue.push(Queued { turn: self, runtime, span: Span::current(), begin: Box::new(begin) });
+                // A place may have become free since.
+                queue.start_queued();
+            }
+            Admission::None => {}
+        }
+    }
+
+    fn spawn(
+        self,
+        place: Place,
+        runtime: &Handle,
+        span: Span,
+        computation: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let bounded = async move {
+            let _place = place;
+            if tokio::time::timeout(self.time_limit, computation).await.is_err() {
+                self.counters.errors.add(1);
+            }
         };
-        runtime.spawn(computation.in_current_span());
+        runtime.spawn(bounded.instrument(span));
+    }
+}
+
+/// A refresh that waits for a place.
+struct Queued {
+    turn: Turn,
+    runtime: Handle,
+    span: Span,
+    begin: Box<dyn FnOnce() -> Option<BoxFuture<'static, ()>> + Send>,
+}
+
+/// What becomes of a refresh that is submitted.
+enum Admission {
+    /// It can begin.
+    Place(Place),
+    /// It has to wait.
+    Queue,
+    /// Its key is being refreshed or queued, or the queue is full.
+    None,
+}
+
+impl BackgroundQueue {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    fn admit(&'static self, key: u64) -> Admission {
+        let mut state = self.lock();
+        if state.queued.len() >= MAX_QUEUED || !state.keys.insert(key) {
+            return Admission::None;
+        }
+        // Those that wait come first.
+        let place = if state.queued.is_empty() { state.take_place() } else { None };
+        match place {
+            Some(shared) => Admission::Place(Place { queue: self, key, shared }),
+            None => Admission::Queue,
+        }
+    }
+
+    fn push(&self, queued: Queued) {
+        self.lock().queued.push_back(queued);
+    }
+
+    /// Starts the refreshes for which there are places.
+    ///
+    /// A runtime that has shut down drops a task at once, and with it a place, which leads here again. Therefore one
+    /// thread at a time starts refreshes, in a loop.
+    fn start_queued(&'static self) {
+        if std::mem::replace(&mut self.lock().is_starting, true) {
+            return;
+        }
+        while let Some((queued, place)) = self.next() {
+            let Queued { turn, runtime, span, begin } = queued;
+            let computation = async move {
+                if let Some(computation) = begin() {
+                    computation.await;
+                }
+            };
+            turn.spawn(place, &runtime, span, computation);
+        }
+    }
+
+    /// Returns the next refresh that can start, for the thread that starts them; if there is none, another thread may be
+    /// the one from now on.
+    fn next(&'static self) -> Option<(Queued, Place)> {
+        let mut state = self.lock();
+        let place = if state.queued.is_empty() { None } else { state.take_place() };
+        let next = place.and_then(|shared| Some((shared, state.queued.pop_front()?)));
+        state.is_starting = next.is_some();
+        let (shared, queued) = next?;
+        let place = Place { queue: self, key: queued.turn.key, shared };
+        Some((queued, place))
+    }
+
+    /// Locks the state. A panic under the lock is not possible: it runs no user code.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for BackgroundQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackgroundQueue").finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Takes a place, if there is one: an own one, or else a shared one, whose permit is returned.
+    fn take_place(&mut self) -> Option<Option<SemaphorePermit<'static>>> {
+        if self.own < OWN_PLACES {
+            self.own += 1;
+            return Some(None);
+        }
+        SHARED.try_acquire().ok().map(Some)
+    }
+}
+
+/// The right to run one refresh. Dropping it lets the next one start.
+struct Place {
+    queue: &'static BackgroundQueue,
+    key: u64,
+    /// `None` for one of the own places of the queue.
+    shared: Option<SemaphorePermit<'static>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        {
+            let mut state = self.queue.lock();
+            state.keys.remove(&self.key);
+            match self.shared.take() {
+                Some(permit) => drop(permit),
+                None => state.own -= 1,
+            }
+        }
+        self.queue.start_queued();
     }
 }

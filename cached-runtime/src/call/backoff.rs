@@ -4,7 +4,6 @@
 //! from every call when it comes back.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +11,10 @@ use quick_cache::DefaultHashBuilder;
 use tokio::time::Instant;
 
 /// The failed keys of one function, each with the time of its next retry.
+///
+/// A key is known by its hash, so that no user code runs under the lock. Keys with equal hashes back off together.
 #[derive(Debug)]
-pub(crate) struct Backoff<K>(Mutex<HashMap<K, Instant, DefaultHashBuilder>>);
+pub(crate) struct Backoff(Mutex<HashMap<u64, Instant, DefaultHashBuilder>>);
 
 /// The time between two retries of one key.
 pub(crate) const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -21,13 +22,13 @@ pub(crate) const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum number of failed keys; calls for any further key always retry.
 const MAX_KEYS: usize = 1_024;
 
-impl<K: Hash + Eq> Backoff<K> {
+impl Backoff {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(HashMap::with_hasher(DefaultHashBuilder::default())))
     }
 
     /// Records a failed computation of a key.
-    pub(crate) fn record_failure(&self, key: K) {
+    pub(crate) fn record_failure(&self, key: u64) {
         let (mut retries, now) = (self.retries(), Instant::now());
         if retries.len() >= MAX_KEYS {
             retries.retain(|_, retry_at| *retry_at > now);
@@ -40,9 +41,9 @@ impl<K: Hash + Eq> Backoff<K> {
     /// Returns `true` if the caller may compute the key now: it has not failed, or it is time for a retry.
     ///
     /// A retry is granted to one caller; for the others the interval begins anew.
-    pub(crate) fn try_begin(&self, key: &K) -> bool {
+    pub(crate) fn try_begin(&self, key: u64) -> bool {
         let mut retries = self.retries();
-        let Some(retry_at) = retries.get_mut(key) else { return true };
+        let Some(retry_at) = retries.get_mut(&key) else { return true };
         let now = Instant::now();
         if now < *retry_at {
             return false;
@@ -52,12 +53,12 @@ impl<K: Hash + Eq> Backoff<K> {
     }
 
     /// Ends the backoff of a key, after a success or when there is a reason to retry at once.
-    pub(crate) fn reset(&self, key: &K) {
-        self.retries().remove(key);
+    pub(crate) fn reset(&self, key: u64) {
+        self.retries().remove(&key);
     }
 
     /// Locks the table. A poisoned lock is no problem: no change is left half done by a panic.
-    fn retries(&self) -> MutexGuard<'_, HashMap<K, Instant, DefaultHashBuilder>> {
+    fn retries(&self) -> MutexGuard<'_, HashMap<u64, Instant, DefaultHashBuilder>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,25 +70,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_call_per_interval_retries() {
         let backoff = Backoff::new();
-        assert!(backoff.try_begin(&1) && backoff.try_begin(&1), "nothing has failed");
+        assert!(backoff.try_begin(1) && backoff.try_begin(1), "nothing has failed");
         backoff.record_failure(1);
-        assert!(!backoff.try_begin(&1) && backoff.try_begin(&2));
+        assert!(!backoff.try_begin(1) && backoff.try_begin(2));
         tokio::time::advance(RETRY_INTERVAL).await;
-        assert!(backoff.try_begin(&1));
-        assert!(!backoff.try_begin(&1), "another call retries");
-        backoff.reset(&1);
-        assert!(backoff.try_begin(&1) && backoff.try_begin(&1));
+        assert!(backoff.try_begin(1));
+        assert!(!backoff.try_begin(1), "another call retries");
+        backoff.reset(1);
+        assert!(backoff.try_begin(1) && backoff.try_begin(1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_number_of_keys_is_bounded_and_old_keys_make_room() {
         let backoff = Backoff::new();
-        (0..2 * MAX_KEYS).for_each(|key| backoff.record_failure(key));
+        (0..2 * MAX_KEYS as u64).for_each(|key| backoff.record_failure(key));
         assert_eq!(backoff.retries().len(), MAX_KEYS);
-        assert!(backoff.try_begin(&MAX_KEYS), "it was not recorded");
+        assert!(backoff.try_begin(MAX_KEYS as u64), "it was not recorded");
         tokio::time::advance(RETRY_INTERVAL).await;
-        backoff.record_failure(MAX_KEYS);
-        assert!(!backoff.try_begin(&MAX_KEYS));
+        backoff.record_failure(MAX_KEYS as u64);
+        assert!(!backoff.try_begin(MAX_KEYS as u64));
         assert_eq!(backoff.retries().len(), 1);
     }
 }

@@ -108,7 +108,8 @@ impl<S, H> Flight<S, H> {
 
     /// Wakes the followers without a result, and leaves them what the leader held.
     pub(crate) fn abandon(&self, handoff: Option<H>) {
-        *lock(&self.handoff) = handoff;
+        let previous = std::mem::replace(&mut *lock(&self.handoff), handoff);
+        drop(previous);
         self.progress.send_replace(Progress::Abandoned);
     }
 

@@ -8,6 +8,9 @@
 //! Other processes can invalidate too, and only the store knows of it. A result that the store did not confirm is
 //! returned only to followers that called before the body began: the body has seen every invalidation that they know
 //! of.
+//!
+//! No user code runs under the locks. A flight is found by the hash of its key; the key is compared, cloned and dropped
+//! outside of them, and so is everything that a flight holds.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
@@ -30,9 +33,17 @@ pub(crate) struct Flights<K, S, H> {
 
 #[derive(Debug)]
 struct Shard<K, S, H> {
-    in_flight: HashMap<K, Arc<Flight<S, H>>, DefaultHashBuilder>,
+    /// By the hash of the key.
+    in_flight: HashMap<u64, Entry<K, S, H>, DefaultHashBuilder>,
     /// The number of invalidations in this shard, for computations that are not in the table.
     invalidations: u64,
+}
+
+/// A flight in the table, with its key.
+#[derive(Debug)]
+struct Entry<K, S, H> {
+    key: Arc<K>,
+    flight: Arc<Flight<S, H>>,
 }
 
 /// The outcome of joining the flight of a key.
@@ -44,7 +55,7 @@ pub(crate) enum Joined<T, S, H> {
     Leader(Arc<Flight<S, H>>),
     /// Another call computes.
     Follower(Follower<S, H>),
-    /// This call was made by the very computation that it would wait for.
+    /// This call was made by the very computation that it would wait for, or another key with the same hash is in flight.
     Recursive,
 }
 
@@ -77,24 +88,43 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
         if is_polling(self.hash(key)) {
             return Joined::Recursive;
         }
-        let mut shard = self.shard(key);
-        if let Some(flight) = shard.in_flight.get(key).filter(|flight| flight.is_current()) {
-            return Joined::Follower(flight.follow());
+        let hash = self.hash(key);
+        let mut cached = Some(cached);
+        let mut new = None;
+        loop {
+            let mut shard = self.shard(hash);
+            if let Some(entry) = shard.in_flight.get(&hash).filter(|entry| entry.flight.is_current()) {
+                let (flying, follower) = (Arc::clone(&entry.key), entry.flight.follow());
+                drop(shard);
+                return if *flying == *key { Joined::Follower(follower) } else { Joined::Recursive };
+            }
+            let Some(key) = new.take() else {
+                // The key is cloned outside of the lock, and only if there is no flight to join.
+                drop(shard);
+                new = Some(Arc::new(key.clone()));
+                continue;
+            };
+            if let Some(cached) = cached.take().and_then(|cached| cached()) {
+                drop(shard);
+                return Joined::Cached(cached);
+            }
+            let flight = Arc::new(Flight::new(shard.invalidations));
+            let replaced = shard.in_flight.insert(hash, Entry { key, flight: Arc::clone(&flight) });
+            drop(shard);
+            drop(replaced);
+            return Joined::Leader(flight);
         }
-        if let Some(cached) = cached() {
-            return Joined::Cached(cached);
-        }
-        let flight = Arc::new(Flight::new(shard.invalidations));
-        shard.in_flight.insert(key.clone(), Arc::clone(&flight));
-        Joined::Leader(flight)
     }
 
     /// Begins a flight, and discards the one that is in flight.
     pub(crate) fn supersede(&self, key: &K) -> Arc<Flight<S, H>> {
-        let mut shard = self.shard(key);
+        let (hash, key) = (self.hash(key), Arc::new(key.clone()));
+        let mut shard = self.shard(hash);
         shard.invalidations += 1;
         let flight = Arc::new(Flight::new(shard.invalidations));
-        shard.in_flight.insert(key.clone(), Arc::clone(&flight));
+        let replaced = shard.in_flight.insert(hash, Entry { key, flight: Arc::clone(&flight) });
+        drop(shard);
+        drop(replaced);
         flight
     }
 
@@ -107,18 +137,23 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
         &self,
         key: &K,
         flight: &Arc<Flight<S, H>>,
-        store: impl FnOnce(K) -> T,
+        store: impl FnOnce() -> T,
     ) -> Option<T> {
-        let mut shard = self.shard(key);
-        match shard.remove(key, flight) {
-            Some(key) => Some(store(key)),
-            None => (shard.invalidations == flight.invalidations).then(|| store(key.clone())),
-        }
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash);
+        let removed = shard.remove(hash, flight);
+        let is_valid = removed.is_some() || shard.invalidations == flight.invalidations;
+        let stored = is_valid.then(store);
+        drop(shard);
+        drop(removed);
+        stored
     }
 
     /// Removes a flight from the table, if it is still there, so that the next call begins another.
     pub(crate) fn withdraw(&self, key: &K, flight: &Arc<Flight<S, H>>) {
-        drop(self.shard(key).remove(key, flight));
+        let hash = self.hash(key);
+        let removed = self.shard(hash).remove(hash, flight);
+        drop(removed);
     }
 
     /// Seals a flight: calls that join later may be newer than its result. Returns `true` if it has followers already.
@@ -126,16 +161,20 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
     /// The result is sent to the store after this, so the answer of the store holds for all followers that joined
     /// before.
     pub(crate) fn seal(&self, key: &K, flight: &Arc<Flight<S, H>>) -> bool {
-        let _shard = self.shard(key);
+        let _shard = self.shard(self.hash(key));
         flight.seal()
     }
 
     /// Discards the flight of a key, and calls `change` before another call can join.
     pub(crate) fn invalidate<T>(&self, key: &K, change: impl FnOnce() -> T) -> T {
-        let mut shard = self.shard(key);
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash);
         shard.invalidations += 1;
-        shard.in_flight.remove(key);
-        change()
+        let discarded = shard.in_flight.remove(&hash);
+        let changed = change();
+        drop(shard);
+        drop(discarded);
+        changed
     }
 
     /// Discards every flight, then calls `change`.
@@ -143,7 +182,9 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
         for shard in &self.shards {
             let mut shard = lock(shard);
             shard.invalidations += 1;
-            shard.in_flight.clear();
+            let discarded = std::mem::take(&mut shard.in_flight);
+            drop(shard);
+            drop(discarded);
         }
         // A flight that begins now may store its result before the change. That costs only the result.
         change();
@@ -151,13 +192,13 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
 
     /// Returns the number of invalidations near a key, for [`unless_invalidated`](Self::unless_invalidated).
     pub(crate) fn invalidations(&self, key: &K) -> u64 {
-        self.shard(key).invalidations
+        self.shard(self.hash(key)).invalidations
     }
 
     /// Calls `store` under the lock for a result that has no flight in the table, unless something in the shard was
     /// invalidated since the number of invalidations was `since`.
     pub(crate) fn unless_invalidated<T>(&self, key: &K, since: u64, store: impl FnOnce() -> T) -> Option<T> {
-        let shard = self.shard(key);
+        let shard = self.shard(self.hash(key));
         (shard.invalidations == since).then(store)
     }
 
@@ -167,22 +208,22 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
     }
 
     /// Returns a number that identifies a key of this table among the keys of all tables: each has its own hasher.
-    fn hash(&self, key: &K) -> u64 {
+    pub(crate) fn hash(&self, key: &K) -> u64 {
         self.hasher.hash_one(key)
     }
 
-    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, S, H>> {
-        // The upper bits, because the map inside the shard uses the lower ones.
-        let index = (self.hash(key) >> 32) % self.shards.len() as u64;
+    /// Locks the shard of the key with this hash.
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<K, S, H>> {
+        let index = (hash >> 32) % self.shards.len() as u64;
         #[allow(clippy::cast_possible_truncation, reason = "less than the number of shards")]
         lock(&self.shards[index as usize])
     }
 }
 
-impl<K: Hash + Eq, S, H> Shard<K, S, H> {
-    /// Removes the flight of a key, if it is this one.
-    fn remove(&mut self, key: &K, flight: &Arc<Flight<S, H>>) -> Option<K> {
-        self.in_flight.get(key).filter(|current| Arc::ptr_eq(current, flight))?;
-        self.in_flight.remove_entry(key).map(|(key, _)| key)
+impl<K, S, H> Shard<K, S, H> {
+    /// Removes the flight of the key with this hash, if it is this one.
+    fn remove(&mut self, hash: u64, flight: &Arc<Flight<S, H>>) -> Option<Entry<K, S, H>> {
+        self.in_flight.get(&hash).filter(|current| Arc::ptr_eq(&current.flight, flight))?;
+        self.in_flight.remove(&hash)
     }
 }

@@ -6,12 +6,13 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::background::BackgroundQueue;
 use super::backoff::Backoff;
 use super::flights::Flights;
 use super::follower_result::FlightOutput;
 use super::typed_options::TypedOptions;
 use crate::lookup::{Origin, Source};
-use crate::memory::{CachedValue, DerivedTags, Entry, Evicted, Memory, State, TagSnapshot};
+use crate::memory::{CachedValue, DerivedTags, Entry, Memory, State, Stored, TagSnapshot};
 use crate::policy::{Counters, Policy};
 use crate::shared::{HeldLease, Tier};
 use crate::signature::{KeyParts, KeyType, Probe, ReturnKind};
@@ -25,7 +26,8 @@ pub(crate) struct InstanceCache<K: KeyType, O: ReturnKind> {
     pub(crate) counters: &'static Counters,
     pub(crate) options: TypedOptions<K, O>,
     pub(crate) flights: Flights<K, FlightOutput<O>, HeldLease>,
-    pub(crate) backoff: Backoff<K>,
+    pub(crate) backoff: Backoff,
+    pub(crate) background: BackgroundQueue,
     pub(crate) tiers: Tiers<K, O::Value>,
 }
 
@@ -55,8 +57,16 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
             }
             None => Tiers::Memory(Memory::new(policy.bound, policy.retention(), options.weigher(), counters)),
         };
-        let (flights, backoff) = (Flights::new(), Backoff::new());
-        Self { namespace: namespace.to_owned(), policy, counters, options, flights, backoff, tiers }
+        Self {
+            namespace: namespace.to_owned(),
+            policy,
+            counters,
+            options,
+            flights: Flights::new(),
+            backoff: Backoff::new(),
+            background: BackgroundQueue::new(),
+            tiers,
+        }
     }
 
     /// Returns the value in memory if it is a plain hit: fresh, current, and not due for a refresh.
@@ -65,35 +75,63 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
     #[inline]
     pub(crate) fn hit(&self, parts: &impl KeyParts<Owned = K>) -> Option<O::Output> {
         let Tiers::Memory(memory) = &self.tiers else { return None };
-        let entry = memory.get(&Probe(parts))?;
-        if !entry.is_plain_hit(self.policy.refresh_ahead) {
+        let stored = memory.get(&Probe(parts))?;
+        if !stored.entry.is_plain_hit(self.policy.refresh_ahead) {
             return None;
         }
         self.counters.hits.add_one();
-        Some(O::from_value(entry.value))
+        Some(O::from_value(stored.entry.value.clone()))
+    }
+
+    pub(crate) fn memory(&self) -> Option<&Memory<K, O::Value>> {
+        match &self.tiers {
+            Tiers::Memory(memory) => Some(memory),
+            Tiers::Shared(_) => None,
+        }
     }
 
     /// Returns the value in memory, unless it has expired, and the time until which it is fresh.
     pub(crate) fn cached(&self, key: &K) -> Option<(CachedValue<O::Value>, Moment)> {
-        let Tiers::Memory(memory) = &self.tiers else { return None };
-        let entry = memory.get(key).filter(Entry::is_current)?;
-        let (age, fresh_until) = (entry.age(), entry.fresh_until());
+        let stored = self.memory()?.get(key)?;
+        let entry = &stored.entry;
+        let state = self.state(entry).filter(|state| *state != State::Expired)?;
+        let cached = CachedValue { value: entry.value.clone(), age: entry.age(), state };
+        Some((cached, entry.fresh_until()))
+    }
+
+    /// Returns what the value of an entry may be used for; `None` if one of its tags was invalidated.
+    fn state(&self, entry: &Entry<O::Value>) -> Option<State> {
+        if !entry.is_current() {
+            return None;
+        }
         let retention = if O::is_stored_err(&entry.value) { Duration::ZERO } else { self.policy.retention() };
-        let state = age.state(retention, self.policy.refresh_ahead);
-        (state != State::Expired).then_some((CachedValue { value: entry.value, age, state }, fresh_until))
+        Some(entry.age().state(retention, self.policy.refresh_ahead))
     }
 
-    /// Returns the value in memory if it is fresh, for a call that is about to begin a flight.
-    pub(crate) fn fresh(&self, key: &K) -> Option<(O::Output, Origin)> {
-        let (cached, _) = self.cached(key)?;
-        let origin = Origin { source: Source::Memory, age: cached.age.elapsed };
-        matches!(cached.state, State::Fresh | State::Due).then(|| (O::from_value(cached.value), origin))
+    /// Returns a function that reads what is in memory under the hash of a key, for use under a lock: it runs no user
+    /// code. What it returns is dropped outside of the lock, and its key is compared there.
+    pub(crate) fn reader(
+        &'static self,
+        key: &K,
+    ) -> impl Fn() -> Option<Arc<Stored<K, O::Value>>> + use<K, O> {
+        let memory = self.memory().map(|memory| (memory, memory.hash(key)));
+        move || memory.and_then(|(memory, hash)| memory.get_by_hash(hash))
     }
 
-    /// Returns the time until which the value in memory is fresh.
-    pub(crate) fn fresh_until(&self, key: &K) -> Option<Moment> {
-        let Tiers::Memory(memory) = &self.tiers else { return None };
-        memory.get(key).filter(Entry::is_current).map(|entry| entry.fresh_until())
+    /// Returns `true` if the value of an entry is fresh, for a call that is about to begin a flight.
+    pub(crate) fn is_fresh(&self, entry: &Entry<O::Value>) -> bool {
+        matches!(self.state(entry), Some(State::Fresh | State::Due))
+    }
+
+    /// Returns the output for an entry that was fresh, if it has this key.
+    pub(crate) fn output(&self, key: &K, stored: &Stored<K, O::Value>) -> Option<(O::Output, Origin)> {
+        let origin = Origin { source: Source::Memory, age: stored.entry.age().elapsed };
+        (stored.key == *key).then(|| (O::from_value(stored.entry.value.clone()), origin))
+    }
+
+    /// Returns `true` if a call may compute the key now: see [`Backoff::try_begin`].
+    pub(crate) fn try_begin(&self, key: &K) -> bool {
+        self.backoff.try_begin(self.flights.hash(key))
     }
 
     /// Returns the time to live of an output, with jitter; `None` if the output is not to be cached.
@@ -144,23 +182,12 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
         }
     }
 
-    /// Inserts an entry into the in-process tier, if values are stored there; returns the evicted entries.
-    pub(crate) fn insert(&'static self, key: K, entry: Entry<O::Value>) -> Option<Evicted<K, O::Value>> {
-        let Tiers::Memory(memory) = &self.tiers else { return None };
-        Some(memory.insert(key, entry))
-    }
-
-    /// Removes the entry of a key from the in-process tier, if values are stored there, and returns it.
-    pub(crate) fn remove(&self, key: &K) -> Option<Evicted<K, O::Value>> {
-        let Tiers::Memory(memory) = &self.tiers else { return None };
-        Some(memory.remove(key))
-    }
-
     /// Removes the value of a key, and discards the computation that is in flight.
     pub(crate) async fn invalidate(&'static self, key: K) -> Result<()> {
         match &self.tiers {
             Tiers::Memory(memory) => {
-                let removed = self.flights.invalidate(&key, || memory.remove(&key));
+                let hash = memory.hash(&key);
+                let removed = self.flights.invalidate(&key, || memory.remove(hash));
                 drop(removed);
                 Ok(())
             }
@@ -177,10 +204,12 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
     /// Makes the value of a key stale, and discards the computation that is in flight.
     pub(crate) async fn expire(&'static self, key: K, tags: Vec<String>) -> Result<()> {
         // The next call is to compute, even during the backoff after a failure.
-        let reset_backoff = || self.backoff.reset(&key);
+        let backoff_key = self.flights.hash(&key);
+        let reset_backoff = || self.backoff.reset(backoff_key);
         match &self.tiers {
             Tiers::Memory(memory) => {
-                let evicted = self.flights.invalidate(&key, || (reset_backoff(), memory.expire(&key)));
+                let hash = memory.hash(&key);
+                let evicted = self.flights.invalidate(&key, || (reset_backoff(), memory.expire(hash)));
                 drop(evicted);
                 Ok(())
             }
@@ -214,7 +243,8 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
                     Arc::new(snapshot)
                 });
                 let entry = Entry::new(value.clone(), ttl, Duration::ZERO, tags);
-                let evicted = self.flights.invalidate(&key, || memory.insert(key.clone(), entry));
+                let stored = memory.prepare(key.clone(), entry);
+                let evicted = self.flights.invalidate(&key, || memory.insert(stored));
                 drop(evicted);
                 Box::pin(std::future::ready(Ok(())))
             }

@@ -6,7 +6,6 @@ use std::future::{Future, poll_fn};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::background::BackgroundPermit;
 use super::state_machine::{Computing, Stage, poll_available};
 use super::steps::{Available, Call};
 use crate::lookup::Provenance;
@@ -83,24 +82,25 @@ impl<R> Miss<R> {
         }
     }
 
-    /// Computes the next value in the background, unless another call does so already or no background task can start.
+    /// Computes the next value in the background, when there is a place for it, unless another call does so already.
     pub(super) fn refresh_in_background<F>(mut self, body: impl FnOnce() -> F)
     where
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
-        let Some(permit) = BackgroundPermit::try_acquire() else { return };
-        if !self.0.begin_background_refresh() {
-            return;
-        }
-        let body = body();
-        permit.spawn(async move {
-            if let Some(acquiring) = self.0.acquire_lease()
-                && !self.0.on_lease_answer(acquiring.await)
-            {
-                return;
+        let (turn, body) = (self.0.background_turn(), body());
+        turn.submit(move || {
+            if !self.0.begin_background_refresh() {
+                return None;
             }
-            Computing::new(self.0, Stage::Computing(None), body).await;
+            Some(Box::pin(async move {
+                if let Some(acquiring) = self.0.acquire_lease()
+                    && !self.0.on_lease_answer(acquiring.await)
+                {
+                    return;
+                }
+                Computing::new(self.0, Stage::Computing(None), body).await;
+            }))
         });
     }
 }

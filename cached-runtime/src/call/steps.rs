@@ -3,6 +3,7 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
+use super::background::Turn;
 use super::poll_guard::PollGuard;
 use crate::BoxFuture;
 use crate::lookup::{Origin, Provenance};
@@ -20,6 +21,8 @@ pub(crate) trait Call<R>: Send {
     fn join(&mut self) -> Join<R>;
     /// Continues after the wait for a flight has ended.
     fn on_wait_ended(&mut self, end: WaitEnd<R>) -> Next<R>;
+    /// Returns the turn of a background refresh of the key.
+    fn background_turn(&self) -> Turn;
     /// Turns the call, which has its answer, into one that computes the next value; returns `true` if no other call
     /// does so already.
     fn begin_background_refresh(&mut self) -> bool;

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use super::age::{Age, Freshness, State};
 use super::tags::TagSnapshot;
-use crate::util::Moment;
+use crate::util::{AtomicMoment, Moment};
 
 /// A value in memory.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Entry<V> {
     pub(crate) value: V,
-    fresh_until: Moment,
-    /// How long the value is fresh in all, in seconds. The seven digits of an `f32` are enough for an age.
-    lifetime: f32,
-    /// How long the computation took, in seconds.
+    stored_at: Moment,
+    /// Brought forward when the entry is expired.
+    fresh_until: AtomicMoment,
+    /// How long the computation took, in seconds. The seven digits of an `f32` are enough for that.
     compute_time: f32,
     tags: Option<Arc<TagSnapshot>>,
 }
@@ -26,20 +26,19 @@ impl<V> Entry<V> {
         compute_time: Duration,
         tags: Option<Arc<TagSnapshot>>,
     ) -> Self {
-        let now = Moment::now();
-        let fresh_until = now.after(ttl);
-        // Not `ttl`: `after` saturates.
-        let lifetime = fresh_until.since(now).as_secs_f32();
-        Self { value, fresh_until, lifetime, compute_time: compute_time.as_secs_f32(), tags }
+        let stored_at = Moment::now();
+        let fresh_until = AtomicMoment::new(stored_at.after(ttl));
+        Self { value, stored_at, fresh_until, compute_time: compute_time.as_secs_f32(), tags }
     }
 
     /// Returns `true` if the entry answers a call and nothing else is to be done: it is fresh, it is not in the last
     /// part of its lifetime in which it may be refreshed, and none of its tags was invalidated.
     #[inline]
     pub(crate) fn is_plain_hit(&self, refresh_ahead: Option<f32>) -> bool {
+        let fresh_until = self.fresh_until();
         let end = match refresh_ahead {
-            None => self.fresh_until,
-            Some(window) => self.fresh_until.before(duration(self.lifetime * window)),
+            None => fresh_until,
+            Some(window) => fresh_until.before(fresh_until.since(self.stored_at).mul_f32(window)),
         };
         !end.has_passed() && self.is_current()
     }
@@ -50,30 +49,30 @@ impl<V> Entry<V> {
         self.tags.as_ref().is_none_or(|tags| tags.is_current())
     }
 
+    #[inline]
     pub(crate) fn fresh_until(&self) -> Moment {
-        self.fresh_until
+        self.fresh_until.get()
     }
 
-    /// Returns the entry as if its lifetime ended now.
-    pub(crate) fn into_stale(mut self) -> Self {
-        let now = Moment::now();
-        self.lifetime -= self.fresh_until.since(now).as_secs_f32();
-        self.fresh_until = self.fresh_until.min(now);
-        self
+    /// Ends the lifetime of the entry now.
+    pub(crate) fn expire(&self) {
+        self.fresh_until.bring_forward(Moment::now());
     }
 
     #[cold]
     pub(crate) fn age(&self) -> Age {
-        let now = Moment::now();
-        let lifetime = duration(self.lifetime);
-        let (freshness, elapsed) = if now < self.fresh_until {
-            let left = self.fresh_until.since(now);
+        let (now, fresh_until) = (Moment::now(), self.fresh_until());
+        // Not the ttl: `Moment::after` saturates, and the entry may have been expired.
+        let lifetime = fresh_until.since(self.stored_at);
+        let (freshness, elapsed) = if now < fresh_until {
+            let left = fresh_until.since(now);
             (Freshness::Fresh(left), lifetime.saturating_sub(left))
         } else {
-            let past = now.since(self.fresh_until);
+            let past = now.since(fresh_until);
             (Freshness::Stale(past), lifetime.saturating_add(past))
         };
-        Age { elapsed, freshness, lifetime, compute_time: duration(self.compute_time) }
+        let compute_time = Duration::try_from_secs_f32(self.compute_time).unwrap_or(Duration::MAX);
+        Age { elapsed, freshness, lifetime, compute_time }
     }
 }
 
@@ -83,8 +82,4 @@ pub(crate) struct CachedValue<V> {
     pub(crate) value: V,
     pub(crate) age: Age,
     pub(crate) state: State,
-}
-
-fn duration(seconds: f32) -> Duration {
-    Duration::try_from_secs_f32(seconds).unwrap_or(Duration::MAX)
 }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
 use super::entry::Entry;
 use super::eviction::{Evicted, EvictionListener};
+use super::stored::Stored;
 use super::sweeper::Sweeper;
 use crate::policy::{Bound, Counters};
 use crate::util::Moment;
@@ -24,15 +25,21 @@ pub(crate) type Weigher<K, V> = Arc<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 /// The map is bounded: quick_cache evicts by S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: "FIFO Queues are All You Need for
 /// Cache Eviction", SOSP 2023). Expired entries are removed by a task that runs only while there are entries.
 ///
-/// Methods that take entries out return them, so that the caller can drop them outside of every lock: dropping a value
-/// is user code.
+/// No user code runs under its locks: an entry is found by the hash of its key alone, and the key is compared by the
+/// caller that gets the entry. Two keys with equal hashes replace each other. Methods that take entries out return them,
+/// so that the caller can drop them outside of every lock.
 pub(crate) struct Memory<K, V> {
-    entries: Cache<K, Entry<V>, EntryWeighter<K, V>, DefaultHashBuilder, EvictionListener>,
+    entries: Entries<K, V>,
+    hasher: DefaultHashBuilder,
+    weigher: Option<Weigher<K, V>>,
     /// How long an entry is kept after it was fresh.
     retention: Duration,
     counters: &'static Counters,
     sweeper: Sweeper,
 }
+
+type Entries<K, V> =
+    Cache<u64, Arc<Stored<K, V>>, StoredWeight, BuildHasherDefault<HashOfKey>, EvictionListener>;
 
 impl<K, V> Memory<K, V>
 where
@@ -59,28 +66,47 @@ where
             .weight_capacity(weight)
             .build()
             .expect("both capacities are set");
-        let entries = Cache::with_options(
-            options,
-            EntryWeighter(weigher),
-            DefaultHashBuilder::default(),
-            EvictionListener,
-        );
-        Self { entries, retention, counters, sweeper: Sweeper::default() }
+        let entries =
+            Cache::with_options(options, StoredWeight, BuildHasherDefault::default(), EvictionListener);
+        let hasher = DefaultHashBuilder::default();
+        Self { entries, hasher, weigher, retention, counters, sweeper: Sweeper::default() }
     }
 
-    /// Returns a copy of the entry of a key, whether it is fresh or not.
+    /// Returns the entry of a key, whether it is fresh or not.
     #[inline]
-    pub(crate) fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<Entry<V>> {
-        self.entries.get(key)
+    pub(crate) fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<Arc<Stored<K, V>>> {
+        self.get_by_hash(self.hash(key)).filter(|stored| key.equivalent(&stored.key))
     }
 
-    /// Stores an entry, and returns what it replaced and what was evicted for it.
-    pub(crate) fn insert(&'static self, key: K, entry: Entry<V>) -> Evicted<K, V> {
+    /// Returns the entry of the key with this hash, or of another one with an equal hash.
+    ///
+    /// It runs no user code, unless the caller drops the last reference to the entry.
+    #[inline]
+    pub(crate) fn get_by_hash(&self, hash: u64) -> Option<Arc<Stored<K, V>>> {
+        self.entries.get(&hash)
+    }
+
+    /// Returns the hash of a key, by which its entry is found.
+    #[inline]
+    pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// Weighs an entry that is to be inserted.
+    pub(crate) fn prepare(&self, key: K, entry: Entry<V>) -> Arc<Stored<K, V>> {
+        let hash = self.hash(&key);
+        // quick_cache never evicts an entry that weighs nothing.
+        let weight = self.weigher.as_ref().map_or(1, |weigh| weigh(&key, &entry.value).max(1));
+        Arc::new(Stored { key, entry, hash, weight })
+    }
+
+    /// Inserts an entry, and returns what it replaced and what was evicted for it.
+    pub(crate) fn insert(&'static self, stored: Arc<Stored<K, V>>) -> Evicted<K, V> {
         let mut evicted = Evicted::default();
-        let expires_at = self.expires_at(&entry);
-        self.entries.insert_with_lifecycle(key, entry, &mut evicted);
+        let expires_at = self.expires_at(&stored.entry);
+        self.entries.insert_with_lifecycle(stored.hash, stored, &mut evicted);
         // The listener also gets the entry that was replaced, but the key of that one is still there.
-        let evictions = evicted.iter().filter(|(key, _)| !self.entries.contains_key(key)).count();
+        let evictions = evicted.iter().filter(|stored| !self.entries.contains_key(&stored.hash)).count();
         if evictions > 0 {
             self.counters.evictions.add(evictions as u64);
         }
@@ -88,18 +114,22 @@ where
         evicted
     }
 
-    /// Removes the entry of a key and returns it.
-    pub(crate) fn remove(&self, key: &K) -> Evicted<K, V> {
-        Evicted { first: self.entries.remove(key), more: Vec::new() }
+    /// Removes the entry of the key with this hash and returns it.
+    pub(crate) fn remove(&self, hash: u64) -> Evicted<K, V> {
+        Evicted::one(self.entries.remove(&hash).map(|(_, stored)| stored))
     }
 
-    /// Makes the entry of a key stale, or removes it if stale entries are not kept; returns what left the map.
-    pub(crate) fn expire(&'static self, key: &K) -> Evicted<K, V> {
-        let mut removed = self.remove(key);
-        match removed.first.take() {
-            Some((key, entry)) if !self.retention.is_zero() => self.insert(key, entry.into_stale()),
-            first => Evicted { first, ..removed },
+    /// Makes the entry of the key with this hash stale, or removes it if stale entries are not kept; returns it.
+    pub(crate) fn expire(&'static self, hash: u64) -> Evicted<K, V> {
+        if self.retention.is_zero() {
+            return self.remove(hash);
         }
+        let expired = self.get_by_hash(hash);
+        if let Some(stored) = &expired {
+            stored.entry.expire();
+            self.ensure_sweeper(self.expires_at(&stored.entry));
+        }
+        Evicted::one(expired)
     }
 
     pub(crate) fn clear(&self) {
@@ -152,8 +182,9 @@ where
             let now = Moment::now();
             let (expired, next) = self.find_expired(now);
             let is_full_batch = expired.len() == SWEEP_BATCH;
-            for key in expired {
-                drop(self.entries.remove_if(&key, |entry| self.expires_at(entry) <= now));
+            for hash in expired {
+                // Dropped outside of the lock.
+                drop(self.entries.remove_if(&hash, |stored| self.expires_at(&stored.entry) <= now));
             }
             if !is_full_batch {
                 return next;
@@ -167,19 +198,19 @@ where
         entry.fresh_until().after(self.retention)
     }
 
-    /// Returns up to [`SWEEP_BATCH`] keys whose entries have expired by now, and when the next entry will.
-    fn find_expired(&self, now: Moment) -> (Vec<K>, Option<Moment>) {
+    /// Returns the hashes of up to [`SWEEP_BATCH`] keys whose entries have expired by now, and when the next entry will.
+    fn find_expired(&self, now: Moment) -> (Vec<u64>, Option<Moment>) {
         let expired = RefCell::new(Vec::new());
         let next = Cell::new(None::<Moment>);
         // `retain` visits entries without cloning them; here it keeps all of them.
-        self.entries.retain(|key, entry| {
-            let expires_at = self.expires_at(entry);
+        self.entries.retain(|hash, stored| {
+            let expires_at = self.expires_at(&stored.entry);
             if expires_at > now {
                 next.set(Some(next.get().map_or(expires_at, |next| next.min(expires_at))));
             } else {
                 let mut expired = expired.borrow_mut();
                 if expired.len() < SWEEP_BATCH {
-                    expired.push(key.clone());
+                    expired.push(*hash);
                 }
             }
             true
@@ -210,19 +241,36 @@ fn shards_for(entries: usize) -> usize {
     (entries / 1_024).min(for_threads).max(entries / 16_384).clamp(1, MAX_SHARDS)
 }
 
-/// Weighs each entry as one, or as the user's `weigh` says.
-struct EntryWeighter<K, V>(Option<Weigher<K, V>>);
+/// Returns the weight that an entry had when it was inserted: the value may have changed by interior mutability.
+#[derive(Clone)]
+struct StoredWeight;
 
-impl<K, V> Clone for EntryWeighter<K, V> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+impl<K, V> Weighter<u64, Arc<Stored<K, V>>> for StoredWeight {
+    #[inline]
+    fn weight(&self, _: &u64, stored: &Arc<Stored<K, V>>) -> u64 {
+        stored.weight
     }
 }
 
-impl<K, V> Weighter<K, Entry<V>> for EntryWeighter<K, V> {
+/// The hasher of the map, whose keys are hashes: it returns the number that it is given.
+#[derive(Default)]
+struct HashOfKey(u64);
+
+impl Hasher for HashOfKey {
     #[inline]
-    fn weight(&self, key: &K, entry: &Entry<V>) -> u64 {
-        // quick_cache never evicts an entry that weighs nothing.
-        self.0.as_ref().map_or(1, |weigh| weigh(key, &entry.value).max(1))
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Not reached, because a `u64` writes itself by `write_u64`; any mixture is correct.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

@@ -1,7 +1,7 @@
 //! The tier inside the process: a bounded map of entries for each instance of a function, with their expiry and their
 //! tags.
 //!
-//! [`Memory`] is the map. An [`Entry`] is a value with its lifetime, from which [`Age`] derives whether the value is
+//! [`Memory`] is the map, which finds a [`Stored`] key and its entry by the hash of the key. An [`Entry`] is a value with its lifetime, from which [`Age`] derives whether the value is
 //! [fresh, due for a refresh, stale or expired](State); the shared tier uses the same rules. Tags cost an entry one
 //! comparison for each tag and need no index: see [`tags`].
 
@@ -9,6 +9,7 @@ mod age;
 mod entry;
 mod eviction;
 mod map;
+mod stored;
 mod sweeper;
 mod tags;
 mod write;
@@ -19,5 +20,6 @@ pub(crate) use age::{Age, Freshness};
 pub(crate) use entry::{CachedValue, Entry};
 pub(crate) use eviction::Evicted;
 pub(crate) use map::{Memory, Weigher};
+pub(crate) use stored::Stored;
 pub(crate) use tags::{DerivedTags, TagSnapshot, invalidate_tag};
 pub(crate) use write::{Fill, WriteAction};

@@ -62,16 +62,10 @@ impl Namespace {
         let Some(retrier) = self.pending.retrier() else { return };
         runtime.spawn(async move {
             let mut retrier = Some(retrier);
-            let mut pause = FIRST_RETRY_PAUSE;
+            let (mut pause, mut confirmed) = (FIRST_RETRY_PAUSE, 0_u64);
             while retrier.is_some() {
                 match self.retry_one().await {
-                    Some(Ok(())) => {
-                        tracing::info!(
-                            namespace = %self.name,
-                            "the shared store confirmed a pending invalidation; calls use the store again for what was \
-                             invalidated"
-                        );
-                    }
+                    Some(Ok(())) => confirmed += 1,
                     Some(Err(_)) => {
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(MAX_RETRY_PAUSE);
@@ -82,6 +76,14 @@ impl Namespace {
                         retrier = self.pending.retrier();
                     }
                 }
+            }
+            if confirmed > 0 {
+                tracing::info!(
+                    namespace = %self.name,
+                    confirmed,
+                    "the shared store confirmed all pending invalidations; calls use the store again for what was \
+                     invalidated"
+                );
             }
         });
     }

@@ -3,7 +3,8 @@
 //! [`Tier`] encodes a value (`codec`, `schema`), seals it in an `envelope` and stores it at a `location` under a
 //! `lease`. The `generations` that are read with a value decide whether it is current. Calls that read one key at the
 //! same time share a round trip (`reads`). An `invalidation` that the store does not confirm stays `pending` and is
-//! retried. A store failure while reading or filling is a miss: no call fails because of it.
+//! retried. The `observed_store` names the operation that failed, and the `failure_log` bounds how often that is logged. A
+//! store failure while reading or filling is a miss: no call fails because of it.
 //!
 //! In builds without a shared store, `absent` replaces `tier`.
 
@@ -11,6 +12,8 @@
 mod codec;
 #[cfg(feature = "store")]
 mod envelope;
+#[cfg(feature = "store")]
+mod failure_log;
 #[cfg(feature = "store")]
 mod generations;
 #[cfg(feature = "store")]
@@ -24,6 +27,8 @@ mod lease;
 mod location;
 #[cfg(feature = "store")]
 mod namespace;
+#[cfg(feature = "store")]
+mod observed_store;
 #[cfg(feature = "store")]
 mod payload;
 #[cfg(feature = "store")]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::failure_log::FailureLog;
 use super::generations::ReadResult;
+use super::observed_store::{Begun, ObservedStore, Operation};
 use super::pending::PendingInvalidations;
 use super::reads::Reads;
 use crate::policy::{Backend, Counters, Policy};
@@ -24,8 +26,7 @@ pub(crate) struct Namespace {
     pub(crate) generation_key: Key,
     pub(crate) reads: Reads<ReadResult>,
     pub(crate) counters: &'static Counters,
-    /// Whether the last operation failed, so that an outage is logged once and not at each call.
-    is_failing: AtomicBool,
+    failures: FailureLog,
     /// Whether an uncacheable key or an undecodable value was logged.
     has_reported: AtomicBool,
     pub(crate) pending: PendingInvalidations,
@@ -48,7 +49,7 @@ impl Namespace {
             generation_key,
             reads: Reads::new(),
             counters,
-            is_failing: AtomicBool::new(false),
+            failures: FailureLog::default(),
             has_reported: AtomicBool::new(false),
             pending: PendingInvalidations::default(),
             retry_lock: tokio::sync::Mutex::new(()),
@@ -69,31 +70,36 @@ impl Namespace {
     }
 
     /// Runs one store operation, for at most [`DEADLINE`]; a failure is counted and logged.
-    pub(crate) async fn with_deadline<'a, T, F>(
+    pub(crate) async fn with_deadline<'a, 'k, T>(
         &'a self,
-        operation: impl FnOnce(&'a dyn Store) -> F,
-    ) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
+        begin: impl FnOnce(ObservedStore<'a>) -> Begun<'k, T>,
+    ) -> Result<T> {
+        // A call whose store cannot be used would have read first.
+        let mut operation = Operation::Get;
         let bounded = async {
             let store = self.store.as_deref().map_err(Error::clone)?;
             if tokio::runtime::Handle::try_current().is_err() {
                 return Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"));
             }
-            match tokio::time::timeout(DEADLINE, operation(store)).await {
+            let begun = begin(ObservedStore(store));
+            operation = begun.operation;
+            match tokio::time::timeout(DEADLINE, begun.result).await {
                 Ok(result) => result,
                 Err(_) => Err(Error::new(ErrorKind::Timeout, "the store did not answer in time")),
             }
         };
         let result = bounded.await;
         match &result {
-            Ok(_) if self.is_failing.load(Ordering::Relaxed) => {
-                self.is_failing.store(false, Ordering::Relaxed);
-                tracing::info!(namespace = %self.name, "the shared store works again; calls use it from now on");
+            Ok(_) if self.failures.success(operation.class()) => {
+                tracing::info!(
+                    namespace = %self.name,
+                    operation = operation.name(),
+                    "the shared store works again; calls use it from now on"
+                );
             }
             Ok(_) => {}
-            Err(error) => self.report_failure(error),
+            Err(error) if error.is_too_large() => self.report_uncacheable(error),
+            Err(error) => self.report_failure(operation, error),
         }
         result
     }
@@ -123,17 +129,28 @@ impl Namespace {
         }
     }
 
-    /// Counts a failed operation, and logs the first one of an outage.
-    fn report_failure(&self, error: &Error) {
+    /// Counts a failed operation, and logs it unless a failure of this class was logged shortly before.
+    fn report_failure(&self, operation: Operation, error: &Error) {
         self.counters.store_errors.add(1);
-        if !self.is_failing.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                namespace = %self.name,
-                ?error,
-                "a shared store operation failed; calls compute without the store while it fails. Check the server, the \
-                 network and the configuration; further failures are counted in `store_errors`, not logged"
-            );
-        }
+        let Some(suppressed) = self.failures.failure(operation.class()) else { return };
+        let advice = match error.kind() {
+            ErrorKind::Rejected => {
+                "check its role, its memory limit, and the permissions of the user that this process connects as"
+            }
+            ErrorKind::Unreachable | ErrorKind::Timeout => "check the server, the network and the deadline",
+            ErrorKind::Config => "correct the setting that the error names",
+            ErrorKind::Protocol | ErrorKind::TooLarge | ErrorKind::Codec => {
+                "check that the server is one of the supported ones"
+            }
+        };
+        tracing::warn!(
+            namespace = %self.name,
+            operation = operation.name(),
+            suppressed,
+            ?error,
+            "an operation of the shared store failed; calls continue without the store while it fails: {advice}. Every \
+             failure is counted in `store_errors`, and at most one in ten seconds is logged"
+        );
     }
 }
 

@@ -126,7 +126,8 @@ impl PendingInvalidations {
     /// Returns the right to retry, if something is pending and no other task has the right.
     pub(crate) fn retrier(&'static self) -> Option<Retrier> {
         let is_free = self.has_any() && !self.has_retrier.swap(true, Ordering::AcqRel);
-        is_free.then_some(Retrier(self))
+        // Lazily: dropping a retrier returns the right, which another task may have.
+        is_free.then(|| Retrier(self))
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -193,7 +194,8 @@ mod tests {
         assert!(pending.retrier().is_none(), "nothing is pending");
         pending.add(Invalidation::Namespace);
         let retrier = pending.retrier().unwrap();
-        assert!(pending.retrier().is_none());
+        // Twice: a refusal leaves the right with the task that has it.
+        assert!(pending.retrier().is_none() && pending.retrier().is_none());
         drop(retrier);
         assert!(pending.retrier().is_some());
     }

@@ -52,11 +52,16 @@ impl Moment {
 pub(crate) struct AtomicMoment(AtomicU64);
 
 impl AtomicMoment {
+    pub(crate) const fn new(moment: Moment) -> Self {
+        Self(AtomicU64::new(moment.0))
+    }
+
     /// Sets it to `moment` if that is earlier; returns `true` if it is.
     pub(crate) fn bring_forward(&self, moment: Moment) -> bool {
         moment.0 < self.0.load(Ordering::Relaxed) && moment.0 < self.0.fetch_min(moment.0, Ordering::AcqRel)
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> Moment {
         Moment(self.0.load(Ordering::Acquire))
     }

@@ -1,18 +1,35 @@
 //! The stand-in for `background`: a computation in the background is a task of Shuttle, and their number is not bounded.
 
-use std::future::Future;
+use std::time::Duration;
+
+use crate::BoxFuture;
+use crate::policy::Counters;
 
 #[derive(Debug)]
-pub(crate) struct BackgroundPermit;
+pub(crate) struct BackgroundQueue;
 
-impl BackgroundPermit {
-    #[allow(clippy::unnecessary_wraps, reason = "the real one can fail")]
-    pub(crate) fn try_acquire() -> Option<Self> {
-        Some(Self)
+impl BackgroundQueue {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+}
+
+pub(crate) struct Turn;
+
+impl Turn {
+    pub(crate) fn new(
+        _: &'static BackgroundQueue,
+        _: u64,
+        _: Option<Duration>,
+        _: &'static Counters,
+    ) -> Self {
+        Self
     }
 
-    #[allow(clippy::unused_self, reason = "the real one holds a permit")]
-    pub(crate) fn spawn(self, computation: impl Future<Output = ()> + Send + 'static) {
-        drop(shuttle::future::spawn(computation));
+    #[allow(clippy::unused_self, reason = "the real one holds a place in a queue")]
+    pub(crate) fn submit(self, begin: impl FnOnce() -> Option<BoxFuture<'static, ()>> + Send + 'static) {
+        if let Some(computation) = begin() {
+            drop(shuttle::future::spawn(computation));
+        }
     }
 }

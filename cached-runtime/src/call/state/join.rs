@@ -28,17 +28,24 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             if is_refresh {
                 flights.invalidate(&self.key, || ());
             }
-            self.role = Role::Independent { invalidations: flights.invalidations(&self.key) };
-            self.begin();
-            return Join::Compute;
+            return self.compute_independently();
         }
         if is_refresh {
             let flight = flights.supersede(&self.key);
             self.lead(&flight);
             return Join::Compute;
         }
-        match flights.join(&self.key, || self.cache.fresh(&self.key)) {
-            Joined::Cached((output, origin)) => {
+        let read = self.cache.reader(&self.key);
+        let mut found = None; // Dropped after the lock is released.
+        let joined = flights.join(&self.key, || {
+            found = read();
+            found.as_ref().is_some_and(|stored| self.cache.is_fresh(&stored.entry)).then_some(())
+        });
+        match joined {
+            Joined::Cached(()) => {
+                let output = found.and_then(|stored| self.cache.output(&self.key, &stored));
+                // Another key with the same hash is cached.
+                let Some((output, origin)) = output else { return self.compute_independently() };
                 self.cache.counters.joined.add(1);
                 self.origin = origin;
                 Join::Cached(output)
@@ -58,15 +65,27 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
     }
 
+    /// Computes without a flight.
+    fn compute_independently(&mut self) -> Join<O::Output> {
+        self.role = Role::Independent { invalidations: self.cache.flights.invalidations(&self.key) };
+        self.begin();
+        Join::Compute
+    }
+
     pub(super) fn begin_background_refresh(&mut self) -> bool {
         self.purpose = Purpose::BackgroundRefresh;
         // The next value does not depend on the one that was returned.
         (self.stale_value, self.origin) = (None, Origin::COMPUTED);
-        if !self.cache.backoff.try_begin(&self.key) {
+        if !self.cache.try_begin(&self.key) {
             return false;
         }
-        let newer =
-            || self.cache.fresh_until(&self.key).filter(|until| Some(*until) > self.found_fresh_until);
+        let read = self.cache.reader(&self.key);
+        let mut found = None; // Dropped after the lock is released.
+        let newer = || {
+            found = read();
+            let current = found.as_ref().filter(|stored| stored.entry.is_current())?;
+            (Some(current.entry.fresh_until()) > self.found_fresh_until).then_some(())
+        };
         match self.cache.flights.join(&self.key, newer) {
             Joined::Leader(flight) => {
                 self.lead(&flight);

@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
+use super::background::Turn;
 use super::flight::Sequence;
 use super::follower_result::{CallFlight, FollowerResult};
 use super::instance_cache::{InstanceCache, Tiers};
@@ -135,7 +136,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             Role::Recursive | Role::None => return,
         };
         let (flights, backoff) = (&self.cache.flights, &self.cache.backoff);
-        flights.unless_invalidated(&self.key, invalidations, || backoff.record_failure(self.key.clone()));
+        let key = flights.hash(&self.key);
+        flights.unless_invalidated(&self.key, invalidations, || backoff.record_failure(key));
     }
 
     fn provenance(&self) -> Provenance {
@@ -155,6 +157,11 @@ impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
 
     fn on_wait_ended(&mut self, end: WaitEnd<O::Output>) -> Next<O::Output> {
         self.on_wait_ended(end)
+    }
+
+    fn background_turn(&self) -> Turn {
+        let cache = self.cache;
+        Turn::new(&cache.background, cache.flights.hash(&self.key), cache.policy.timeout, cache.counters)
     }
 
     fn begin_background_refresh(&mut self) -> bool {

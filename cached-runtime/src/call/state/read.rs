@@ -65,9 +65,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             State::Fresh | State::Due if source == Source::Memory => counters.hits.add_one(),
             State::Fresh | State::Due => counters.shared_hits.add(1),
             State::Stale(past) if past < policy.stale_while_revalidate => counters.stale_hits.add(1),
-            State::Stale(past)
-                if past < policy.stale_if_error && !self.cache.backoff.try_begin(&self.key) =>
-            {
+            State::Stale(past) if past < policy.stale_if_error && !self.cache.try_begin(&self.key) => {
                 counters.stale_hits.add(1);
             }
             State::Stale(_) | State::Expired => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{CallState, Purpose, Role};
 use crate::BoxFuture;
 use crate::call::follower_result::{CallFlight, FollowerResult};
-use crate::memory::{Entry, Fill, WriteAction};
+use crate::memory::{Entry, Evicted, Fill, WriteAction};
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
@@ -31,10 +31,13 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let write = if is_own { self.write_action(&output) } else { WriteAction::Keep };
         let Some(tier) = self.tier() else {
-            self.write_memory(&output, write);
-            if let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) {
-                self.publish(&flight, &output, true);
+            let evicted = self.write_memory(&output, write);
+            if let Role::Leader(flight) = &self.role {
+                self.publish(flight, &output, true);
             }
+            // Not earlier: if cloning the output panics, the flight is handed over.
+            self.role = Role::None;
+            drop(evicted);
             return (output, None);
         };
         let has_followers = match &self.role {
@@ -73,7 +76,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let window = match output {
             Ok(output) if !O::is_err(&output) => {
                 if self.cache.policy.has_failure_backoff() {
-                    self.cache.backoff.reset(&self.key);
+                    self.cache.backoff.reset(self.cache.flights.hash(&self.key));
                 }
                 return (output, true);
             }
@@ -109,44 +112,53 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
     }
 
-    /// Ends the flight and writes to memory, unless the flight was discarded.
-    fn write_memory(&self, output: &O::Output, write: WriteAction<Duration>) {
-        let (cache, flights) = (self.cache, &self.cache.flights);
+    /// Ends the flight and writes to memory, unless the flight was discarded; returns what left memory.
+    fn write_memory(&self, output: &O::Output, write: WriteAction<Duration>) -> Option<Evicted<K, O::Value>> {
+        let (flights, memory) = (&self.cache.flights, self.cache.memory()?);
         let cost = self.compute_started_at.elapsed();
         let is_value = matches!(write, WriteAction::Store(_));
-        // The value is cloned before the lock of the flights is taken, and evicted entries are dropped after it.
-        let entry = write.filter_map(|ttl| {
+        // All user code runs before the lock of the flights is taken: the key is hashed and cloned, the value is cloned
+        // and weighed. What is not stored is dropped after it.
+        let hash = memory.hash(&self.key);
+        let mut write = write.filter_map(|ttl| {
             let value = O::as_value(output)?.clone();
-            Some(Entry::new(value, ttl, cost, self.tag_snapshot.clone().map(Arc::new)))
+            let entry = Entry::new(value, ttl, cost, self.tag_snapshot.clone().map(Arc::new));
+            Some(Some(memory.prepare(self.key.clone(), entry)))
         });
-        let write = |key: K| match entry {
-            WriteAction::Store(entry) if self.is_current() => (true, cache.insert(key, entry)),
-            WriteAction::Remove => (false, cache.remove(&key)),
+        let write = || match &mut write {
+            WriteAction::Store(stored) if self.is_current() => {
+                (true, stored.take().map(|s| memory.insert(s)))
+            }
+            WriteAction::Remove => (false, Some(memory.remove(hash))),
             // The value that a refresh was to replace is removed.
-            WriteAction::Store(_) if self.purpose == Purpose::Refresh => (false, cache.remove(&key)),
+            WriteAction::Store(_) if self.purpose == Purpose::Refresh => (false, Some(memory.remove(hash))),
             WriteAction::Store(_) | WriteAction::Keep => (false, None),
         };
         let written = match &self.role {
             Role::Leader(flight) => flights.complete(&self.key, flight, write),
             Role::Independent { invalidations } => {
-                flights.unless_invalidated(&self.key, *invalidations, || write(self.key.clone()))
+                flights.unless_invalidated(&self.key, *invalidations, write)
             }
             Role::Recursive | Role::None => None,
         };
-        if is_value && !written.is_some_and(|(is_stored, _)| is_stored) {
-            cache.counters.rejected_fills.add(1);
+        let (is_stored, evicted) = written.unwrap_or((false, None));
+        if is_value && !is_stored {
+            self.cache.counters.rejected_fills.add(1);
         }
+        evicted
     }
 
     pub(super) fn on_filled(&mut self, fill: Fill, output: &O::Output) {
-        let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) else { return };
+        let Role::Leader(flight) = &self.role else { return };
         // Not before the store has the value: until then the next call in this process follows the flight instead of
         // waiting for the lease.
-        self.cache.flights.withdraw(&self.key, &flight);
+        self.cache.flights.withdraw(&self.key, flight);
         if fill == Fill::Rejected {
             self.cache.counters.rejected_fills.add(1);
         }
-        self.publish(&flight, output, fill == Fill::Stored);
+        self.publish(flight, output, fill == Fill::Stored);
+        // Not earlier: if cloning the output panics, the flight is handed over.
+        self.role = Role::None;
     }
 
     /// Publishes the result to the followers of a flight that is no longer in the table.
