@@ -11,6 +11,7 @@
 mod both;
 mod bytes;
 mod capacity;
+mod cluster;
 mod commands;
 mod companions;
 mod configure;
@@ -33,6 +34,8 @@ mod python;
 mod real_time;
 mod redis;
 mod refresh;
+mod replies;
+mod restarts;
 mod single_flight;
 mod stale;
 mod support;

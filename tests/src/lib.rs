@@ -1,12 +1,14 @@
 //! What the tests share: servers of their own, and what breaks them.
 #![allow(clippy::missing_panics_doc, reason = "everything here panics when it fails: it is for tests only")]
 
+pub mod cluster;
 pub mod full;
 pub mod map_store;
 pub mod own_process;
 mod port;
 mod process;
 pub mod proxy;
+mod reply;
 pub mod runs;
 pub mod server;
 mod wire;
