@@ -160,6 +160,7 @@ macro_rules! control {
             /// Stops it (SIGSTOP): connections are still accepted by the kernel, nothing is answered.
             pub fn stop(&self) {
                 self.0.signal(Signal::STOP);
+                self.0.wait_until_stopped();
             }
 
             /// Lets it go on after [`stop`](Self::stop).
