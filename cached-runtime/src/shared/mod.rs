@@ -23,6 +23,8 @@ mod lease;
 #[cfg(feature = "store")]
 mod location;
 #[cfg(feature = "store")]
+mod msgpack;
+#[cfg(feature = "store")]
 mod namespace;
 #[cfg(feature = "store")]
 mod payload;

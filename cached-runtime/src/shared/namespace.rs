@@ -76,8 +76,14 @@ impl Namespace {
     where
         F: Future<Output = Result<T>>,
     {
+        let store = match &self.store {
+            Ok(store) => &**store,
+            Err(error) => {
+                self.counters.store_errors.add(1); // The configuration has logged it.
+                return Err(error.clone());
+            }
+        };
         let bounded = async {
-            let store = self.store.as_deref().map_err(Error::clone)?;
             if tokio::runtime::Handle::try_current().is_err() {
                 return Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"));
             }
