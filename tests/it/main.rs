@@ -17,6 +17,7 @@ mod companions;
 mod configure;
 #[cfg(feature = "moved-clock")]
 mod contract;
+mod credentials;
 mod deploys;
 mod fleet;
 mod futures;
@@ -29,6 +30,7 @@ mod lookup;
 mod memcached;
 mod never_shared;
 mod outage;
+mod oversized;
 mod owed;
 mod python;
 mod real_time;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fred::types::Builder;
 
-use super::client_config::{builder, describe, parse};
+use super::client_config::{builder, describe, inline_argument, parse};
 use crate::{Error, ErrorKind, Result};
 
 /// The settings of a [`Redis`](crate::Redis) store.
@@ -225,10 +225,13 @@ impl RedisConfig {
         } else if server.password.as_ref().is_none_or(String::is_empty) {
             (server.username, server.password) = (None, None);
         }
+        let passwords = server.password.iter().flat_map(|p| [p.clone(), inline_argument(p)]).collect();
+        server.username = server.username.as_deref().map(inline_argument);
+        server.password = server.password.as_deref().map(inline_argument);
         Ok(Settings {
             topology: if server.server.is_clustered() { Topology::Cluster } else { Topology::Single },
             servers: describe(&server.server),
-            password: server.password.clone().filter(|password| !password.is_empty()),
+            passwords,
             builder: builder(server, self.deadline, self.connect_timeout),
             prefix: self.prefix,
             deadline: self.deadline,
@@ -259,8 +262,8 @@ pub(super) struct Settings {
     pub(super) topology: Topology,
     /// The addresses, for messages and logs; without credentials.
     pub(super) servers: String,
-    /// Kept so that messages that contain it are not shown.
-    pub(super) password: Option<String>,
+    /// The password as it is and as it is sent, so that messages that contain it are not shown.
+    pub(super) passwords: Vec<String>,
     pub(super) prefix: String,
     pub(super) deadline: Duration,
     pub(super) connect_timeout: Duration,

@@ -180,12 +180,12 @@ async fn reconnect(client: &Client, topology: Topology) -> bool {
 /// Records an error while connecting. It is logged unless the previous one was of the same kind.
 fn record_error(settings: &Settings, state: &ConnectionState, error: &ClientError) {
     let details = error.details();
-    let error = match &settings.password {
-        Some(password) if details.contains(password) => {
+    let error =
+        if settings.passwords.iter().any(|password| !password.is_empty() && details.contains(password)) {
             Error::new(ErrorKind::Rejected, "redis rejected the connection")
-        }
-        _ => errors::from_client(error),
-    };
+        } else {
+            errors::from_client(error)
+        };
     let is_logged =
         state.status.borrow().connect_error.as_ref().is_some_and(|last| last.kind() == error.kind());
     if !is_logged {
