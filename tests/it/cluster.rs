@@ -53,6 +53,16 @@ async fn keys_on_every_master_are_hits() {
     assert_eq!(RUNS.count(), KEYS + 1);
 }
 
+#[cfg(feature = "moved-clock")]
+#[tokio::test]
+async fn contract_is_kept_by_three_masters() {
+    let cluster = RedisCluster::start(3, 0);
+    let config = || RedisConfig::new(cluster.url()).deadline(BOUND).connect_timeout(BOUND);
+    for config in [config(), config().distrust_restarts()] {
+        cached_runtime::contract::check(&Redis::new(config).unwrap()).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failover_of_one_master_is_survived() {
     static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();

@@ -7,6 +7,8 @@ use cached_tests::server::RedisServer;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
+use crate::both::eventually;
+
 const PATIENT: Duration = Duration::from_secs(20);
 
 /// Returns what a store with this configuration sends first.
@@ -80,4 +82,31 @@ async fn user_without_a_password_is_that_user() {
     let config = RedisConfig::new(format!("redis://{}", server.addr())).deadline(PATIENT);
     let store = Redis::new(config.credentials("user", "")).unwrap();
     store.put(&Key::new("any", &1).unwrap(), "value".into(), None).await.unwrap();
+}
+
+/// The permissions that the guide lists are enough, for either setting.
+#[tokio::test]
+async fn documented_permissions_suffice() {
+    let guide = include_str!("../../cached-runtime/docs/guide/configuring_servers.md");
+    let (_, rest) = guide.split_once("ACL SETUSER shop").unwrap();
+    let (rule, _) = rest.split_once("```").unwrap();
+    let words: Vec<_> = ["ACL", "SETUSER", "shop"].into_iter().chain(rule.split_whitespace()).collect();
+    let server = RedisServer::start();
+    assert_eq!(server.command(&words), "OK");
+    let config = RedisConfig::new(format!("redis://{}", server.addr())).prefix("shop:").deadline(PATIENT);
+    let config = config.credentials("shop", "PASSWORD");
+    for (n, config) in [config.clone(), config.distrust_restarts()].into_iter().enumerate() {
+        let store = Redis::new(config).unwrap();
+        let key = Key::new("permitted", &n).unwrap();
+        store.put(&key, "value".into(), None).await.unwrap();
+        for _ in 0..300 {
+            assert_eq!(store.get(std::slice::from_ref(&key)).await.unwrap(), [Some("value".into())]);
+        }
+        assert_eq!(store.get(&[key.clone(), key.clone()]).await.unwrap().len(), 2);
+        assert!(store.watch(&key).await.unwrap().is_some());
+        store.remove(&key).await.unwrap();
+    }
+    let denied = server.command(&["ACL", "LOG"]);
+    assert_eq!(denied, "", "nothing was denied");
+    eventually("the order of replies is checked", async || server.calls("echo") > 0).await;
 }
