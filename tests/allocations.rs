@@ -167,3 +167,61 @@ async fn the_allocator_counts() {
     let (allocations, _) = allocations(|| async { vec![std::hint::black_box(1_u8)] });
     assert_eq!(allocations, 1);
 }
+
+/// What a value of a few hundred bytes announces, and does not have: 50 000 elements at each level.
+struct Announced {
+    levels: u64,
+}
+
+impl serde::Serialize for Announced {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq as _;
+
+        let mut elements = serializer.serialize_seq(Some(50_000))?;
+        if let Some(levels) = self.levels.checked_sub(1) {
+            elements.serialize_element(&Announced { levels })?;
+        }
+        elements.end()
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Nested(#[allow(dead_code, reason = "only its decoding matters")] Vec<Nested>);
+
+/// Serializes as a forged value, and is deserialized as what it pretends to be.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(from = "Nested")]
+struct Forged;
+
+impl From<Nested> for Forged {
+    fn from(_: Nested) -> Self {
+        Self
+    }
+}
+
+impl serde::Serialize for Forged {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Announced { levels: 60 }.serialize(serializer)
+    }
+}
+
+static FORGED: std::sync::LazyLock<cached_tests::map_store::MapStore> =
+    std::sync::LazyLock::new(Default::default);
+
+#[async_cached(ttl = 60, backend = &*FORGED)]
+async fn forged() -> Forged {
+    Forged
+}
+
+#[test]
+fn decoding_reserves_no_more_elements_than_bytes() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        forged().await;
+        forged().await;
+    });
+    assert_eq!(forged::stats().undecodable, 1, "the second call has found the forged value");
+    let measured = measure(|| assert!(runtime.block_on(forged::peek()).is_none()));
+    assert_eq!(forged::stats().undecodable, 2);
+    assert!(measured.bytes_total < 64 << 10, "{measured:?}");
+}

@@ -61,6 +61,16 @@ fn invalid_settings_are_reported_and_break_no_call() {
 }
 
 #[test]
+fn variable_that_is_invalid_is_named_and_logged_once() {
+    for (redis, memcached) in
+        [("nowhere", "127.0.0.1:1"), ("redis://127.0.0.1:1", "a:1,b:2"), ("nowhere", "a:1 b:2")]
+    {
+        let variables = [("CACHED_REDIS_URL", redis), ("CACHED_MEMCACHED_SERVERS", memcached)];
+        run("name the variable", &variables.map(|(name, value)| (name, value.to_owned())));
+    }
+}
+
+#[test]
 fn an_empty_variable_counts_as_not_set() {
     let empty = [("CACHED_REDIS_URL", " "), ("CACHED_MEMCACHED_SERVERS", "")];
     run("install nothing", &empty.map(|(name, value)| (name, value.to_owned())));
@@ -121,6 +131,7 @@ fn task_of_a_process() {
                 assert_eq!(through_memcached::invalidate(1).await.unwrap_err().kind(), ErrorKind::Config);
                 assert_eq!(configure().install().unwrap_err().kind(), ErrorKind::Config);
             }
+            "name the variable" => name_the_variable().await,
             "install nothing" => configure().install().unwrap(),
             "keep the password" => keep_the_password().await,
             _ => panic!("{TASK}={task}"),
@@ -148,6 +159,44 @@ async fn both_hit() {
         through_memcached::stats().shared_hits > 0
     })
     .await;
+}
+
+/// The functions whose variable is invalid compute, and say which variable it is.
+async fn name_the_variable() {
+    let output = Output::default();
+    tracing::subscriber::set_global_default(output.clone()).unwrap();
+    let is_redis_invalid = variable("CACHED_REDIS_URL") == "nowhere";
+    let is_memcached_invalid = variable("CACHED_MEMCACHED_SERVERS") != "127.0.0.1:1";
+    let first = if is_redis_invalid { "CACHED_REDIS_URL" } else { "CACHED_MEMCACHED_SERVERS" };
+    let error = configure().install().unwrap_err();
+    assert!(error.kind() == ErrorKind::Config && error.to_string().contains(first), "{error:?}");
+
+    for round in 1..=10 {
+        assert_eq!((through_redis(round).await, through_memcached(round).await), (round, round));
+    }
+    for (name, is_invalid, invalidated, stats) in [
+        ("CACHED_REDIS_URL", is_redis_invalid, through_redis::invalidate(1).await, through_redis::stats()),
+        (
+            "CACHED_MEMCACHED_SERVERS",
+            is_memcached_invalid,
+            through_memcached::invalidate(1).await,
+            through_memcached::stats(),
+        ),
+    ] {
+        let error = invalidated.unwrap_err();
+        assert_eq!(error.kind() == ErrorKind::Config, is_invalid, "{error:?}");
+        assert_eq!(error.to_string().contains(name), is_invalid, "{error:?}");
+        assert!(stats.store_errors >= 10 && stats.computed == 10, "{stats:?}");
+        // `note` writes an event twice.
+        let output = output.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(output.matches(name).count(), 2 * usize::from(is_invalid), "{output}");
+        if name == "CACHED_MEMCACHED_SERVERS" && is_invalid {
+            assert!(
+                output.contains("one memcached server is supported") && output.contains("host:port"),
+                "{output}"
+            );
+        }
+    }
 }
 
 /// Does everything that may print or log, and searches the output for the password.

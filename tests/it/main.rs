@@ -6,12 +6,14 @@
 
 mod bounds;
 mod capacity;
+mod cluster;
 mod commands;
 mod companions;
 mod configure;
 #[cfg(feature = "moved-clock")]
 mod contract;
 mod corrupt_values;
+mod credentials;
 mod deploys;
 mod futures;
 mod harness;
@@ -24,12 +26,15 @@ mod lifetime;
 mod lookup;
 mod memcached;
 mod outage;
+mod oversized;
 mod pending_invalidations;
 mod processes;
 mod python;
 mod real_time;
 mod redis;
 mod refresh;
+mod replies;
+mod restarts;
 mod servers;
 mod single_flight;
 mod stale;

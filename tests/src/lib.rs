@@ -1,12 +1,14 @@
 //! Infrastructure of the tests: servers, stores, a proxy that breaks connections, and processes.
 #![allow(clippy::missing_panics_doc, reason = "helpers of tests panic when they fail")]
 
+pub mod cluster;
 pub mod full;
 pub mod map_store;
 pub mod own_process;
 mod port;
 mod process;
 pub mod proxy;
+mod reply;
 pub mod runs;
 pub mod server;
 mod wire;

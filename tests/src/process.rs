@@ -120,6 +120,16 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).expect("the server should be running");
     }
 
+    /// Waits until a stopped process runs no more, where the system tells (`/proc`): a signal takes its time.
+    pub(crate) fn wait_until_stopped(&self) {
+        let until = Instant::now() + RESPONSE;
+        let status = || fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        while status().lines().any(|line| line.starts_with("State:") && !line.contains("T (stopped)")) {
+            assert!(Instant::now() < until, "{} does not stop", self.program.name);
+            thread::sleep(PAUSE);
+        }
+    }
+
     /// Returns the output of the process so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.0.join(LOG)).unwrap_or_default()

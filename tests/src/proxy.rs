@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::port;
+use crate::reply::first_reply;
 
 /// A TCP proxy on the loopback interface. It forwards everything until a method changes that; it stops when dropped.
 ///
@@ -30,6 +31,32 @@ pub enum Replies {
     Truncate(usize),
     /// They are discarded.
     Swallow,
+}
+
+/// What happens once to replies that arrive together, while all other bytes pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disturbance {
+    /// The first one is lost.
+    Lose,
+    /// The first one arrives twice.
+    Repeat,
+    /// The first two arrive in the other order.
+    Swap,
+}
+
+impl Disturbance {
+    /// Returns what arrives instead of these bytes; `None` if they are not the replies that it takes.
+    fn apply(self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let (first, rest) = bytes.split_at(first_reply(bytes)?);
+        Some(match self {
+            Self::Lose => rest.into(),
+            Self::Repeat => [first, first, rest].concat(),
+            Self::Swap => {
+                let (second, rest) = rest.split_at(first_reply(rest)?);
+                [second, first, rest].concat()
+            }
+        })
+    }
 }
 
 impl Proxy {
@@ -72,6 +99,17 @@ impl Proxy {
             state.replies = replies;
             state.since += 1;
         });
+    }
+
+    /// Disturbs the next replies that can be disturbed in this way, once, on any connection.
+    pub fn disturb(&self, disturbance: Disturbance) {
+        self.shared.change(|state| state.disturbance = Some(disturbance));
+    }
+
+    /// Whether all that was to be disturbed has been.
+    #[must_use]
+    pub fn is_disturbed(&self) -> bool {
+        self.shared.state().disturbance.is_none()
     }
 
     /// Stops forwarding on the connections that are open now, but keeps them open, as when a network loses its route.
@@ -152,6 +190,7 @@ struct Shared {
 struct State {
     delay: Duration,
     replies: Replies,
+    disturbance: Option<Disturbance>,
     /// Counts the changes of `replies`.
     since: u64,
     refuse: bool,
@@ -169,6 +208,7 @@ impl Default for State {
         Self {
             delay: Duration::ZERO,
             replies: Replies::Pass,
+            disturbance: None,
             since: 0,
             refuse: false,
             listening: true,
@@ -318,6 +358,16 @@ impl Shared {
             let before = state.last.replace(direction);
             state.round_trips += u64::from(direction == Direction::ToServer && before != Some(direction));
             let replies = if direction == Direction::ToClient { state.replies } else { Replies::Pass };
+            let disturbed = state
+                .disturbance
+                .filter(|_| direction == Direction::ToClient)
+                .and_then(|disturbance| disturbance.apply(bytes));
+            if let Some(disturbed) = disturbed {
+                state.disturbance = None;
+                drop(state);
+                to.write_all(&disturbed)?;
+                continue;
+            }
             if since != state.since {
                 (since, passed) = (state.since, 0);
             }

@@ -160,6 +160,7 @@ macro_rules! control {
             /// Stops the server (SIGSTOP): the kernel still accepts connections, but there is no reply.
             pub fn stop(&self) {
                 self.0.signal(Signal::STOP);
+                self.0.wait_until_stopped();
             }
 
             /// Continues the server (SIGCONT) after [`stop`](Self::stop).

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::schema;
+use super::{msgpack, schema};
 use crate::policy::Encoding;
 use crate::store::NestedOptions;
 use crate::{Error, ErrorKind, Result};
@@ -74,6 +74,10 @@ fn to_msgpack<V: Serialize>(value: &V) -> Result<Vec<u8>> {
 }
 
 fn from_msgpack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
+    // Collections reserve memory for as many elements as a header announces, at each level of nesting.
+    if !msgpack::is_complete(bytes) {
+        return Err(Error::new(ErrorKind::Codec, "the stored value is not one complete msgpack value"));
+    }
     let mut rest = bytes;
     let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
     // The default of 1024 levels overflows a stack of 256 KiB.

@@ -26,6 +26,8 @@ mod lease;
 #[cfg(feature = "store")]
 mod location;
 #[cfg(feature = "store")]
+mod msgpack;
+#[cfg(feature = "store")]
 mod namespace;
 #[cfg(feature = "store")]
 mod observed_store;

@@ -74,10 +74,16 @@ impl Namespace {
         &'a self,
         begin: impl FnOnce(ObservedStore<'a>) -> Begun<'k, T>,
     ) -> Result<T> {
-        // A call whose store cannot be used would have read first.
+        let store = match &self.store {
+            Ok(store) => &**store,
+            Err(error) => {
+                self.counters.store_errors.add(1); // The configuration has logged it.
+                return Err(error.clone());
+            }
+        };
+        // A call outside of a runtime would have read first.
         let mut operation = Operation::Get;
         let bounded = async {
-            let store = self.store.as_deref().map_err(Error::clone)?;
             if tokio::runtime::Handle::try_current().is_err() {
                 return Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"));
             }

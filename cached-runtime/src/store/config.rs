@@ -1,6 +1,7 @@
 //! The configuration of `backend = "redis"` and `backend = "memcached"`.
 
 use std::env;
+use std::ffi::OsString;
 use std::sync::{Arc, OnceLock};
 
 use crate::{Error, ErrorKind, Result, Store};
@@ -18,6 +19,10 @@ use crate::{Redis, RedisConfig};
 /// |---|---|---|
 /// | `"redis"` | `CACHED_REDIS_URL` | `redis://127.0.0.1:6379` |
 /// | `"memcached"` | `CACHED_MEMCACHED_SERVERS` | `127.0.0.1:11211` |
+///
+/// `CACHED_MEMCACHED_SERVERS` names one server; several are not supported. With a value that is invalid,
+/// [`Config::install`] and the companions that change something return an error that names the variable. Calls compute
+/// without the store; that is logged once, and counted in `store_errors`.
 ///
 /// # Examples
 ///
@@ -96,7 +101,7 @@ impl Config {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if a configuration was installed before, if a shared store was used before, or
-    /// if a setting is invalid.
+    /// if a setting is invalid. If the setting comes from an environment variable, the error names it.
     ///
     /// # Examples
     ///
@@ -133,65 +138,106 @@ struct Stores {
 
 impl Stores {
     fn new(config: &Config) -> Self {
-        let mut stores = Self {
-            configured: Vec::new(),
-            #[cfg(feature = "redis")]
-            redis: Redis::new(config.redis.clone().unwrap_or_else(|| {
-                RedisConfig::new(
-                    variable("CACHED_REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned()),
-                )
-            }))
-            .map(|store| Arc::new(store) as Arc<dyn Store>),
-            #[cfg(feature = "memcached")]
-            memcached: Memcached::new(config.memcached.clone().unwrap_or_else(|| {
-                MemcachedConfig::new(
-                    variable("CACHED_MEMCACHED_SERVERS").unwrap_or_else(|| "127.0.0.1:11211".to_owned()),
-                )
-            }))
-            .map(|store| Arc::new(store) as Arc<dyn Store>),
-        };
+        let mut configured = Vec::new();
         #[cfg(feature = "redis")]
-        if config.redis.is_some() || variable("CACHED_REDIS_URL").is_some() {
-            stores.configured.push(stores.redis.clone());
-        }
+        let redis = {
+            let (redis, is_configured) = match &config.redis {
+                Some(config) => (Redis::new(config.clone()), true),
+                None => from_variable(
+                    "CACHED_REDIS_URL",
+                    "the environment variable CACHED_REDIS_URL is invalid",
+                    "redis://127.0.0.1:6379",
+                    |url| Redis::new(RedisConfig::new(url)),
+                ),
+            };
+            let redis = redis.map(|store| Arc::new(store) as Arc<dyn Store>);
+            configured.extend(is_configured.then(|| redis.clone()));
+            redis
+        };
         #[cfg(feature = "memcached")]
-        if config.memcached.is_some() || variable("CACHED_MEMCACHED_SERVERS").is_some() {
-            stores.configured.push(stores.memcached.clone());
+        let memcached = {
+            let (memcached, is_configured) = match &config.memcached {
+                Some(config) => (Memcached::new(config.clone()), true),
+                None => from_variable(
+                    "CACHED_MEMCACHED_SERVERS",
+                    "the environment variable CACHED_MEMCACHED_SERVERS is invalid",
+                    "127.0.0.1:11211",
+                    |server| Memcached::new(MemcachedConfig::new(server)),
+                ),
+            };
+            let memcached = memcached.map(|store| Arc::new(store) as Arc<dyn Store>);
+            configured.extend(is_configured.then(|| memcached.clone()));
+            memcached
+        };
+        Self {
+            #[cfg(feature = "redis")]
+            redis,
+            #[cfg(feature = "memcached")]
+            memcached,
+            configured,
+        }
+    }
+
+    /// Returns the stores that calls use without a configuration in code. An error is logged here, once for all functions.
+    fn from_environment() -> Self {
+        let stores = Self::new(&configure());
+        for error in stores.errors() {
+            tracing::warn!(
+                ?error,
+                "a shared store cannot be used; calls compute without it, which is counted in `store_errors`. Correct what \
+                 the error names and restart the program"
+            );
         }
         stores
     }
 
     fn validate(&self) -> Result<()> {
-        #[cfg(feature = "redis")]
-        if let Err(error) = &self.redis {
-            return Err(error.clone());
-        }
-        #[cfg(feature = "memcached")]
-        if let Err(error) = &self.memcached {
-            return Err(error.clone());
-        }
-        Ok(())
+        self.errors().next().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    fn errors(&self) -> impl Iterator<Item = &Error> {
+        [
+            #[cfg(feature = "redis")]
+            &self.redis,
+            #[cfg(feature = "memcached")]
+            &self.memcached,
+        ]
+        .into_iter()
+        .filter_map(|store| store.as_ref().err())
     }
 }
 
 /// Returns the store of `backend = "redis"`.
 #[cfg(feature = "redis")]
 pub(crate) fn configured_redis() -> Result<Arc<dyn Store>> {
-    STORES.get_or_init(|| Stores::new(&configure())).redis.clone()
+    STORES.get_or_init(Stores::from_environment).redis.clone()
 }
 
 /// Returns the store of `backend = "memcached"`.
 #[cfg(feature = "memcached")]
 pub(crate) fn configured_memcached() -> Result<Arc<dyn Store>> {
-    STORES.get_or_init(|| Stores::new(&configure())).memcached.clone()
+    STORES.get_or_init(Stores::from_environment).memcached.clone()
 }
 
 /// Returns the stores that are configured, in code or in the environment.
 pub(crate) fn configured() -> &'static [Result<Arc<dyn Store>>] {
-    &STORES.get_or_init(|| Stores::new(&configure())).configured
+    &STORES.get_or_init(Stores::from_environment).configured
 }
 
-/// Returns the value of an environment variable unless it is blank.
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.trim().is_empty())
+/// Returns the store at the address in an environment variable, and `true`; or that at the default address, and `false`,
+/// if the variable is not set or blank.
+fn from_variable<T>(
+    name: &str,
+    error: &'static str,
+    default: &str,
+    new: impl Fn(&str) -> Result<T>,
+) -> (Result<T>, bool) {
+    match env::var_os(name).map(OsString::into_string) {
+        None => (new(default), false),
+        Some(Ok(value)) if value.trim().is_empty() => (new(default), false),
+        Some(Ok(value)) => {
+            (new(value.trim()).map_err(|cause| Error::new(ErrorKind::Config, error).with_source(cause)), true)
+        }
+        Some(Err(_)) => (Err(Error::new(ErrorKind::Config, error)), true),
+    }
 }

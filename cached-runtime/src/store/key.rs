@@ -1,6 +1,7 @@
 //! Keys of a shared store.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -54,7 +55,8 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Codec`] if the arguments cannot be serialized.
+    /// [`ErrorKind::Codec`] if the arguments cannot be serialized, and [`ErrorKind::TooLarge`] if they are larger than
+    /// 1 MiB in `MessagePack`. The work stops there: a key is computed on the thread of the caller.
     ///
     /// # Examples
     ///
@@ -66,9 +68,16 @@ impl Key {
     /// assert_ne!(key, Key::new("shop::user@1", &(42_u64, "de")).unwrap());
     /// ```
     pub fn new(namespace: &str, arguments: &(impl Serialize + ?Sized)) -> Result<Self> {
-        let bytes = rmp_serde::to_vec_named(arguments)
-            .map_err(|e| Error::new(ErrorKind::Codec, "cannot serialize the arguments").with_source(e))?;
-        Ok(Self::from_parts(namespace, &bytes, &NestedOptions::of(arguments).presence))
+        let mut bytes = Bounded::default();
+        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+        if let Err(error) = arguments.serialize(&mut serializer) {
+            if bytes.is_full {
+                let message = "the arguments are larger than 1 MiB as encoded";
+                return Err(Error::new(ErrorKind::TooLarge, message));
+            }
+            return Err(Error::new(ErrorKind::Codec, "cannot serialize the arguments").with_source(error));
+        }
+        Ok(Self::from_parts(namespace, &bytes.bytes, &NestedOptions::of(arguments).presence))
     }
 
     /// Returns the key of the generation of a tag, from the digest of the tag.
@@ -137,6 +146,31 @@ impl fmt::Display for Key {
         f.write_str(self.as_str())
     }
 }
+
+/// The encoded arguments, up to [`MAX_ARGUMENTS`].
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > MAX_ARGUMENTS - self.bytes.len() {
+            self.is_full = true;
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The maximum size of the encoded arguments, in bytes.
+const MAX_ARGUMENTS: usize = 1 << 20;
 
 /// The maximum length of the readable namespace in a key, in bytes.
 const MAX_NAMESPACE: usize = 120;

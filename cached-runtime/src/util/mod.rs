@@ -10,3 +10,5 @@ pub(crate) mod sync;
 pub(crate) use clock::unix_millis;
 pub(crate) use clock::{AtomicMoment, Moment, millis};
 pub use future::BoxFuture;
+#[cfg(feature = "redis")]
+pub(crate) use future::join_all;

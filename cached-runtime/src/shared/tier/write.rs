@@ -112,6 +112,7 @@ async fn store_stale_copy(namespace: &'static Namespace, key: &Key, retention: D
         Some(stale) => {
             namespace.with_deadline(|store| store.fill(key, lease, stale, retention)).await.map(drop)
         }
-        None => namespace.with_deadline(|store| store.release(key, lease)).await,
+        // What cannot be read cannot be made stale.
+        None => namespace.with_deadline(|store| store.remove(key)).await,
     }
 }

@@ -224,6 +224,12 @@ pub(super) enum Address {
 
 impl Address {
     fn parse(server: &str) -> Result<Self> {
+        if server.contains([',', ';']) || server.split_whitespace().nth(1).is_some() {
+            return Err(invalid(
+                "one memcached server is supported, and several are configured: write one `host:port`, such as that \
+                 of a proxy in front of them",
+            ));
+        }
         let path = server.strip_prefix("unix://").or_else(|| server.starts_with('/').then_some(server));
         if let Some(path) = path {
             if cfg!(not(unix)) {
@@ -338,6 +344,7 @@ mod tests {
             (MemcachedConfig::new("cache:70000"), "port"),
             (MemcachedConfig::new("[::1]1"), "no colon"),
             (MemcachedConfig::new("a b"), "space"),
+            (MemcachedConfig::new("a:1,b:2"), "several servers"),
             (MemcachedConfig::new("redis://cache"), "scheme"),
             (MemcachedConfig::new("memcached://u:p@cache"), "password in the address"),
             (MemcachedConfig::new("unix://run/m.sock"), "relative"),

@@ -1,6 +1,7 @@
 //! The connections of a store, one for each tokio runtime that uses it.
 
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(super) struct Settings {
     /// How long a reply may take before the connection is closed.
     pub(super) reply_timeout: Duration,
     pub(super) max_value_bytes: usize,
+    /// The size of the smallest value that the server has refused as too large, since it was connected to.
+    pub(super) smallest_refused: AtomicUsize,
 }
 
 /// The replies to a batch.
@@ -44,6 +47,10 @@ impl Connections {
     /// Creates a pool without connections; [`Connections::run`] makes them.
     pub(super) fn new(settings: Settings) -> Self {
         Self { settings: Arc::new(settings), connections: RwLock::default() }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Runs a batch of commands. If `epoch` is given and is not that of the server, it runs nothing and

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -49,6 +50,7 @@ impl ConnectionTask {
             };
             let error = match connected {
                 Ok((stream, epoch)) => {
+                    self.settings.smallest_refused.store(usize::MAX, Relaxed); // The server may be another one.
                     if failure.take().is_some() {
                         info!(
                             server = %self.settings.address,
@@ -148,8 +150,8 @@ impl ConnectionTask {
                     }
                 }
                 () = &mut reply_timeout, if !replies.pending.is_empty() => {
-                    let Some(oldest) = replies.pending.front() else { continue };
-                    let due = oldest.since + self.settings.reply_timeout;
+                    let Some(since) = replies.waiting_since() else { continue };
+                    let due = since + self.settings.reply_timeout;
                     if due <= Instant::now() {
                         break Error::new(ErrorKind::Timeout, "memcached does not reply any more");
                     }

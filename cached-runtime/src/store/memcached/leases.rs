@@ -49,7 +49,7 @@ use bytes::Bytes;
 use super::connection::BatchReply;
 use super::lease_token::LeaseToken;
 use super::protocol::{Batch, Epoch, Reply, StoreCondition};
-use super::results::{array, first, item, unexpected_reply, without_reservation};
+use super::results::{Occupant, array, first, item, unexpected_reply, without_reservation};
 use super::{Memcached, exptime};
 use crate::{Acquired, Key, Lease, LeaseId, Result};
 
@@ -59,11 +59,12 @@ impl Memcached {
         let batch = Batch::new().get_or_reserve(self.server_key(key), exptime(term));
         let BatchReply { epoch, replies } = self.run(batch).await?;
         let [reply] = array(replies)?;
-        let (value, version, won) = item(reply)?;
-        Ok(match value {
-            Some(value) => Acquired::found(value),
-            None => reserved(epoch, version, won),
-        })
+        match item(reply)? {
+            (Occupant::Value(value), _) => Ok(Acquired::found(value)),
+            (Occupant::Reservation { won }, version) => Ok(reserved(epoch, version, won)),
+            // A value that cannot be read counts as none, and may be replaced.
+            (Occupant::Skipped, _) => self.acquire_or_replace(key, term).await,
+        }
     }
 
     /// Acquires the lease of a key with or without a value.
@@ -81,25 +82,27 @@ impl Memcached {
             Reply::NotStored => None,
             other => return Err(unexpected_reply(&other)),
         };
-        let (value, version, won) = item(reply)?;
+        let (occupant, version) = item(reply)?;
 
-        match (value, own_lock) {
-            (Some(value), None) => {
-                let holder = match lock {
-                    Reply::Done { version } => Some(lease_id(epoch, version)),
-                    Reply::Miss => None, // The lock was deleted between the two commands.
-                    other => return Err(unexpected_reply(&other)),
-                };
-                Ok(Acquired::held(Some(value), holder))
-            }
-            (Some(value), Some(lock)) => self.acquire_locked(key, epoch, value, version, lock).await,
-            (None, own_lock) => {
+        let value = match occupant {
+            Occupant::Value(value) => Some(value),
+            Occupant::Skipped => None,
+            Occupant::Reservation { won } => {
                 if let Some(lock) = own_lock {
                     self.delete_lock(key, epoch, lock).await?;
                 }
-                Ok(reserved(epoch, version, won))
+                return Ok(reserved(epoch, version, won));
             }
+        };
+        if let Some(lock) = own_lock {
+            return self.acquire_locked(key, epoch, value, version, lock).await;
         }
+        let holder = match lock {
+            Reply::Done { version } => Some(lease_id(epoch, version)),
+            Reply::Miss => None, // The lock was deleted between the two commands.
+            other => return Err(unexpected_reply(&other)),
+        };
+        Ok(Acquired::held(value, holder))
     }
 
     /// Acquires the lease of a key with a value, after the lock was added.
@@ -107,7 +110,7 @@ impl Memcached {
         &self,
         key: &Key,
         epoch: Epoch,
-        value: Bytes,
+        value: Option<Bytes>,
         version: u64,
         lock: u64,
     ) -> Result<Acquired> {
@@ -118,8 +121,8 @@ impl Memcached {
         match reply {
             Reply::Done { version } => {
                 Ok(match (LeaseToken { epoch, version, lock: Some(lock) }).to_lease() {
-                    Some(lease) => Acquired::granted(Some(value), lease),
-                    None => Acquired::held(Some(value), None),
+                    Some(lease) => Acquired::granted(value, lease),
+                    None => Acquired::held(value, None),
                 })
             }
             Reply::Exists | Reply::NotFound | Reply::NotStored => {
@@ -128,7 +131,7 @@ impl Memcached {
                     .get_with_version(self.server_key(key));
                 let value = match self.run_in_epoch(epoch, batch).await? {
                     Some([_, Reply::Item { value, .. }]) => without_reservation(value),
-                    Some([_, Reply::Miss]) | None => None,
+                    Some([_, Reply::Miss | Reply::Skipped { .. }]) | None => None,
                     Some([_, other]) => return Err(unexpected_reply(&other)),
                 };
                 Ok(Acquired::held(value, None))
@@ -199,7 +202,7 @@ impl Memcached {
         match first(replies)? {
             Reply::Done { .. } => Ok(true),
             Reply::Exists | Reply::NotFound | Reply::NotStored => Ok(false),
-            other => Err(unexpected_reply(&other)),
+            other => Err(self.refusal(&other, value)),
         }
     }
 

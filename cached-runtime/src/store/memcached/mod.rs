@@ -12,6 +12,7 @@ mod protocol;
 mod results;
 mod values;
 
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -40,7 +41,10 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 ///   [`add`](Store::add) reject it with [`ErrorKind::Codec`].
 /// - A value larger than [`max_value_bytes`](MemcachedConfig::max_value_bytes) is rejected with
 ///   [`ErrorKind::TooLarge`] before it is sent, and the old value stays. If the limit of the server is lower,
-///   the server rejects the value and removes the old one.
+///   the server rejects the value and removes the old one; from then on, values of this size and larger ones are
+///   not sent, until the connection is made again.
+/// - A value on the server that is much larger than [`max_value_bytes`](MemcachedConfig::max_value_bytes) is a
+///   miss: its bytes are discarded as they arrive, and other operations go on.
 /// - A [`put`](Store::put) that timed out may be in the buffers of a server that hangs. It then takes effect
 ///   when the server continues, after operations that were called later. A `fill` does not, because its lease
 ///   has ended if the key was changed.
@@ -131,6 +135,7 @@ impl Memcached {
             connect_timeout: config.connect_timeout,
             reply_timeout: config.deadline.saturating_mul(2).min(MAX_REPLY_TIMEOUT),
             max_value_bytes: config.max_value_bytes,
+            smallest_refused: AtomicUsize::new(usize::MAX),
         };
         Ok(Self { config, connections: Connections::new(settings) })
     }

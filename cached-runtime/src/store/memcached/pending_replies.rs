@@ -18,6 +18,10 @@ pub(super) struct PendingReplies {
     pub(super) buffer: BytesMut,
     /// The size of the next reply in bytes, as far as it is known.
     needed_bytes: usize,
+    /// What is left of a value that is too large: its position in the buffer, and its bytes.
+    discard: (usize, usize),
+    /// When bytes of such a value were received last.
+    discarded_at: Option<Instant>,
     pub(super) pending: VecDeque<PendingBatch>,
     /// `true` as soon as one batch has a complete reply.
     pub(super) has_replied: bool,
@@ -33,6 +37,8 @@ impl PendingReplies {
             max_value_bytes: settings.max_value_bytes,
             buffer: BytesMut::with_capacity(BUFFER_BYTES),
             needed_bytes: 0,
+            discard: (0, 0),
+            discarded_at: None,
             pending: VecDeque::new(),
             has_replied: false,
             unwanted_since: None,
@@ -75,19 +81,30 @@ impl PendingReplies {
     ///
     /// An error means that the connection must be closed.
     pub(super) fn deliver(&mut self) -> Result<()> {
+        if !self.discard_received() {
+            return Ok(());
+        }
         if self.buffer.len() < self.needed_bytes {
             return Ok(());
         }
         self.needed_bytes = 0;
         while let Some(pending) = self.pending.front_mut() {
-            while let Some(command) = pending.commands.get(pending.replies.len()) {
+            if let Some(command) = pending.commands.get(pending.replies.len()) {
                 match protocol::parse(&mut self.buffer, command, pending.number, self.max_value_bytes)? {
                     Parsed::Complete(reply) => pending.replies.push(reply),
                     Parsed::Need(bytes) => {
                         self.needed_bytes = bytes;
                         return Ok(());
                     }
+                    Parsed::Discard { at, bytes, reply } => {
+                        pending.replies.extend(reply);
+                        self.discard = (at, bytes);
+                        if !self.discard_received() {
+                            return Ok(());
+                        }
+                    }
                 }
+                continue;
             }
             self.has_replied = true;
             if let Some(PendingBatch { replies, reply, .. }) = self.pending.pop_front() {
@@ -99,6 +116,22 @@ impl PendingReplies {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Protocol, "memcached sent more than it was asked for"))
+    }
+
+    /// Discards what was received of a value that is too large, and returns `true` if nothing is left of it.
+    fn discard_received(&mut self) -> bool {
+        let (at, bytes) = self.discard;
+        if bytes > 0 {
+            self.discard.1 -= protocol::remove(&mut self.buffer, at, bytes);
+            self.discarded_at = Some(Instant::now());
+        }
+        self.discard.1 == 0
+    }
+
+    /// Returns since when the oldest batch waits for the server; `None` if none does. A batch behind a large value waits
+    /// for the network.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        self.pending.front().map(|oldest| oldest.since.max(self.discarded_at.unwrap_or(oldest.since)))
     }
 
     /// Returns an error if all replies have been too late for longer than the reply timeout.
@@ -124,7 +157,7 @@ pub(super) struct PendingBatch {
     commands: Vec<Command>,
     replies: Vec<Reply>,
     pub(super) reply: oneshot::Sender<Result<Option<BatchReply>>>,
-    pub(super) since: Instant,
+    since: Instant,
 }
 
 /// The initial size of a buffer, in bytes.

@@ -10,14 +10,29 @@ pub(super) fn without_reservation(value: Bytes) -> Option<Bytes> {
     Some(value).filter(|value| !value.is_empty())
 }
 
-/// Returns the value if there is one, the version, and `true` if the command made a reservation.
-pub(super) fn item(reply: Reply) -> Result<(Option<Bytes>, u64, bool)> {
+/// What an item is.
+pub(super) enum Occupant {
+    Value(Bytes),
+    /// A value that is too large to be read.
+    Skipped,
+    /// A reservation, which the command has made if it has `won`.
+    Reservation {
+        won: bool,
+    },
+}
+
+/// Returns what an item is, and its version.
+pub(super) fn item(reply: Reply) -> Result<(Occupant, u64)> {
     match reply {
-        Reply::Item { version: 0, .. } => Err(Error::new(
+        Reply::Item { version: 0, .. } | Reply::Skipped { version: 0 } => Err(Error::new(
             ErrorKind::Config,
             "memcached was started with `-C`, without versions, which leases require",
         )),
-        Reply::Item { value, version, won } => Ok((without_reservation(value), version, won)),
+        Reply::Item { value, version, won } => Ok(match without_reservation(value) {
+            Some(value) => (Occupant::Value(value), version),
+            None => (Occupant::Reservation { won }, version),
+        }),
+        Reply::Skipped { version } => Ok((Occupant::Skipped, version)),
         other => Err(unexpected_reply(&other)),
     }
 }

@@ -1,5 +1,6 @@
 //! The operations on values.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,7 +41,7 @@ impl Memcached {
         let [stored, _] = array(self.run(batch).await?.replies)?;
         match stored {
             Reply::Done { .. } => Ok(()),
-            other => Err(unexpected_reply(&other)),
+            other => Err(self.refusal(&other, value)),
         }
     }
 
@@ -61,7 +62,8 @@ impl Memcached {
                     return Ok(present);
                 }
                 // A reservation does not count as a value. Replacing it ends its lease.
-                (Reply::NotStored, Reply::Item { version, .. }) => {
+                // Neither does a value that is too large to be read.
+                (Reply::NotStored, Reply::Item { version, .. } | Reply::Skipped { version }) => {
                     let condition = StoreCondition::IfVersion(version);
                     let batch = Batch::new().store(server_key, &value, exptime, condition);
                     if let Some([Reply::Done { .. }]) = self.run_in_epoch(epoch, batch).await? {
@@ -70,7 +72,7 @@ impl Memcached {
                 }
                 // The item was removed between the two commands.
                 (Reply::NotStored, Reply::Miss) => {}
-                (Reply::NotStored, other) | (other, _) => return Err(unexpected_reply(&other)),
+                (Reply::NotStored, other) | (other, _) => return Err(self.refusal(&other, &value)),
             }
         }
         Err(Error::new(ErrorKind::Rejected, "cannot add a value to a memcached key that changes too often"))
@@ -91,10 +93,19 @@ impl Memcached {
         if value.is_empty() {
             return Err(Error::new(ErrorKind::Codec, "cannot store an empty value in memcached"));
         }
-        if value.len() > self.config.max_value_bytes {
+        let smallest_refused = self.connections.settings().smallest_refused.load(Relaxed);
+        if value.len() > self.config.max_value_bytes || value.len() >= smallest_refused {
             return Err(too_large());
         }
         Ok(())
+    }
+
+    /// Returns the error for the reply to the storing of a value, and remembers the size that the server refuses.
+    pub(super) fn refusal(&self, reply: &Reply, value: &[u8]) -> Error {
+        if *reply == Reply::TooLarge {
+            self.connections.settings().smallest_refused.fetch_min(value.len(), Relaxed);
+        }
+        unexpected_reply(reply)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The configuration of the client of `fred`.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use fred::error::ErrorKind as Cause;
@@ -46,6 +47,25 @@ pub(super) fn parse(url: &str) -> Result<Config> {
         Cause::Config | Cause::Parse => error("the redis url has an invalid host, port, database or node"),
         _ => error("cannot use the redis url"),
     })
+}
+
+/// Returns a user or a password in the form in which fred must have it: fred sends `HELLO` as one line, where the server
+/// splits arguments at spaces unless they are quoted.
+pub(super) fn inline_argument(text: &str) -> String {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(&byte)) {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => quoted.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => quoted.push(char::from(byte)),
+            // Writing into a `String` does not fail.
+            _ => drop(write!(quoted, "\\x{byte:02x}")),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// Returns the addresses of the servers, for messages and logs.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fred::types::Builder;
 
-use super::client_config::{builder, describe, parse};
+use super::client_config::{builder, describe, inline_argument, parse};
 use crate::{Error, ErrorKind, Result};
 
 /// The settings of a [`Redis`](crate::Redis) store.
@@ -37,6 +37,7 @@ pub struct RedisConfig {
     deadline: Duration,
     connect_timeout: Duration,
     max_in_flight: usize,
+    restarts: Restarts,
 }
 
 impl RedisConfig {
@@ -75,11 +76,14 @@ impl RedisConfig {
             deadline: Duration::from_millis(50),
             connect_timeout: Duration::from_millis(200),
             max_in_flight: 4096,
+            restarts: Restarts::Trusted,
         }
     }
 
-    /// Sets the user and the password, which replace those in the URL. An empty `user` is the server's
-    /// default user.
+    /// Sets the user and the password, which replace those in the URL.
+    ///
+    /// An empty `user` is the server's default user. If both are empty, the client does not authenticate (no
+    /// `AUTH` is sent), as with an empty password in the URL.
     ///
     /// # Examples
     ///
@@ -170,6 +174,30 @@ impl RedisConfig {
         self
     }
 
+    /// Uses no value from before a restart of the server, or from before it became the primary.
+    ///
+    /// A server that is restarted from a snapshot, or a replica that is promoted, may have values that were
+    /// invalidated. With this setting, the name of every key contains an identity of the server process that has it
+    /// (its `run_id` and its replication id), and every operation compares it. So the cache is cold after a restart,
+    /// after a failover, and once when a server gets its first replica; values that such a server brought back are
+    /// never used, and expire. All programs that share the values must have the same setting.
+    ///
+    /// Every operation is a script that calls `INFO`, which costs the server some more microseconds, and the user
+    /// needs the permission for it (`+info`). Off by default. See
+    /// [what a server may take back](crate::guide::what_a_server_may_take_back).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::{Redis, RedisConfig};
+    ///
+    /// assert!(Redis::new(RedisConfig::new("redis://cache.internal").distrust_restarts()).is_ok());
+    /// ```
+    pub fn distrust_restarts(mut self) -> Self {
+        self.restarts = Restarts::Distrusted;
+        self
+    }
+
     /// Validates the settings.
     pub(super) fn validate(self) -> Result<Settings> {
         let config = |what| Err(Error::new(ErrorKind::Config, what));
@@ -191,18 +219,25 @@ impl RedisConfig {
 
         let mut server = parse(&self.url)?;
         if let Some((user, password)) = self.credentials {
+            // A user without a password may be one that needs none; the server wants an `AUTH` all the same.
+            server.password = Some(password).filter(|password| !password.is_empty() || !user.is_empty());
             server.username = Some(user).filter(|user| !user.is_empty());
-            server.password = Some(password);
+        } else if server.password.as_ref().is_none_or(String::is_empty) {
+            (server.username, server.password) = (None, None);
         }
+        let passwords = server.password.iter().flat_map(|p| [p.clone(), inline_argument(p)]).collect();
+        server.username = server.username.as_deref().map(inline_argument);
+        server.password = server.password.as_deref().map(inline_argument);
         Ok(Settings {
             topology: if server.server.is_clustered() { Topology::Cluster } else { Topology::Single },
             servers: describe(&server.server),
-            password: server.password.clone().filter(|password| !password.is_empty()),
+            passwords,
             builder: builder(server, self.deadline, self.connect_timeout),
             prefix: self.prefix,
             deadline: self.deadline,
             connect_timeout: self.connect_timeout,
             max_in_flight: self.max_in_flight,
+            restarts: self.restarts,
         })
     }
 }
@@ -216,6 +251,7 @@ impl fmt::Debug for RedisConfig {
             .field("deadline", &self.deadline)
             .field("connect_timeout", &self.connect_timeout)
             .field("max_in_flight", &self.max_in_flight)
+            .field("restarts", &self.restarts)
             .finish_non_exhaustive()
     }
 }
@@ -226,12 +262,20 @@ pub(super) struct Settings {
     pub(super) topology: Topology,
     /// The addresses, for messages and logs; without credentials.
     pub(super) servers: String,
-    /// Kept so that messages that contain it are not shown.
-    pub(super) password: Option<String>,
+    /// The password as it is and as it is sent, so that messages that contain it are not shown.
+    pub(super) passwords: Vec<String>,
     pub(super) prefix: String,
     pub(super) deadline: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) max_in_flight: usize,
+    pub(super) restarts: Restarts,
+}
+
+/// Whether a server that was restarted or promoted may return values from before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restarts {
+    Trusted,
+    Distrusted,
 }
 
 /// Whether keys are on one server or distributed over several.

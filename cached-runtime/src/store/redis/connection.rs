@@ -56,7 +56,11 @@ impl Connections {
         let slot_groups = SlotGroups::of(keys, self.settings.topology);
         let session =
             Session { client, state: &connection.state, settings: &self.settings, slot_groups, deadline };
-        operation(&session).await
+        let result = operation(&session).await;
+        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Protocol) {
+            connection.state.record_mismatch();
+        }
+        result
     }
 
     /// Returns the connection of the current runtime, and starts it if there is none.
@@ -99,7 +103,8 @@ struct RuntimeConnection {
 
 impl RuntimeConnection {
     fn start(runtime: &Handle, settings: &Arc<Settings>) -> Result<Self> {
-        let state = Arc::new(ConnectionState::new(settings.topology, build_client(settings)?));
+        let state =
+            Arc::new(ConnectionState::new(settings.topology, settings.restarts, build_client(settings)?));
         let supervisor = runtime.spawn(supervise(Arc::clone(settings), Arc::clone(&state))).abort_handle();
         let permits = Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS));
         Ok(Self { runtime: runtime.id(), state, permits, supervisor })

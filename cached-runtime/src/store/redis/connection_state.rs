@@ -7,7 +7,8 @@ use fred::interfaces::ClientLike as _;
 use fred::util::redis_keyslot;
 use tokio::sync::{Notify, watch};
 
-use super::config::Topology;
+use super::config::{Restarts, Topology};
+use super::server_ids::ServerIds;
 use super::watchers::Watchers;
 use crate::{Error, ErrorKind, Key, Result};
 
@@ -23,8 +24,14 @@ pub(super) struct ConnectionState {
     missed_replies: [AtomicU32; SlotGroups::COUNT],
     /// `true` after the server has replied that it is a read-only replica.
     pub(super) is_demoted: AtomicBool,
+    /// How many replies in a row were not verified to be those to their commands.
+    unverified_replies: AtomicU32,
+    /// `true` after a reply that was not one to its command.
+    has_mismatch: AtomicBool,
     pub(super) needs_check: Notify,
     pub(super) watchers: Watchers,
+    /// The identities of the servers; `None` if restarts are trusted.
+    pub(super) server_ids: Option<ServerIds>,
 }
 
 /// The current client, and how its attempts to connect went.
@@ -38,15 +45,21 @@ pub(super) struct ConnectionStatus {
 }
 
 impl ConnectionState {
-    pub(super) fn new(topology: Topology, client: Client) -> Self {
+    pub(super) fn new(topology: Topology, restarts: Restarts, client: Client) -> Self {
         let status = ConnectionStatus { client, is_first_attempt_over: false, connect_error: None };
         Self {
             topology,
             status: watch::Sender::new(status),
             missed_replies: [const { AtomicU32::new(0) }; SlotGroups::COUNT],
             is_demoted: AtomicBool::new(false),
+            unverified_replies: AtomicU32::new(0),
+            has_mismatch: AtomicBool::new(false),
             needs_check: Notify::new(),
             watchers: Watchers::default(),
+            server_ids: match restarts {
+                Restarts::Trusted => None,
+                Restarts::Distrusted => Some(ServerIds::default()),
+            },
         }
     }
 
@@ -110,6 +123,33 @@ impl ConnectionState {
     /// Returns `true` if a server has missed so many replies that it may be unresponsive.
     pub(super) fn has_missed_replies(&self) -> bool {
         self.missed_replies.iter().any(|missed| missed.load(Relaxed) >= MISSED_REPLIES_BEFORE_CHECK)
+    }
+
+    /// Records a reply that says by itself which command it belongs to.
+    pub(super) fn record_verified_reply(&self) {
+        self.unverified_replies.store(0, Relaxed);
+    }
+
+    /// Records a reply that does not say which command it belongs to, as that of a read.
+    ///
+    /// The client pairs replies and commands by their order. If a reply is lost or repeated on the way, every later
+    /// reply is paired with another command, so the supervisor checks the order from time to time.
+    pub(super) fn record_unverified_reply(&self) {
+        if self.unverified_replies.fetch_add(1, Relaxed) >= MAX_UNVERIFIED_REPLIES {
+            self.record_mismatch();
+        }
+    }
+
+    /// Records a reply that is none to its command, so that the order of replies must be checked.
+    pub(super) fn record_mismatch(&self) {
+        self.unverified_replies.store(0, Relaxed);
+        self.has_mismatch.store(true, Relaxed);
+        self.needs_check.notify_one();
+    }
+
+    /// Returns `true` if the order of replies must be checked, once.
+    pub(super) fn take_mismatch(&self) -> bool {
+        self.has_mismatch.swap(false, Relaxed)
     }
 
     /// Records that the server is a read-only replica, so that its address may refer to another server now.
@@ -203,6 +243,9 @@ impl Drop for PendingReply<'_> {
         }
     }
 }
+
+/// After how many reads in a row without a verified reply the supervisor checks the order of replies.
+const MAX_UNVERIFIED_REPLIES: u32 = 256;
 
 /// How many operations in a row may have no reply before the supervisor checks the connection.
 const MISSED_REPLIES_BEFORE_CHECK: u32 = 3;

@@ -7,6 +7,7 @@ mod connection_state;
 mod errors;
 mod replies;
 mod scripts;
+mod server_ids;
 mod session;
 mod supervisor;
 mod watchers;
@@ -15,11 +16,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::types::{Resp3Frame, Value};
+use fred::util::redis_keyslot;
 
 pub use self::config::RedisConfig;
-use self::config::Topology;
+use self::config::{Restarts, Settings, Topology};
 use self::connection::Connections;
 use self::scripts::Script;
+use self::session::Session;
+use crate::util::join_all;
 use crate::util::random::random;
 use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result, Store, Watch};
 
@@ -27,8 +31,9 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 ///
 /// A value is stored at `prefix{key}` and its lease at `prefix{key}:l`; the braces put both into the same
 /// slot of a cluster. A read is one `GET` or one `MGET`; in a cluster, several keys are read by one `GET`
-/// each, sent at once. A removal is one `UNLINK`. All other operations are scripts, which the server knows by
-/// their digests. A caller that waits for another process to compute a key is notified by the server
+/// each, sent at once. All other operations are scripts, which the server knows by their digests. The reply of a
+/// script repeats a random number of the call, so that a reply that was lost, repeated or reordered on the way is
+/// noticed: no operation is confirmed by the reply to another one, and the connection is replaced. A caller that waits for another process to compute a key is notified by the server
 /// (`CLIENT TRACKING`); in a cluster, or if the user lacks the permission, it polls.
 ///
 /// The store has one connection for each tokio runtime that uses it, established with the first use; the
@@ -114,38 +119,68 @@ impl Redis {
 
     /// Runs a script on a key.
     async fn run(&self, script: &Script, key: &Key, arguments: &[Value]) -> Result<Resp3Frame> {
-        let keys = self.keys(key);
         self.connections
-            .session(std::slice::from_ref(key), async |session| session.script(script, keys, arguments).await)
+            .session(std::slice::from_ref(key), async |session| {
+                session
+                    .script(script, self.slot(key), |server| self.names(key, server).into(), arguments)
+                    .await
+            })
             .await
     }
 
-    /// Returns the name of a value.
-    fn value_key(&self, key: &Key) -> Value {
-        Value::from(format!("{}{{{key}}}", self.connections.settings().prefix))
+    /// Reads keys of one server by a script, which compares the identity of the server.
+    async fn read_by_script(&self, session: &Session<'_>, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        let (slot, count) = (keys.first().map_or(0, |key| self.slot(key)), keys.len());
+        let names = |server: &str| keys.iter().map(|key| self.value_name(key, server)).collect();
+        replies::values(session.script(&scripts::READ, slot, names, &[]).await?, count)
+    }
+
+    /// Returns the slot of a key, which on the server is enclosed in braces, so that it alone decides about it.
+    fn slot(&self, key: &Key) -> u16 {
+        match self.connections.settings().topology {
+            Topology::Single => 0,
+            Topology::Cluster => redis_keyslot(key.as_str().as_bytes()),
+        }
+    }
+
+    /// Returns the name of a value; `server` is what it contains of the identity of the server.
+    fn value_name(&self, key: &Key, server: &str) -> Value {
+        Value::from(format!("{}{server}{{{key}}}", self.connections.settings().prefix))
     }
 
     /// Returns the names of a value and its lease.
-    fn keys(&self, key: &Key) -> [Value; 2] {
-        let lease = format!("{}{{{key}}}{LEASE_SUFFIX}", self.connections.settings().prefix);
-        [self.value_key(key), Value::from(lease)]
+    fn names(&self, key: &Key, server: &str) -> [Value; 2] {
+        let lease = format!("{}{server}{{{key}}}{LEASE_SUFFIX}", self.connections.settings().prefix);
+        [self.value_name(key, server), Value::from(lease)]
     }
 }
 
 impl Store for Redis {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         Box::pin(async move {
-            let names = || keys.iter().map(|key| self.value_key(key)).collect();
+            let names = || keys.iter().map(|key| self.value_name(key, "")).collect();
             if keys.is_empty() {
                 return Ok(Vec::new());
             }
+            let &Settings { topology, restarts, .. } = self.connections.settings();
             self.connections
-                .session(keys, async |session| match (keys, self.connections.settings().topology) {
-                    ([_], _) => Ok(vec![replies::value(session.command("GET", names()).await?)?]),
-                    (_, Topology::Single) => {
+                .session(keys, async |session| match (restarts, topology, keys) {
+                    (Restarts::Distrusted, Topology::Single, _) => self.read_by_script(session, keys).await,
+                    (Restarts::Distrusted, Topology::Cluster, _) => {
+                        let read = |key| self.read_by_script(session, std::slice::from_ref(key));
+                        let values: Result<Vec<_>> =
+                            join_all(keys.iter().map(read)).await.into_iter().collect();
+                        Ok(values?.into_iter().flatten().collect())
+                    }
+                    (Restarts::Trusted, _, [_]) => {
+                        Ok(vec![replies::value(session.command("GET", names()).await?)?])
+                    }
+                    (Restarts::Trusted, Topology::Single, _) => {
                         replies::values(session.command("MGET", names()).await?, keys.len())
                     }
-                    (_, Topology::Cluster) => session.get_each(names()).await?.into_iter().collect(),
+                    (Restarts::Trusted, Topology::Cluster, _) => {
+                        session.get_each(names()).await?.into_iter().collect()
+                    }
                 })
                 .await
         })
@@ -214,14 +249,7 @@ impl Store for Redis {
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let keys = self.keys(key).into();
-            let reply = self
-                .connections
-                .session(std::slice::from_ref(key), async |session| session.command("UNLINK", keys).await)
-                .await?;
-            replies::done(&reply)
-        })
+        Box::pin(async move { replies::done(&self.run(&scripts::REMOVE, key, &[]).await?) })
     }
 
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
@@ -229,10 +257,12 @@ impl Store for Redis {
             if self.connections.settings().topology == Topology::Cluster {
                 return Ok(None);
             }
-            let keys = self.keys(key);
             let watched = self
                 .connections
-                .session(std::slice::from_ref(key), async |session| session.watch(keys).await)
+                .session(std::slice::from_ref(key), async |session| match session.server_name(0) {
+                    Some(server) => session.watch(self.names(key, &server)).await,
+                    None => Ok(None),
+                })
                 .await?;
             Ok(watched.map(|changed| {
                 Watch::new(async {

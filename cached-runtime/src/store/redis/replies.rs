@@ -64,7 +64,7 @@ fn unexpected(reply: &Frame) -> Error {
     message_of(reply).map_or_else(malformed, from_server)
 }
 
-fn malformed() -> Error {
+pub(super) fn malformed() -> Error {
     Error::new(ErrorKind::Protocol, "cannot parse the reply of redis")
 }
 

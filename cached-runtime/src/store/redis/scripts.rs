@@ -3,36 +3,87 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bytes::Bytes;
 use fred::types::Value;
 use sha1::{Digest as _, Sha1};
 
 use crate::Lease;
 
-/// A Lua script, which is usually sent as its digest only.
+/// A Lua script.
+///
+/// The body is enclosed in code that returns its result together with a nonce, so that the reply to another command is
+/// not taken for the reply to the script.
 pub(super) struct Script {
-    source: &'static str,
-    digest: OnceLock<Bytes>,
+    body: &'static str,
+    /// For any server. `ARGV` begins with the nonce.
+    pub(super) plain: Enclosed,
+    /// For one server. `ARGV` begins with the nonce and the identity of the server. On another server, the body is not
+    /// run, and the result is the identity of that server.
+    pub(super) of_one_server: Enclosed,
 }
 
 impl Script {
-    const fn new(source: &'static str) -> Self {
-        Self { source, digest: OnceLock::new() }
+    const fn new(body: &'static str) -> Self {
+        let plain = Enclosed::new("local first = 2");
+        let of_one_server = Enclosed::new(
+            r"local first = 3
+local id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') .. ':' ..
+  string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+if id ~= arguments[2] then return {arguments[1], 0, id} end",
+        );
+        Self { body, plain, of_one_server }
     }
 
-    pub(super) fn source(&self) -> Value {
-        Value::from_static_str(self.source)
-    }
-
-    /// Returns the SHA-1 of the source in hexadecimal, by which the server knows the script.
-    pub(super) fn digest(&self) -> Value {
-        let digest =
-            self.digest.get_or_init(|| base16ct::lower::encode_string(&Sha1::digest(self.source)).into());
-        Value::Bytes(digest.clone())
+    /// Returns the source and the digest of one form of the script.
+    pub(super) fn text(&self, form: fn(&Self) -> &Enclosed) -> &ScriptText {
+        form(self).text(self.body)
     }
 }
 
-// `KEYS` of each script are the value and its lease. A value that is not a string was not stored by this
+/// One form of a script.
+pub(super) struct Enclosed {
+    prologue: &'static str,
+    text: OnceLock<ScriptText>,
+}
+
+/// A script as it is sent: usually as its digest only.
+pub(super) struct ScriptText {
+    pub(super) source: Value,
+    /// The SHA-1 of the source in hexadecimal, by which the server knows the script.
+    pub(super) digest: Value,
+}
+
+impl Enclosed {
+    const fn new(prologue: &'static str) -> Self {
+        Self { prologue, text: OnceLock::new() }
+    }
+
+    fn text(&self, body: &str) -> &ScriptText {
+        self.text.get_or_init(|| {
+            let prologue = self.prologue;
+            let source = format!(
+                r"local arguments, ARGV = ARGV, {{}}
+{prologue}
+for i = first, #arguments do ARGV[i - first + 1] = arguments[i] end
+local function run()
+{body}
+end
+local result = run()
+if type(result) == 'table' and result.err then return result end
+return {{arguments[1], 1, result}}"
+            );
+            let digest = base16ct::lower::encode_string(&Sha1::digest(&source));
+            ScriptText { source: Value::Bytes(source.into()), digest: Value::Bytes(digest.into()) }
+        })
+    }
+}
+
+/// Returns the values of all `KEYS`.
+pub(super) static READ: Script = Script::new("return redis.call('MGET', unpack(KEYS))");
+
+/// Removes all `KEYS`; returns their number.
+pub(super) static REMOVE: Script = Script::new("return redis.call('UNLINK', unpack(KEYS))");
+
+// `KEYS` of each of the following scripts are the value and its lease. A value that is not a string was not stored by this
 // crate; it is a miss, and may be replaced.
 
 /// `ARGV`: the token, the term, and "1" to lease also a key with a value. Returns the value, whether the

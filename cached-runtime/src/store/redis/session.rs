@@ -1,5 +1,7 @@
 //! The commands of one operation.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::{Error as ClientError, ErrorKind as Cause};
@@ -12,8 +14,10 @@ use tracing::debug;
 
 use super::config::Settings;
 use super::connection_state::{ConnectionState, PendingReply, SlotGroups};
-use super::errors;
-use super::scripts::Script;
+use super::scripts::{Script, ScriptText};
+use super::server_ids::ServerId;
+use super::{errors, replies};
+use crate::util::random::random;
 use crate::{Error, ErrorKind, Result};
 
 /// The use of a connection by one operation.
@@ -29,28 +33,67 @@ impl Session<'_> {
     /// Sends one command, whose first argument is a key, and returns its reply, which may be an error of the
     /// server.
     pub(super) async fn command(&self, name: &'static str, arguments: Vec<Value>) -> Result<Frame> {
-        self.send(CustomCommand::new_static(name, ClusterHash::FirstKey, false), arguments).await
+        let reply =
+            self.send(CustomCommand::new_static(name, ClusterHash::FirstKey, false), arguments).await?;
+        self.state.record_unverified_reply();
+        Ok(reply)
     }
 
-    /// Runs a script and returns its reply. The script's source is sent only if the server does not have it.
+    /// Runs a script on keys of one slot and returns its result, which may be an error of the server.
+    ///
+    /// `names` returns the names of the keys; its argument is what the names contain of the server's identity.
     pub(super) async fn script(
         &self,
         script: &Script,
-        keys: [Value; 2],
+        slot: u16,
+        names: impl Fn(&str) -> Vec<Value>,
         arguments: &[Value],
     ) -> Result<Frame> {
-        // The `evalsha` of fred ignores the timeout in the options.
-        let command = |name| CustomCommand::new_static(name, ClusterHash::Offset(2), false);
-        let [value, lease] = keys;
-        let mut all = vec![script.digest(), Value::from_static_str("2"), value, lease];
+        let Some(servers) = &self.state.server_ids else {
+            let text = script.text(|script| &script.plain);
+            return match self.run(text, slot, names(""), &[], arguments).await? {
+                ScriptReply::Result(result) => Ok(result),
+                ScriptReply::OtherServer(_) => Err(replies::malformed()),
+            };
+        };
+        let text = script.text(|script| &script.of_one_server);
+        for _ in 0..MAX_SERVERS_PER_OPERATION {
+            let id = servers.get(slot).unwrap_or_else(|| ServerId::new(""));
+            let expected = [Value::from(&*id.text)];
+            match self.run(text, slot, names(&id.name), &expected, arguments).await? {
+                ScriptReply::Result(result) => return Ok(result),
+                ScriptReply::OtherServer(id) => servers.set(slot, id),
+            }
+        }
+        Err(Error::new(ErrorKind::Unreachable, "the redis server was replaced too often"))
+    }
+
+    /// Sends a script. Its source is sent only if the server does not have it.
+    async fn run(
+        &self,
+        text: &ScriptText,
+        slot: u16,
+        names: Vec<Value>,
+        first_arguments: &[Value],
+        arguments: &[Value],
+    ) -> Result<ScriptReply> {
+        // The `evalsha` of fred ignores the timeout in the options, and fred hashes the digest unless the slot is given.
+        let command = |name| CustomCommand::new_static(name, ClusterHash::Custom(slot), false);
+        let nonce = format!("{:016x}", random());
+        let mut all = vec![text.digest.clone(), Value::from(names.len().to_string())];
+        all.extend(names);
+        all.push(Value::from(nonce.as_str()));
+        all.extend_from_slice(first_arguments);
         all.extend_from_slice(arguments);
 
-        let reply = self.send(command("EVALSHA"), all.clone()).await?;
-        if !errors::message_of(&reply).is_some_and(|message| message.starts_with("NOSCRIPT")) {
-            return Ok(reply);
+        let mut reply = self.send(command("EVALSHA"), all.clone()).await?;
+        if errors::message_of(&reply).is_some_and(|message| message.starts_with("NOSCRIPT")) {
+            all[0] = text.source.clone();
+            reply = self.send(command("EVAL"), all).await?;
         }
-        all[0] = script.source();
-        self.send(command("EVAL"), all).await
+        let reply = ScriptReply::parse(reply, &nonce)?;
+        self.state.record_verified_reply();
+        Ok(reply)
     }
 
     /// Reads keys that may be on different servers, by one command for each key, all sent at once.
@@ -61,6 +104,15 @@ impl Session<'_> {
             reply => reply.map_err(|e| errors::from_client(&e)),
         };
         Ok(self.pipeline(commands).await?.into_iter().map(value).collect())
+    }
+
+    /// Returns what the names of keys of this slot contain of the identity of the server: nothing if restarts are trusted;
+    /// `None` if the identity is not known yet.
+    pub(super) fn server_name(&self, slot: u16) -> Option<Arc<str>> {
+        match &self.state.server_ids {
+            None => Some("".into()),
+            Some(servers) => servers.get(slot).map(|id| id.name),
+        }
     }
 
     /// Returns a receiver that is completed or closed when a value or its lease changes; `None` if the server
@@ -160,6 +212,42 @@ impl Session<'_> {
         Ok(Options { fail_fast: true, timeout: Some(remaining), ..Options::default() })
     }
 }
+
+/// The reply to a script.
+enum ScriptReply {
+    /// The result of the script, or an error of the server.
+    Result(Frame),
+    /// The script was not run, because the server is this one.
+    OtherServer(ServerId),
+}
+
+impl ScriptReply {
+    /// Returns an error if it is the reply to another command than the one with this nonce.
+    fn parse(reply: Frame, nonce: &str) -> Result<Self> {
+        if errors::message_of(&reply).is_some() {
+            return Ok(Self::Result(reply));
+        }
+        let is_nonce =
+            |frame: &Frame| matches!(frame, Frame::BlobString { data, .. } if data == nonce.as_bytes());
+        match reply {
+            Frame::Array { mut data, .. } if data.first().is_some_and(is_nonce) => {
+                let result = data.pop().ok_or_else(replies::malformed)?;
+                match (data.get(1), &result) {
+                    (Some(Frame::Number { data: 1, .. }), _) => Ok(Self::Result(result)),
+                    (Some(Frame::Number { data: 0, .. }), Frame::BlobString { data: id, .. }) => {
+                        let id = std::str::from_utf8(id).map_err(|_| replies::malformed())?;
+                        Ok(Self::OtherServer(ServerId::new(id)))
+                    }
+                    _ => Err(replies::malformed()),
+                }
+            }
+            _ => Err(Error::new(ErrorKind::Protocol, "redis replied to another command")),
+        }
+    }
+}
+
+/// How many servers one operation asks: the first reply tells which server it is, and it may be replaced once.
+const MAX_SERVERS_PER_OPERATION: usize = 3;
 
 fn timed_out() -> Error {
     Error::new(ErrorKind::Timeout, "redis did not reply within the deadline")

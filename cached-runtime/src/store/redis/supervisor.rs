@@ -14,8 +14,8 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::Error as ClientError;
 use fred::interfaces::{ClientLike as _, EventInterface as _, TrackingInterface as _};
-use fred::types::config::Options;
-use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Value};
+use fred::types::config::{Options, Server};
+use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Resp3Frame as Frame, Value};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
@@ -24,6 +24,7 @@ use super::client_config::MAX_RECONNECT_DELAY_MS;
 use super::config::{Settings, Topology};
 use super::connection_state::{ConnectionState, SlotGroups};
 use super::errors;
+use crate::util::random::random;
 use crate::{Error, ErrorKind, Result};
 
 /// Runs clients, one after another, until it is aborted.
@@ -105,6 +106,9 @@ async fn run_client(client: &Client, settings: &Settings, state: &ConnectionStat
                     must_reconnect |= !is_responsive(client, settings, state.topology).await;
                     state.record_reply(SlotGroups::ALL);
                 }
+                if state.take_mismatch() && !must_reconnect {
+                    must_reconnect = !is_in_step(client, settings, state.topology).await;
+                }
                 if must_reconnect && !reconnect(client, state.topology).await {
                     return;
                 }
@@ -121,12 +125,44 @@ async fn is_responsive(client: &Client, settings: &Settings, topology: Topology)
         return true; // The client is reconnecting already.
     }
     if topology == Topology::Cluster {
-        return false; // A `PING` would be sent to an arbitrary node.
+        return false; // Which node has missed replies is not known.
     }
+    echoes(client, settings, None).await
+}
+
+/// Returns `false` if the replies on a connection are not those to the commands before them: a reply was lost or
+/// repeated on the way.
+async fn is_in_step(client: &Client, settings: &Settings, topology: Topology) -> bool {
+    if !client.is_connected() {
+        return true; // The client is reconnecting already.
+    }
+    match topology {
+        Topology::Single => echoes(client, settings, None).await,
+        Topology::Cluster => {
+            for node in client.active_connections() {
+                if !echoes(client, settings, Some(node)).await {
+                    return false;
+                }
+            }
+            true
+        }
+    }
+}
+
+/// Returns `true` if a server repeats a random text in time.
+async fn echoes(client: &Client, settings: &Settings, cluster_node: Option<Server>) -> bool {
     let max_response_time = (2 * settings.deadline).min(MAX_RECONNECT_TIME);
-    let options = Options { fail_fast: true, timeout: Some(max_response_time), ..Options::default() };
-    let ping = CustomCommand::new_static("PING", ClusterHash::Random, false);
-    client.with_options(&options).custom_raw(ping, Vec::<Value>::new()).await.is_ok()
+    let options =
+        Options { fail_fast: true, timeout: Some(max_response_time), cluster_node, ..Options::default() };
+    let echo = CustomCommand::new_static("ECHO", ClusterHash::Random, false);
+    let text = format!("{:016x}", random());
+    let reply = client.with_options(&options).custom_raw(echo, vec![Value::from(text.as_str())]).await;
+    match reply {
+        Ok(Frame::BlobString { data, .. }) => data == text.as_bytes(),
+        // Which command an error belongs to is not known, unless it names this one.
+        Ok(reply) => errors::message_of(&reply).is_some_and(|message| errors::code(message) == "NOPERM"),
+        Err(_) => false,
+    }
 }
 
 /// Makes a client reconnect, and returns `false` if it must be replaced instead.
@@ -144,12 +180,12 @@ async fn reconnect(client: &Client, topology: Topology) -> bool {
 /// Records an error while connecting. It is logged unless the previous one was of the same kind.
 fn record_error(settings: &Settings, state: &ConnectionState, error: &ClientError) {
     let details = error.details();
-    let error = match &settings.password {
-        Some(password) if details.contains(password) => {
+    let error =
+        if settings.passwords.iter().any(|password| !password.is_empty() && details.contains(password)) {
             Error::new(ErrorKind::Rejected, "redis rejected the connection")
-        }
-        _ => errors::from_client(error),
-    };
+        } else {
+            errors::from_client(error)
+        };
     let is_logged =
         state.status.borrow().connect_error.as_ref().is_some_and(|last| last.kind() == error.kind());
     if !is_logged {

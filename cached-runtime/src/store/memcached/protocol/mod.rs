@@ -9,4 +9,4 @@ mod replies;
 
 pub(super) use self::commands::{Batch, Command, ServerKey, StoreCondition, exptime};
 pub(super) use self::handshake::{Epoch, STATS, authenticate, parse_authentication, parse_stats};
-pub(super) use self::replies::{Parsed, Reply, parse};
+pub(super) use self::replies::{Parsed, Reply, parse, remove};

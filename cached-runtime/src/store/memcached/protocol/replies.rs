@@ -13,7 +13,9 @@ use crate::Error;
 pub(crate) enum Reply {
     /// `VA`: an item. An empty value is a reservation, which this command has made if it is `won`.
     Item { value: Bytes, version: u64, won: bool },
-    /// The value of each of several keys; an empty value is a reservation.
+    /// `VA`: an item whose value is larger than the limit, and is discarded.
+    Skipped { version: u64 },
+    /// The value of each of several keys; an empty value is a reservation, and one larger than the limit is none.
     Values(Vec<Option<Bytes>>),
     /// `HD`: the command succeeded. The version is 0 if the command does not request it.
     Done { version: u64 },
@@ -39,6 +41,9 @@ pub(crate) enum Parsed<T> {
     /// An incomplete reply, left in the buffer, which must have at least so many bytes before parsing can
     /// succeed.
     Need(usize),
+    /// A value that is larger than the limit. So many bytes of the stream must be discarded, from this position in
+    /// the buffer on, before parsing continues, with the next reply if there is one.
+    Discard { at: usize, bytes: usize, reply: Option<Reply> },
 }
 
 /// Takes the reply to a command from the buffer, if it is complete.
@@ -62,8 +67,13 @@ pub(crate) fn parse(
     let reply = match (command, code) {
         (Command::Value, b"VA") => {
             let (size, flags) = split_word(rest);
-            let size = parse_size(size, max_value)?;
+            let size = parse_size(size)?;
             let Flags { version, won } = parse_flags(flags, number)?;
+            if is_too_large(size, max_value) {
+                buffer.advance(end);
+                let reply = Some(Reply::Skipped { version });
+                return Ok(Parsed::Discard { at: 0, bytes: size + CRLF.len(), reply });
+            }
             let whole = end + size + CRLF.len();
             if buffer.len() < whole {
                 return Ok(Parsed::Need(whole));
@@ -109,7 +119,12 @@ fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<
             b"VALUE" => {
                 let (key, rest) = split_word(rest);
                 let (_, size) = split_word(rest);
-                let size = parse_size(size, max_value)?;
+                let size = parse_size(size)?;
+                if is_too_large(size, max_value) {
+                    // Without its header and the value, the reply is that of a server that does not have the key.
+                    remove(buffer, at, start - at);
+                    return Ok(Parsed::Discard { at, bytes: size + CRLF.len(), reply: None });
+                }
                 // The server returns the values in the order of the keys, without the missing ones.
                 loop {
                     match keys.next() {
@@ -146,11 +161,25 @@ fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<
     Ok(Parsed::Complete(Reply::Values(values)))
 }
 
+/// Removes up to `count` bytes of a buffer at a position; returns how many there were.
+pub(crate) fn remove(buffer: &mut BytesMut, at: usize, count: usize) -> usize {
+    let removed = count.min(buffer.len().saturating_sub(at));
+    let rest = buffer.split_off(at + removed);
+    buffer.truncate(at);
+    buffer.extend_from_slice(&rest);
+    removed
+}
+
+/// Returns `true` if a value must be discarded.
+const fn is_too_large(size: usize, max_value: usize) -> bool {
+    size > max_value.saturating_add(MAX_VALUE_EXCESS)
+}
+
 /// Parses the size of a value, which must be one that could have been stored.
-fn parse_size(size: &[u8], max_value: usize) -> Result<usize, Error> {
+fn parse_size(size: &[u8]) -> Result<usize, Error> {
     digits(size)
         .and_then(|size| usize::try_from(size).ok())
-        .filter(|&size| size <= max_value.saturating_add(MAX_VALUE_EXCESS))
+        .filter(|&size| size <= MAX_ITEM_BYTES)
         .ok_or_else(|| violation("memcached announced a value of an impossible size"))
 }
 
@@ -161,6 +190,9 @@ fn check_end(value: &[u8]) -> Result<(), Error> {
     }
     Err(violation("a value of memcached has another size than announced"))
 }
+
+/// The maximum item size that a server can be started with.
+const MAX_ITEM_BYTES: usize = 1 << 30;
 
 /// How much a value may exceed the configured maximum, in bytes: other processes may have another
 /// configuration.

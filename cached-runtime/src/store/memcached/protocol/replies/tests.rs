@@ -96,8 +96,48 @@ fn replies_can_be_split_anywhere() {
                         assert!(more > buffer.len(), "more bytes are needed than present");
                         need = more;
                     }
+                    Parsed::Discard { .. } => panic!("no value is too large"),
                 }
             }
+        }
+        assert_eq!(got, replies, "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn value_above_the_limit_is_discarded() {
+    let body = vec![b'V'; MAX_VALUE + MAX_VALUE_EXCESS + 1];
+    let mut stream = format!("VA {} c5 O70\r\n", body.len()).into_bytes();
+    stream.extend_from_slice(&body);
+    stream.extend_from_slice(format!("\r\nVALUE a 0 1\r\nx\r\nVALUE b 0 {}\r\n", body.len()).as_bytes());
+    stream.extend_from_slice(&body);
+    stream.extend_from_slice(b"\r\nVALUE c 0 1\r\ny\r\nEND\r\nHD O70\r\n");
+    let commands = [Command::Value, three(), Command::Delete];
+    let value = |text: &'static [u8]| Some(Bytes::from_static(text));
+    let replies = [
+        Reply::Skipped { version: 5 },
+        Reply::Values(vec![value(b"x"), None, value(b"y")]),
+        Reply::Done { version: 0 },
+    ];
+    for piece in [1, 7, 1000, stream.len()] {
+        let (mut buffer, mut got, mut discard) = (BytesMut::new(), Vec::new(), (0, 0));
+        for chunk in stream.chunks(piece) {
+            buffer.extend_from_slice(chunk);
+            loop {
+                discard.1 -= remove(&mut buffer, discard.0, discard.1);
+                if discard.1 > 0 || got.len() == commands.len() {
+                    break;
+                }
+                match parse(&mut buffer, &commands[got.len()], NUMBER, MAX_VALUE).unwrap() {
+                    Parsed::Complete(reply) => got.push(reply),
+                    Parsed::Need(_) => break,
+                    Parsed::Discard { at, bytes, reply } => {
+                        got.extend(reply);
+                        discard = (at, bytes);
+                    }
+                }
+            }
+            assert!(buffer.len() <= piece + 64, "the value is not kept");
         }
         assert_eq!(got, replies, "in pieces of {piece}");
     }
@@ -132,8 +172,7 @@ fn malformed_replies_are_errors_without_allocation() {
         &b"VA 18446744073709551615 O70\r\n"[..],
         b"VA 18446744073709551616 O70\r\n",
         b"VA 99999999999999999999999999 O70\r\n",
-        b"VA 1073741824 O70\r\n",
-        b"VA 26385 O70\r\n",
+        b"VA 1073741825 O70\r\n",
         b"VA -1 O70\r\n",
         b"VA 1\r\nx\r\n",
         b"VA 1 O71\r\nx\r\n",
@@ -172,7 +211,7 @@ fn malformed_replies_are_errors_without_allocation() {
 fn malformed_values_are_errors_without_allocation() {
     for stream in [
         &b"VALUE a 0 18446744073709551616\r\n"[..],
-        b"VALUE a 0 26385\r\n",
+        b"VALUE a 0 1073741825\r\n",
         b"VALUE a 0 -1\r\n",
         b"VALUE a 0\r\n\r\n",
         b"VALUE a 0 1 7\r\nx\r\n",
