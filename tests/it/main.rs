@@ -8,6 +8,7 @@
 )]
 #![allow(clippy::unchecked_time_subtraction, reason = "a test that goes wrong may panic")]
 
+mod background;
 mod both;
 mod bounds;
 mod bytes;
@@ -38,4 +39,5 @@ mod single_flight;
 mod stale;
 mod support;
 mod tags;
+mod user_code;
 mod waiting;
