@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::servers::eventually;
 
-const PATIENT: Duration = Duration::from_secs(20);
+const LONG_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Returns what a store with this configuration sends first.
 async fn greeting(config: impl FnOnce(String) -> RedisConfig) -> String {
@@ -69,7 +69,7 @@ async fn password_may_contain_any_character() {
             "OK"
         );
         let config = RedisConfig::new(format!("redis://{}", server.addr()));
-        let config = config.deadline(PATIENT).connect_timeout(PATIENT).credentials("user", password);
+        let config = config.deadline(LONG_DEADLINE).connect_timeout(LONG_DEADLINE).credentials("user", password);
         let store = Redis::new(config).unwrap();
         store.put(&Key::new("any", &1).unwrap(), "value".into(), None).await.unwrap();
     }
@@ -79,7 +79,7 @@ async fn password_may_contain_any_character() {
 async fn user_without_a_password_is_that_user() {
     let server = RedisServer::start_with(&["--requirepass", "plain"]);
     assert_eq!(server.command(&["ACL", "SETUSER", "user", "on", "nopass", "~*", "+@all"]), "OK");
-    let config = RedisConfig::new(format!("redis://{}", server.addr())).deadline(PATIENT);
+    let config = RedisConfig::new(format!("redis://{}", server.addr())).deadline(LONG_DEADLINE);
     let store = Redis::new(config.credentials("user", "")).unwrap();
     store.put(&Key::new("any", &1).unwrap(), "value".into(), None).await.unwrap();
 }
@@ -93,7 +93,7 @@ async fn documented_permissions_suffice() {
     let words: Vec<_> = ["ACL", "SETUSER", "shop"].into_iter().chain(rule.split_whitespace()).collect();
     let server = RedisServer::start();
     assert_eq!(server.command(&words), "OK");
-    let config = RedisConfig::new(format!("redis://{}", server.addr())).prefix("shop:").deadline(PATIENT);
+    let config = RedisConfig::new(format!("redis://{}", server.addr())).prefix("shop:").deadline(LONG_DEADLINE);
     let config = config.credentials("shop", "PASSWORD");
     for (n, config) in [config.clone(), config.distrust_restarts()].into_iter().enumerate() {
         let store = Redis::new(config).unwrap();

@@ -4,6 +4,7 @@
 #![allow(clippy::option_option, clippy::float_cmp, reason = "such values are stored and compared")]
 #![allow(clippy::unchecked_time_subtraction, reason = "a failing test may panic")]
 
+mod background;
 mod bounds;
 mod capacity;
 mod cluster;
@@ -40,3 +41,4 @@ mod single_flight;
 mod stale;
 mod support;
 mod tags;
+mod user_code;

@@ -12,11 +12,11 @@ use tokio::task::{JoinSet, yield_now};
 
 use crate::support::{memcached, redis};
 
-const PATIENT: Duration = Duration::from_secs(20);
+const LONG_DEADLINE: Duration = Duration::from_secs(20);
 const TERM: Duration = Duration::from_secs(10);
 
 fn config(server: &MemcachedServer) -> MemcachedConfig {
-    MemcachedConfig::new(server.addr()).deadline(PATIENT).connect_timeout(PATIENT)
+    MemcachedConfig::new(server.addr()).deadline(LONG_DEADLINE).connect_timeout(LONG_DEADLINE)
 }
 
 fn key(name: impl serde::Serialize) -> Key {
@@ -56,7 +56,7 @@ async fn small_reads_go_on_beside_values_above_the_limit() {
     let large = key("large");
     let acquired = reader.acquire(&large, TERM, LeaseMode::IfAbsent).await.unwrap();
     assert_eq!(acquired.value, None);
-    assert!(reader.fill(&large, acquired.lease.unwrap(), "filled".into(), PATIENT).await.unwrap());
+    assert!(reader.fill(&large, acquired.lease.unwrap(), "filled".into(), LONG_DEADLINE).await.unwrap());
     assert_eq!(reader.get(&[large.clone()]).await.unwrap(), [Some("filled".into())]);
 
     writer.put(&large, vec![b'V'; 3 << 20].into(), None).await.unwrap();

@@ -1,34 +1,35 @@
 //! The tasks that compute in the background, without a caller that waits.
 //!
 //! A task runs in the tokio runtime of the call that submits it, and ends with that runtime. The number of tasks is
-//! bounded: each instance of a function has [`OWN_PLACES`] of its own, and all share [`SHARED_PLACES`] more. So a
-//! function whose bodies hang does not keep another from refreshing. A refresh that finds no place waits in the queue of
+//! bounded by [`MAX_TASKS`], but an instance of a function always has [`OWN_PLACES`]. So a function whose bodies hang does
+//! not keep another from refreshing. A refresh that finds no place waits in the queue of
 //! its instance, first in first out, so that every key has its turn; a key waits there once.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quick_cache::DefaultHashBuilder;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{Instrument as _, Span};
 
 use crate::BoxFuture;
 use crate::policy::Counters;
 
+/// The number of refreshes that run at a time in this process, as long as no instance needs its own places.
+const MAX_TASKS: usize = 256;
 /// The number of refreshes that each instance of a function can run whatever others do.
 const OWN_PLACES: usize = 16;
-/// The number of further refreshes that all instances can run together.
-const SHARED_PLACES: usize = 256;
 /// The maximum number of refreshes of one instance that wait for a place; a later call for a further key tries again.
 const MAX_QUEUED: usize = 1_024;
 /// How long one refresh may take, unless the function has a longer `timeout`.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-static SHARED: Semaphore = Semaphore::const_new(SHARED_PLACES);
+/// The number of refreshes that run.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// The background refreshes of one instance of a function.
 #[derive(Default)]
@@ -39,8 +40,8 @@ struct State {
     /// The hashes of the keys that are being refreshed or are queued.
     keys: HashSet<u64, DefaultHashBuilder>,
     queued: VecDeque<Queued>,
-    /// How many of its own places are taken.
-    own: usize,
+    /// How many refreshes run.
+    running: usize,
     /// Whether a thread is starting queued refreshes; others leave it to that thread.
     is_starting: bool,
 }
@@ -132,10 +133,10 @@ impl BackgroundQueue {
             return Admission::None;
         }
         // Those that wait come first.
-        let place = if state.queued.is_empty() { state.take_place() } else { None };
-        match place {
-            Some(shared) => Admission::Place(Place { queue: self, key, shared }),
-            None => Admission::Queue,
+        if state.queued.is_empty() && state.take_place() {
+            Admission::Place(Place { queue: self, key })
+        } else {
+            Admission::Queue
         }
     }
 
@@ -166,11 +167,11 @@ impl BackgroundQueue {
     /// the one from now on.
     fn next(&'static self) -> Option<(Queued, Place)> {
         let mut state = self.lock();
-        let place = if state.queued.is_empty() { None } else { state.take_place() };
-        let next = place.and_then(|shared| Some((shared, state.queued.pop_front()?)));
+        let has_place = !state.queued.is_empty() && state.take_place();
+        let next = if has_place { state.queued.pop_front() } else { None };
         state.is_starting = next.is_some();
-        let (shared, queued) = next?;
-        let place = Place { queue: self, key: queued.turn.key, shared };
+        let queued = next?;
+        let place = Place { queue: self, key: queued.turn.key };
         Some((queued, place))
     }
 
@@ -187,13 +188,13 @@ impl fmt::Debug for BackgroundQueue {
 }
 
 impl State {
-    /// Takes a place, if there is one: an own one, or else a shared one, whose permit is returned.
-    fn take_place(&mut self) -> Option<Option<SemaphorePermit<'static>>> {
-        if self.own < OWN_PLACES {
-            self.own += 1;
-            return Some(None);
-        }
-        SHARED.try_acquire().ok().map(Some)
+    /// Takes a place, and returns `true` if there was one.
+    fn take_place(&mut self) -> bool {
+        let is_own = self.running < OWN_PLACES;
+        let free = |running| (is_own || running < MAX_TASKS).then_some(running + 1);
+        let is_taken = RUNNING.fetch_update(Ordering::AcqRel, Ordering::Acquire, free).is_ok();
+        self.running += usize::from(is_taken);
+        is_taken
     }
 }
 
@@ -201,8 +202,6 @@ impl State {
 struct Place {
     queue: &'static BackgroundQueue,
     key: u64,
-    /// `None` for one of the own places of the queue.
-    shared: Option<SemaphorePermit<'static>>,
 }
 
 impl Drop for Place {
@@ -210,10 +209,8 @@ impl Drop for Place {
         {
             let mut state = self.queue.lock();
             state.keys.remove(&self.key);
-            match self.shared.take() {
-                Some(permit) => drop(permit),
-                None => state.own -= 1,
-            }
+            state.running -= 1;
+            RUNNING.fetch_sub(1, Ordering::AcqRel);
         }
         self.queue.start_queued();
     }

@@ -149,13 +149,13 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     pub(super) fn on_filled(&mut self, fill: Fill, output: &O::Output) {
+        if fill == Fill::Rejected {
+            self.cache.counters.rejected_fills.add(1);
+        }
         let Role::Leader(flight) = &self.role else { return };
         // Not before the store has the value: until then the next call in this process follows the flight instead of
         // waiting for the lease.
         self.cache.flights.withdraw(&self.key, flight);
-        if fill == Fill::Rejected {
-            self.cache.counters.rejected_fills.add(1);
-        }
         self.publish(flight, output, fill == Fill::Stored);
         // Not earlier: if cloning the output panics, the flight is handed over.
         self.role = Role::None;
