@@ -182,7 +182,7 @@ impl RedisConfig {
     /// after a failover, and once when a server gets its first replica; values that such a server brought back are
     /// never used, and expire. All programs that share the values must have the same setting.
     ///
-    /// Every operation is a script that calls `INFO`, which costs the server some more microseconds, and the user
+    /// Every operation is a script that calls `INFO`, which costs the server a few more microseconds, and the user
     /// needs the permission for it (`+info`). Off by default. See
     /// [what a server may take back](crate::guide::what_a_server_may_take_back).
     ///

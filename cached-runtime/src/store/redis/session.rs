@@ -103,7 +103,9 @@ impl Session<'_> {
             Err(e) if errors::code(e.details()) == "WRONGTYPE" => Ok(None),
             reply => reply.map_err(|e| errors::from_client(&e)),
         };
-        Ok(self.pipeline(commands).await?.into_iter().map(value).collect())
+        let replies = self.pipeline(commands).await?;
+        self.state.record_unverified_reply();
+        Ok(replies.into_iter().map(value).collect())
     }
 
     /// Returns what the names of keys of this slot contain of the identity of the server: nothing if restarts are trusted;

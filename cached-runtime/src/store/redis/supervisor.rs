@@ -127,20 +127,20 @@ async fn is_responsive(client: &Client, settings: &Settings, topology: Topology)
     if topology == Topology::Cluster {
         return false; // Which node has missed replies is not known.
     }
-    echoes(client, settings, None).await
+    echo(client, settings, None).await == Echo::Repeated
 }
 
 /// Returns `false` if the replies on a connection are not those to the commands before them: a reply was lost or
-/// repeated on the way.
+/// repeated on the way. A server that is only slow is in step.
 async fn is_in_step(client: &Client, settings: &Settings, topology: Topology) -> bool {
     if !client.is_connected() {
         return true; // The client is reconnecting already.
     }
     match topology {
-        Topology::Single => echoes(client, settings, None).await,
+        Topology::Single => echo(client, settings, None).await != Echo::Other,
         Topology::Cluster => {
             for node in client.active_connections() {
-                if !echoes(client, settings, Some(node)).await {
+                if echo(client, settings, Some(node)).await == Echo::Other {
                     return false;
                 }
             }
@@ -149,20 +149,32 @@ async fn is_in_step(client: &Client, settings: &Settings, topology: Topology) ->
     }
 }
 
-/// Returns `true` if a server repeats a random text in time.
-async fn echoes(client: &Client, settings: &Settings, cluster_node: Option<Server>) -> bool {
+/// Asks a server to repeat a random text.
+async fn echo(client: &Client, settings: &Settings, cluster_node: Option<Server>) -> Echo {
     let max_response_time = (2 * settings.deadline).min(MAX_RECONNECT_TIME);
     let options =
         Options { fail_fast: true, timeout: Some(max_response_time), cluster_node, ..Options::default() };
     let echo = CustomCommand::new_static("ECHO", ClusterHash::Random, false);
     let text = format!("{:016x}", random());
-    let reply = client.with_options(&options).custom_raw(echo, vec![Value::from(text.as_str())]).await;
-    match reply {
-        Ok(Frame::BlobString { data, .. }) => data == text.as_bytes(),
-        // Which command an error belongs to is not known, unless it names this one.
-        Ok(reply) => errors::message_of(&reply).is_some_and(|message| errors::code(message) == "NOPERM"),
-        Err(_) => false,
+    match client.with_options(&options).custom_raw(echo, vec![Value::from(text.as_str())]).await {
+        Ok(Frame::BlobString { data, .. }) if data == text.as_bytes() => Echo::Repeated,
+        // The user may lack the permission; which command the error belongs to is not known then.
+        Ok(reply) if errors::message_of(&reply).is_some_and(|message| errors::code(message) == "NOPERM") => {
+            Echo::Repeated
+        }
+        Ok(_) => Echo::Other,
+        Err(_) => Echo::Missing,
     }
+}
+
+/// The reply to an `ECHO`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    Repeated,
+    /// The reply to another command.
+    Other,
+    /// There was none in time.
+    Missing,
 }
 
 /// Makes a client reconnect, and returns `false` if it must be replaced instead.
