@@ -1,6 +1,7 @@
 //! What the tests share: servers of their own, and what breaks them.
 #![allow(clippy::missing_panics_doc, reason = "everything here panics when it fails: it is for tests only")]
 
+pub mod forked;
 pub mod full;
 pub mod map_store;
 pub mod own_process;

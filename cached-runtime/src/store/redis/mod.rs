@@ -20,7 +20,7 @@ pub use self::config::RedisConfig;
 use self::config::Topology;
 use self::connection::Connections;
 use self::scripts::Script;
-use crate::util::random::random;
+use crate::util::random;
 use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result, Store, Watch};
 
 /// A store in Redis 6.2 or later, or in Valkey.
@@ -245,7 +245,7 @@ impl Store for Redis {
 
 /// Returns a lease with a random token.
 fn new_lease() -> Lease {
-    let half = || u128::from(random());
+    let half = || u128::from(random::token());
     Lease::new(half() << 64 | half())
 }
 
