@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::nested_options::NestedOptions;
+use super::scan::Scan;
 use crate::{Error, ErrorKind, Result};
 
 /// The key of one value in a shared store: a readable namespace, a colon, and a digest of 32 hexadecimal
@@ -68,7 +68,7 @@ impl Key {
     pub fn new(namespace: &str, arguments: &(impl Serialize + ?Sized)) -> Result<Self> {
         let bytes = rmp_serde::to_vec_named(arguments)
             .map_err(|e| Error::new(ErrorKind::Codec, "cannot serialize the arguments").with_source(e))?;
-        Ok(Self::from_parts(namespace, &bytes, &NestedOptions::of(arguments).presence))
+        Ok(Self::from_parts(namespace, &bytes, &Scan::of(arguments).presence))
     }
 
     /// Returns the key of the generation of a tag, from the digest of the tag.
