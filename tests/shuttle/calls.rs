@@ -19,7 +19,7 @@ use crate::call::{
 };
 use crate::explore::explore;
 use crate::memory::{self, Memory};
-use crate::policy::{Bound, Counters, Policy};
+use crate::policy::{Bound, Counters, InstanceName, Policy};
 use crate::shared::{Store, Tier, Waiting};
 use crate::signature::Fallible;
 use crate::util::BoxFuture;
@@ -314,8 +314,9 @@ impl World {
         let first = world << 32;
         let store = Arc::<Store>::default();
         let tags_from: Option<TagsFrom<u64>> = Some(|version| vec![derived_tag(*version)]);
+        let name = InstanceName { namespace: String::new(), has_local_type: false };
         let options = TypedOptions { tags_from: tags_from.filter(|_| policy.has_tags), ..TypedOptions::NONE };
-        let mut cache = InstanceCache::new(policy, "", &COUNTERS, options);
+        let mut cache = InstanceCache::new(policy, &name, &COUNTERS, options);
         // One shard, because the hasher is random and would choose another shard in each run.
         cache.flights = Flights::with_shards(1);
         cache.tiers = tiers(policy, &store);

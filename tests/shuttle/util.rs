@@ -3,6 +3,8 @@
 
 #[path = "../../cached-runtime/src/util/clock.rs"]
 mod clock;
+#[path = "../../cached-runtime/src/util/coarse_clock.rs"]
+mod coarse_clock;
 #[path = "../../cached-runtime/src/util/future.rs"]
 mod future;
 #[path = "../../cached-runtime/src/util/random.rs"]

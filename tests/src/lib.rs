@@ -2,6 +2,7 @@
 #![allow(clippy::missing_panics_doc, reason = "helpers of tests panic when they fail")]
 
 pub mod cluster;
+pub mod forked;
 pub mod full;
 pub mod map_store;
 pub mod own_process;

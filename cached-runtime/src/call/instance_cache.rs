@@ -13,7 +13,7 @@ use super::follower_result::FlightOutput;
 use super::typed_options::TypedOptions;
 use crate::lookup::{Origin, Source};
 use crate::memory::{CachedValue, DerivedTags, Entry, Memory, State, Stored, TagSnapshot};
-use crate::policy::{Counters, Policy};
+use crate::policy::{Counters, InstanceName, Policy};
 use crate::shared::{HeldLease, Tier};
 use crate::signature::{KeyParts, KeyType, Probe, ReturnKind};
 use crate::util::{Moment, random};
@@ -40,25 +40,19 @@ pub(crate) enum Tiers<K, V> {
 impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
     pub(crate) fn new(
         policy: &'static Policy,
-        namespace: &str,
+        name: &InstanceName,
         counters: &'static Counters,
         options: TypedOptions<K, O>,
     ) -> Self {
         let tiers = match options.new_tier {
             Some(new_tier) => {
                 let has_tags_from = options.tags_from.is_some();
-                Tiers::Shared(Box::new(new_tier(
-                    policy,
-                    namespace,
-                    counters,
-                    O::is_stored_err,
-                    has_tags_from,
-                )))
+                Tiers::Shared(Box::new(new_tier(policy, name, counters, O::is_stored_err, has_tags_from)))
             }
             None => Tiers::Memory(Memory::new(policy.bound, policy.retention(), options.weigher(), counters)),
         };
         Self {
-            namespace: namespace.to_owned(),
+            namespace: name.namespace.clone(),
             policy,
             counters,
             options,

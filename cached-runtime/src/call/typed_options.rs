@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::memory::Weigher;
-use crate::policy::{Counters, Policy};
+use crate::policy::{Counters, InstanceName, Policy};
 use crate::shared::Tier;
 use crate::signature::{ReturnKind, TimeoutOutput};
 
@@ -26,7 +26,7 @@ pub(crate) type TagsFrom<S> = fn(&S) -> Vec<String>;
 /// Creates the shared tier of an instance.
 pub(crate) type NewTier<K, V> = fn(
     &'static Policy,
-    namespace: &str,
+    &InstanceName,
     &'static Counters,
     is_err: fn(&V) -> bool,
     has_tags_from: bool,

@@ -4,7 +4,7 @@ use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::namespace::namespace;
+use super::instance_name::instance_name;
 use crate::call::{AnyCache, InstanceCache, TypedOptions};
 use crate::policy::{Counters, ErasedFunction, Policy, register};
 use crate::shared;
@@ -129,7 +129,11 @@ impl Instance {
             // It was never called in this process, but other processes may have stored values.
             None => {
                 let policy = self.function.policy();
-                shared::clear(policy, &namespace(policy, self.type_name), &self.function.counters)
+                shared::clear(
+                    policy,
+                    &instance_name(policy, self.type_name).namespace,
+                    &self.function.counters,
+                )
             }
         }
     }
@@ -155,14 +159,11 @@ impl Instance {
         let mut next = &self.function.first_slot;
         loop {
             let slot = next.get_or_init(|| {
-                let namespace = namespace(policy, self.type_name);
+                let name = instance_name(policy, self.type_name);
                 // The static that refers to it lives for the whole program too.
-                let cache: &'static InstanceCache<K, O> = Box::leak(Box::new(InstanceCache::new(
-                    policy,
-                    &namespace,
-                    &self.function.counters,
-                    options,
-                )));
+                let cache: &'static InstanceCache<K, O> =
+                    Box::leak(Box::new(InstanceCache::new(policy, &name, &self.function.counters, options)));
+                let namespace = name.namespace;
                 Box::new(Slot { instance: self.id, namespace, typed: cache, cache, next: OnceLock::new() })
             });
             if let Some(cache) = slot.cache_of(self.id) {

@@ -6,8 +6,8 @@
 mod cached_function;
 mod companions;
 mod entry_ref;
+mod instance_name;
 mod method_cache;
-mod namespace;
 mod operations;
 #[doc(hidden)]
 pub mod private;

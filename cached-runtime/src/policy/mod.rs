@@ -3,12 +3,14 @@
 
 mod erased_function;
 mod handle;
+mod instance_name;
 mod options;
 mod registry;
 mod stats;
 
 pub(crate) use erased_function::ErasedFunction;
 pub use handle::Handle;
+pub(crate) use instance_name::InstanceName;
 pub use options::Policy;
 #[cfg(feature = "store")]
 pub(crate) use options::{Backend, Encoding};

@@ -1,6 +1,7 @@
 //! The options of a cached function that need no types.
 
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 use super::handle::Handle;
@@ -12,6 +13,9 @@ use crate::store::Store;
 /// An expansion writes them as a chain: `Policy::new().ttl(...).capacity(...)`.
 #[derive(Clone)]
 pub struct Policy {
+    /// Where the attribute is.
+    #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "only a shared store reports it"))]
+    pub(crate) location: &'static Location<'static>,
     pub(crate) name: Option<&'static str>,
     pub(crate) is_single_instance: bool,
     pub(crate) version: u32,
@@ -77,9 +81,11 @@ pub(crate) enum Encoding {
 impl Policy {
     /// Returns the defaults: memory, 10 000 entries, nothing stale, version 1.
     #[must_use]
+    #[track_caller]
     #[allow(clippy::new_without_default, reason = "only the macro calls it")]
     pub const fn new() -> Self {
         Self {
+            location: Location::caller(),
             name: None,
             is_single_instance: false,
             version: 1,

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{msgpack, schema};
+use super::msgpack;
+use super::schema::Schema;
 use crate::policy::Encoding;
-use crate::store::NestedOptions;
+use crate::store::{Binary, Scan};
 use crate::{Error, ErrorKind, Result};
 
 /// A value that can be cached in a shared store.
@@ -27,7 +28,7 @@ pub(crate) struct Codec<V> {
     pub(crate) decode: fn(&[u8]) -> Result<V>,
     /// The number of the codec in an envelope.
     pub(crate) id: u8,
-    /// Identifies the type, and this version of it: see [`schema::fingerprint`].
+    /// Identifies the type, and this version of it: see [`Schema::fingerprint`].
     pub(crate) fingerprint: u64,
 }
 
@@ -35,36 +36,67 @@ impl<V: Storable> Codec<V> {
     pub(crate) fn new(encoding: Encoding) -> Self {
         // JSON counts as human-readable, msgpack does not, and many types serialize differently in the two.
         match encoding {
-            Encoding::Msgpack => Self {
-                encode: to_msgpack,
-                decode: from_msgpack,
-                id: 1,
-                fingerprint: schema::fingerprint::<V>(false),
-            },
+            Encoding::Msgpack => {
+                let schema = Schema::of::<V>(false);
+                if schema.is_self_describing {
+                    let fingerprint = Schema::of::<V>(true).fingerprint;
+                    let (encode, decode) =
+                        (to_readable_msgpack as fn(&V) -> _, from_readable_msgpack as fn(&[u8]) -> _);
+                    return Self { encode, decode, id: 1, fingerprint };
+                }
+                Self { encode: to_msgpack, decode: from_msgpack, id: 1, fingerprint: schema.fingerprint }
+            }
             #[cfg(feature = "json")]
-            Encoding::Json => Self {
-                encode: to_json,
-                decode: from_json,
-                id: 2,
-                fingerprint: schema::fingerprint::<V>(true),
-            },
+            Encoding::Json => {
+                let schema = Schema::of::<V>(true);
+                let encode = if schema.is_self_describing { to_checked_json } else { to_json::<V> };
+                Self { encode, decode: from_json, id: 2, fingerprint: schema.fingerprint }
+            }
         }
     }
 }
 
-/// Rejects a value that would be decoded as another one.
-fn reject_ambiguous(value: &impl Serialize) -> Result<()> {
-    if NestedOptions::of(value).is_ambiguous {
+/// Scans a value, and rejects it if it would be decoded as another one.
+fn scan(value: &impl Serialize) -> Result<Scan> {
+    let scan = Scan::of(value);
+    if scan.is_ambiguous {
         let message = "the value contains a `Some` of a nil value, such as `Some(None)`, which would be decoded as `None`";
         return Err(Error::new(ErrorKind::Codec, message));
     }
-    Ok(())
+    Ok(scan)
+}
+
+/// Rejects a value of a self-describing type that would be decoded as another one, or not at all.
+///
+/// Where serde takes what the data contains, a number of 128 bits is 16 bytes in msgpack, which may look like a string,
+/// and a float in JSON. Only values with such parts are decoded here.
+fn reject_undecodable<V: Storable>(bytes: &[u8], decode: fn(&[u8]) -> Result<V>, scan: &Scan) -> Result<()> {
+    let Some(binary) = scan.first_binary else { return Ok(()) };
+    if decode(bytes).is_ok_and(|decoded| Scan::of(&decoded).binaries == scan.binaries) {
+        return Ok(());
+    }
+    macro_rules! message {
+        ($binary:literal) => {
+            concat!(
+                "the value contains a `",
+                $binary,
+                "` in a part with `flatten`, `tag` or `untagged` of serde, which would not be decoded as what it is; make \
+                 it a string there, or an integer of 64 bits"
+            )
+        };
+    }
+    let message = match binary {
+        Binary::Unsigned => message!("u128"),
+        Binary::Signed => message!("i128"),
+        Binary::Bytes => message!("&[u8]"),
+    };
+    Err(Error::new(ErrorKind::Codec, message))
 }
 
 /// Encodes structs as maps: without field names, two fields of one type that were swapped would be decoded as each
 /// other.
 fn to_msgpack<V: Serialize>(value: &V) -> Result<Vec<u8>> {
-    reject_ambiguous(value)?;
+    scan(value)?;
     let mut bytes = Vec::with_capacity(128);
     let mut serializer = rmp_serde::Serializer::new(&mut bytes)
         .with_struct_map()
@@ -74,15 +106,49 @@ fn to_msgpack<V: Serialize>(value: &V) -> Result<Vec<u8>> {
 }
 
 fn from_msgpack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
-    // Collections reserve memory for as many elements as a header announces, at each level of nesting.
-    if !msgpack::is_complete(bytes) {
-        return Err(Error::new(ErrorKind::Codec, "the stored value is not one complete msgpack value"));
-    }
+    reject_incomplete(bytes)?;
     let mut rest = bytes;
     let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
-    // The default of 1024 levels overflows a stack of 256 KiB.
-    deserializer.set_max_depth(128);
+    deserializer.set_max_depth(MAX_DEPTH);
     let value = V::deserialize(&mut deserializer).map_err(decode_error)?;
+    reject_rest(value, rest)
+}
+
+/// Encodes a self-describing type: lists of bytes as lists, and everything as for a human-readable codec.
+///
+/// In the parts that serde reads before it knows their types, `Vec<u8>` is not read from bytes, and types as `IpAddr`,
+/// which look different to human-readable codecs, expect one.
+fn to_readable_msgpack<V: Storable>(value: &V) -> Result<Vec<u8>> {
+    let scan = scan(value)?;
+    let mut bytes = Vec::with_capacity(128);
+    let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_human_readable();
+    value.serialize(&mut serializer).map_err(encode_error)?;
+    reject_undecodable(&bytes, from_readable_msgpack::<V>, &scan)?;
+    Ok(bytes)
+}
+
+fn from_readable_msgpack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
+    reject_incomplete(bytes)?;
+    let mut rest = bytes;
+    let mut deserializer = rmp_serde::Deserializer::new(&mut rest).with_human_readable();
+    deserializer.set_max_depth(MAX_DEPTH);
+    let value = V::deserialize(&mut deserializer).map_err(decode_error)?;
+    reject_rest(value, rest)
+}
+
+/// Rejects bytes that announce more elements than they have: collections reserve memory for as many elements as a header
+/// announces, at each level of nesting.
+fn reject_incomplete(bytes: &[u8]) -> Result<()> {
+    if msgpack::is_complete(bytes) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Codec, "the stored value is not one complete msgpack value"))
+}
+
+/// How many levels a value may have. The default of 1024 overflows a stack of 256 KiB.
+const MAX_DEPTH: usize = 128;
+
+fn reject_rest<V>(value: V, rest: &[u8]) -> Result<V> {
     if rest.is_empty() {
         Ok(value)
     } else {
@@ -92,8 +158,17 @@ fn from_msgpack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
 
 #[cfg(feature = "json")]
 fn to_json<V: Serialize>(value: &V) -> Result<Vec<u8>> {
-    reject_ambiguous(value)?;
+    scan(value)?;
     serde_json::to_vec(value).map_err(encode_error)
+}
+
+/// Encodes a self-describing type.
+#[cfg(feature = "json")]
+fn to_checked_json<V: Storable>(value: &V) -> Result<Vec<u8>> {
+    let scan = scan(value)?;
+    let bytes = serde_json::to_vec(value).map_err(encode_error)?;
+    reject_undecodable(&bytes, from_json::<V>, &scan)?;
+    Ok(bytes)
 }
 
 #[cfg(feature = "json")]

@@ -17,7 +17,7 @@ use super::envelope;
 use super::location::{Location, generation_from_bytes};
 use super::namespace::Namespace;
 use crate::memory::DerivedTags;
-use crate::util::random::random;
+use crate::util::random;
 use crate::{Error, ErrorKind, Key, Result};
 
 /// What a store has at a location.
@@ -87,7 +87,7 @@ impl Namespace {
             generations.push(match known {
                 Some(generation) => generation,
                 // The primary value is gone: a number that matches nothing, so that no call finds the alternate value.
-                None if index == location.generation_keys.len() => random(),
+                None if index == location.generation_keys.len() => random::token(),
                 None => {
                     let ttl = (index >= NAMESPACE_GENERATIONS).then_some(TAG_GENERATION_TTL);
                     self.create_generation(key, ttl).await?
@@ -163,5 +163,5 @@ impl Namespace {
 
 /// Returns a random generation, so that no two clears produce the same one.
 pub(crate) fn new_generation() -> Bytes {
-    Bytes::copy_from_slice(&random().to_be_bytes())
+    Bytes::copy_from_slice(&random::token().to_be_bytes())
 }

@@ -4,10 +4,13 @@
 //! `lease`. The `generations` that are read with a value decide whether it is current. Calls that read one key at the
 //! same time share a round trip (`reads`). An `invalidation` that the store does not confirm stays `pending` and is
 //! retried. The `observed_store` names the operation that failed, and the `failure_log` bounds how often that is logged. A
-//! store failure while reading or filling is a miss: no call fails because of it.
+//! store failure while reading or filling is a miss: no call fails because of it. So is
+//! every read of an instance whose namespace may be that of another one (`claims`).
 //!
 //! In builds without a shared store, `absent` replaces `tier`.
 
+#[cfg(feature = "store")]
+mod claims;
 #[cfg(feature = "store")]
 mod codec;
 #[cfg(feature = "store")]
@@ -21,6 +24,8 @@ mod held_lease;
 mod invalidate_tag;
 #[cfg(feature = "store")]
 mod invalidation;
+#[cfg(feature = "store")]
+mod key_check;
 #[cfg(feature = "store")]
 mod lease;
 #[cfg(feature = "store")]

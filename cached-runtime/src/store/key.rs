@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::nested_options::NestedOptions;
+use super::scan::Scan;
 use crate::{Error, ErrorKind, Result};
 
 /// The key of one value in a shared store: a readable namespace, a colon, and a digest of 32 hexadecimal
@@ -77,7 +77,7 @@ impl Key {
             }
             return Err(Error::new(ErrorKind::Codec, "cannot serialize the arguments").with_source(error));
         }
-        Ok(Self::from_parts(namespace, &bytes.bytes, &NestedOptions::of(arguments).presence))
+        Ok(Self::from_parts(namespace, &bytes.bytes, &Scan::of(arguments).presence))
     }
 
     /// Returns the key of the generation of a tag, from the digest of the tag.

@@ -13,9 +13,9 @@ mod key;
 mod lease;
 #[cfg(feature = "memcached")]
 mod memcached;
-mod nested_options;
 #[cfg(feature = "redis")]
 mod redis;
+mod scan;
 mod watch;
 
 #[cfg(any(feature = "redis", feature = "memcached"))]
@@ -32,7 +32,7 @@ pub use key::Key;
 pub use lease::{Acquired, Lease, LeaseId, LeaseMode};
 #[cfg(feature = "memcached")]
 pub use memcached::{Memcached, MemcachedConfig};
-pub(crate) use nested_options::NestedOptions;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisConfig};
+pub(crate) use scan::{Binary, Scan};
 pub use watch::Watch;

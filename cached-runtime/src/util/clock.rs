@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::coarse_clock;
+
 /// A point in time, in nanoseconds since [`epoch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
@@ -25,7 +27,7 @@ impl Moment {
     /// Returns `true` if this moment is not in the future.
     #[inline]
     pub(crate) fn has_passed(self) -> bool {
-        match coarse::upper_bound() {
+        match coarse_clock::upper_bound(|| Self::now().0) {
             Some(latest) if latest < self.0 => false,
             _ => self <= Self::now(),
         }
@@ -103,44 +105,4 @@ fn epoch() -> Instant {
         let now = std::time::Instant::now();
         now.checked_sub(Duration::from_secs(86_400)).unwrap_or(now).into()
     })
-}
-
-#[cfg(all(target_os = "linux", not(any(debug_assertions, feature = "test-util"))))]
-mod coarse {
-    use std::sync::OnceLock;
-
-    use rustix::time::{ClockId, Timespec, clock_gettime};
-
-    /// The lag of the coarse clock in nanoseconds, at most: Linux ticks at least 100 times a second.
-    const TICK: u64 = 10_000_000;
-
-    /// Returns a time that is not before [`super::Moment::now`], in nanoseconds since [`super::epoch`].
-    #[inline]
-    pub(super) fn upper_bound() -> Option<u64> {
-        Some((nanos(clock_gettime(ClockId::MonotonicCoarse)) + TICK).saturating_sub(epoch()))
-    }
-
-    /// Returns [`super::epoch`] by the kernel's clock.
-    #[inline]
-    fn epoch() -> u64 {
-        static EPOCH: OnceLock<u64> = OnceLock::new();
-        *EPOCH.get_or_init(|| {
-            // In this order: a pause between the two makes the epoch too early, and the bound too high. That only costs
-            // a read of the precise clock.
-            let kernel_now = nanos(clock_gettime(ClockId::Monotonic));
-            kernel_now.saturating_sub(super::Moment::now().0)
-        })
-    }
-
-    fn nanos(time: Timespec) -> u64 {
-        time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
-    }
-}
-
-#[cfg(not(all(target_os = "linux", not(any(debug_assertions, feature = "test-util")))))]
-mod coarse {
-    /// Returns `None`: there is no coarse clock here.
-    pub(super) const fn upper_bound() -> Option<u64> {
-        None
-    }
 }

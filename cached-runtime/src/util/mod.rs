@@ -2,6 +2,7 @@
 //! replace.
 
 mod clock;
+mod coarse_clock;
 mod future;
 pub(crate) mod random;
 pub(crate) mod sync;

@@ -1,10 +1,28 @@
-//! Random numbers, from the keys with which the standard library seeds its maps.
+//! Random numbers: cheap ones, and tokens that no other process draws.
 
 use std::hash::{BuildHasher, RandomState};
+use std::process;
 
-/// Returns 64 random bits.
+/// Returns 64 random bits, for delays and probabilities.
+///
+/// They come from the keys with which the standard library seeds its maps. A forked process inherits these keys, so its
+/// number is hashed too. Tell processes apart by a [`token`] instead.
 pub(crate) fn random() -> u64 {
-    RandomState::new().hash_one(0_u8)
+    RandomState::new().hash_one(process::id())
+}
+
+/// Returns 64 random bits of the operating system, for numbers that must not repeat in any process.
+///
+/// Nothing of them is kept in the process, so a forked process draws others.
+#[cfg(feature = "store")]
+pub(crate) fn token() -> u64 {
+    let mut bytes = [0; 8];
+    match getrandom::getrandom(&mut bytes) {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        // Linux has a second source, `/dev/urandom`, which `getrandom` tries. Without both, the process and the time
+        // still differ.
+        Err(_) => RandomState::new().hash_one((process::id(), std::time::SystemTime::now())),
+    }
 }
 
 /// Returns a random number above 0 and up to 1.
@@ -33,6 +51,13 @@ mod tests {
     #[test]
     fn random_numbers_differ() {
         let many: std::collections::HashSet<u64> = (0..1_000).map(|_| random()).collect();
+        assert_eq!(many.len(), 1_000);
+    }
+
+    #[cfg(feature = "store")]
+    #[test]
+    fn tokens_differ() {
+        let many: std::collections::HashSet<u64> = (0..1_000).map(|_| token()).collect();
         assert_eq!(many.len(), 1_000);
     }
 }

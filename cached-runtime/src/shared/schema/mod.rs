@@ -19,18 +19,33 @@ use sha2::{Digest as _, Sha256};
 
 use self::deserializer::{Stop, Value};
 use self::tracer::Tracer;
-use self::types::ROOT;
+use self::types::{ROOT, Request, Shape};
 
-/// Returns the first 8 bytes of the SHA-256 of the description of a type.
-///
-/// A type may look different to codecs that are human-readable and to others. The fingerprint depends only on the
-/// definition of the type, not on its module nor on the order of its fields.
-pub(crate) fn fingerprint<V: DeserializeOwned>(human_readable: bool) -> u64 {
-    let digest = Sha256::digest(describe::<V>(human_readable));
-    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+/// What is known of a type.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Schema {
+    /// The first 8 bytes of the SHA-256 of the description of the type. It depends only on the definition of the type,
+    /// not on its module nor on the order of its fields.
+    pub(crate) fingerprint: u64,
+    /// Whether a part of the type is decoded as what the data contains, before its type is known: inside `flatten`,
+    /// `tag` and `untagged`.
+    pub(crate) is_self_describing: bool,
+}
+
+impl Schema {
+    /// Returns the schema of a type, which may look different to codecs that are human-readable and to others.
+    pub(crate) fn of<V: DeserializeOwned>(human_readable: bool) -> Self {
+        let types = trace::<V>(human_readable).types;
+        let digest = Sha256::digest(description::describe(std::any::type_name::<V>(), &types));
+        let fingerprint = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let mut parts = types.iter().flat_map(|each| &each.parts);
+        let is_any = |request: &Request| request.shape == Shape::Any;
+        Self { fingerprint, is_self_describing: parts.any(|part| part.requests.iter().any(is_any)) }
+    }
 }
 
 /// Returns the string that is hashed.
+#[cfg(test)]
 fn describe<V: DeserializeOwned>(human_readable: bool) -> String {
     description::describe(std::any::type_name::<V>(), &trace::<V>(human_readable).types)
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, Error as _, IgnoredAny, Visitor};
 
 use super::tracer::MAX_STEPS;
-use super::{description, fingerprint, trace};
+use super::{Schema, description, trace};
 
 fn describe<V: DeserializeOwned>() -> String {
     super::describe::<V>(false)
@@ -102,9 +102,9 @@ fn descriptions_and_fingerprints_are_stable() {
         "\"Result\"\n\"Result\"<\"Err\"=\"Address\",\"Ok\"=u8>\n\"Address\"{\"city\":str}"
     );
 
-    assert_eq!(fingerprint::<u64>(false), 0x2130_3d52_10bf_ad2a);
-    assert_eq!(fingerprint::<User>(false), 0x7785_03d4_338c_ebd6);
-    assert_eq!(fingerprint::<Event>(true), 0x0daf_703a_e43a_d992);
+    assert_eq!(Schema::of::<u64>(false).fingerprint, 0x2130_3d52_10bf_ad2a);
+    assert_eq!(Schema::of::<User>(false).fingerprint, 0x7785_03d4_338c_ebd6);
+    assert_eq!(Schema::of::<Event>(true).fingerprint, 0x0daf_703a_e43a_d992);
 }
 
 mod moved {

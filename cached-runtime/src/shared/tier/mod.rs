@@ -9,25 +9,29 @@ use std::fmt;
 
 pub(crate) use self::read::SharedRead;
 pub(crate) use self::write::clear;
+use super::claims::Claim;
 use super::codec::{Codec, Storable};
 pub(crate) use super::held_lease::HeldLease;
 use super::invalidate_tag::tag_namespace;
+use super::key_check::KeyCheck;
 use super::lease::Occupant;
 pub(crate) use super::lease::{LeaseAnswer, LeaseRequest};
 use super::location::{Location, Tags};
 use super::namespace::{Namespace, run_detached};
-use crate::policy::{Counters, Policy};
+use crate::policy::{Counters, InstanceName, Policy};
+use crate::signature::KeyType;
 use crate::{Error, ErrorKind, Key, Result, Watch};
 
 /// The shared values of one instance of a function.
 pub(crate) struct Tier<K, V> {
-    key_in: fn(&str, &K) -> Result<Key>,
+    key_in: Box<dyn Fn(&str, &K) -> Result<Key> + Send + Sync>,
     codec: Codec<V>,
     /// Returns `true` if the function returned an error. A cached error is not served stale.
     is_err: fn(&V) -> bool,
     policy: &'static Policy,
     tags: Tags,
     namespace: Namespace,
+    claim: Claim,
 }
 
 /// How many static tags, and how many derived tags, a stored value can have.
@@ -35,24 +39,31 @@ const MAX_TAGS: usize = 100;
 
 impl<K, V> Tier<K, V>
 where
-    K: serde::Serialize,
+    K: KeyType + serde::Serialize,
     V: Storable,
 {
     pub(crate) fn new(
         policy: &'static Policy,
-        name: &str,
+        name: &InstanceName,
         counters: &'static Counters,
         is_err: fn(&V) -> bool,
         has_derived_tags: bool,
     ) -> Self {
-        let namespace = namespace_of(policy, name, counters);
+        let namespace = namespace_of(policy, &name.namespace, counters);
         let tags = match (policy.has_tags, has_derived_tags) {
             (_, true) => Tags::Derived(tag_namespace(&namespace.store)),
             (true, false) => Tags::Static(tag_namespace(&namespace.store)),
             (false, false) => Tags::None,
         };
         let codec = Codec::new(policy.codec);
-        Self { key_in: |namespace, key| Key::new(namespace, key), codec, is_err, policy, tags, namespace }
+        let claim = Claim::new(&namespace.name, name, policy);
+        let key_check = KeyCheck::new();
+        let key_in = Box::new(move |namespace: &str, key: &K| {
+            let store_key = Key::new(namespace, key)?;
+            key_check.check(namespace, store_key.digest(), key);
+            Ok(store_key)
+        });
+        Self { key_in, codec, is_err, policy, tags, namespace, claim }
     }
 }
 
@@ -62,8 +73,12 @@ fn namespace_of(policy: &Policy, name: &str, counters: &'static Counters) -> Nam
 }
 
 impl<K, V> Tier<K, V> {
-    /// Returns a request for a lease that replaces any value; `None` if the key or its tags cannot be stored.
+    /// Returns a request for a lease that replaces any value; `None` if the key or its tags cannot be stored, or the
+    /// namespace is ambiguous.
     pub(crate) fn replace_request(&self, key: &K, tags: &[String]) -> Option<LeaseRequest> {
+        if self.claim.is_ambiguous() {
+            return None;
+        }
         Some(LeaseRequest {
             location: self.location(key, tags).ok()?,
             generations: None,

@@ -16,7 +16,8 @@ use crate::{Key, Result};
 pub(crate) struct SharedRead<V> {
     /// A usable value: fresh, due for a refresh, or stale.
     pub(crate) cached: Option<CachedValue<V>>,
-    /// The request for the lease of the key; `None` if the value is fresh, or the store failed.
+    /// The request for the lease of the key; `None` if the value is fresh, the store failed, or the namespace is
+    /// ambiguous.
     pub(crate) lease_request: Option<LeaseRequest>,
 }
 
@@ -24,6 +25,9 @@ impl<K, V> Tier<K, V> {
     /// Reads a key.
     pub(crate) async fn read(&'static self, key: &K, tags: &[String]) -> SharedRead<V> {
         let miss = SharedRead { cached: None, lease_request: None };
+        if self.claim.is_ambiguous() {
+            return miss;
+        }
         let Ok(location) = self.location(key, tags) else { return miss };
         let confirmations = self.confirmations();
         let Ok((location, found)) = self.locate(location).await else { return miss };
@@ -42,7 +46,8 @@ impl<K, V> Tier<K, V> {
     /// Reads a key without preparing to fill it; `None` if there is no usable value, or the store fails.
     pub(crate) async fn peek(&'static self, key: &K, tags: &[String]) -> Option<CachedValue<V>> {
         let confirmations = self.confirmations();
-        let (location, found) = self.locate(self.location(key, tags).ok()?).await.ok()?;
+        let location = self.location(key, tags).ok().filter(|_| !self.claim.is_ambiguous())?;
+        let (location, found) = self.locate(location).await.ok()?;
         self.usable(&location, &found, confirmations)
     }
 

@@ -32,7 +32,12 @@ impl<K, V> Tier<K, V> {
     }
 
     /// Stores a value, whatever is there, and ends the lease.
+    ///
+    /// In an ambiguous namespace it only removes what is there, which other processes may still use.
     pub(crate) async fn put(&'static self, key: &K, tags: &[String], payload: Payload) -> Result<()> {
+        if self.claim.is_ambiguous() {
+            return self.remove(key).await;
+        }
         let location = self.location(key, tags)?;
         // If the write fails, the value it was to replace must not be served again.
         let invalidation = Invalidation::Key(location.key.clone());

@@ -13,7 +13,7 @@ use super::config::{Address, Credentials};
 use super::connection::{Settings, connection_lost};
 use super::pending_replies::BUFFER_BYTES;
 use super::protocol::{self, Epoch, Parsed};
-use crate::util::random::random;
+use crate::util::random;
 use crate::{Error, ErrorKind, Result};
 
 pub(super) enum Stream {
@@ -69,7 +69,7 @@ where
     }
     // If the server does not say when it was started, a random epoch makes every lease end with the
     // connection.
-    Ok(epoch.unwrap_or_else(|| Epoch((random() >> 32) as u32)))
+    Ok(epoch.unwrap_or_else(|| Epoch((random::token() >> 32) as u32)))
 }
 
 /// Writes a command and reads until its reply is complete.

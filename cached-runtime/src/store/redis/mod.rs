@@ -23,8 +23,7 @@ use self::config::{Restarts, Settings, Topology};
 use self::connection::Connections;
 use self::scripts::Script;
 use self::session::Session;
-use crate::util::join_all;
-use crate::util::random::random;
+use crate::util::{join_all, random};
 use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result, Store, Watch};
 
 /// A store in Redis 6.2 or later, or in Valkey.
@@ -275,7 +274,7 @@ impl Store for Redis {
 
 /// Returns a lease with a random token.
 fn new_lease() -> Lease {
-    let half = || u128::from(random());
+    let half = || u128::from(random::token());
     Lease::new(half() << 64 | half())
 }
 

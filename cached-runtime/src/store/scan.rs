@@ -1,31 +1,51 @@
-//! The `Option`s of a value, which `MessagePack` and JSON do not preserve when they are nested.
+//! What a value contains that `MessagePack` and JSON do not always preserve.
 //!
 //! Both serialize `None`, `Some(None)` and `Some(())` as the same nil. Therefore the digest of a key also
 //! covers the presence of every `Option` in the arguments, and a value with a nil directly inside a `Some` is
 //! not stored.
+//!
+//! Numbers of 128 bits and bytes look like something else where serde decodes what the data says, not what the
+//! type says: inside `flatten`, `tag` and `untagged`.
 
 use std::fmt;
 
 use serde::ser::{self, Serialize};
 
-/// The `Option`s in a value, in the order of serialization.
+/// What was found in a value, in the order of serialization.
 #[derive(Debug, Default)]
-pub(crate) struct NestedOptions {
+pub(crate) struct Scan {
     /// One byte for each `Option`: 1 for `Some`, 0 for `None`.
     pub(crate) presence: Vec<u8>,
     /// `true` if a `Some` would be read back as `None`.
     pub(crate) is_ambiguous: bool,
+    /// How many numbers of 128 bits, and how many bytes, it contains.
+    pub(crate) binaries: usize,
+    /// What the first of them is.
+    pub(crate) first_binary: Option<Binary>,
     /// `true` if the next value is the content of a `Some`.
     is_inside_some: bool,
 }
 
-impl NestedOptions {
-    /// Returns the `Option`s of a value. If the value cannot be serialized, they are incomplete; serializing
-    /// it reports the error.
+/// What looks like something else to a codec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Binary {
+    Unsigned,
+    Signed,
+    Bytes,
+}
+
+impl Scan {
+    /// Scans a value. If it cannot be serialized, the scan is incomplete; serializing it reports the error.
     pub(crate) fn of(value: &(impl Serialize + ?Sized)) -> Self {
         let mut options = Self::default();
         let _ = value.serialize(&mut options);
         options
+    }
+
+    fn record_binary(&mut self, binary: Binary) {
+        self.binaries += 1;
+        self.first_binary.get_or_insert(binary);
+        self.is_inside_some = false;
     }
 
     fn record_nil(&mut self) {
@@ -74,7 +94,7 @@ macro_rules! compounds {
     )*};
 }
 
-impl ser::Serializer for &mut NestedOptions {
+impl ser::Serializer for &mut Scan {
     type Ok = ();
     type Error = SerializeError;
     type SerializeSeq = Self;
@@ -87,9 +107,9 @@ impl ser::Serializer for &mut NestedOptions {
 
     scalars! {
         serialize_bool(bool) serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
-        serialize_i128(i128) serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
-        serialize_u128(u128) serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_str(&str)
-        serialize_bytes(&[u8]) serialize_unit_variant(&'static str, u32, &'static str)
+        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
+        serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_str(&str)
+        serialize_unit_variant(&'static str, u32, &'static str)
     }
 
     compounds! {
@@ -100,6 +120,21 @@ impl ser::Serializer for &mut NestedOptions {
         serialize_map(Option<usize>) -> SerializeMap;
         serialize_struct(&'static str, usize) -> SerializeStruct;
         serialize_struct_variant(&'static str, u32, &'static str, usize) -> SerializeStructVariant;
+    }
+
+    fn serialize_i128(self, _: i128) -> Serialized {
+        self.record_binary(Binary::Signed);
+        Ok(())
+    }
+
+    fn serialize_u128(self, _: u128) -> Serialized {
+        self.record_binary(Binary::Unsigned);
+        Ok(())
+    }
+
+    fn serialize_bytes(self, _: &[u8]) -> Serialized {
+        self.record_binary(Binary::Bytes);
+        Ok(())
     }
 
     fn serialize_none(self) -> Serialized {
@@ -149,7 +184,7 @@ impl ser::Serializer for &mut NestedOptions {
 /// Implements the traits of compound values whose parts have no names.
 macro_rules! parts {
     ($($trait:ident $method:ident;)*) => {$(
-        impl ser::$trait for &mut NestedOptions {
+        impl ser::$trait for &mut Scan {
             type Ok = ();
             type Error = SerializeError;
 
@@ -174,7 +209,7 @@ parts! {
 /// Implements the traits of compound values whose parts have names.
 macro_rules! fields {
     ($($trait:ident)*) => {$(
-        impl ser::$trait for &mut NestedOptions {
+        impl ser::$trait for &mut Scan {
             type Ok = ();
             type Error = SerializeError;
 
@@ -191,7 +226,7 @@ macro_rules! fields {
 
 fields! { SerializeStruct SerializeStructVariant }
 
-impl ser::SerializeMap for &mut NestedOptions {
+impl ser::SerializeMap for &mut Scan {
     type Ok = ();
     type Error = SerializeError;
 
@@ -216,8 +251,15 @@ mod tests {
     #[test]
     fn every_option_is_recorded() {
         let value = (Some(1), None::<u8>, [Some(Some("a")), Some(None), None], "x");
-        assert_eq!(NestedOptions::of(&value).presence, [1, 0, 1, 1, 1, 0, 0]);
-        assert!(NestedOptions::of(&(1, "x", [2.0])).presence.is_empty());
+        assert_eq!(Scan::of(&value).presence, [1, 0, 1, 1, 1, 0, 0]);
+        assert!(Scan::of(&(1, "x", [2.0])).presence.is_empty());
+    }
+
+    #[test]
+    fn numbers_of_128_bits_are_counted() {
+        let scan = Scan::of(&(1_u64, Some(2_u128), [3_i128, 4]));
+        assert_eq!((scan.binaries, scan.first_binary), (3, Some(Binary::Unsigned)));
+        assert_eq!(Scan::of(&(1_u64, "x", [2_u8])).binaries, 0);
     }
 
     #[test]
@@ -232,21 +274,21 @@ mod tests {
         }
 
         for ambiguous in [
-            NestedOptions::of(&Some(())),
-            NestedOptions::of(&Some(None::<u8>)),
-            NestedOptions::of(&Some(Newtype(None))),
-            NestedOptions::of(&Some(Unit)),
-            NestedOptions::of(&Deep { list: vec![Some(Some(1)), Some(None)] }),
+            Scan::of(&Some(())),
+            Scan::of(&Some(None::<u8>)),
+            Scan::of(&Some(Newtype(None))),
+            Scan::of(&Some(Unit)),
+            Scan::of(&Deep { list: vec![Some(Some(1)), Some(None)] }),
         ] {
             assert!(ambiguous.is_ambiguous, "{ambiguous:?}");
         }
         for plain in [
-            NestedOptions::of(&()),
-            NestedOptions::of(&None::<Option<u8>>),
-            NestedOptions::of(&Some(Some(1))),
-            NestedOptions::of(&Some((None::<u8>, ()))),
-            NestedOptions::of(&Some(Newtype(Some(1)))),
-            NestedOptions::of(&Deep { list: vec![None] }),
+            Scan::of(&()),
+            Scan::of(&None::<Option<u8>>),
+            Scan::of(&Some(Some(1))),
+            Scan::of(&Some((None::<u8>, ()))),
+            Scan::of(&Some(Newtype(Some(1)))),
+            Scan::of(&Deep { list: vec![None] }),
         ] {
             assert!(!plain.is_ambiguous, "{plain:?}");
         }
