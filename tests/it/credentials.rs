@@ -69,7 +69,8 @@ async fn password_may_contain_any_character() {
             "OK"
         );
         let config = RedisConfig::new(format!("redis://{}", server.addr()));
-        let config = config.deadline(LONG_DEADLINE).connect_timeout(LONG_DEADLINE).credentials("user", password);
+        let config =
+            config.deadline(LONG_DEADLINE).connect_timeout(LONG_DEADLINE).credentials("user", password);
         let store = Redis::new(config).unwrap();
         store.put(&Key::new("any", &1).unwrap(), "value".into(), None).await.unwrap();
     }
@@ -93,7 +94,8 @@ async fn documented_permissions_suffice() {
     let words: Vec<_> = ["ACL", "SETUSER", "shop"].into_iter().chain(rule.split_whitespace()).collect();
     let server = RedisServer::start();
     assert_eq!(server.command(&words), "OK");
-    let config = RedisConfig::new(format!("redis://{}", server.addr())).prefix("shop:").deadline(LONG_DEADLINE);
+    let config =
+        RedisConfig::new(format!("redis://{}", server.addr())).prefix("shop:").deadline(LONG_DEADLINE);
     let config = config.credentials("shop", "PASSWORD");
     for (n, config) in [config.clone(), config.distrust_restarts()].into_iter().enumerate() {
         let store = Redis::new(config).unwrap();
