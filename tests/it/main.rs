@@ -33,6 +33,7 @@ mod python;
 mod real_time;
 mod redis;
 mod refresh;
+mod shared_errors;
 mod single_flight;
 mod stale;
 mod support;

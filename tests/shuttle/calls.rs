@@ -21,7 +21,7 @@ use crate::explore::explore;
 use crate::memory::{self, Memory};
 use crate::policy::{Bound, Counters, Policy};
 use crate::shared::{Store, Tier, Waiting};
-use crate::signature::Fallible;
+use crate::signature::{Fallible, fallible};
 use crate::util::BoxFuture;
 use crate::util::sync::{AtomicU64, Ordering};
 
@@ -314,7 +314,8 @@ impl World {
         let first = world << 32;
         let store = Arc::<Store>::default();
         let tags_from: Option<TagsFrom<u64>> = Some(|version| vec![derived_tag(*version)]);
-        let options = TypedOptions { tags_from: tags_from.filter(|_| policy.has_tags), ..TypedOptions::NONE };
+        let tags_from = tags_from.filter(|_| policy.has_tags);
+        let options = TypedOptions { tags_from, ..TypedOptions::new(fallible()) };
         let mut cache = InstanceCache::new(policy, "", &COUNTERS, options);
         // One shard, because the hasher is random and would choose another shard in each run.
         cache.flights = Flights::with_shards(1);
@@ -383,7 +384,7 @@ impl World {
                     expire.await.unwrap();
                 }
             }
-            Put => self.change(|version| self.cache.put((KEY,), self.tags(), &Ok(version))).await,
+            Put => self.change(|version| self.cache.put((KEY,), self.tags(), Ok(version))).await,
             Clear => self.change(|_| AnyCache::clear(self.cache)).await,
             InvalidateTag => self.change(|_| self.invalidate_tag(self.tag.clone())).await,
             InvalidateDerivedTag => self.change(|version| self.invalidate_tag(derived_tag(version))).await,

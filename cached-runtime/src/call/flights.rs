@@ -8,6 +8,9 @@
 //! Other processes can invalidate too, and only the store knows of it. A result that the store did not confirm is
 //! returned only to followers that called before the body began: the body has seen every invalidation that they know
 //! of.
+//!
+//! A failure that cannot be shared leaves its followers without an answer. They try again, up to [`MAX_RETRIES`] of them
+//! at a time, each with a flight of its own; the others follow one of these flights.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
@@ -30,9 +33,26 @@ pub(crate) struct Flights<K, S, H> {
 
 #[derive(Debug)]
 struct Shard<K, S, H> {
-    in_flight: HashMap<K, Arc<Flight<S, H>>, DefaultHashBuilder>,
+    /// The flights of each key, never none: one, or up to [`MAX_RETRIES`].
+    in_flight: HashMap<K, KeyFlights<S, H>, DefaultHashBuilder>,
     /// The number of invalidations in this shard, for computations that are not in the table.
     invalidations: u64,
+}
+
+/// The flights of one key: the first, and those of retries beside it.
+#[derive(Debug)]
+struct KeyFlights<S, H> {
+    first: Arc<Flight<S, H>>,
+    retries: Vec<Arc<Flight<S, H>>>,
+}
+
+/// Why a call joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// It has not waited for a computation that failed.
+    First,
+    /// It has waited for a computation that failed without an error for it.
+    Retry,
 }
 
 /// The outcome of joining the flight of a key.
@@ -47,6 +67,9 @@ pub(crate) enum Joined<T, S, H> {
     /// This call was made by the very computation that it would wait for.
     Recursive,
 }
+
+/// The number of computations of a key that run at a time after one has failed without an error for its followers.
+pub(crate) const MAX_RETRIES: usize = 4;
 
 /// The number of shards of a table.
 const SHARDS: usize = 16;
@@ -71,22 +94,47 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
     /// Joins the flight of a key or begins one.
     ///
     /// Before it begins one, it checks with `cached`, under the lock, whether the key was cached in the meantime.
-    pub(crate) fn join<T>(&self, key: &K, cached: impl FnOnce() -> Option<T>) -> Joined<T, S, H> {
+    pub(crate) fn join<T>(
+        &self,
+        key: &K,
+        attempt: Attempt,
+        cached: impl FnOnce() -> Option<T>,
+    ) -> Joined<T, S, H> {
         // This holds even if the computation that made this call was discarded in the meantime: that computation may
         // hold the lease that the current leader waits for.
         if is_polling(self.hash(key)) {
             return Joined::Recursive;
         }
         let mut shard = self.shard(key);
-        if let Some(flight) = shard.in_flight.get(key).filter(|flight| flight.is_current()) {
-            return Joined::Follower(flight.follow());
+        let current = shard.in_flight.get(key).filter(|flights| flights.first.is_current());
+        if let Some(flights) = current
+            && (attempt == Attempt::First || flights.len() >= MAX_RETRIES)
+        {
+            return Joined::Follower(flights.least_followed().follow());
         }
+        let is_current = current.is_some();
         if let Some(cached) = cached() {
             return Joined::Cached(cached);
         }
         let flight = Arc::new(Flight::new(shard.invalidations));
-        shard.in_flight.insert(key.clone(), Arc::clone(&flight));
+        match shard.in_flight.get_mut(key) {
+            Some(flights) if is_current => flights.retries.push(Arc::clone(&flight)),
+            _ => {
+                let replaced = shard.begin(key, &flight);
+                drop(shard);
+                drop(replaced);
+            }
+        }
         Joined::Leader(flight)
+    }
+
+    /// Returns `true` if this is the only flight of the key.
+    pub(crate) fn is_alone(&self, key: &K, flight: &Arc<Flight<S, H>>) -> bool {
+        let shard = self.shard(key);
+        shard
+            .in_flight
+            .get(key)
+            .is_none_or(|flights| flights.len() == 1 && Arc::ptr_eq(&flights.first, flight))
     }
 
     /// Begins a flight, and discards the one that is in flight.
@@ -94,7 +142,9 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
         let mut shard = self.shard(key);
         shard.invalidations += 1;
         let flight = Arc::new(Flight::new(shard.invalidations));
-        shard.in_flight.insert(key.clone(), Arc::clone(&flight));
+        let replaced = shard.begin(key, &flight);
+        drop(shard);
+        drop(replaced);
         flight
     }
 
@@ -179,10 +229,43 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
     }
 }
 
-impl<K: Hash + Eq, S, H> Shard<K, S, H> {
-    /// Removes the flight of a key, if it is this one.
+impl<K: Hash + Eq + Clone, S, H> Shard<K, S, H> {
+    /// Makes a flight the only one of its key; returns those that were.
+    #[must_use]
+    fn begin(&mut self, key: &K, flight: &Arc<Flight<S, H>>) -> Option<KeyFlights<S, H>> {
+        let flights = KeyFlights { first: Arc::clone(flight), retries: Vec::new() };
+        self.in_flight.insert(key.clone(), flights)
+    }
+
+    /// Removes a flight of a key, if it is in the table, and returns the key.
     fn remove(&mut self, key: &K, flight: &Arc<Flight<S, H>>) -> Option<K> {
-        self.in_flight.get(key).filter(|current| Arc::ptr_eq(current, flight))?;
-        self.in_flight.remove_entry(key).map(|(key, _)| key)
+        let flights = self.in_flight.get_mut(key)?;
+        if let Some(at) = flights.retries.iter().position(|retry| Arc::ptr_eq(retry, flight)) {
+            flights.retries.swap_remove(at);
+            return Some(key.clone());
+        }
+        if !Arc::ptr_eq(&flights.first, flight) {
+            return None;
+        }
+        match flights.retries.pop() {
+            Some(retry) => {
+                flights.first = retry;
+                Some(key.clone())
+            }
+            None => self.in_flight.remove_entry(key).map(|(key, _)| key),
+        }
+    }
+}
+
+impl<S, H> KeyFlights<S, H> {
+    fn len(&self) -> usize {
+        1 + self.retries.len()
+    }
+
+    /// Returns the flight with the fewest followers that a call may join; the first one is current.
+    fn least_followed(&self) -> &Arc<Flight<S, H>> {
+        self.retries.iter().filter(|retry| retry.is_current()).fold(&self.first, |least, retry| {
+            if retry.followers() < least.followers() { retry } else { least }
+        })
     }
 }

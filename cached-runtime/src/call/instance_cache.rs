@@ -70,7 +70,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
             return None;
         }
         self.counters.hits.add_one();
-        Some(O::from_value(entry.value))
+        Some(self.options.kind.from_value(entry.value))
     }
 
     /// Returns the value in memory, unless it has expired, and the time until which it is fresh.
@@ -87,7 +87,8 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
     pub(crate) fn fresh(&self, key: &K) -> Option<(O::Output, Origin)> {
         let (cached, _) = self.cached(key)?;
         let origin = Origin { source: Source::Memory, age: cached.age.elapsed };
-        matches!(cached.state, State::Fresh | State::Due).then(|| (O::from_value(cached.value), origin))
+        let is_fresh = matches!(cached.state, State::Fresh | State::Due);
+        is_fresh.then(|| (self.options.kind.from_value(cached.value), origin))
     }
 
     /// Returns the time until which the value in memory is fresh.
@@ -200,26 +201,33 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
         &'static self,
         key: K,
         tags: Vec<String>,
-        output: &O::Output,
+        output: O::Output,
     ) -> BoxFuture<'static, Result<()>> {
-        let (Some(ttl), Some(value)) = (self.ttl(&key, output), O::as_value(output)) else {
+        let ttl = self.ttl(&key, &output);
+        let derived_tags = self.derived_tags(Some(&output));
+        let Some(ttl) = ttl else {
             // An output that is not cached still replaces the older value.
             return Box::pin(self.invalidate(key));
         };
-        let derived_tags = self.derived_tags(Some(output));
         match &self.tiers {
             Tiers::Memory(memory) => {
+                let (_, Some(value)) = self.options.kind.with_value(output, Clone::clone) else {
+                    return Box::pin(self.invalidate(key));
+                };
                 let tags = self.tag_snapshot(&tags).map(|mut snapshot| {
                     snapshot.extend(&derived_tags);
                     Arc::new(snapshot)
                 });
-                let entry = Entry::new(value.clone(), ttl, Duration::ZERO, tags);
+                let entry = Entry::new(value, ttl, Duration::ZERO, tags);
                 let evicted = self.flights.invalidate(&key, || memory.insert(key.clone(), entry));
                 drop(evicted);
                 Box::pin(std::future::ready(Ok(())))
             }
             Tiers::Shared(tier) => {
-                let payload = tier.encode(value, ttl, &derived_tags);
+                let encode = |value: &O::Value| tier.encode(value, ttl, &derived_tags);
+                let (_, Some(payload)) = self.options.kind.with_value(output, encode) else {
+                    return Box::pin(self.invalidate(key));
+                };
                 Box::pin(async move {
                     let payload = match payload {
                         Ok(payload) => payload,
@@ -246,7 +254,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
         };
         match cached.state {
             State::Stale(past) if past >= self.policy.stale_while_revalidate => None,
-            State::Fresh | State::Due | State::Stale(_) => Some(O::from_value(cached.value)),
+            State::Fresh | State::Due | State::Stale(_) => Some(self.options.kind.from_value(cached.value)),
             State::Expired => None,
         }
     }

@@ -30,6 +30,7 @@ mod option_checks;
 mod return_kind;
 mod return_type;
 mod return_type_errors;
+mod share_err;
 mod shared_key;
 mod tag_text;
 
@@ -43,7 +44,9 @@ pub use key_options::{with_tags, with_weight};
 pub(crate) use key_part::KeyType;
 pub use key_parts::KeyParts;
 pub(crate) use key_parts::Probe;
-pub use option_checks::{caching_errors, caching_none, timed_out, with_fallback};
+pub use option_checks::{
+    caching_errors, caching_none, keeping_errors, sharing_errors, storing_errors, timed_out, with_fallback,
+};
 pub(crate) use return_kind::{ReturnKind, TimeoutOutput};
 pub use return_type::ReturnType;
 pub use return_type_errors::CanCache;

@@ -47,14 +47,15 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     role: Role<O>,
     /// The tags of the computation, with the state from which it began.
     tag_snapshot: Option<TagSnapshot>,
-    /// The number of waits for computations that failed, and of requests for leases of keys that were filled.
-    failed_waits: u8,
+    /// The number of requests for leases of keys that were filled.
+    filled_leases: u8,
     /// The flight that it follows, or followed last.
     followed: Option<Arc<CallFlight<O>>>,
     /// The lease request for the state in which the shared store was read; `None` if no lease is to be requested.
     lease_request: Option<LeaseRequest>,
     lease: Option<HeldLease>,
-    /// Whether a computation that it waited for has failed in this process. It then waits for no other process.
+    /// Whether a computation that it waited for has failed in this process without an error for it. It then waits for
+    /// no other process.
     has_leader_failed: bool,
     origin: Origin,
     follower_result: FollowerResult<O>,
@@ -105,7 +106,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             found_fresh_until: None,
             role: Role::None,
             tag_snapshot: None,
-            failed_waits: 0,
+            filled_leases: 0,
             followed: None,
             lease_request: None,
             lease: None,

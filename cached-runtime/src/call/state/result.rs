@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{CallState, Purpose, Role};
 use crate::BoxFuture;
-use crate::call::follower_result::{CallFlight, FollowerResult};
+use crate::call::follower_result::FollowerResult;
 use crate::memory::{Entry, Fill, WriteAction};
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 
@@ -31,22 +31,28 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let write = if is_own { self.write_action(&output) } else { WriteAction::Keep };
         let Some(tier) = self.tier() else {
-            self.write_memory(&output, write);
-            if let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) {
-                self.publish(&flight, &output, true);
-            }
+            let output = self.write_memory(output, write);
+            self.publish(&output, true);
             return (output, None);
         };
         let has_followers = match &self.role {
             Role::Leader(flight) => cache.flights.seal(&self.key, flight),
             Role::Independent { .. } | Role::Recursive | Role::None => false,
         };
+        if has_followers && self.is_unshared(&output) {
+            self.hand_over_lease();
+            return (output, None);
+        }
         let is_replacement = self.purpose == Purpose::Refresh && !matches!(write, WriteAction::Keep);
         let replaced = is_replacement.then(|| self.key.clone());
-        let filling = self.lease.take().map(|lease| {
-            let payload = write.filter_map(|ttl| tier.encode(O::as_value(&output)?, ttl, &derived_tags).ok());
-            lease.finish(payload, has_followers)
-        });
+        let (output, filling) = match self.lease.take() {
+            Some(lease) => {
+                let (output, payload) =
+                    self.with_value(output, write, |value, ttl| tier.encode(value, ttl, &derived_tags).ok());
+                (output, Some(lease.finish(payload, has_followers)))
+            }
+            None => (output, None),
+        };
         if filling.is_none() && replaced.is_none() {
             // The holder of the lease fills the key.
             self.on_filled(Fill::Unknown, &output);
@@ -87,7 +93,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         self.follower_result = match (&stale, &output) {
             (_, Err(timed_out)) => FollowerResult::TimeoutOutput(*timed_out),
-            (Some(_), Ok(error)) => FollowerResult::Error(O::to_shared(error)),
+            (Some(_), Ok(error)) => FollowerResult::Error(self.cache.options.kind.to_shared(error)),
             (None, Ok(_)) => FollowerResult::Output,
         };
         match (stale, output) {
@@ -109,15 +115,43 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
     }
 
-    /// Ends the flight and writes to memory, unless the flight was discarded.
-    fn write_memory(&self, output: &O::Output, write: WriteAction<Duration>) {
+    /// Returns `true` if followers get nothing of an output: it is an error that is not shared.
+    fn is_unshared(&self, output: &O::Output) -> bool {
+        match &self.follower_result {
+            FollowerResult::Output => !O::SHARES_ERRORS && O::is_err(output),
+            FollowerResult::Error(error) => error.is_none(),
+            FollowerResult::TimeoutOutput(_) => false,
+        }
+    }
+
+    /// Ends the flight with an error that is not shared, and leaves the lease to a follower, which tries again.
+    fn hand_over_lease(&mut self) {
+        let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) else { return };
+        self.cache.flights.withdraw(&self.key, &flight);
+        flight.fail(self.lease.take());
+    }
+
+    /// Turns the lifetime of an output that is to be stored into what `read` makes of its value; returns the output
+    /// again.
+    fn with_value<U>(
+        &self,
+        output: O::Output,
+        write: WriteAction<Duration>,
+        read: impl FnOnce(&O::Value, Duration) -> Option<U>,
+    ) -> (O::Output, WriteAction<U>) {
+        let WriteAction::Store(ttl) = write else { return (output, write.filter_map(|_| None)) };
+        let (output, value) = self.cache.options.kind.with_value(output, |value| read(value, ttl));
+        (output, WriteAction::Store(()).filter_map(|()| value.flatten()))
+    }
+
+    /// Ends the flight and writes to memory, unless the flight was discarded; returns the output again.
+    fn write_memory(&self, output: O::Output, write: WriteAction<Duration>) -> O::Output {
         let (cache, flights) = (self.cache, &self.cache.flights);
         let cost = self.compute_started_at.elapsed();
         let is_value = matches!(write, WriteAction::Store(_));
         // The value is cloned before the lock of the flights is taken, and evicted entries are dropped after it.
-        let entry = write.filter_map(|ttl| {
-            let value = O::as_value(output)?.clone();
-            Some(Entry::new(value, ttl, cost, self.tag_snapshot.clone().map(Arc::new)))
+        let (output, entry) = self.with_value(output, write, |value, ttl| {
+            Some(Entry::new(value.clone(), ttl, cost, self.tag_snapshot.clone().map(Arc::new)))
         });
         let write = |key: K| match entry {
             WriteAction::Store(entry) if self.is_current() => (true, cache.insert(key, entry)),
@@ -136,26 +170,31 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         if is_value && !written.is_some_and(|(is_stored, _)| is_stored) {
             cache.counters.rejected_fills.add(1);
         }
+        output
     }
 
     pub(super) fn on_filled(&mut self, fill: Fill, output: &O::Output) {
-        let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) else { return };
+        let Role::Leader(flight) = &self.role else { return };
         // Not before the store has the value: until then the next call in this process follows the flight instead of
         // waiting for the lease.
-        self.cache.flights.withdraw(&self.key, &flight);
+        self.cache.flights.withdraw(&self.key, flight);
         if fill == Fill::Rejected {
             self.cache.counters.rejected_fills.add(1);
         }
-        self.publish(&flight, output, fill == Fill::Stored);
+        self.publish(output, fill == Fill::Stored);
     }
 
-    /// Publishes the result to the followers of a flight that is no longer in the table.
+    /// Publishes the result to the followers of a flight that is no longer in the table, and ends the role of the call.
     ///
     /// If the store has not confirmed it, or a tag was invalidated, only followers that called before the body began
     /// get it.
-    fn publish(&self, flight: &CallFlight<O>, output: &O::Output, confirmed: bool) {
-        flight.publish(confirmed && self.is_current(), || {
-            self.follower_result.flight_output(output, self.origin)
-        });
+    fn publish(&mut self, output: &O::Output, confirmed: bool) {
+        if let Role::Leader(flight) = &self.role {
+            // The call is still the leader: if the user's code that makes the copy panics, the flight is abandoned.
+            flight.publish(confirmed && self.is_current(), || {
+                self.follower_result.flight_output(self.cache.options.kind, output, self.origin)
+            });
+        }
+        self.role = Role::None;
     }
 }
