@@ -9,8 +9,8 @@
 //! returned only to followers that called before the body began: the body has seen every invalidation that they know
 //! of.
 //!
-//! A failure that cannot be shared leaves its followers without an answer. They try again, up to [`MAX_RETRIES`] of them
-//! at a time, each with a flight of its own; the others follow one of these flights.
+//! A failure that cannot be shared leaves its followers without an answer. They try again: one of them, and if that fails
+//! as well, up to [`MAX_RETRIES`] at a time, each with a flight of its own. The others follow one of these flights.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
@@ -46,13 +46,13 @@ struct KeyFlights<S, H> {
     retries: Vec<Arc<Flight<S, H>>>,
 }
 
-/// Why a call joins.
+/// How a call may compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attempt {
-    /// It has not waited for a computation that failed.
-    First,
-    /// It has waited for a computation that failed without an error for it.
-    Retry,
+    /// If no other call computes.
+    Alone,
+    /// Beside others, up to [`MAX_RETRIES`] of them together.
+    BesideOthers,
 }
 
 /// The outcome of joining the flight of a key.
@@ -68,7 +68,7 @@ pub(crate) enum Joined<T, S, H> {
     Recursive,
 }
 
-/// The number of computations of a key that run at a time after one has failed without an error for its followers.
+/// The number of computations of a key that run at a time after some have failed without an error for their followers.
 pub(crate) const MAX_RETRIES: usize = 4;
 
 /// The number of shards of a table.
@@ -108,7 +108,7 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
         let mut shard = self.shard(key);
         let current = shard.in_flight.get(key).filter(|flights| flights.first.is_current());
         if let Some(flights) = current
-            && (attempt == Attempt::First || flights.len() >= MAX_RETRIES)
+            && (attempt == Attempt::Alone || flights.len() >= MAX_RETRIES)
         {
             return Joined::Follower(flights.least_followed().follow());
         }

@@ -17,6 +17,9 @@ use crate::policy::SingleFlight;
 use crate::shared::HeldLease;
 use crate::signature::{KeyType, ReturnKind};
 
+/// After this many failed waits a call computes beside others. The first failure costs one computation more, whether or
+/// not it is the last one; from the second on it is the function that fails.
+const FAILED_WAITS_BEFORE_RETRIES: u8 = 2;
 /// After this many requests for leases of keys that were filled a call computes independently.
 const MAX_FILLED_LEASES: u8 = 2;
 
@@ -26,7 +29,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let is_refresh = self.purpose == Purpose::Refresh;
         let is_independent = self.cache.policy.single_flight() == SingleFlight::Off
             || self.filled_leases >= MAX_FILLED_LEASES
-            || (self.has_leader_failed && self.started_at.elapsed() >= MAX_WAIT);
+            || (self.has_leader_failed() && self.started_at.elapsed() >= MAX_WAIT);
         if is_independent {
             if is_refresh {
                 flights.invalidate(&self.key, || ());
@@ -40,7 +43,11 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             self.lead(&flight);
             return Join::Compute;
         }
-        let attempt = if self.has_leader_failed { Attempt::Retry } else { Attempt::First };
+        let attempt = if self.failed_waits < FAILED_WAITS_BEFORE_RETRIES {
+            Attempt::Alone
+        } else {
+            Attempt::BesideOthers
+        };
         match flights.join(&self.key, attempt, || self.cache.fresh(&self.key)) {
             Joined::Cached((output, origin)) => {
                 self.cache.counters.joined.add(1);
@@ -71,7 +78,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let newer =
             || self.cache.fresh_until(&self.key).filter(|until| Some(*until) > self.found_fresh_until);
-        match self.cache.flights.join(&self.key, Attempt::First, newer) {
+        match self.cache.flights.join(&self.key, Attempt::Alone, newer) {
             Joined::Leader(flight) => {
                 self.lead(&flight);
                 true
@@ -110,7 +117,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     fn wait(&self, follower: Follower<FlightOutput<O>, HeldLease>) -> BoxFuture<'static, WaitEnd<O::Output>> {
         let (sequence, kind) = (self.sequence, self.cache.options.kind);
         // Each of several flights in turn could fail, so the wait for all of them is bounded.
-        let deadline = self.has_leader_failed.then(|| self.started_at + MAX_WAIT);
+        let deadline = self.has_leader_failed().then(|| self.started_at + MAX_WAIT);
         Box::pin(async move {
             let end = match deadline.filter(|_| tokio::runtime::Handle::try_current().is_ok()) {
                 Some(deadline) => {
@@ -151,7 +158,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                     self.cache.counters.joined.add(1);
                     return Next::Return(stale);
                 }
-                self.has_leader_failed = true;
+                self.failed_waits = self.failed_waits.saturating_add(1);
             }
             WaitEnd::Outdated => return Next::ReadShared,
             WaitEnd::Abandoned => {}

@@ -20,7 +20,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             Purpose::Refresh => tier.replace_request(&self.key, &self.tags)?,
         };
         Some(match (&self.role, self.cache.policy.single_flight(), self.purpose) {
-            (Role::Leader(flight), SingleFlight::Fleet, Purpose::Answer) if !self.has_leader_failed => {
+            (Role::Leader(flight), SingleFlight::Fleet, Purpose::Answer) if !self.has_leader_failed() => {
                 let (flight, started_at) = (Arc::clone(flight), self.started_at);
                 Box::pin(async move { lease_wait::acquire(tier, request, &flight, started_at).await })
             }
@@ -30,7 +30,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
 
     /// Returns `false` for a retry beside others, one of which has the lease or has asked for it.
     fn is_worth_a_lease(&self) -> bool {
-        !self.has_leader_failed
+        !self.has_leader_failed()
             || match &self.role {
                 Role::Leader(flight) => self.cache.flights.is_alone(&self.key, flight),
                 Role::None | Role::Independent { .. } | Role::Recursive => false,
