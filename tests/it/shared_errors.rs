@@ -496,9 +496,14 @@ mod paused {
                     body.let_one_through();
                     body.has_begun(attempts + 1).await;
                 }
-                for _ in 0..29 {
+                // The wait for a flight would end thirty seconds after its start, for each of them anew.
+                for second in 0..29 {
                     settle().await;
-                    assert_eq!((body.begun(), body.running()), (6, 4));
+                    assert_eq!((body.begun(), body.running()), if second <= 20 { (6, 4) } else { (10, 4) });
+                    if second == 20 {
+                        (0..4).for_each(|_| body.let_one_through());
+                        body.has_begun(10).await;
+                    }
                     advance(Duration::from_secs(1)).await;
                 }
                 for _ in 0..2 {

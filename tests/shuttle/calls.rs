@@ -78,6 +78,14 @@ fn failures_leave_no_call_waiting() {
 }
 
 #[test]
+fn calls_that_compute_beside_others_leave_no_call_waiting() {
+    explore_all(&POLICY, |world| {
+        world.fail(5);
+        world.play(&[&[Call], &[Call], &[CallAndDrop, Call], &[Call], &[Call, Invalidate]]);
+    });
+}
+
+#[test]
 fn recursive_call_does_not_wait_for_itself() {
     explore_both(&POLICY, |world| world.play(&[&[Recurse], &[Call, Call], &[Invalidate, Clear]]));
 }

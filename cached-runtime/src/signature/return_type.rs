@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use super::absent::{IsNone, NeverAbsent};
-use super::return_kind::{Cacheable, Fallible, Optional, Plain, SharedErr};
+use super::result_kinds::{Fallible, SharedErr};
+use super::return_kind::{Cacheable, Optional, Plain};
 use super::share_err::{ByClone, ByText};
 use crate::Error;
 
