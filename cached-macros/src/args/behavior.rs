@@ -55,7 +55,8 @@ impl OptionInput<'_> {
         if literal(&expr).is_none() && !is_keyword(&expr, &SHARE_ERRS) {
             return Ok(self.finish(expr.span(), ShareErr::Function(expr)));
         }
-        if !matches!(literal(&expr), None | Some(Lit::Str(_))) {
+        let is_off = matches!(literal(&expr), Some(Lit::Str(string)) if string.value() == "off");
+        if literal(&expr).is_some() && !is_off {
             return fail(
                 expr,
                 format!("`share_err` takes a function of the error, or `\"off\"`; write `{}`", self.example),

@@ -103,7 +103,7 @@ fn return_kind(memo: &Memo) -> TokenStream {
         let p = private_at(span);
         kind = match &option.value {
             ShareErr::Off => quote_spanned!(span=> #p::keeping_errors(#kind)),
-            ShareErr::Function(function) => quote_spanned!(span=> #p::sharing_errors(#kind, #function)),
+            ShareErr::Function(function) => quote_spanned!(span=> #p::sharing_errors(#kind).by(#function)),
         };
     }
     if let Some((name, function)) = with_errors {

@@ -1,7 +1,10 @@
 //! What `share_err` and `cache_err` require of the return type, and the kinds that they select.
+#![allow(clippy::unused_self, reason = "method lookup selects these methods by the type of `self`")]
 
 use std::marker::PhantomData;
+use std::ops::Deref;
 
+use super::cache::Cache;
 use super::result_kinds::{CachedErr, Fallible, SharedErr, StoredErr};
 use super::return_kind::Uncacheable;
 use super::share_err::{ByClone, ByFunction, ByText};
@@ -13,26 +16,81 @@ use super::share_err::{ByClone, ByFunction, ByText};
     note = "leave `share_err` out"
 )]
 pub trait HasSharedErr {
-    /// What the function returns in its `Err`.
-    type Error;
-    /// The kind whose waiting callers get an error of a function.
-    type Sharing;
+    /// What takes the function of `share_err`.
+    type Sharer;
     /// The kind whose waiting callers get no error.
     type Keeping;
-    /// Returns the kind whose waiting callers get the errors that a function makes.
-    fn sharing(self, share: fn(&Self::Error) -> Self::Error) -> Self::Sharing;
+    /// Returns what takes the function of `share_err`.
+    fn sharer(self) -> Self::Sharer;
     /// Returns the kind whose waiting callers get no error.
     fn keeping(self) -> Self::Keeping;
 }
 
+/// Takes the function of `share_err`: the step for an error that can be shared between threads.
+#[derive(Debug)]
+pub struct Sharer<T, E>(UnshareableErr<T, E>);
+
+/// The error step for any other error.
+#[derive(Debug)]
+pub struct UnshareableErr<T, E>(PhantomData<fn() -> (T, E)>);
+
+/// Takes the function of `share_err` of a function whose output cannot be cached.
+#[derive(Debug)]
+pub struct NoSharer<K>(K);
+
+impl<T, E> Deref for Sharer<T, E> {
+    type Target = UnshareableErr<T, E>;
+
+    fn deref(&self) -> &UnshareableErr<T, E> {
+        &self.0
+    }
+}
+
+impl<T, E: Send + Sync + 'static> Sharer<T, E> {
+    /// Returns the kind whose waiting callers get the errors that a function makes.
+    #[must_use]
+    pub fn by(&self, share: fn(&E) -> E) -> SharedErr<T, E, ByFunction<E>> {
+        SharedErr(ByFunction(share), PhantomData)
+    }
+}
+
+impl<T, E> UnshareableErr<T, E> {
+    /// Requires the traits that are missing.
+    #[must_use]
+    pub fn by(&self, _: fn(&E) -> E) -> Fallible<T, E>
+    where
+        Cache: CanShareErr<E>,
+    {
+        Fallible(PhantomData)
+    }
+}
+
+impl<T, E, X> NoSharer<Uncacheable<Result<T, E>, X>> {
+    /// Returns the substitute.
+    #[must_use]
+    pub fn by(&self, _: fn(&E) -> E) -> Uncacheable<Result<T, E>, X> {
+        self.0
+    }
+}
+
+/// Implemented for [`Cache`] if a function can make several `E` of one.
+#[diagnostic::on_unimplemented(
+    message = "`share_err` cannot share a `{E}`",
+    label = "the error must be `Send + Sync + 'static`",
+    note = "leave `share_err` out"
+)]
+pub trait CanShareErr<E> {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Send + Sync + 'static> CanShareErr<E> for Cache {}
+
 #[diagnostic::do_not_recommend]
 impl<T, E> HasSharedErr for Fallible<T, E> {
-    type Error = E;
     type Keeping = Self;
-    type Sharing = SharedErr<T, E, ByFunction<E>>;
+    type Sharer = Sharer<T, E>;
 
-    fn sharing(self, share: fn(&E) -> E) -> Self::Sharing {
-        SharedErr(ByFunction(share), PhantomData)
+    fn sharer(self) -> Self::Sharer {
+        Sharer(UnshareableErr(PhantomData))
     }
 
     fn keeping(self) -> Self {
@@ -42,12 +100,11 @@ impl<T, E> HasSharedErr for Fallible<T, E> {
 
 #[diagnostic::do_not_recommend]
 impl<T, E, S> HasSharedErr for SharedErr<T, E, S> {
-    type Error = E;
     type Keeping = Fallible<T, E>;
-    type Sharing = SharedErr<T, E, ByFunction<E>>;
+    type Sharer = Sharer<T, E>;
 
-    fn sharing(self, share: fn(&E) -> E) -> Self::Sharing {
-        SharedErr(ByFunction(share), PhantomData)
+    fn sharer(self) -> Self::Sharer {
+        Sharer(UnshareableErr(PhantomData))
     }
 
     fn keeping(self) -> Self::Keeping {
@@ -57,12 +114,11 @@ impl<T, E, S> HasSharedErr for SharedErr<T, E, S> {
 
 #[diagnostic::do_not_recommend]
 impl<T, E, X> HasSharedErr for Uncacheable<Result<T, E>, X> {
-    type Error = E;
     type Keeping = Self;
-    type Sharing = Self;
+    type Sharer = NoSharer<Self>;
 
-    fn sharing(self, _: fn(&E) -> E) -> Self {
-        self
+    fn sharer(self) -> Self::Sharer {
+        NoSharer(self)
     }
 
     fn keeping(self) -> Self {
@@ -70,9 +126,9 @@ impl<T, E, X> HasSharedErr for Uncacheable<Result<T, E>, X> {
     }
 }
 
-/// Returns the kind of a function with `share_err = |error| ...`.
-pub fn sharing_errors<K: HasSharedErr>(kind: K, share: fn(&K::Error) -> K::Error) -> K::Sharing {
-    kind.sharing(share)
+/// Returns what takes the function of `share_err = |error| ...`.
+pub fn sharing_errors<K: HasSharedErr>(kind: K) -> K::Sharer {
+    kind.sharer()
 }
 
 /// Returns the kind of a function with `share_err = "off"`.
