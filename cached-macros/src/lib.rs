@@ -57,7 +57,7 @@ use crate::memo::Memo;
 /// | **Lifetime** | | | |
 /// | `ttl` | `ttl = 60` | How long a value is fresh: a number of seconds, a duration string, or an expression of type `Duration`. | |
 /// | `ttl_from` | `ttl_from = \|token: &Token\| token.valid_for` | How long a value is fresh, as a function of the value. Replaces `ttl`. | |
-/// | `cache_err` | `cache_err = "5s"` | Also caches an `Err`, for this long. The error must be `Clone`. | errors are not cached |
+/// | `cache_err` | `cache_err = "5s"` | Also caches an `Err`, for this long. The error must be `Clone`, `From<cached_runtime::Error>`, or have a `share_err`. | errors are not cached |
 /// | `cache_none` | `cache_none = "30s"` | Also caches a `None`, for this long. | `None` is not cached |
 /// | `cache_if` | `cache_if = \|user: &User\| user.active` | Caches a value only if this function of it returns `true`. | all values are cached |
 /// | `jitter` | `jitter = 0.1` | The largest fraction by which lifetimes are shortened. It is the same for one key in all processes. | 0.1 in a shared store, 0 in memory |
@@ -82,6 +82,7 @@ use crate::memo::Memo;
 /// | **Single flight** | | | |
 /// | `single_flight` | `single_flight = "process"` | How many computations of one key can run at a time: `"fleet"`: one in all processes that share the store; `"process"`: one in each process; `"off"`: any number. | `"process"` in memory, `"fleet"` in a shared store |
 /// | `detached` | `detached` | The computation runs in a task of its own, which is stopped when the last caller that waits for it is dropped. | the first caller computes |
+/// | `share_err` | `share_err = \|error: &Error\| Error::new(error.code())` | How calls that wait for a computation get its error: by a function of the error that returns another one; `"off"`: they do not, and each of them runs the function. | a clone, or an error made of `cached_runtime::Error` with the same text, if the type allows it |
 /// | `timeout` | `timeout = "2s"` | How long the function may take. After that a call returns the stale value, or an error: the function must return a `Result` whose error is `From<cached_runtime::Error>`. | none |
 /// | **Advanced** | | | |
 /// | `handle` | `handle = FIND` | A static `Handle` through which the cache of a method can be reached. It is for methods in the impl of a trait, which have no companions. | |

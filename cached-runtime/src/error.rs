@@ -1,8 +1,9 @@
 //! The error of this crate.
 
+use std::any::Any;
 use std::error::Error as StdError;
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io};
 
 /// A `Result` with this crate's [`Error`].
 ///
@@ -24,11 +25,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The error of the cache: of the companions that change something (`invalidate`, `expire`, `put`, `clear`), of
 /// [`invalidate_tag`](crate::invalidate_tag), of the configuration, and of a `Store`.
 ///
-/// A call of a cached function does not return it, because a failing store is a miss. The exception is a function with
-/// `timeout`: its error is made of one of the kind [`ErrorKind::Timeout`].
+/// A call of a cached function does not return it, because a failing store is a miss. There are two exceptions, where the
+/// error of the function is made of one: a function with `timeout` ([`ErrorKind::Timeout`]), and a call that waited for
+/// another one that failed ([`ErrorKind::Shared`]).
 ///
 /// `Display` shows one clause; what caused the error is its `source`. No message contains a password, an argument or a
-/// value. A clone shares the source.
+/// value, except that of a shared error, which is the message of the function's own error. A clone shares the source.
 ///
 /// # Examples
 ///
@@ -47,8 +49,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
-    message: &'static str,
+    message: Message,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Clone)]
+enum Message {
+    Static(&'static str),
+    Shared(Arc<SharedMessage>),
+}
+
+/// What is kept of an error that several callers get.
+struct SharedMessage {
+    text: String,
+    /// The kind of the original, if that is an [`io::Error`].
+    io_kind: Option<io::ErrorKind>,
 }
 
 /// What kind of error it is: what a caller decides by.
@@ -86,6 +101,9 @@ pub enum ErrorKind {
     Codec,
     /// A setting is wrong or missing, or was made too late.
     Config,
+    /// The cached function failed for another call, for which this one waited, or whose error is cached. The message is
+    /// that of the original error.
+    Shared,
 }
 
 impl Error {
@@ -102,7 +120,30 @@ impl Error {
     /// ```
     #[must_use]
     pub const fn new(kind: ErrorKind, message: &'static str) -> Self {
-        Self { kind, message, source: None }
+        Self { kind, message: Message::Static(message), source: None }
+    }
+
+    /// Returns an error that shows the text of `original`.
+    ///
+    /// If the alternate form of the text goes on with a chain of causes, as that of `anyhow::Error` does, the rest of
+    /// it becomes the source.
+    pub(crate) fn shared<E: fmt::Display + 'static>(original: &E) -> Self {
+        let (text, with_causes) = (original.to_string(), format!("{original:#}"));
+        let io_kind = (original as &dyn Any).downcast_ref().map(io::Error::kind);
+        let causes = with_causes.strip_prefix(&text).and_then(|rest| rest.strip_prefix(": "));
+        let source = causes.map(|causes| Arc::from(Box::<dyn StdError + Send + Sync>::from(causes)));
+        Self {
+            kind: ErrorKind::Shared,
+            message: Message::Shared(Arc::new(SharedMessage { text, io_kind })),
+            source,
+        }
+    }
+
+    fn message(&self) -> &str {
+        match &self.message {
+            Message::Static(message) => message,
+            Message::Shared(message) => &message.text,
+        }
     }
 
     /// Returns the error with this cause as its `source`.
@@ -183,14 +224,14 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message)
+        f.write_str(self.message())
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Error");
-        out.field("kind", &self.kind).field("message", &self.message);
+        out.field("kind", &self.kind).field("message", &self.message());
         if let Some(source) = &self.source {
             out.field("source", source);
         }
@@ -198,17 +239,24 @@ impl fmt::Debug for Error {
     }
 }
 
-/// For functions with `timeout` that return an [`io::Error`](std::io::Error).
-impl From<Error> for std::io::Error {
+/// For functions that return an [`io::Error`]: with `timeout`, or for callers that share one.
+///
+/// A shared error has the kind of the original.
+impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        let kind = match error.kind {
-            ErrorKind::Timeout => std::io::ErrorKind::TimedOut,
-            ErrorKind::Unreachable => std::io::ErrorKind::NotConnected,
-            ErrorKind::Rejected
-            | ErrorKind::Protocol
-            | ErrorKind::TooLarge
-            | ErrorKind::Codec
-            | ErrorKind::Config => std::io::ErrorKind::Other,
+        let kind = match (&error.message, error.kind) {
+            (Message::Shared(message), _) => message.io_kind.unwrap_or(io::ErrorKind::Other),
+            (_, ErrorKind::Timeout) => io::ErrorKind::TimedOut,
+            (_, ErrorKind::Unreachable) => io::ErrorKind::NotConnected,
+            (
+                _,
+                ErrorKind::Rejected
+                | ErrorKind::Protocol
+                | ErrorKind::TooLarge
+                | ErrorKind::Codec
+                | ErrorKind::Config
+                | ErrorKind::Shared,
+            ) => io::ErrorKind::Other,
         };
         Self::new(kind, error)
     }

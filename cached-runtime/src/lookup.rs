@@ -56,6 +56,9 @@ pub enum Source {
     Computed,
     /// Memory or the shared store; the value was stale.
     Stale,
+    /// Another call, for which this one waited: its function failed or exceeded its `timeout`, and the error is a copy of
+    /// that call's, or was made of it.
+    SharedError,
 }
 
 /// Where a value came from, and how old it is.
@@ -75,6 +78,8 @@ pub(crate) struct Provenance {
 impl Origin {
     /// A value that was computed just now.
     pub(crate) const COMPUTED: Self = Self { source: Source::Computed, age: Duration::ZERO };
+    /// The error of another call.
+    pub(crate) const SHARED_ERROR: Self = Self { source: Source::SharedError, age: Duration::ZERO };
 }
 
 impl Provenance {

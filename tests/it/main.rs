@@ -41,6 +41,7 @@ mod replies;
 mod restarts;
 mod self_describing;
 mod servers;
+mod shared_errors;
 mod single_flight;
 mod stale;
 mod support;

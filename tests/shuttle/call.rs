@@ -30,7 +30,7 @@ mod typed_options;
 
 pub(crate) use answer::{Found, or_compute_detached};
 pub(crate) use flight::{Flight, FlightEnd, Sequence};
-pub(crate) use flights::{Flights, Joined};
+pub(crate) use flights::{Attempt, Flights, Joined};
 pub(crate) use instance_cache::{AnyCache, InstanceCache, Tiers};
 pub(crate) use miss::Miss;
 pub(crate) use state::{CallState, Purpose};

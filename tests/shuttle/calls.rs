@@ -21,7 +21,7 @@ use crate::explore::explore;
 use crate::memory::{self, Memory};
 use crate::policy::{Bound, Counters, InstanceName, Policy};
 use crate::shared::{Store, Tier, Waiting};
-use crate::signature::Fallible;
+use crate::signature::{Fallible, fallible};
 use crate::util::BoxFuture;
 use crate::util::sync::{AtomicU64, Ordering};
 
@@ -74,6 +74,14 @@ fn failures_leave_no_call_waiting() {
     explore_both(&POLICY, |world| {
         world.fail(2);
         world.play(&[&[Call], &[Call, Call], &[CallAndDrop, Call]]);
+    });
+}
+
+#[test]
+fn calls_that_compute_beside_others_leave_no_call_waiting() {
+    explore_all(&POLICY, |world| {
+        world.fail(5);
+        world.play(&[&[Call], &[Call], &[CallAndDrop, Call], &[Call], &[Call, Invalidate]]);
     });
 }
 
@@ -314,8 +322,9 @@ impl World {
         let first = world << 32;
         let store = Arc::<Store>::default();
         let tags_from: Option<TagsFrom<u64>> = Some(|version| vec![derived_tag(*version)]);
+        let tags_from = tags_from.filter(|_| policy.has_tags);
         let name = InstanceName { namespace: String::new(), has_local_type: false };
-        let options = TypedOptions { tags_from: tags_from.filter(|_| policy.has_tags), ..TypedOptions::NONE };
+        let options = TypedOptions { tags_from, ..TypedOptions::new(fallible()) };
         let mut cache = InstanceCache::new(policy, &name, &COUNTERS, options);
         // One shard, because the hasher is random and would choose another shard in each run.
         cache.flights = Flights::with_shards(1);
@@ -384,7 +393,7 @@ impl World {
                     expire.await.unwrap();
                 }
             }
-            Put => self.change(|version| self.cache.put((KEY,), self.tags(), &Ok(version))).await,
+            Put => self.change(|version| self.cache.put((KEY,), self.tags(), Ok(version))).await,
             Clear => self.change(|_| AnyCache::clear(self.cache)).await,
             InvalidateTag => self.change(|_| self.invalidate_tag(self.tag.clone())).await,
             InvalidateDerivedTag => self.change(|version| self.invalidate_tag(derived_tag(version))).await,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use shuttle::future::block_on;
 use shuttle::thread::{self, JoinHandle, yield_now};
 
-use crate::call::{Flight, FlightEnd, Flights, Joined, Sequence};
+use crate::call::{Attempt, Flight, FlightEnd, Flights, Joined, Sequence};
 use crate::explore::{explore, explore_all_orders};
 use crate::util::sync::{AtomicU64, Mutex, Ordering, PoisonError};
 
@@ -73,7 +73,7 @@ impl World {
     }
 
     fn join(&self) -> Joined<u64, u64, &'static str> {
-        self.flights.join(&KEY, || self.cached())
+        self.flights.join(&KEY, Attempt::Alone, || self.cached())
     }
 
     fn lead(&self) -> Arc<Flight<u64, &'static str>> {

@@ -3,7 +3,7 @@
 use syn::spanned::Spanned as _;
 use syn::{Expr, Lit, Path, Result, Token};
 
-use super::syntax::{Keyword, OptionInput, at_end, fail, literal};
+use super::syntax::{Keyword, OptionInput, at_end, fail, is_keyword, literal};
 use super::{Opt, at_option};
 
 /// How many computations of one key may run at a time.
@@ -19,6 +19,16 @@ pub(crate) enum SingleFlight {
 
 const SINGLE_FLIGHTS: [Keyword<SingleFlight>; 3] =
     [("fleet", SingleFlight::Fleet), ("process", SingleFlight::Process), ("off", SingleFlight::Off)];
+
+/// How the error of a computation is given to the calls that wait for it.
+pub(crate) enum ShareErr {
+    /// It is not.
+    Off,
+    /// By a function of the error that returns another one.
+    Function(Expr),
+}
+
+const SHARE_ERRS: [Keyword<()>; 1] = [("off", ())];
 
 impl OptionInput<'_> {
     /// Parses an expression that is a function of the value.
@@ -38,6 +48,22 @@ impl OptionInput<'_> {
         let expr = self.expr()?;
         let single_flight = self.keyword(&expr, &SINGLE_FLIGHTS)?;
         Ok(self.finish(expr.span(), single_flight))
+    }
+
+    pub(super) fn share_err(self) -> Result<Opt<ShareErr>> {
+        let expr = self.expr()?;
+        if literal(&expr).is_none() && !is_keyword(&expr, &SHARE_ERRS) {
+            return Ok(self.finish(expr.span(), ShareErr::Function(expr)));
+        }
+        let is_off = matches!(literal(&expr), Some(Lit::Str(string)) if string.value() == "off");
+        if literal(&expr).is_some() && !is_off {
+            return fail(
+                expr,
+                format!("`share_err` takes a function of the error, or `\"off\"`; write `{}`", self.example),
+            );
+        }
+        self.keyword(&expr, &SHARE_ERRS)?;
+        Ok(self.finish(expr.span(), ShareErr::Off))
     }
 
     /// Parses an option that has no value.

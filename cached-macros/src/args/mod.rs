@@ -22,7 +22,7 @@ use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Expr, Lit, Path, Result, Token, token};
 
-pub(crate) use self::behavior::SingleFlight;
+pub(crate) use self::behavior::{ShareErr, SingleFlight};
 use self::lifetime::{DEFAULT_REFRESH_AHEAD, ZERO_STALE, ZERO_TIMEOUT, ZERO_TTL};
 use self::nearest::unknown_option;
 pub(crate) use self::nearest::{list, nearest};
@@ -55,6 +55,7 @@ pub(crate) struct Args {
     pub(crate) tags: Option<Opt<Vec<Tag>>>,
     pub(crate) tags_from: Option<Opt<Expr>>,
     pub(crate) single_flight: Option<Opt<SingleFlight>>,
+    pub(crate) share_err: Option<Opt<ShareErr>>,
     pub(crate) detached: Option<Opt<()>>,
     pub(crate) codec: Option<Opt<Codec>>,
     pub(crate) handle: Option<Opt<Path>>,
@@ -84,7 +85,7 @@ pub(crate) enum Amount<T> {
 }
 
 /// All options, each with an example.
-const OPTIONS: [(&str, &str); 26] = [
+const OPTIONS: [(&str, &str); 27] = [
     ("ttl", "ttl = 60"),
     ("ttl_from", "ttl_from = |value: &Token| value.lifetime()"),
     ("backend", "backend = \"redis\""),
@@ -106,6 +107,7 @@ const OPTIONS: [(&str, &str); 26] = [
     ("tags", "tags(\"user:{id}\", \"users\")"),
     ("tags_from", "tags_from = |value: &User| vec![format!(\"team:{}\", value.team)]"),
     ("single_flight", "single_flight = \"off\""),
+    ("share_err", "share_err = |error: &MyError| MyError::new(error.code())"),
     ("detached", "detached"),
     ("codec", "codec = \"json\""),
     ("handle", "handle = USERS"),
@@ -219,6 +221,7 @@ impl Args {
             "tags" => self.tags = Some(input.tags()?),
             "tags_from" => self.tags_from = Some(input.function()?),
             "single_flight" => self.single_flight = Some(input.single_flight()?),
+            "share_err" => self.share_err = Some(input.share_err()?),
             "detached" => self.detached = Some(input.flag()?),
             "codec" => self.codec = Some(input.codec()?),
             "handle" => self.handle = Some(input.path()?),

@@ -6,7 +6,7 @@ use quote::{quote, quote_spanned};
 use super::policy::{policy, require_feature};
 use super::signature::with_params;
 use super::{hygienic, import_private, is_memory, private, private_at, span_bounds};
-use crate::args::Backend;
+use crate::args::{Backend, ShareErr};
 use crate::memo::{Memo, Ttl};
 
 /// The function through which all companions reach the cache: it holds the static with the policy, and knows the types
@@ -85,19 +85,39 @@ pub(super) fn call_chain(
     require_feature(&feature, &quote!({ #code }))
 }
 
-/// The kind of the return type: a `Result`, an `Option`, or any other type.
-pub(super) fn return_kind(memo: &Memo) -> TokenStream {
-    let with_errors = memo.cache_err.as_ref().map(|option| (&option.name, "caching_errors"));
+/// The kind of the return type: a `Result`, an `Option`, or any other type; with what the options make of it.
+fn return_kind(memo: &Memo) -> TokenStream {
+    let errors = if is_memory(memo) { "caching_errors" } else { "storing_errors" };
+    let with_errors = memo.cache_err.as_ref().map(|option| (&option.name, errors));
     let with_errors =
         with_errors.or_else(|| memo.stale_if_error.as_ref().map(|option| (&option.name, "with_fallback")));
-    let Some((option, function)) = with_errors else {
-        let (start, end) = span_bounds(&memo.item.output);
-        let shape = return_shape(memo, start, end);
-        return quote_spanned!(end=> #shape.kind());
+    let (start, end) = match (&memo.share_err, with_errors) {
+        (None, None) => return plain_kind(memo),
+        (Some(option), _) => (option.name.span(), option.name.span()),
+        (None, Some((name, _))) => (name.span(), name.span()),
     };
-    let span = option.span();
-    let (p, shape, function) = (private_at(span), return_shape(memo, span, span), Ident::new(function, span));
-    quote_spanned!(span=> #p::#function(#shape.kind()))
+    let shape = return_shape(memo, start, end);
+    let mut kind = quote_spanned!(end=> #shape.kind());
+    if let Some(option) = &memo.share_err {
+        let span = option.name.span();
+        let p = private_at(span);
+        kind = match &option.value {
+            ShareErr::Off => quote_spanned!(span=> #p::keeping_errors(#kind)),
+            ShareErr::Function(function) => quote_spanned!(span=> #p::sharing_errors(#kind).by(#function)),
+        };
+    }
+    if let Some((name, function)) = with_errors {
+        let (p, function) = (private_at(name.span()), Ident::new(function, name.span()));
+        kind = quote_spanned!(name.span()=> #p::#function(#kind));
+    }
+    kind
+}
+
+/// The kind of the return type, without the options.
+pub(super) fn plain_kind(memo: &Memo) -> TokenStream {
+    let (start, end) = span_bounds(&memo.item.output);
+    let shape = return_shape(memo, start, end);
+    quote_spanned!(end=> #shape.kind())
 }
 
 /// The test for an absent value, which depends on the return type.

@@ -6,7 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Expr, LitStr, Type};
 
-use super::entry::return_kind;
+use super::entry::plain_kind;
 use super::{is_memory, private, private_at, span_bounds};
 use crate::args::{Tag, Template};
 use crate::item::{Param, peel, scan};
@@ -44,7 +44,7 @@ pub(super) fn key(memo: &Memo, diagnostics: Diagnostics) -> TokenStream {
     match &memo.bound {
         Bound::Bytes { weigh, .. } => {
             let (kind, name, weigh) =
-                (return_kind(memo), Ident::new("with_weight", weigh.name.span()), &weigh.value);
+                (plain_kind(memo), Ident::new("with_weight", weigh.name.span()), &weigh.value);
             quote!(#p::#name(#key, #kind, #weigh))
         }
         Bound::Default | Bound::Entries(_) => key,

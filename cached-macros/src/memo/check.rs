@@ -2,7 +2,7 @@
 
 use syn::Type;
 
-use crate::args::{Args, Backend, Opt, SingleFlight};
+use crate::args::{Args, Backend, Opt, ShareErr, SingleFlight};
 use crate::errors::Errors;
 use crate::item::{FnItem, SelfKind, SelfParam, peel, scan};
 
@@ -25,6 +25,12 @@ pub(super) fn check_options(args: &Args, errors: &mut Errors) {
             name,
             "`single_flight = \"fleet\"` needs a store that processes share; add `backend = \"redis\"`, or \
              write `single_flight = \"process\"`",
+        );
+    }
+    if let (Some(_), Some(Opt { value: ShareErr::Off, name, .. })) = (&args.cache_err, &args.share_err) {
+        errors.push(
+            name,
+            "`cache_err` gives the error to other calls; leave `share_err = \"off\"` or `cache_err` out",
         );
     }
     if is_memory == Some(false) && !args.has("near") {

@@ -18,7 +18,7 @@ use syn::{Error, Expr, Path, Result, Visibility, parse_quote};
 
 use self::check::{check_detached, check_function, check_options};
 pub(crate) use self::key::{Key, Part};
-use crate::args::{Amount, Args, Backend, Codec, Opt, SingleFlight, Tag};
+use crate::args::{Amount, Args, Backend, Codec, Opt, ShareErr, SingleFlight, Tag};
 use crate::errors::Errors;
 use crate::item::{Body, FnItem, Param};
 
@@ -46,6 +46,8 @@ pub(crate) struct Memo {
     pub(crate) tags: Option<Opt<Vec<Tag>>>,
     pub(crate) tags_from: Option<Opt<Expr>>,
     pub(crate) single_flight: Option<Opt<SingleFlight>>,
+    /// Not `"off"` together with `cache_err`.
+    pub(crate) share_err: Option<Opt<ShareErr>>,
     /// Set if the computation runs in a task of its own; the option is `detached`, or the one that asks for background
     /// refreshes. No parameter contains a reference, as far as the types show.
     pub(crate) detached: Option<Opt<()>>,
@@ -134,6 +136,7 @@ impl Memo {
             tags: args.tags,
             tags_from: args.tags_from,
             single_flight: args.single_flight,
+            share_err: args.share_err,
             detached: args.detached,
             codec: args.codec,
             handle: args.handle,

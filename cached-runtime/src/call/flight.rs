@@ -58,7 +58,7 @@ enum Progress<S> {
         /// Whether nothing was invalidated during the computation, by any process.
         confirmed: bool,
     },
-    /// It ended without anything that could be shared.
+    /// It ended with an error that is not shared.
     Failed,
     /// Another process has filled the key; followers read it.
     Outdated,
@@ -113,7 +113,14 @@ impl<S, H> Flight<S, H> {
         self.progress.send_replace(Progress::Abandoned);
     }
 
-    /// Takes what an abandoned flight hands over. The first caller gets it.
+    /// Wakes the followers without a result, because there is only an error that is not shared, and leaves them what the
+    /// leader held.
+    pub(crate) fn fail(&self, handoff: Option<H>) {
+        *lock(&self.handoff) = handoff;
+        self.progress.send_replace(Progress::Failed);
+    }
+
+    /// Takes what an abandoned or a failed flight hands over. The first caller gets it.
     pub(crate) fn take_handoff(&self) -> Option<H> {
         lock(&self.handoff).take()
     }
@@ -144,6 +151,11 @@ impl<S, H> Flight<S, H> {
         Follower { progress: self.progress.subscribe(), is_late, flight: Arc::clone(self) }
     }
 
+    /// Returns the number of followers.
+    pub(super) fn followers(&self) -> usize {
+        self.progress.receiver_count()
+    }
+
     /// Waits until there are no followers.
     pub(crate) async fn without_followers(&self) {
         self.progress.closed().await;
@@ -163,6 +175,7 @@ pub(crate) struct Follower<S, H> {
 #[derive(Debug)]
 pub(crate) enum FlightEnd<S> {
     Completed(Arc<S>),
+    /// It ended with an error that is not shared.
     Failed,
     /// It ended, but its result may be older than this call, which has to read again.
     Outdated,

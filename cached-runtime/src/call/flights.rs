@@ -11,6 +11,9 @@
 //!
 //! No user code runs under the locks. A flight is found by the hash of its key; the key is compared, cloned and dropped
 //! outside of them, and so is everything that a flight holds.
+//!
+//! A failure that cannot be shared leaves its followers without an answer. They try again: one of them, and if that fails
+//! as well, up to [`MAX_RETRIES`] at a time, each with a flight of its own. The others follow one of these flights.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
@@ -39,11 +42,21 @@ struct Shard<K, S, H> {
     invalidations: u64,
 }
 
-/// A flight in the table, with its key.
+/// The flights of one key in the table, never none: the first, and those of retries beside it.
 #[derive(Debug)]
 struct Entry<K, S, H> {
     key: Arc<K>,
-    flight: Arc<Flight<S, H>>,
+    first: Arc<Flight<S, H>>,
+    retries: Vec<Arc<Flight<S, H>>>,
+}
+
+/// How a call may compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// If no other call computes.
+    Alone,
+    /// Beside others, up to [`MAX_RETRIES`] of them together.
+    BesideOthers,
 }
 
 /// The outcome of joining the flight of a key.
@@ -58,6 +71,9 @@ pub(crate) enum Joined<T, S, H> {
     /// This call was made by the very computation that it would wait for, or another key with the same hash is in flight.
     Recursive,
 }
+
+/// The number of computations of a key that run at a time after some have failed without an error for their followers.
+pub(crate) const MAX_RETRIES: usize = 4;
 
 /// The number of shards of a table.
 const SHARDS: usize = 16;
@@ -82,7 +98,12 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
     /// Joins the flight of a key or begins one.
     ///
     /// Before it begins one, it checks with `cached`, under the lock, whether the key was cached in the meantime.
-    pub(crate) fn join<T>(&self, key: &K, cached: impl FnOnce() -> Option<T>) -> Joined<T, S, H> {
+    pub(crate) fn join<T>(
+        &self,
+        key: &K,
+        attempt: Attempt,
+        cached: impl FnOnce() -> Option<T>,
+    ) -> Joined<T, S, H> {
         // This holds even if the computation that made this call was discarded in the meantime: that computation may
         // hold the lease that the current leader waits for.
         if is_polling(self.hash(key)) {
@@ -91,29 +112,61 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
         let hash = self.hash(key);
         let mut cached = Some(cached);
         let mut new = None;
+        // The key of a flight that was compared with `key`, outside of the lock.
+        let mut equal: Option<Arc<K>> = None;
         loop {
             let mut shard = self.shard(hash);
-            if let Some(entry) = shard.in_flight.get(&hash).filter(|entry| entry.flight.is_current()) {
-                let (flying, follower) = (Arc::clone(&entry.key), entry.flight.follow());
-                drop(shard);
-                return if *flying == *key { Joined::Follower(follower) } else { Joined::Recursive };
+            let current = shard.in_flight.get(&hash).filter(|entry| entry.first.is_current());
+            let is_beside =
+                current.is_some_and(|entry| attempt == Attempt::BesideOthers && entry.len() < MAX_RETRIES);
+            if let Some(entry) = current {
+                let flying = Arc::clone(&entry.key);
+                if !is_beside {
+                    let follower = entry.least_followed().follow();
+                    drop(shard);
+                    return if *flying == *key { Joined::Follower(follower) } else { Joined::Recursive };
+                }
+                if !equal.as_ref().is_some_and(|equal| Arc::ptr_eq(equal, &flying)) {
+                    drop(shard);
+                    if *flying != *key {
+                        return Joined::Recursive;
+                    }
+                    equal = Some(flying);
+                    continue;
+                }
             }
-            let Some(key) = new.take() else {
+            if !is_beside && new.is_none() {
                 // The key is cloned outside of the lock, and only if there is no flight to join.
                 drop(shard);
                 new = Some(Arc::new(key.clone()));
                 continue;
-            };
+            }
             if let Some(cached) = cached.take().and_then(|cached| cached()) {
                 drop(shard);
                 return Joined::Cached(cached);
             }
             let flight = Arc::new(Flight::new(shard.invalidations));
-            let replaced = shard.in_flight.insert(hash, Entry { key, flight: Arc::clone(&flight) });
+            let replaced = match (new.take(), shard.in_flight.get_mut(&hash)) {
+                (_, Some(entry)) if is_beside => {
+                    entry.retries.push(Arc::clone(&flight));
+                    None
+                }
+                (Some(key), _) => shard.in_flight.insert(hash, Entry::new(key, &flight)),
+                // Not reached: the key was cloned above, or there is a flight to be beside.
+                (None, _) => None,
+            };
             drop(shard);
             drop(replaced);
             return Joined::Leader(flight);
         }
+    }
+
+    /// Returns `true` if this is the only flight of the key.
+    pub(crate) fn is_alone(&self, key: &K, flight: &Arc<Flight<S, H>>) -> bool {
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        let current = shard.in_flight.get(&hash);
+        current.is_none_or(|entry| entry.len() == 1 && Arc::ptr_eq(&entry.first, flight))
     }
 
     /// Begins a flight, and discards the one that is in flight.
@@ -122,7 +175,7 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
         let mut shard = self.shard(hash);
         shard.invalidations += 1;
         let flight = Arc::new(Flight::new(shard.invalidations));
-        let replaced = shard.in_flight.insert(hash, Entry { key, flight: Arc::clone(&flight) });
+        let replaced = shard.in_flight.insert(hash, Entry::new(key, &flight));
         drop(shard);
         drop(replaced);
         flight
@@ -221,9 +274,42 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
 }
 
 impl<K, S, H> Shard<K, S, H> {
-    /// Removes the flight of the key with this hash, if it is this one.
-    fn remove(&mut self, hash: u64, flight: &Arc<Flight<S, H>>) -> Option<Entry<K, S, H>> {
-        self.in_flight.get(&hash).filter(|current| Arc::ptr_eq(&current.flight, flight))?;
-        self.in_flight.remove(&hash)
+    /// Removes a flight of the key with this hash, if it is in the table; returns what left the table.
+    fn remove(&mut self, hash: u64, flight: &Arc<Flight<S, H>>) -> Option<Removed<K, S, H>> {
+        let entry = self.in_flight.get_mut(&hash)?;
+        if let Some(at) = entry.retries.iter().position(|retry| Arc::ptr_eq(retry, flight)) {
+            return Some(Removed::Flight(entry.retries.swap_remove(at)));
+        }
+        if !Arc::ptr_eq(&entry.first, flight) {
+            return None;
+        }
+        match entry.retries.pop() {
+            Some(retry) => Some(Removed::Flight(std::mem::replace(&mut entry.first, retry))),
+            None => self.in_flight.remove(&hash).map(Removed::Entry),
+        }
+    }
+}
+
+/// What left the table; to be dropped outside of the lock.
+#[allow(dead_code, reason = "it is only dropped")]
+enum Removed<K, S, H> {
+    Flight(Arc<Flight<S, H>>),
+    Entry(Entry<K, S, H>),
+}
+
+impl<K, S, H> Entry<K, S, H> {
+    fn new(key: Arc<K>, flight: &Arc<Flight<S, H>>) -> Self {
+        Self { key, first: Arc::clone(flight), retries: Vec::new() }
+    }
+
+    fn len(&self) -> usize {
+        1 + self.retries.len()
+    }
+
+    /// Returns the flight with the fewest followers that a call may join; the first one is current.
+    fn least_followed(&self) -> &Arc<Flight<S, H>> {
+        self.retries.iter().filter(|retry| retry.is_current()).fold(&self.first, |least, retry| {
+            if retry.followers() < least.followers() { retry } else { least }
+        })
     }
 }

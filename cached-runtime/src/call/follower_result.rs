@@ -21,9 +21,14 @@ pub(super) enum FollowerResult<O: ReturnKind> {
 
 impl<O: ReturnKind> FollowerResult<O> {
     /// Returns what followers get if the caller gets `output` from `origin`; `None` if it cannot be shared.
-    pub(super) fn flight_output(&self, output: &O::Output, origin: Origin) -> Option<FlightOutput<O>> {
+    pub(super) fn flight_output(
+        &self,
+        kind: O,
+        output: &O::Output,
+        origin: Origin,
+    ) -> Option<FlightOutput<O>> {
         match self {
-            Self::Output => O::to_shared(output).map(|shared| FlightOutput::Output(shared, origin)),
+            Self::Output => kind.to_shared(output).map(|shared| FlightOutput::Output(shared, origin)),
             Self::Error(error) => Some(FlightOutput::Output(error.clone()?, Origin::COMPUTED)),
             Self::TimeoutOutput(timed_out) => Some(FlightOutput::TimeoutOutput(*timed_out)),
         }

@@ -74,7 +74,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
             return None;
         }
         self.counters.hits.add_one();
-        Some(O::from_value(stored.entry.value.clone()))
+        Some(self.options.kind.from_value(stored.entry.value.clone()))
     }
 
     pub(crate) fn memory(&self) -> Option<&Memory<K, O::Value>> {
@@ -120,7 +120,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
     /// Returns the output for an entry that was fresh, if it has this key.
     pub(crate) fn output(&self, key: &K, stored: &Stored<K, O::Value>) -> Option<(O::Output, Origin)> {
         let origin = Origin { source: Source::Memory, age: stored.entry.age().elapsed };
-        (stored.key == *key).then(|| (O::from_value(stored.entry.value.clone()), origin))
+        (stored.key == *key).then(|| (self.options.kind.from_value(stored.entry.value.clone()), origin))
     }
 
     /// Returns `true` if a call may compute the key now: see [`Backoff::try_begin`].
@@ -223,27 +223,34 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
         &'static self,
         key: K,
         tags: Vec<String>,
-        output: &O::Output,
+        output: O::Output,
     ) -> BoxFuture<'static, Result<()>> {
-        let (Some(ttl), Some(value)) = (self.ttl(&key, output), O::as_value(output)) else {
+        let ttl = self.ttl(&key, &output);
+        let derived_tags = self.derived_tags(Some(&output));
+        let Some(ttl) = ttl else {
             // An output that is not cached still replaces the older value.
             return Box::pin(self.invalidate(key));
         };
-        let derived_tags = self.derived_tags(Some(output));
         match &self.tiers {
             Tiers::Memory(memory) => {
+                let (_, Some(value)) = self.options.kind.with_value(output, Clone::clone) else {
+                    return Box::pin(self.invalidate(key));
+                };
                 let tags = self.tag_snapshot(&tags).map(|mut snapshot| {
                     snapshot.extend(&derived_tags);
                     Arc::new(snapshot)
                 });
-                let entry = Entry::new(value.clone(), ttl, Duration::ZERO, tags);
+                let entry = Entry::new(value, ttl, Duration::ZERO, tags);
                 let stored = memory.prepare(key.clone(), entry);
                 let evicted = self.flights.invalidate(&key, || memory.insert(stored));
                 drop(evicted);
                 Box::pin(std::future::ready(Ok(())))
             }
             Tiers::Shared(tier) => {
-                let payload = tier.encode(value, ttl, &derived_tags);
+                let encode = |value: &O::Value| tier.encode(value, ttl, &derived_tags);
+                let (_, Some(payload)) = self.options.kind.with_value(output, encode) else {
+                    return Box::pin(self.invalidate(key));
+                };
                 Box::pin(async move {
                     let payload = match payload {
                         Ok(payload) => payload,
@@ -270,7 +277,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
         };
         match cached.state {
             State::Stale(past) if past >= self.policy.stale_while_revalidate => None,
-            State::Fresh | State::Due | State::Stale(_) => Some(O::from_value(cached.value)),
+            State::Fresh | State::Due | State::Stale(_) => Some(self.options.kind.from_value(cached.value)),
             State::Expired => None,
         }
     }

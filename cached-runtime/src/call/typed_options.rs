@@ -11,6 +11,7 @@ use crate::signature::{ReturnKind, TimeoutOutput};
 
 /// The options of a function that depend on the types of its key and its return value.
 pub(crate) struct TypedOptions<K, O: ReturnKind> {
+    pub(crate) kind: O,
     pub(crate) cache_if: Option<fn(&O::Success) -> bool>,
     pub(crate) ttl_from: Option<fn(&O::Success) -> Duration>,
     pub(crate) is_absent: Option<fn(&O::Output) -> bool>,
@@ -33,15 +34,18 @@ pub(crate) type NewTier<K, V> = fn(
 ) -> Tier<K, V>;
 
 impl<K, O: ReturnKind> TypedOptions<K, O> {
-    pub(crate) const NONE: Self = Self {
-        cache_if: None,
-        ttl_from: None,
-        is_absent: None,
-        weigh: None,
-        tags_from: None,
-        timed_out: None,
-        new_tier: None,
-    };
+    pub(crate) const fn new(kind: O) -> Self {
+        Self {
+            kind,
+            cache_if: None,
+            ttl_from: None,
+            is_absent: None,
+            weigh: None,
+            tags_from: None,
+            timed_out: None,
+            new_tier: None,
+        }
+    }
 
     /// Returns the weigher of entries, if the function has one.
     ///

@@ -21,11 +21,11 @@ pub struct EntryRef<P: KeyParts, O: ReturnKind> {
 impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
     /// Creates the entry of a key of an instance, with the kind of the return type and the test for absent outputs.
     #[inline]
-    pub fn new(instance: Instance, parts: P, _kind: O, absent: impl Absent<O::Output>) -> Self {
+    pub fn new(instance: Instance, parts: P, kind: O, absent: impl Absent<O::Output>) -> Self {
         Self {
             instance,
             parts,
-            options: TypedOptions { is_absent: absent.predicate(), ..TypedOptions::NONE },
+            options: TypedOptions { is_absent: absent.predicate(), ..TypedOptions::new(kind) },
         }
     }
 

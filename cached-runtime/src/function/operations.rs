@@ -87,7 +87,7 @@ impl<R> Operation<R> for Put<R> {
     type Out = BoxFuture<'static, Result<()>>;
 
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
-        entry.cache().put(entry.parts.to_owned_key(), entry.parts.tags(), &self.0)
+        entry.cache().put(entry.parts.to_owned_key(), entry.parts.tags(), self.0)
     }
 }
 

@@ -15,7 +15,8 @@ pub use crate::call::or_compute_detached;
 pub use crate::policy::Policy;
 pub use crate::signature::{
     Arg, Cache, CanCache, CanKeyBy, CanKeySharedBy, IntoOutput, KeyParts, ReturnType, SharedKeyParts,
-    TagText, caching_errors, caching_none, timed_out, with_fallback, with_tags, with_weight,
+    TagText, caching_errors, caching_none, keeping_errors, sharing_errors, storing_errors, timed_out,
+    with_fallback, with_tags, with_weight,
 };
 #[cfg(feature = "store")]
 pub use crate::store::StoreExpr as Named;

@@ -145,7 +145,7 @@ impl Namespace {
             }
             ErrorKind::Unreachable | ErrorKind::Timeout => "check the server, the network and the deadline",
             ErrorKind::Config => "correct the setting that the error names",
-            ErrorKind::Protocol | ErrorKind::TooLarge | ErrorKind::Codec => {
+            ErrorKind::Protocol | ErrorKind::TooLarge | ErrorKind::Codec | ErrorKind::Shared => {
                 "check that the server is one of the supported ones"
             }
         };

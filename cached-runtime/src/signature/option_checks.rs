@@ -1,10 +1,9 @@
-//! What `cache_none`, `cache_err`, `stale_if_error` and `timeout` require of the return type.
-
-use std::marker::PhantomData;
+//! What `cache_none`, `stale_if_error` and `timeout` require of the return type.
 
 use super::absent::IsNone;
 use super::cache::Cache;
-use super::return_kind::{CachedErr, CloneErr, Fallible, Uncacheable};
+use super::result_kinds::{Fallible, SharedErr};
+use super::return_kind::Uncacheable;
 use crate::{Error, ErrorKind};
 
 /// Required by `cache_none`: an output can be absent.
@@ -34,42 +33,6 @@ pub fn caching_none<A: HasNone>(absent: A) -> A::Absent {
     absent.absent()
 }
 
-/// Required by `cache_err`: the function returns errors that can be cloned.
-#[diagnostic::on_unimplemented(
-    message = "`cache_err` cannot cache an error here",
-    label = "the function must return a `Result` whose error is `Clone + Send + Sync + 'static`",
-    note = "derive `Clone` for the error, or leave `cache_err` out; to cache the `None` of an `Option`, write `cache_none`"
-)]
-pub trait CanCacheErrors {
-    /// The kind that caches errors.
-    type WithErrors;
-    /// Returns the kind that caches errors.
-    fn caching_errors(self) -> Self::WithErrors;
-}
-
-#[diagnostic::do_not_recommend]
-impl<R, T> CanCacheErrors for Uncacheable<R, T> {
-    type WithErrors = Self;
-
-    fn caching_errors(self) -> Self {
-        self
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<T, E> CanCacheErrors for CloneErr<T, E> {
-    type WithErrors = CachedErr<T, E>;
-
-    fn caching_errors(self) -> Self::WithErrors {
-        CachedErr(PhantomData)
-    }
-}
-
-/// Returns the kind of a function with `cache_err`.
-pub fn caching_errors<K: CanCacheErrors>(kind: K) -> K::WithErrors {
-    kind.caching_errors()
-}
-
 /// Required by `stale_if_error`: the function returns errors.
 #[diagnostic::on_unimplemented(
     message = "`stale_if_error` has no effect here: the function returns no error",
@@ -85,7 +48,7 @@ impl<R, T> HasErr for Uncacheable<R, T> {}
 impl<T, E> HasErr for Fallible<T, E> {}
 
 #[diagnostic::do_not_recommend]
-impl<T, E> HasErr for CloneErr<T, E> {}
+impl<T, E, S> HasErr for SharedErr<T, E, S> {}
 
 /// Checks the return type of a function with `stale_if_error`.
 pub fn with_fallback<K: HasErr>(kind: K) -> K {

@@ -1,4 +1,4 @@
-//! The kinds of return types: a `Result`, an `Option`, or a plain value.
+//! The kinds of return types: a plain value, an `Option`, or a `Result`, whose kinds are in `result_kinds`.
 
 use std::marker::PhantomData;
 
@@ -9,8 +9,11 @@ impl<T: Clone + Send + Sync + 'static> Cacheable for T {}
 
 /// How the output of a function is taken apart, stored, shared with waiting callers, and put together again.
 ///
-/// Each kind is a type without fields that knows the output type.
+/// A kind knows the output type. It has no fields but the function of `share_err`, if there is one.
 pub trait ReturnKind: Copy + Send + Sync + 'static {
+    /// Whether waiting callers get errors too. Otherwise each of them runs the function until it succeeds.
+    const SHARES_ERRORS: bool = true;
+
     /// What the function returns.
     type Output: 'static;
     /// What is stored of an output.
@@ -30,14 +33,20 @@ pub trait ReturnKind: Copy + Send + Sync + 'static {
     fn is_stored_err(_: &Self::Value) -> bool {
         false
     }
-    /// Returns what is stored of an output, if it can be stored.
-    fn as_value(output: &Self::Output) -> Option<&Self::Value>;
+    /// Calls `read` with what is stored of an output, if it can be stored; returns the output again.
+    ///
+    /// By value, because an error that cannot be cloned may have to be moved into the value and back.
+    fn with_value<U>(
+        self,
+        output: Self::Output,
+        read: impl FnOnce(&Self::Value) -> U,
+    ) -> (Self::Output, Option<U>);
     /// Returns the output for a stored value.
-    fn from_value(value: Self::Value) -> Self::Output;
-    /// Returns a copy for waiting callers, if the output can be cloned.
-    fn to_shared(output: &Self::Output) -> Option<Self::Shared>;
+    fn from_value(self, value: Self::Value) -> Self::Output;
+    /// Returns a copy for waiting callers; `None` for an error that cannot be shared.
+    fn to_shared(self, output: &Self::Output) -> Option<Self::Shared>;
     /// Returns the output for such a copy.
-    fn from_shared(shared: Self::Shared) -> Self::Output;
+    fn from_shared(self, shared: Self::Shared) -> Self::Output;
 }
 
 /// Returns the output of a computation that exceeded its `timeout`.
@@ -64,12 +73,6 @@ kinds! {
     Plain<T>;
     /// An `Option`, of which `Some` is a success.
     Optional<T>;
-    /// A `Result` whose error cannot be cloned: waiting callers do not get it.
-    Fallible<T, E>;
-    /// A `Result` whose error can be cloned: waiting callers get a clone.
-    CloneErr<T, E>;
-    /// A `Result` whose error is cached too, by `cache_err`.
-    CachedErr<T, E>;
     /// The substitute for a type whose success cannot be cached. Code that uses it does not compile.
     Uncacheable<R, T>;
 }
@@ -92,19 +95,21 @@ impl<T: Cacheable> ReturnKind for Plain<T> {
         false
     }
 
-    fn as_value(output: &T) -> Option<&T> {
-        Some(output)
+    fn with_value<U>(self, output: T, read: impl FnOnce(&T) -> U) -> (T, Option<U>) {
+        let read = read(&output);
+        (output, Some(read))
     }
 
-    fn from_value(value: T) -> T {
+    #[inline]
+    fn from_value(self, value: T) -> T {
         value
     }
 
-    fn to_shared(output: &T) -> Option<T> {
+    fn to_shared(self, output: &T) -> Option<T> {
         Some(output.clone())
     }
 
-    fn from_shared(shared: T) -> T {
+    fn from_shared(self, shared: T) -> T {
         shared
     }
 }
@@ -127,89 +132,21 @@ impl<T: Cacheable> ReturnKind for Optional<T> {
         false
     }
 
-    fn as_value(output: &Option<T>) -> Option<&Option<T>> {
-        Some(output)
+    fn with_value<U>(self, output: Option<T>, read: impl FnOnce(&Option<T>) -> U) -> (Option<T>, Option<U>) {
+        let read = read(&output);
+        (output, Some(read))
     }
 
-    fn from_value(value: Option<T>) -> Option<T> {
+    #[inline]
+    fn from_value(self, value: Option<T>) -> Option<T> {
         value
     }
 
-    fn to_shared(output: &Option<T>) -> Option<Option<T>> {
+    fn to_shared(self, output: &Option<T>) -> Option<Option<T>> {
         Some(output.clone())
     }
 
-    fn from_shared(shared: Option<T>) -> Option<T> {
-        shared
-    }
-}
-
-impl<T: Cacheable, E: 'static> ReturnKind for Fallible<T, E> {
-    type Output = Result<T, E>;
-    type Value = T;
-    type Shared = T;
-    type Success = T;
-
-    fn success(output: &Result<T, E>) -> Option<&T> {
-        output.as_ref().ok()
-    }
-
-    fn stored_success(value: &T) -> Option<&T> {
-        Some(value)
-    }
-
-    fn is_err(output: &Result<T, E>) -> bool {
-        output.is_err()
-    }
-
-    fn as_value(output: &Result<T, E>) -> Option<&T> {
-        output.as_ref().ok()
-    }
-
-    fn from_value(value: T) -> Result<T, E> {
-        Ok(value)
-    }
-
-    fn to_shared(output: &Result<T, E>) -> Option<T> {
-        output.as_ref().ok().cloned()
-    }
-
-    fn from_shared(shared: T) -> Result<T, E> {
-        Ok(shared)
-    }
-}
-
-impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnKind for CloneErr<T, E> {
-    type Output = Result<T, E>;
-    type Value = T;
-    type Shared = Result<T, E>;
-    type Success = T;
-
-    fn success(output: &Result<T, E>) -> Option<&T> {
-        output.as_ref().ok()
-    }
-
-    fn stored_success(value: &T) -> Option<&T> {
-        Some(value)
-    }
-
-    fn is_err(output: &Result<T, E>) -> bool {
-        output.is_err()
-    }
-
-    fn as_value(output: &Result<T, E>) -> Option<&T> {
-        output.as_ref().ok()
-    }
-
-    fn from_value(value: T) -> Result<T, E> {
-        Ok(value)
-    }
-
-    fn to_shared(output: &Result<T, E>) -> Option<Result<T, E>> {
-        Some(output.clone())
-    }
-
-    fn from_shared(shared: Result<T, E>) -> Result<T, E> {
+    fn from_shared(self, shared: Option<T>) -> Option<T> {
         shared
     }
 }
@@ -232,58 +169,19 @@ impl<R: 'static, T: 'static> ReturnKind for Uncacheable<R, T> {
         false
     }
 
-    fn as_value(_: &R) -> Option<&()> {
-        None
+    fn with_value<U>(self, output: R, _: impl FnOnce(&()) -> U) -> (R, Option<U>) {
+        (output, None)
     }
 
-    fn from_value((): ()) -> R {
+    fn from_value(self, (): ()) -> R {
         unreachable!("a function whose output cannot be cached does not compile")
     }
 
-    fn to_shared(_: &R) -> Option<()> {
+    fn to_shared(self, _: &R) -> Option<()> {
         None
     }
 
-    fn from_shared((): ()) -> R {
+    fn from_shared(self, (): ()) -> R {
         unreachable!("a function whose output cannot be cached does not compile")
-    }
-}
-
-impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnKind for CachedErr<T, E> {
-    type Output = Result<T, E>;
-    type Value = Result<T, E>;
-    type Shared = Result<T, E>;
-    type Success = T;
-
-    fn success(output: &Result<T, E>) -> Option<&T> {
-        output.as_ref().ok()
-    }
-
-    fn stored_success(value: &Result<T, E>) -> Option<&T> {
-        value.as_ref().ok()
-    }
-
-    fn is_err(output: &Result<T, E>) -> bool {
-        output.is_err()
-    }
-
-    fn is_stored_err(value: &Result<T, E>) -> bool {
-        value.is_err()
-    }
-
-    fn as_value(output: &Result<T, E>) -> Option<&Result<T, E>> {
-        Some(output)
-    }
-
-    fn from_value(value: Result<T, E>) -> Result<T, E> {
-        value
-    }
-
-    fn to_shared(output: &Result<T, E>) -> Option<Result<T, E>> {
-        Some(output.clone())
-    }
-
-    fn from_shared(shared: Result<T, E>) -> Result<T, E> {
-        shared
     }
 }

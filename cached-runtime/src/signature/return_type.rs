@@ -1,18 +1,26 @@
 //! The dispatch from the type that a function returns to its kind, by type.
 #![allow(clippy::unused_self, reason = "method lookup selects these methods by the type of `self`")]
 
+use std::fmt::Display;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
 use super::absent::{IsNone, NeverAbsent};
-use super::return_kind::{Cacheable, CloneErr, Fallible, Optional, Plain};
+use super::result_kinds::{Fallible, SharedErr};
+use super::return_kind::{Cacheable, Optional, Plain};
+use super::share_err::{ByClone, ByText};
+use crate::Error;
 
 /// The first step of the dispatch: `ReturnType::<R>::new().kind()` returns the kind of `R`, and `.absent()` how to tell
 /// whether an output is a `None`.
 ///
 /// Its case is a `Result` with an error that can be cloned. `signature/mod.rs` describes the technique.
 #[derive(Debug)]
-pub struct ReturnType<R>(ResultType<R>);
+pub struct ReturnType<R>(FromErrorType<R>);
+
+/// The step for a `Result` with an error that can be made of an [`Error`], and shows a text.
+#[derive(Debug)]
+pub struct FromErrorType<R>(ResultType<R>);
 
 /// The step for any other `Result` of a success that is [`Cacheable`].
 #[derive(Debug)]
@@ -43,8 +51,8 @@ impl<R> ReturnType<R> {
     #[must_use]
     #[allow(clippy::new_without_default, reason = "only the macro calls it")]
     pub const fn new() -> Self {
-        Self(ResultType(OptionType(PlainType(UncacheableResult(UncacheableOption(UncacheableValue(
-            PhantomData,
+        Self(FromErrorType(ResultType(OptionType(PlainType(UncacheableResult(UncacheableOption(
+            UncacheableValue(PhantomData),
         )))))))
     }
 }
@@ -63,7 +71,8 @@ macro_rules! steps {
 }
 
 steps! {
-    ReturnType -> ResultType
+    ReturnType -> FromErrorType
+    FromErrorType -> ResultType
     ResultType -> OptionType
     OptionType -> PlainType
     PlainType -> UncacheableResult
@@ -74,8 +83,16 @@ steps! {
 impl<T: Cacheable, E: Clone + Send + Sync + 'static> ReturnType<Result<T, E>> {
     /// Returns the kind of a `Result` with an error that can be cloned.
     #[must_use]
-    pub const fn kind(&self) -> CloneErr<T, E> {
-        CloneErr(PhantomData)
+    pub const fn kind(&self) -> SharedErr<T, E, ByClone> {
+        SharedErr(ByClone, PhantomData)
+    }
+}
+
+impl<T: Cacheable, E: From<Error> + Display + 'static> FromErrorType<Result<T, E>> {
+    /// Returns the kind of a `Result` with an error that can be made of an [`Error`].
+    #[must_use]
+    pub const fn kind(&self) -> SharedErr<T, E, ByText> {
+        SharedErr(ByText, PhantomData)
     }
 }
 

@@ -1,8 +1,10 @@
 use cached_runtime::async_cached;
 
+struct Failed;
+
 #[async_cached(ttl = 60, cache_err = "5s")]
-async fn user(id: u64) -> std::io::Result<u64> {
-    Ok(id)
+async fn user(id: u64) -> Result<u64, Failed> {
+    if id == 0 { Err(Failed) } else { Ok(id) }
 }
 
 fn main() {

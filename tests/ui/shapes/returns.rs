@@ -36,6 +36,46 @@ async fn bare_alias(id: u64) -> Number {
 
 count!(MAYBE);
 
+#[async_cached(ttl = 60, share_err = |_| Unclonable, cache_err = "5s", stale_if_error = "1m")]
+async fn shared_by_function(id: u64) -> Number {
+    if id == 0 { Err(Unclonable) } else { Ok(id) }
+}
+
+#[async_cached(ttl = 60, share_err = "off", max_bytes = "1MiB", weigh = |_, _| 1)]
+async fn not_shared(id: u64) -> Reply<u64> {
+    Ok(id)
+}
+
+#[async_cached(ttl = 60, cache_err = "5s")]
+async fn cached_by_text(id: u64) -> std::io::Result<u64> {
+    if id == 0 { Err(std::io::Error::other("zero")) } else { Ok(id) }
+}
+
+/// Nothing is known of the error.
+#[async_cached(ttl = 60)]
+async fn generic<E: From<Unclonable> + 'static>(id: u64) -> Result<u64, E> {
+    if id == 0 { Err(Unclonable.into()) } else { Ok(id) }
+}
+
+/// A function makes errors of any type.
+#[async_cached(ttl = 60, share_err = |_| Unclonable.into())]
+async fn generic_by_function<E: From<Unclonable> + Send + Sync + 'static>(id: u64) -> Result<u64, E> {
+    if id == 0 { Err(Unclonable.into()) } else { Ok(id) }
+}
+
+pub struct Service;
+
+impl Service {
+    const fn copy(_: &Unclonable) -> Unclonable {
+        Unclonable
+    }
+
+    #[async_cached(ttl = 60, skip(self), share_err = Self::copy)]
+    pub async fn find(&self, id: u64) -> Number {
+        if id == 0 { Err(Unclonable) } else { Ok(id) }
+    }
+}
+
 #[async_cached(ttl = 60, cache_none = "5s")]
 async fn option_alias(id: u64) -> Maybe<u64> {
     count!(+ MAYBE);
@@ -77,6 +117,13 @@ async fn failures_are_recognized_by_type() {
         let _ = option_alias(0).await;
         let _ = option_alias(1).await;
     }
+    for _ in 0..2 {
+        assert!(shared_by_function(0).await.is_err() && cached_by_text(0).await.is_err());
+        assert!(shared_by_function(1).await.is_ok() && cached_by_text(1).await.is_ok());
+        assert!(not_shared(1).await.is_ok() && generic::<Unclonable>(1).await.is_ok());
+        assert!(generic_by_function::<Unclonable>(1).await.is_ok() && Service.find(1).await.is_ok());
+    }
+    assert_eq!((shared_by_function::stats().computed, cached_by_text::stats().computed), (2, 2));
     assert_eq!((count!(= REPLY), count!(= NUMBER), count!(= MAYBE)), (3, 3, 2));
     alias::put(5, 6).await.unwrap();
     assert_eq!(alias(5).await, Ok(6));

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{CallState, Purpose, Role};
 use crate::BoxFuture;
-use crate::call::flight::{FlightEnd, Follower};
-use crate::call::flights::Joined;
+use crate::call::flight::{FlightEnd, Follower, MAX_WAIT};
+use crate::call::flights::{Attempt, Joined};
 use crate::call::follower_result::{CallFlight, FlightOutput};
 use crate::call::instance_cache::Tiers;
 use crate::call::steps::{Join, Next, WaitEnd};
@@ -17,14 +17,20 @@ use crate::policy::SingleFlight;
 use crate::shared::HeldLease;
 use crate::signature::{KeyType, ReturnKind};
 
-/// After this many failed waits a call computes independently.
-const MAX_FAILED_WAITS: u8 = 2;
+/// After this many failed waits a call computes beside others. The first failure costs one computation more, whether or
+/// not it is the last one; from the second on it is the function that fails.
+const FAILED_WAITS_BEFORE_RETRIES: u8 = 2;
+/// After this many requests for leases of keys that were filled a call computes independently.
+const MAX_FILLED_LEASES: u8 = 2;
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(super) fn join(&mut self) -> Join<O::Output> {
         let flights = &self.cache.flights;
         let is_refresh = self.purpose == Purpose::Refresh;
-        if self.failed_waits >= MAX_FAILED_WAITS || self.cache.policy.single_flight() == SingleFlight::Off {
+        let is_independent = self.cache.policy.single_flight() == SingleFlight::Off
+            || self.filled_leases >= MAX_FILLED_LEASES
+            || (self.has_leader_failed() && self.started_at.elapsed() >= MAX_WAIT);
+        if is_independent {
             if is_refresh {
                 flights.invalidate(&self.key, || ());
             }
@@ -35,9 +41,14 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             self.lead(&flight);
             return Join::Compute;
         }
+        let attempt = if self.failed_waits < FAILED_WAITS_BEFORE_RETRIES {
+            Attempt::Alone
+        } else {
+            Attempt::BesideOthers
+        };
         let read = self.cache.reader(&self.key);
         let mut found = None; // Dropped after the lock is released.
-        let joined = flights.join(&self.key, || {
+        let joined = flights.join(&self.key, attempt, || {
             found = read();
             found.as_ref().is_some_and(|stored| self.cache.is_fresh(&stored.entry)).then_some(())
         });
@@ -86,7 +97,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             let current = found.as_ref().filter(|stored| stored.entry.is_current())?;
             (Some(current.entry.fresh_until()) > self.found_fresh_until).then_some(())
         };
-        match self.cache.flights.join(&self.key, newer) {
+        match self.cache.flights.join(&self.key, Attempt::Alone, newer) {
             Joined::Leader(flight) => {
                 self.lead(&flight);
                 true
@@ -95,7 +106,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
     }
 
-    /// Becomes the leader of a flight, and takes over the lease if the flight that it followed was abandoned.
+    /// Becomes the leader of a flight, and takes over the lease if the flight that it followed was abandoned or failed.
     fn lead(&mut self, flight: &Arc<CallFlight<O>>) {
         if let Some(followed) = self.followed.take() {
             self.lease = followed.take_handoff();
@@ -123,11 +134,19 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     fn wait(&self, follower: Follower<FlightOutput<O>, HeldLease>) -> BoxFuture<'static, WaitEnd<O::Output>> {
-        let sequence = self.sequence;
+        let (sequence, kind) = (self.sequence, self.cache.options.kind);
+        // Each of several flights in turn could fail, so the wait for all of them is bounded.
+        let deadline = self.has_leader_failed().then(|| self.started_at + MAX_WAIT);
         Box::pin(async move {
-            match follower.wait(sequence).await {
+            let end = match deadline.filter(|_| tokio::runtime::Handle::try_current().is_ok()) {
+                Some(deadline) => {
+                    timeout_at(deadline, follower.wait(sequence)).await.unwrap_or(FlightEnd::Failed)
+                }
+                None => follower.wait(sequence).await,
+            };
+            match end {
                 FlightEnd::Completed(output) => match Arc::unwrap_or_clone(output) {
-                    FlightOutput::Output(shared, origin) => WaitEnd::Output(O::from_shared(shared), origin),
+                    FlightOutput::Output(shared, origin) => WaitEnd::Output(kind.from_shared(shared), origin),
                     FlightOutput::TimeoutOutput(timed_out) => WaitEnd::TimeoutOutput(timed_out),
                 },
                 FlightEnd::Failed => WaitEnd::Failed,
@@ -142,13 +161,14 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         match end {
             WaitEnd::Output(output, origin) => {
                 self.cache.counters.joined.add(1);
-                self.origin = origin;
                 let is_err = O::is_err(&output);
+                self.origin = if is_err { Origin::SHARED_ERROR } else { origin };
                 let stale = if is_err { self.take_stale(self.cache.policy.stale_if_error) } else { None };
                 return Next::Return(stale.unwrap_or(output));
             }
             WaitEnd::TimeoutOutput(timed_out) => {
                 self.cache.counters.joined.add(1);
+                self.origin = Origin::SHARED_ERROR;
                 let stale = self.take_stale(self.cache.policy.retention());
                 return Next::Return(stale.unwrap_or_else(timed_out));
             }
@@ -157,8 +177,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                     self.cache.counters.joined.add(1);
                     return Next::Return(stale);
                 }
-                self.failed_waits += 1;
-                self.has_leader_failed = true;
+                self.failed_waits = self.failed_waits.saturating_add(1);
             }
             WaitEnd::Outdated => return Next::ReadShared,
             WaitEnd::Abandoned => {}

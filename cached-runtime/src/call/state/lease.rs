@@ -12,7 +12,7 @@ use crate::signature::{KeyType, ReturnKind};
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(super) fn acquire_lease(&mut self) -> Option<BoxFuture<'static, LeaseAnswer>> {
         let tier = self.tier()?;
-        if self.lease.is_some() || matches!(self.role, Role::Recursive) {
+        if self.lease.is_some() || matches!(self.role, Role::Recursive) || !self.is_worth_a_lease() {
             return None;
         }
         let request = match self.purpose {
@@ -20,12 +20,21 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             Purpose::Refresh => tier.replace_request(&self.key, &self.tags)?,
         };
         Some(match (&self.role, self.cache.policy.single_flight(), self.purpose) {
-            (Role::Leader(flight), SingleFlight::Fleet, Purpose::Answer) if !self.has_leader_failed => {
+            (Role::Leader(flight), SingleFlight::Fleet, Purpose::Answer) if !self.has_leader_failed() => {
                 let (flight, started_at) = (Arc::clone(flight), self.started_at);
                 Box::pin(async move { lease_wait::acquire(tier, request, &flight, started_at).await })
             }
             _ => Box::pin(tier.acquire(request)),
         })
+    }
+
+    /// Returns `false` for a retry beside others, one of which has the lease or has asked for it.
+    fn is_worth_a_lease(&self) -> bool {
+        !self.has_leader_failed()
+            || match &self.role {
+                Role::Leader(flight) => self.cache.flights.is_alone(&self.key, flight),
+                Role::None | Role::Independent { .. } | Role::Recursive => false,
+            }
     }
 
     pub(super) fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool {
@@ -45,7 +54,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                     flight.mark_outdated();
                 }
                 // So a call computes in the end if the key is filled and emptied again and again.
-                self.failed_waits += 1;
+                self.filled_leases += 1;
                 return false;
             }
         }

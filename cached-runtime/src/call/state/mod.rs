@@ -48,15 +48,15 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     role: Role<O>,
     /// The tags of the computation, with the state from which it began.
     tag_snapshot: Option<TagSnapshot>,
-    /// The number of waits for computations that failed, and of requests for leases of keys that were filled.
+    /// The number of computations that it waited for and that failed in this process without an error for it.
     failed_waits: u8,
+    /// The number of requests for leases of keys that were filled.
+    filled_leases: u8,
     /// The flight that it follows, or followed last.
     followed: Option<Arc<CallFlight<O>>>,
     /// The lease request for the state in which the shared store was read; `None` if no lease is to be requested.
     lease_request: Option<LeaseRequest>,
     lease: Option<HeldLease>,
-    /// Whether a computation that it waited for has failed in this process. It then waits for no other process.
-    has_leader_failed: bool,
     origin: Origin,
     follower_result: FollowerResult<O>,
 }
@@ -107,10 +107,10 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             role: Role::None,
             tag_snapshot: None,
             failed_waits: 0,
+            filled_leases: 0,
             followed: None,
             lease_request: None,
             lease: None,
-            has_leader_failed: false,
             origin: Origin::COMPUTED,
             follower_result: FollowerResult::Output,
         }
@@ -138,6 +138,12 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let (flights, backoff) = (&self.cache.flights, &self.cache.backoff);
         let key = flights.hash(&self.key);
         flights.unless_invalidated(&self.key, invalidations, || backoff.record_failure(key));
+    }
+
+    /// Returns `true` if a computation that it waited for has failed in this process without an error for it. It then
+    /// waits for no other process.
+    fn has_leader_failed(&self) -> bool {
+        self.failed_waits > 0
     }
 
     fn provenance(&self) -> Provenance {

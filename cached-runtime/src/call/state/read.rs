@@ -74,7 +74,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             }
         }
         self.origin = origin;
-        let output = O::from_value(cached.value);
+        let output = self.cache.options.kind.from_value(cached.value);
         if cached.state == State::Fresh {
             Available::Answer(output)
         } else {
@@ -88,6 +88,6 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             |cached: &CachedValue<O::Value>| matches!(cached.state, State::Stale(past) if past < window);
         let cached = self.stale_value.take().filter(is_usable)?;
         self.origin = Origin { source: Source::Stale, age: cached.age.elapsed };
-        Some(O::from_value(cached.value))
+        Some(self.cache.options.kind.from_value(cached.value))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{CallState, Purpose, Role};
 use crate::BoxFuture;
-use crate::call::follower_result::{CallFlight, FollowerResult};
+use crate::call::follower_result::FollowerResult;
 use crate::memory::{Entry, Evicted, Fill, WriteAction};
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 
@@ -31,12 +31,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let write = if is_own { self.write_action(&output) } else { WriteAction::Keep };
         let Some(tier) = self.tier() else {
-            let evicted = self.write_memory(&output, write);
-            if let Role::Leader(flight) = &self.role {
-                self.publish(flight, &output, true);
-            }
-            // Not earlier: if cloning the output panics, the flight is handed over.
-            self.role = Role::None;
+            let (output, evicted) = self.write_memory(output, write);
+            self.publish(&output, true);
             drop(evicted);
             return (output, None);
         };
@@ -44,12 +40,20 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             Role::Leader(flight) => cache.flights.seal(&self.key, flight),
             Role::Independent { .. } | Role::Recursive | Role::None => false,
         };
+        if has_followers && self.is_unshared(&output) {
+            self.hand_over_lease();
+            return (output, None);
+        }
         let is_replacement = self.purpose == Purpose::Refresh && !matches!(write, WriteAction::Keep);
         let replaced = is_replacement.then(|| self.key.clone());
-        let filling = self.lease.take().map(|lease| {
-            let payload = write.filter_map(|ttl| tier.encode(O::as_value(&output)?, ttl, &derived_tags).ok());
-            lease.finish(payload, has_followers)
-        });
+        let (output, filling) = match self.lease.take() {
+            Some(lease) => {
+                let (output, payload) =
+                    self.with_value(output, write, |value, ttl| tier.encode(value, ttl, &derived_tags).ok());
+                (output, Some(lease.finish(payload, has_followers)))
+            }
+            None => (output, None),
+        };
         if filling.is_none() && replaced.is_none() {
             // The holder of the lease fills the key.
             self.on_filled(Fill::Unknown, &output);
@@ -90,7 +94,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         self.follower_result = match (&stale, &output) {
             (_, Err(timed_out)) => FollowerResult::TimeoutOutput(*timed_out),
-            (Some(_), Ok(error)) => FollowerResult::Error(O::to_shared(error)),
+            (Some(_), Ok(error)) => FollowerResult::Error(self.cache.options.kind.to_shared(error)),
             (None, Ok(_)) => FollowerResult::Output,
         };
         match (stale, output) {
@@ -112,22 +116,56 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
     }
 
-    /// Ends the flight and writes to memory, unless the flight was discarded; returns what left memory.
-    fn write_memory(&self, output: &O::Output, write: WriteAction<Duration>) -> Option<Evicted<K, O::Value>> {
-        let (flights, memory) = (&self.cache.flights, self.cache.memory()?);
+    /// Returns `true` if followers get nothing of an output: it is an error that is not shared.
+    fn is_unshared(&self, output: &O::Output) -> bool {
+        match &self.follower_result {
+            FollowerResult::Output => !O::SHARES_ERRORS && O::is_err(output),
+            FollowerResult::Error(error) => error.is_none(),
+            FollowerResult::TimeoutOutput(_) => false,
+        }
+    }
+
+    /// Ends the flight with an error that is not shared, and leaves the lease to a follower, which tries again.
+    fn hand_over_lease(&mut self) {
+        let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) else { return };
+        self.cache.flights.withdraw(&self.key, &flight);
+        flight.fail(self.lease.take());
+    }
+
+    /// Turns the lifetime of an output that is to be stored into what `read` makes of its value; returns the output
+    /// again.
+    fn with_value<U>(
+        &self,
+        output: O::Output,
+        write: WriteAction<Duration>,
+        read: impl FnOnce(&O::Value, Duration) -> Option<U>,
+    ) -> (O::Output, WriteAction<U>) {
+        let WriteAction::Store(ttl) = write else { return (output, write.filter_map(|_| None)) };
+        let (output, value) = self.cache.options.kind.with_value(output, |value| read(value, ttl));
+        (output, WriteAction::Store(()).filter_map(|()| value.flatten()))
+    }
+
+    /// Ends the flight and writes to memory, unless the flight was discarded; returns the output again, and what left
+    /// memory.
+    fn write_memory(
+        &self,
+        output: O::Output,
+        write: WriteAction<Duration>,
+    ) -> (O::Output, Option<Evicted<K, O::Value>>) {
+        let flights = &self.cache.flights;
+        let Some(memory) = self.cache.memory() else { return (output, None) };
         let cost = self.compute_started_at.elapsed();
         let is_value = matches!(write, WriteAction::Store(_));
         // All user code runs before the lock of the flights is taken: the key is hashed and cloned, the value is cloned
         // and weighed. What is not stored is dropped after it.
         let hash = memory.hash(&self.key);
-        let mut write = write.filter_map(|ttl| {
-            let value = O::as_value(output)?.clone();
-            let entry = Entry::new(value, ttl, cost, self.tag_snapshot.clone().map(Arc::new));
+        let (output, mut write) = self.with_value(output, write, |value, ttl| {
+            let entry = Entry::new(value.clone(), ttl, cost, self.tag_snapshot.clone().map(Arc::new));
             Some(Some(memory.prepare(self.key.clone(), entry)))
         });
         let write = || match &mut write {
             WriteAction::Store(stored) if self.is_current() => {
-                (true, stored.take().map(|s| memory.insert(s)))
+                (true, stored.take().map(|stored| memory.insert(stored)))
             }
             WriteAction::Remove => (false, Some(memory.remove(hash))),
             // The value that a refresh was to replace is removed.
@@ -145,7 +183,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         if is_value && !is_stored {
             self.cache.counters.rejected_fills.add(1);
         }
-        evicted
+        (output, evicted)
     }
 
     pub(super) fn on_filled(&mut self, fill: Fill, output: &O::Output) {
@@ -156,18 +194,20 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         // Not before the store has the value: until then the next call in this process follows the flight instead of
         // waiting for the lease.
         self.cache.flights.withdraw(&self.key, flight);
-        self.publish(flight, output, fill == Fill::Stored);
-        // Not earlier: if cloning the output panics, the flight is handed over.
-        self.role = Role::None;
+        self.publish(output, fill == Fill::Stored);
     }
 
-    /// Publishes the result to the followers of a flight that is no longer in the table.
+    /// Publishes the result to the followers of a flight that is no longer in the table, and ends the role of the call.
     ///
     /// If the store has not confirmed it, or a tag was invalidated, only followers that called before the body began
     /// get it.
-    fn publish(&self, flight: &CallFlight<O>, output: &O::Output, confirmed: bool) {
-        flight.publish(confirmed && self.is_current(), || {
-            self.follower_result.flight_output(output, self.origin)
-        });
+    fn publish(&mut self, output: &O::Output, confirmed: bool) {
+        if let Role::Leader(flight) = &self.role {
+            // The call is still the leader: if the user's code that makes the copy panics, the flight is abandoned.
+            flight.publish(confirmed && self.is_current(), || {
+                self.follower_result.flight_output(self.cache.options.kind, output, self.origin)
+            });
+        }
+        self.role = Role::None;
     }
 }

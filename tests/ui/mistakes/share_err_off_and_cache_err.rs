@@ -1,0 +1,10 @@
+use cached_runtime::async_cached;
+
+#[async_cached(ttl = 60, cache_err = "5s", share_err = "off")]
+async fn user(id: u64) -> Result<u64, String> {
+    Ok(id)
+}
+
+fn main() {
+    let _ = user(1);
+}
