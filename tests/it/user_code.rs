@@ -178,7 +178,7 @@ impl Drop for Value {
 }
 
 #[async_cached(
-    ttl = Duration::from_millis(200), stale_while_revalidate = "200ms", tags("user code {key}"), skip(body), max_bytes = 4,
+    ttl = Duration::from_millis(200), tags("user code {key}"), skip(body), max_bytes = 4,
     weigh = |_, _: &Value| { user_code(Place::Weigh); 1 }
 )]
 async fn load(key: Key, body: Arc<Body>) -> Value {
