@@ -62,7 +62,7 @@ pub(crate) enum Joined<T, S, H> {
 /// The number of shards of a table.
 const SHARDS: usize = 16;
 
-impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
+impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     pub(crate) fn new() -> Self {
         Self::with_shards(SHARDS)
     }
@@ -82,47 +82,34 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
     /// Joins the flight of a key or begins one.
     ///
     /// Before it begins one, it checks with `cached`, under the lock, whether the key was cached in the meantime.
-    pub(crate) fn join<T>(&self, key: &K, cached: impl FnOnce() -> Option<T>) -> Joined<T, S, H> {
+    pub(crate) fn join<T>(&self, key: &Arc<K>, cached: impl FnOnce() -> Option<T>) -> Joined<T, S, H> {
+        let hash = self.hash(key);
         // This holds even if the computation that made this call was discarded in the meantime: that computation may
         // hold the lease that the current leader waits for.
-        if is_polling(self.hash(key)) {
+        if is_polling(hash) {
             return Joined::Recursive;
         }
-        let hash = self.hash(key);
-        let mut cached = Some(cached);
-        let mut new = None;
-        loop {
-            let mut shard = self.shard(hash);
-            if let Some(entry) = shard.in_flight.get(&hash).filter(|entry| entry.flight.is_current()) {
-                let (flying, follower) = (Arc::clone(&entry.key), entry.flight.follow());
-                drop(shard);
-                return if *flying == *key { Joined::Follower(follower) } else { Joined::Recursive };
-            }
-            let Some(key) = new.take() else {
-                // The key is cloned outside of the lock, and only if there is no flight to join.
-                drop(shard);
-                new = Some(Arc::new(key.clone()));
-                continue;
-            };
-            if let Some(cached) = cached.take().and_then(|cached| cached()) {
-                drop(shard);
-                return Joined::Cached(cached);
-            }
-            let flight = Arc::new(Flight::new(shard.invalidations));
-            let replaced = shard.in_flight.insert(hash, Entry { key, flight: Arc::clone(&flight) });
+        let mut shard = self.shard(hash);
+        if let Some(entry) = shard.in_flight.get(&hash).filter(|entry| entry.flight.is_current()) {
+            let (flying, follower) = (Arc::clone(&entry.key), entry.flight.follow());
             drop(shard);
-            drop(replaced);
-            return Joined::Leader(flight);
+            return if *flying == **key { Joined::Follower(follower) } else { Joined::Recursive };
         }
+        if let Some(cached) = cached() {
+            return Joined::Cached(cached);
+        }
+        let (flight, replaced) = shard.begin(hash, key);
+        drop(shard);
+        drop(replaced);
+        Joined::Leader(flight)
     }
 
     /// Begins a flight, and discards the one that is in flight.
-    pub(crate) fn supersede(&self, key: &K) -> Arc<Flight<S, H>> {
-        let (hash, key) = (self.hash(key), Arc::new(key.clone()));
+    pub(crate) fn supersede(&self, key: &Arc<K>) -> Arc<Flight<S, H>> {
+        let hash = self.hash(key);
         let mut shard = self.shard(hash);
         shard.invalidations += 1;
-        let flight = Arc::new(Flight::new(shard.invalidations));
-        let replaced = shard.in_flight.insert(hash, Entry { key, flight: Arc::clone(&flight) });
+        let (flight, replaced) = shard.begin(hash, key);
         drop(shard);
         drop(replaced);
         flight
@@ -221,6 +208,14 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
 }
 
 impl<K, S, H> Shard<K, S, H> {
+    /// Begins a flight; returns it, and what it replaced.
+    fn begin(&mut self, hash: u64, key: &Arc<K>) -> (Arc<Flight<S, H>>, Option<Entry<K, S, H>>) {
+        let flight = Arc::new(Flight::new(self.invalidations));
+        let entry = Entry { key: Arc::clone(key), flight: Arc::clone(&flight) };
+        let replaced = self.in_flight.insert(hash, entry);
+        (flight, replaced)
+    }
+
     /// Removes the flight of the key with this hash, if it is this one.
     fn remove(&mut self, hash: u64, flight: &Arc<Flight<S, H>>) -> Option<Entry<K, S, H>> {
         self.in_flight.get(&hash).filter(|current| Arc::ptr_eq(&current.flight, flight))?;

@@ -45,7 +45,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             Role::Independent { .. } | Role::Recursive | Role::None => false,
         };
         let is_replacement = self.purpose == Purpose::Refresh && !matches!(write, WriteAction::Keep);
-        let replaced = is_replacement.then(|| self.key.clone());
+        let replaced = is_replacement.then(|| Arc::clone(&self.key));
         let filling = self.lease.take().map(|lease| {
             let payload = write.filter_map(|ttl| tier.encode(O::as_value(&output)?, ttl, &derived_tags).ok());
             lease.finish(payload, has_followers)
@@ -123,7 +123,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let mut write = write.filter_map(|ttl| {
             let value = O::as_value(output)?.clone();
             let entry = Entry::new(value, ttl, cost, self.tag_snapshot.clone().map(Arc::new));
-            Some(Some(memory.prepare(self.key.clone(), entry)))
+            Some(Some(memory.prepare(K::clone(&self.key), entry)))
         });
         let write = || match &mut write {
             WriteAction::Store(stored) if self.is_current() => {
