@@ -73,7 +73,7 @@ impl World {
     }
 
     fn join(&self) -> Joined<u64, u64, &'static str> {
-        self.flights.join(&KEY, Attempt::Alone, || self.cached())
+        self.flights.join(&Arc::new(KEY), Attempt::Alone, || self.cached())
     }
 
     fn lead(&self) -> Arc<Flight<u64, &'static str>> {
@@ -230,7 +230,7 @@ fn superseded_flight_does_not_replace_the_result_of_its_successor() {
             world.complete(&flight, value);
         });
         world.change();
-        let flight = world.flights.supersede(&KEY);
+        let flight = world.flights.supersede(&Arc::new(KEY));
         let value = world.read();
         world.complete(&flight, value);
         completing.join().unwrap();

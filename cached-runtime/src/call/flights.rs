@@ -78,7 +78,7 @@ pub(crate) const MAX_RETRIES: usize = 4;
 /// The number of shards of a table.
 const SHARDS: usize = 16;
 
-impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
+impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     pub(crate) fn new() -> Self {
         Self::with_shards(SHARDS)
     }
@@ -100,64 +100,51 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
     /// Before it begins one, it checks with `cached`, under the lock, whether the key was cached in the meantime.
     pub(crate) fn join<T>(
         &self,
-        key: &K,
+        key: &Arc<K>,
         attempt: Attempt,
         cached: impl FnOnce() -> Option<T>,
     ) -> Joined<T, S, H> {
+        let hash = self.hash(key);
         // This holds even if the computation that made this call was discarded in the meantime: that computation may
         // hold the lease that the current leader waits for.
-        if is_polling(self.hash(key)) {
+        if is_polling(hash) {
             return Joined::Recursive;
         }
-        let hash = self.hash(key);
-        let mut cached = Some(cached);
-        let mut new = None;
         // The key of a flight that was compared with `key`, outside of the lock.
         let mut equal: Option<Arc<K>> = None;
         loop {
             let mut shard = self.shard(hash);
-            let current = shard.in_flight.get(&hash).filter(|entry| entry.first.is_current());
-            let is_beside =
-                current.is_some_and(|entry| attempt == Attempt::BesideOthers && entry.len() < MAX_RETRIES);
-            if let Some(entry) = current {
-                let flying = Arc::clone(&entry.key);
-                if !is_beside {
-                    let follower = entry.least_followed().follow();
-                    drop(shard);
-                    return if *flying == *key { Joined::Follower(follower) } else { Joined::Recursive };
+            let current = shard.in_flight.get_mut(&hash).filter(|entry| entry.first.is_current());
+            let Some(entry) = current else {
+                if let Some(cached) = cached() {
+                    return Joined::Cached(cached);
                 }
-                if !equal.as_ref().is_some_and(|equal| Arc::ptr_eq(equal, &flying)) {
-                    drop(shard);
-                    if *flying != *key {
-                        return Joined::Recursive;
-                    }
-                    equal = Some(flying);
-                    continue;
-                }
-            }
-            if !is_beside && new.is_none() {
-                // The key is cloned outside of the lock, and only if there is no flight to join.
+                let (flight, replaced) = shard.begin(hash, key);
                 drop(shard);
-                new = Some(Arc::new(key.clone()));
-                continue;
-            }
-            if let Some(cached) = cached.take().and_then(|cached| cached()) {
-                drop(shard);
-                return Joined::Cached(cached);
-            }
-            let flight = Arc::new(Flight::new(shard.invalidations));
-            let replaced = match (new.take(), shard.in_flight.get_mut(&hash)) {
-                (_, Some(entry)) if is_beside => {
-                    entry.retries.push(Arc::clone(&flight));
-                    None
-                }
-                (Some(key), _) => shard.in_flight.insert(hash, Entry::new(key, &flight)),
-                // Not reached: the key was cloned above, or there is a flight to be beside.
-                (None, _) => None,
+                drop(replaced);
+                return Joined::Leader(flight);
             };
+            let flying = Arc::clone(&entry.key);
+            if attempt == Attempt::Alone || entry.len() >= MAX_RETRIES {
+                let follower = entry.least_followed().follow();
+                drop(shard);
+                return if *flying == **key { Joined::Follower(follower) } else { Joined::Recursive };
+            }
+            if equal.as_ref().is_some_and(|equal| Arc::ptr_eq(equal, &flying)) {
+                if let Some(cached) = cached() {
+                    return Joined::Cached(cached);
+                }
+                let flight = Arc::new(Flight::new(shard.invalidations));
+                if let Some(entry) = shard.in_flight.get_mut(&hash) {
+                    entry.retries.push(Arc::clone(&flight));
+                }
+                return Joined::Leader(flight);
+            }
             drop(shard);
-            drop(replaced);
-            return Joined::Leader(flight);
+            if *flying != **key {
+                return Joined::Recursive;
+            }
+            equal = Some(flying);
         }
     }
 
@@ -170,12 +157,11 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
     }
 
     /// Begins a flight, and discards the one that is in flight.
-    pub(crate) fn supersede(&self, key: &K) -> Arc<Flight<S, H>> {
-        let (hash, key) = (self.hash(key), Arc::new(key.clone()));
+    pub(crate) fn supersede(&self, key: &Arc<K>) -> Arc<Flight<S, H>> {
+        let hash = self.hash(key);
         let mut shard = self.shard(hash);
         shard.invalidations += 1;
-        let flight = Arc::new(Flight::new(shard.invalidations));
-        let replaced = shard.in_flight.insert(hash, Entry::new(key, &flight));
+        let (flight, replaced) = shard.begin(hash, key);
         drop(shard);
         drop(replaced);
         flight
@@ -274,6 +260,13 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
 }
 
 impl<K, S, H> Shard<K, S, H> {
+    /// Begins a flight, the only one of its key; returns it, and what it replaced.
+    fn begin(&mut self, hash: u64, key: &Arc<K>) -> (Arc<Flight<S, H>>, Option<Entry<K, S, H>>) {
+        let flight = Arc::new(Flight::new(self.invalidations));
+        let replaced = self.in_flight.insert(hash, Entry::new(Arc::clone(key), &flight));
+        (flight, replaced)
+    }
+
     /// Removes a flight of the key with this hash, if it is in the table; returns what left the table.
     fn remove(&mut self, hash: u64, flight: &Arc<Flight<S, H>>) -> Option<Removed<K, S, H>> {
         let entry = self.in_flight.get_mut(&hash)?;

@@ -32,7 +32,8 @@ use crate::util::Moment;
 /// One call of one instance.
 pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     cache: &'static InstanceCache<K, O>,
-    key: K,
+    /// Shared with the table of flights, so that the key is never cloned or dropped under its lock.
+    key: Arc<K>,
     /// The static tags.
     tags: Vec<String>,
     purpose: Purpose,
@@ -95,7 +96,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let now = Instant::now();
         Self {
             cache,
-            key,
+            key: Arc::new(key),
             tags,
             purpose,
             started_at: now,

@@ -1,5 +1,6 @@
 //! The step that reads memory or the shared store, and decides what a value found there is good for.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             return Poll::Ready(Available::Nothing);
         };
         let reading = self.reading.get_or_insert_with(|| {
-            let (key, tags) = (self.key.clone(), self.tags.clone());
+            let (key, tags) = (Arc::clone(&self.key), self.tags.clone());
             Box::pin(async move { tier.read(&key, &tags).await })
         });
         let SharedRead { cached, lease_request } = ready!(reading.as_mut().poll(cx));

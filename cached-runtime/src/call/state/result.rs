@@ -45,7 +45,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             return (output, None);
         }
         let is_replacement = self.purpose == Purpose::Refresh && !matches!(write, WriteAction::Keep);
-        let replaced = is_replacement.then(|| self.key.clone());
+        let replaced = is_replacement.then(|| Arc::clone(&self.key));
         let (output, filling) = match self.lease.take() {
             Some(lease) => {
                 let (output, payload) =
@@ -161,7 +161,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let hash = memory.hash(&self.key);
         let (output, mut write) = self.with_value(output, write, |value, ttl| {
             let entry = Entry::new(value.clone(), ttl, cost, self.tag_snapshot.clone().map(Arc::new));
-            Some(Some(memory.prepare(self.key.clone(), entry)))
+            Some(Some(memory.prepare(K::clone(&self.key), entry)))
         });
         let write = || match &mut write {
             WriteAction::Store(stored) if self.is_current() => {
