@@ -57,7 +57,7 @@ async fn small_reads_go_on_beside_values_above_the_limit() {
     let acquired = reader.acquire(&large, TERM, LeaseMode::IfAbsent).await.unwrap();
     assert_eq!(acquired.value, None);
     assert!(reader.fill(&large, acquired.lease.unwrap(), "filled".into(), LONG_DEADLINE).await.unwrap());
-    assert_eq!(reader.get(&[large.clone()]).await.unwrap(), [Some("filled".into())]);
+    assert_eq!(reader.get(std::slice::from_ref(&large)).await.unwrap(), [Some("filled".into())]);
 
     writer.put(&large, vec![b'V'; 3 << 20].into(), None).await.unwrap();
     assert_eq!(reader.add(&large, "added".into(), None).await.unwrap(), "added");

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cached_runtime::{Redis, RedisConfig, Store, async_cached};
+use cached_runtime::{Key, Redis, RedisConfig, Store, async_cached};
 use cached_tests::cluster::RedisCluster;
 use cached_tests::server::RedisServer;
 
@@ -181,6 +181,18 @@ async fn promoted_replica_in_a_cluster_is_cold_if_restarts_are_distrusted() {
         version::stats().shared_hits == before + IDS
     })
     .await;
+}
+
+#[tokio::test]
+async fn many_keys_are_read_at_once_if_restarts_are_distrusted() {
+    let server = RedisServer::start();
+    let store =
+        Redis::new(config(server.url()).deadline(Duration::from_secs(20)).distrust_restarts()).unwrap();
+    let keys: Vec<_> = (0..20_000).map(|n| Key::new("many", &n).unwrap()).collect();
+    store.put(&keys[19_999], "last".into(), None).await.unwrap();
+    let values = store.get(&keys).await.unwrap();
+    assert_eq!((values.len(), values.iter().flatten().count()), (20_000, 1));
+    assert_eq!(values[19_999], Some("last".into()));
 }
 
 #[cfg(feature = "moved-clock")]

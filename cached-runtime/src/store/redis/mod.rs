@@ -129,9 +129,14 @@ impl Redis {
 
     /// Reads keys of one server by a script, which compares the identity of the server.
     async fn read_by_script(&self, session: &Session<'_>, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
-        let (slot, count) = (keys.first().map_or(0, |key| self.slot(key)), keys.len());
-        let names = |server: &str| keys.iter().map(|key| self.value_name(key, server)).collect();
-        replies::values(session.script(&scripts::READ, slot, names, &[]).await?, count)
+        let mut values = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(scripts::MAX_KEYS) {
+            let slot = keys.first().map_or(0, |key| self.slot(key));
+            let names = |server: &str| keys.iter().map(|key| self.value_name(key, server)).collect();
+            let reply = session.script(&scripts::READ, slot, names, &[]).await?;
+            values.extend(replies::values(reply, keys.len())?);
+        }
+        Ok(values)
     }
 
     /// Returns the slot of a key, which on the server is enclosed in braces, so that it alone decides about it.
