@@ -1,6 +1,6 @@
 //! The cost of a call to a shared store: commands, as the server counts them, and round trips.
 //!
-//! The test prints the table in the README.
+//! The test prints the table and checks that the README contains it.
 
 use std::fmt::Write as _;
 use std::future::Future;

@@ -104,7 +104,7 @@ impl Store for Recorder {
     }
 }
 
-/// An error that every waiting caller can be given.
+/// An error that is `Clone`: all waiting callers get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Failure;
 
@@ -252,7 +252,7 @@ mod without_lease {
     }
 }
 
-/// An error that only one caller can be given.
+/// An error that is not `Clone`: only one caller gets it.
 #[derive(Debug)]
 struct Single;
 

@@ -1,4 +1,4 @@
-//! Unique flight: one computation for concurrent callers, each of which is answered (G2, G3, G4).
+//! Single flight: one computation for concurrent callers, each of which is answered (G2, G3, G4).
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -98,8 +98,7 @@ macro_rules! tests {
             number
         }
 
-        /// Spawns callers that wait for a computation. Their requests to a store are answered before the last `peek`
-        /// is.
+        /// Spawns callers that wait for a computation. The store answers their requests before that of the last `peek`.
         async fn waiting<T, F>(number: usize, call: impl Fn() -> F) -> JoinSet<T>
         where
             T: Send + 'static,
