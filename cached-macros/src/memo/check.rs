@@ -96,7 +96,7 @@ pub(super) fn check_function(item: &FnItem, errors: &mut Errors) {
 
     if let Some(constness) = &sig.constness {
         return errors
-            .push(constness, "a `const fn` cannot be cached, with_source it cannot await; write `async fn`");
+            .push(constness, "a `const fn` cannot be cached, because it cannot await; write `async fn`");
     }
     if let Some(abi) = &sig.abi {
         return errors.push(abi, "an `extern` function cannot be cached; call it in an `async fn`");
@@ -113,21 +113,21 @@ pub(super) fn check_function(item: &FnItem, errors: &mut Errors) {
     if let Some(impl_trait) = output.impl_trait {
         errors.push(
             impl_trait,
-            "a value of type `impl Trait` cannot be cached, with_source its type has no \
+            "a value of type `impl Trait` cannot be cached, because its type has no \
              name; name the type, or box the value",
         );
     } else if let Some(and) = output.reference {
         errors.push(
             and,
             format!(
-                "a borrowed value cannot be cached, with_source the cache outlives the call; {}",
+                "a borrowed value cannot be cached, because the cache outlives the call; {}",
                 owned(&item.output)
             ),
         );
     } else if let Some(lifetime) = output.lifetime {
         errors.push(
             lifetime,
-            "a borrowed value cannot be cached, with_source the cache outlives the call; \
+            "a borrowed value cannot be cached, because the cache outlives the call; \
              return a type that owns its data",
         );
     }

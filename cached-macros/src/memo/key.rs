@@ -158,7 +158,7 @@ fn check_whole_params(params: &[usize], item: &FnItem, may_borrow: bool, errors:
             errors.push(
                 impl_trait,
                 format!(
-                    "a parameter of type `impl Trait` cannot be part of the cache key, with_source its type \
+                    "a parameter of type `impl Trait` cannot be part of the cache key, because its type \
                      has no name; use a type parameter{or}"
                 ),
             );
@@ -168,7 +168,7 @@ fn check_whole_params(params: &[usize], item: &FnItem, may_borrow: bool, errors:
             errors.push(
                 borrow,
                 format!(
-                    "`{}` contains borrowed data and cannot be part of the cache key, with_source the cache outlives the call; \
+                    "`{}` contains borrowed data and cannot be part of the cache key, because the cache outlives the call; \
                      write `key = (...)` with owned values, such as `name.to_string()` or \
                      `ids.iter().map(|id| id.to_string()).collect::<Vec<_>>()`",
                     param.name
@@ -208,7 +208,7 @@ fn borrow_inside(ty: &Type) -> Option<TokenStream> {
 fn float_message<'a>(param: &Param, all: impl Iterator<Item = &'a Param>) -> String {
     if !param.named {
         return format!(
-            "`{}` cannot be part of the cache key, with_source floats are neither `Hash` nor `Eq`; give the \
+            "`{}` cannot be part of the cache key, because floats are neither `Hash` nor `Eq`; give the \
              parameter a name and write `key = (...)`",
             { param.ty().to_token_stream() }
         );
@@ -216,7 +216,7 @@ fn float_message<'a>(param: &Param, all: impl Iterator<Item = &'a Param>) -> Str
     let name = &param.name;
     let Some(bits) = bits(param) else {
         return format!(
-            "`{name}` contains floats, which cannot be part of the cache key, with_source they are neither \
+            "`{name}` contains floats, which cannot be part of the cache key, because they are neither \
              `Hash` nor `Eq`; write what identifies it with `key = (...)`"
         );
     };
@@ -224,11 +224,11 @@ fn float_message<'a>(param: &Param, all: impl Iterator<Item = &'a Param>) -> Str
         all.filter(|param| param.named).map(|param| bits_or_name(param, || param.name.to_string())).collect();
     match &*parts {
         [_] => format!(
-            "`{name}` is a float, which cannot be part of the cache key, with_source it is neither `Hash` nor \
+            "`{name}` is a float, which cannot be part of the cache key, because it is neither `Hash` nor \
              `Eq`; write `key = ({bits},)`"
         ),
         _ => format!(
-            "`{name}` is a float, which cannot be part of the cache key, with_source it is neither `Hash` nor \
+            "`{name}` is a float, which cannot be part of the cache key, because it is neither `Hash` nor \
              `Eq`; write `key = ({})`",
             parts.join(", ")
         ),
@@ -273,7 +273,7 @@ fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
             Some((param, Some(bits))) => errors.push(
                 expr,
                 format!(
-                    "`{}` is a float, which cannot be part of the cache key, with_source it is neither \
+                    "`{}` is a float, which cannot be part of the cache key, because it is neither \
                      `Hash` nor `Eq`; write `{bits}`",
                     param.name
                 ),
@@ -281,7 +281,7 @@ fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
             Some((param, None)) if param.scan.float.is_some() => errors.push(
                 expr,
                 format!(
-                    "`{}` contains floats, which cannot be part of the cache key, with_source \
+                    "`{}` contains floats, which cannot be part of the cache key, because \
                      they are neither `Hash` nor `Eq`; write what identifies it, such as the \
                      bits of each float",
                     param.name
