@@ -164,6 +164,9 @@ fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<
 /// Removes up to `count` bytes of a buffer at a position; returns how many there were.
 pub(crate) fn remove(buffer: &mut BytesMut, at: usize, count: usize) -> usize {
     let removed = count.min(buffer.len().saturating_sub(at));
+    if removed == 0 {
+        return 0;
+    }
     let rest = buffer.split_off(at + removed);
     buffer.truncate(at);
     buffer.extend_from_slice(&rest);
