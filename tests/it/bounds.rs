@@ -138,7 +138,8 @@ mod log_lines {
                     let lines = warnings.lines();
                     assert!(load::stats().store_errors >= CALLS, "every failure is counted");
                     // Four classes of operations, each with one line in ten seconds.
-                    let most = 4 * (1 + start.elapsed().as_secs() as usize / 10);
+                    let tens = usize::try_from(start.elapsed().as_secs() / 10).unwrap();
+                    let most = 4 * (1 + tens);
                     assert!(!lines.is_empty() && lines.len() <= most, "{} lines: {:#?}", lines.len(), &lines[..lines.len().min(20)]);
                     for operation in [$($operation),+] {
                         let is_named = |line: &String| line.contains(&format!("operation: {operation:?}")) && line.contains($cause);
@@ -164,7 +165,7 @@ mod log_lines {
 
     #[async_cached(ttl = 600, backend = crate::support::memcached())]
     async fn too_large(key: u64) -> Vec<u8> {
-        vec![7; 2 << 20 | key as usize]
+        vec![7; 2 << 20 | usize::try_from(key).unwrap()]
     }
 
     /// A value that the store does not accept says nothing about the store.

@@ -40,7 +40,8 @@ fn two_workers_have_no_lease_token_in_common() {
                 for id in 0..10 {
                     let key = Key::new(worker, &id).unwrap();
                     let acquired = store.acquire(&key, SOON, LeaseMode::IfAbsent).await.unwrap();
-                    tokens += &format!("{}\n", acquired.lease.unwrap().token());
+                    tokens.push_str(&acquired.lease.unwrap().token().to_string());
+                    tokens.push('\n');
                 }
                 tokens
             })

@@ -160,6 +160,7 @@ macro_rules! tests {
             }
 
             /// Nothing in the name of the type says that it is local.
+            #[allow(clippy::items_after_statements, reason = "each type is local to its block")]
             fn of_a_function(second: bool) -> BoxFuture<'static, usize> {
                 if second {
                     struct Local(#[expect(dead_code, reason = "its size counts")] u16);
@@ -176,6 +177,7 @@ macro_rules! tests {
                 }
             }
 
+            #[allow(clippy::extra_unused_type_parameters, reason = "it tells the instances apart")]
             #[async_cached(ttl = 600, skip(runs), backend = $($backend)+)]
             async fn counted<T: 'static>(runs: &Runs) -> u64 {
                 runs.next()

@@ -77,9 +77,7 @@ fn user_code(place: Place) {
         }
         _ => {
             IS_INSIDE.set(false);
-            if !thread::panicking() {
-                panic!("user code");
-            }
+            assert!(thread::panicking(), "user code");
             return;
         }
     }
@@ -196,8 +194,12 @@ impl Drop for OpenedOnDrop {
     }
 }
 
+/// An operation and its name.
+type Named<'a> = (&'static str, Box<dyn Fn() + 'a>);
+
 /// Each operation, with the code of a user that misbehaves in it.
-fn operations(runtime: &Runtime) -> Vec<(&'static str, Box<dyn Fn() + '_>)> {
+#[allow(clippy::too_many_lines, reason = "one entry for each operation")]
+fn operations(runtime: &Runtime) -> Vec<Named<'_>> {
     let open = Body::open();
     let call = move |key| load(key_of(key), Arc::clone(&open));
     let (hit, evict, refreshed, swept) = (call.clone(), call.clone(), call.clone(), call.clone());

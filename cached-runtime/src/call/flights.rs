@@ -259,9 +259,12 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     }
 }
 
+/// A flight that was begun, and what it replaced in the table.
+type Begun<K, S, H> = (Arc<Flight<S, H>>, Option<Entry<K, S, H>>);
+
 impl<K, S, H> Shard<K, S, H> {
     /// Begins a flight, the only one of its key; returns it, and what it replaced.
-    fn begin(&mut self, hash: u64, key: &Arc<K>) -> (Arc<Flight<S, H>>, Option<Entry<K, S, H>>) {
+    fn begin(&mut self, hash: u64, key: &Arc<K>) -> Begun<K, S, H> {
         let flight = Arc::new(Flight::new(self.invalidations));
         let replaced = self.in_flight.insert(hash, Entry::new(Arc::clone(key), &flight));
         (flight, replaced)

@@ -74,7 +74,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
             return None;
         }
         self.counters.hits.add_one();
-        Some(self.options.kind.from_value(stored.entry.value.clone()))
+        Some(self.options.kind.output_of_value(stored.entry.value.clone()))
     }
 
     pub(crate) fn memory(&self) -> Option<&Memory<K, O::Value>> {
@@ -120,7 +120,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
     /// Returns the output for an entry that was fresh, if it has this key.
     pub(crate) fn output(&self, key: &K, stored: &Stored<K, O::Value>) -> Option<(O::Output, Origin)> {
         let origin = Origin { source: Source::Memory, age: stored.entry.age().elapsed };
-        (stored.key == *key).then(|| (self.options.kind.from_value(stored.entry.value.clone()), origin))
+        (stored.key == *key).then(|| (self.options.kind.output_of_value(stored.entry.value.clone()), origin))
     }
 
     /// Returns `true` if a call may compute the key now: see [`Backoff::try_begin`].
@@ -277,7 +277,9 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
         };
         match cached.state {
             State::Stale(past) if past >= self.policy.stale_while_revalidate => None,
-            State::Fresh | State::Due | State::Stale(_) => Some(self.options.kind.from_value(cached.value)),
+            State::Fresh | State::Due | State::Stale(_) => {
+                Some(self.options.kind.output_of_value(cached.value))
+            }
             State::Expired => None,
         }
     }

@@ -87,9 +87,9 @@ impl Namespace {
             if tokio::runtime::Handle::try_current().is_err() {
                 return Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"));
             }
-            let begun = begin(ObservedStore(store));
-            operation = begun.operation;
-            match tokio::time::timeout(DEADLINE, begun.result).await {
+            let started = begin(ObservedStore(store));
+            operation = started.operation;
+            match tokio::time::timeout(DEADLINE, started.result).await {
                 Ok(result) => result,
                 Err(_) => Err(Error::new(ErrorKind::Timeout, "the store did not answer in time")),
             }

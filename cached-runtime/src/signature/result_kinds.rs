@@ -35,7 +35,7 @@ macro_rules! stores_successes {
         }
 
         #[inline]
-        fn from_value(self, value: T) -> Result<T, E> {
+        fn output_of_value(self, value: T) -> Result<T, E> {
             Ok(value)
         }
     };
@@ -51,7 +51,7 @@ macro_rules! shares_errors {
             })
         }
 
-        fn from_shared(self, shared: Result<T, S::Shared>) -> Result<T, E> {
+        fn output_of_shared(self, shared: Result<T, S::Shared>) -> Result<T, E> {
             shared.map_err(|error| self.0.restore(error))
         }
     };
@@ -76,7 +76,7 @@ impl<T: Cacheable, E: 'static> ReturnKind for Fallible<T, E> {
         output.as_ref().ok().cloned()
     }
 
-    fn from_shared(self, shared: T) -> Result<T, E> {
+    fn output_of_shared(self, shared: T) -> Result<T, E> {
         Ok(shared)
     }
 }
@@ -137,7 +137,7 @@ impl<T: Cacheable, E: 'static, S: ShareErr<E>> ReturnKind for CachedErr<T, E, S>
     }
 
     #[inline]
-    fn from_value(self, value: Result<T, S::Shared>) -> Result<T, E> {
+    fn output_of_value(self, value: Result<T, S::Shared>) -> Result<T, E> {
         value.map_err(|error| self.0.restore(error))
     }
 }
@@ -172,10 +172,10 @@ impl<T: Cacheable, E: Send + Sync + 'static, S: ShareErr<E>> ReturnKind for Stor
     ) -> (Result<T, E>, Option<U>) {
         let value = output.map_err(Stored::new);
         let read = read(&value);
-        (self.from_value(value), Some(read))
+        (self.output_of_value(value), Some(read))
     }
 
-    fn from_value(self, value: Result<T, Stored<E>>) -> Result<T, E> {
+    fn output_of_value(self, value: Result<T, Stored<E>>) -> Result<T, E> {
         value.map_err(|error| error.into_error(|error| self.0.restore(self.0.share(error))))
     }
 }

@@ -42,11 +42,11 @@ pub trait ReturnKind: Copy + Send + Sync + 'static {
         read: impl FnOnce(&Self::Value) -> U,
     ) -> (Self::Output, Option<U>);
     /// Returns the output for a stored value.
-    fn from_value(self, value: Self::Value) -> Self::Output;
+    fn output_of_value(self, value: Self::Value) -> Self::Output;
     /// Returns a copy for waiting callers; `None` for an error that cannot be shared.
     fn to_shared(self, output: &Self::Output) -> Option<Self::Shared>;
     /// Returns the output for such a copy.
-    fn from_shared(self, shared: Self::Shared) -> Self::Output;
+    fn output_of_shared(self, shared: Self::Shared) -> Self::Output;
 }
 
 /// Returns the output of a computation that exceeded its `timeout`.
@@ -101,7 +101,7 @@ impl<T: Cacheable> ReturnKind for Plain<T> {
     }
 
     #[inline]
-    fn from_value(self, value: T) -> T {
+    fn output_of_value(self, value: T) -> T {
         value
     }
 
@@ -109,7 +109,7 @@ impl<T: Cacheable> ReturnKind for Plain<T> {
         Some(output.clone())
     }
 
-    fn from_shared(self, shared: T) -> T {
+    fn output_of_shared(self, shared: T) -> T {
         shared
     }
 }
@@ -138,7 +138,7 @@ impl<T: Cacheable> ReturnKind for Optional<T> {
     }
 
     #[inline]
-    fn from_value(self, value: Option<T>) -> Option<T> {
+    fn output_of_value(self, value: Option<T>) -> Option<T> {
         value
     }
 
@@ -146,7 +146,7 @@ impl<T: Cacheable> ReturnKind for Optional<T> {
         Some(output.clone())
     }
 
-    fn from_shared(self, shared: Option<T>) -> Option<T> {
+    fn output_of_shared(self, shared: Option<T>) -> Option<T> {
         shared
     }
 }
@@ -173,7 +173,7 @@ impl<R: 'static, T: 'static> ReturnKind for Uncacheable<R, T> {
         (output, None)
     }
 
-    fn from_value(self, (): ()) -> R {
+    fn output_of_value(self, (): ()) -> R {
         unreachable!("a function whose output cannot be cached does not compile")
     }
 
@@ -181,7 +181,7 @@ impl<R: 'static, T: 'static> ReturnKind for Uncacheable<R, T> {
         None
     }
 
-    fn from_shared(self, (): ()) -> R {
+    fn output_of_shared(self, (): ()) -> R {
         unreachable!("a function whose output cannot be cached does not compile")
     }
 }

@@ -102,7 +102,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 self.lead(&flight);
                 true
             }
-            Joined::Cached(_) | Joined::Follower(_) | Joined::Recursive => false,
+            Joined::Cached(()) | Joined::Follower(_) | Joined::Recursive => false,
         }
     }
 
@@ -146,7 +146,9 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             };
             match end {
                 FlightEnd::Completed(output) => match Arc::unwrap_or_clone(output) {
-                    FlightOutput::Output(shared, origin) => WaitEnd::Output(kind.from_shared(shared), origin),
+                    FlightOutput::Output(shared, origin) => {
+                        WaitEnd::Output(kind.output_of_shared(shared), origin)
+                    }
                     FlightOutput::TimeoutOutput(timed_out) => WaitEnd::TimeoutOutput(timed_out),
                 },
                 FlightEnd::Failed => WaitEnd::Failed,

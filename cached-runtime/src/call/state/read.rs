@@ -75,7 +75,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             }
         }
         self.origin = origin;
-        let output = self.cache.options.kind.from_value(cached.value);
+        let output = self.cache.options.kind.output_of_value(cached.value);
         if cached.state == State::Fresh {
             Available::Answer(output)
         } else {
@@ -89,6 +89,6 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             |cached: &CachedValue<O::Value>| matches!(cached.state, State::Stale(past) if past < window);
         let cached = self.stale_value.take().filter(is_usable)?;
         self.origin = Origin { source: Source::Stale, age: cached.age.elapsed };
-        Some(self.cache.options.kind.from_value(cached.value))
+        Some(self.cache.options.kind.output_of_value(cached.value))
     }
 }

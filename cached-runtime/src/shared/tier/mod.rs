@@ -22,9 +22,12 @@ use crate::policy::{Counters, InstanceName, Policy};
 use crate::signature::KeyType;
 use crate::{Error, ErrorKind, Key, Result, Watch};
 
+/// Returns the key of arguments in a namespace.
+type KeyIn<K> = dyn Fn(&str, &K) -> Result<Key> + Send + Sync;
+
 /// The shared values of one instance of a function.
 pub(crate) struct Tier<K, V> {
-    key_in: Box<dyn Fn(&str, &K) -> Result<Key> + Send + Sync>,
+    key_in: Box<KeyIn<K>>,
     codec: Codec<V>,
     /// Returns `true` if the function returned an error. A cached error is not served stale.
     is_err: fn(&V) -> bool,
