@@ -163,8 +163,8 @@ async fn stored() -> Stored {
 /// Shows that the zeros above are measured.
 #[tokio::test]
 async fn the_allocator_counts() {
-    assert!(measure(|| drop(Box::new(std::hint::black_box(1_u64)))).count_total == 1);
-    let (allocations, _) = allocations(|| async { vec![std::hint::black_box(1_u8)] });
+    assert!(measure(|| drop(std::hint::black_box(Box::new(1_u64)))).count_total == 1);
+    let (allocations, _) = allocations(|| async { std::hint::black_box(vec![1_u8]) });
     assert_eq!(allocations, 1);
 }
 
