@@ -6,6 +6,7 @@ use std::time::Duration;
 use cached_runtime::{Redis, RedisConfig, Store, async_cached};
 use cached_tests::cluster::RedisCluster;
 use cached_tests::runs::Runs;
+use cached_tests::server::RedisServer;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
@@ -34,6 +35,9 @@ async fn keys_on_every_master_are_hits() {
 
     let cluster = RedisCluster::start(3, 0);
     STORE.get_or_init(|| store_on(&cluster, Duration::from_secs(10)));
+    // Redis 6.2 counts all subcommands together, and the test has used some.
+    let asked_for_slots = |master: &RedisServer| master.calls("cluster|slots") + master.calls("cluster");
+    let asked_before: Vec<_> = cluster.masters().iter().map(asked_for_slots).collect();
     for round in 1..=3 {
         for number in 0..KEYS {
             assert_eq!(double(number).await, 2 * number);
@@ -41,10 +45,10 @@ async fn keys_on_every_master_are_hits() {
         let stats = double::stats();
         assert_eq!((RUNS.count(), stats.shared_hits, stats.store_errors), (KEYS, (round - 1) * KEYS, 0));
     }
-    for master in cluster.masters() {
+    for (master, asked_before) in cluster.masters().iter().zip(asked_before) {
         assert!(master.calls("evalsha") > 0, "{} has a part of the keys", master.addr());
         // Each script is unknown once, and all but the first command of a connection are at the right node.
-        assert!(master.calls("cluster|slots") + master.calls("cluster") < 10);
+        assert!(asked_for_slots(master) - asked_before < 10);
     }
 
     double::invalidate(7).await.unwrap();
