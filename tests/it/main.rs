@@ -26,6 +26,7 @@ mod key_isolation;
 mod lease_wait;
 #[cfg(feature = "moved-clock")]
 mod lifetime;
+mod liveness;
 mod log;
 mod lookup;
 mod memcached;

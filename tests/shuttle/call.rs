@@ -15,6 +15,8 @@ mod follower_result;
 mod instance_cache;
 #[path = "../../cached-runtime/src/call/lease_wait.rs"]
 mod lease_wait;
+#[path = "../../cached-runtime/src/call/liveness.rs"]
+mod liveness;
 #[path = "../../cached-runtime/src/call/miss.rs"]
 mod miss;
 #[path = "../../cached-runtime/src/call/poll_guard.rs"]
@@ -30,7 +32,7 @@ mod typed_options;
 
 pub(crate) use answer::{Found, or_compute_detached};
 pub(crate) use flight::{Flight, FlightEnd, Sequence};
-pub(crate) use flights::{Attempt, Flights, Joined};
+pub(crate) use flights::{Attempt, Ends, Flights, Joined};
 pub(crate) use instance_cache::{AnyCache, InstanceCache, Tiers};
 pub(crate) use miss::Miss;
 pub(crate) use state::{CallState, Purpose};

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use shuttle::future::block_on;
 use shuttle::thread::{self, JoinHandle, yield_now};
+use tokio::time::Instant;
 
-use crate::call::{Attempt, Flight, FlightEnd, Flights, Joined, Sequence};
+use crate::call::{Attempt, Ends, Flight, FlightEnd, Flights, Joined, Sequence};
 use crate::explore::{explore, explore_all_orders};
 use crate::util::sync::{AtomicU64, Mutex, Ordering, PoisonError};
 
@@ -84,8 +85,8 @@ impl World {
     }
 
     fn complete(&self, flight: &Arc<Flight<u64, &'static str>>, value: u64) {
-        self.flights.complete(&KEY, flight, || self.store(Some(value)));
-        flight.publish(true, || {
+        let (_, others) = self.flights.complete(&KEY, flight, Ends::All, || self.store(Some(value)));
+        flight.publish(&others, true, || {
             yield_now();
             Some(value)
         });
@@ -106,7 +107,7 @@ impl World {
                     FlightEnd::Completed(value) => Outcome::Joined(*value),
                     FlightEnd::Abandoned => Outcome::HandedOver(flight.take_handoff()),
                     FlightEnd::Failed | FlightEnd::Outdated => Outcome::NoResult,
-                    FlightEnd::TimedOut => panic!("there are no timers"),
+                    FlightEnd::Stalled => panic!("there are no timers"),
                 }
             }
             Joined::Recursive => panic!("no call is recursive"),
@@ -207,7 +208,7 @@ fn withdrawn_flight_stores_nothing_after_an_invalidation() {
         let world = World::new();
         let flight = world.lead();
         let withdrawn = Arc::clone(&flight);
-        let withdrawal = world.spawn(move |world| world.flights.withdraw(&KEY, &withdrawn));
+        let withdrawal = world.spawn(move |world| world.flights.withdraw(&KEY, &withdrawn, Ends::One));
         let completing = world.spawn(move |world| {
             let value = world.read();
             world.complete(&flight, value);
@@ -251,13 +252,52 @@ fn one_of_two_concurrent_calls_computes_and_both_get_the_result() {
 }
 
 #[test]
+fn result_of_one_flight_wakes_the_followers_of_another() {
+    explore(|| {
+        let world = World::new();
+        let flight = world.lead();
+        let beside = world.flights.join(&Arc::new(KEY), Attempt::BesideOthers, || world.cached());
+        let Joined::Leader(hanging) = beside else { panic!("{beside:?}") };
+        let calls = [world.spawn(|world| world.call()), world.spawn(|world| world.call())];
+        world.complete(&flight, 0);
+        for call in calls {
+            assert!(matches!(call.join().unwrap(), Outcome::Joined(0) | Outcome::Hit(0)));
+        }
+        drop(hanging);
+    });
+}
+
+#[test]
+fn neither_of_two_flights_stores_its_result_after_an_invalidation() {
+    explore(|| {
+        let world = World::new();
+        let flight = world.lead();
+        let beside = world.flights.join(&Arc::new(KEY), Attempt::BesideOthers, || world.cached());
+        let Joined::Leader(beside) = beside else { panic!("{beside:?}") };
+        let completing = [flight, beside].map(|flight| {
+            world.spawn(move |world| {
+                let value = world.read();
+                world.complete(&flight, value);
+            })
+        });
+        world.change();
+        world.flights.invalidate(&KEY, || world.store(None));
+        world.assert_current();
+        for completed in completing {
+            completed.join().unwrap();
+        }
+        world.assert_current();
+    });
+}
+
+#[test]
 fn follower_of_a_failed_flight_is_woken() {
     explore_all_orders(|| {
         let world = World::new();
         let flight = world.lead();
         let call = world.spawn(|world| world.call());
-        world.flights.withdraw(&KEY, &flight);
-        flight.publish(true, || {
+        world.flights.withdraw(&KEY, &flight, Ends::One);
+        flight.publish(&[], true, || {
             yield_now();
             None
         });
@@ -270,7 +310,7 @@ fn call_during_the_fill_does_not_get_an_older_result() {
     explore_all_orders(|| {
         let world = World::new();
         let flight = world.lead();
-        flight.mark_body_begun();
+        flight.mark_body_begun(Instant::now());
         let value = world.read();
         // Like a store, which accepts a result only if nothing was invalidated since the body began.
         let completing = world.spawn(move |world| {
@@ -283,8 +323,8 @@ fn call_during_the_fill_does_not_get_an_older_result() {
                 }
                 is_current
             };
-            world.flights.withdraw(&KEY, &flight);
-            flight.publish(is_stored, || Some(value));
+            world.flights.withdraw(&KEY, &flight, Ends::One);
+            flight.publish(&[], is_stored, || Some(value));
         });
         // Another process changes the source, then this process makes a call.
         world.change();
@@ -322,11 +362,11 @@ fn rejected_result_is_recent_enough_for_followers_that_called_before_the_body() 
                 other => panic!("{other:?}"),
             }
         });
-        flight.mark_body_begun();
+        flight.mark_body_begun(Instant::now());
         let value = world.read();
         world.flights.seal(&KEY, &flight);
-        world.flights.withdraw(&KEY, &flight);
-        flight.publish(false, || Some(value));
+        world.flights.withdraw(&KEY, &flight, Ends::One);
+        flight.publish(&[], false, || Some(value));
         follows.join().unwrap();
     });
 }
@@ -349,7 +389,7 @@ fn handoff_of_an_abandoned_flight_goes_to_one_follower() {
             }
         };
         let follows = [world.spawn(follow(&flight)), world.spawn(follow(&flight))];
-        world.flights.withdraw(&KEY, &flight);
+        world.flights.withdraw(&KEY, &flight, Ends::One);
         flight.abandon(Some("handoff"));
         let handoffs: Vec<_> = follows.into_iter().filter_map(|follow| follow.join().unwrap()).collect();
         assert_eq!(handoffs.iter().flatten().count(), usize::from(!handoffs.is_empty()), "{handoffs:?}");

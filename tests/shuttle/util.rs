@@ -1,5 +1,5 @@
 //! The stand-in for the layer `util`: the clock, boxed futures and random numbers of the crate, with the synchronization
-//! primitives of Shuttle.
+//! primitives of Shuttle, and timers that never end.
 
 #[path = "../../cached-runtime/src/util/clock.rs"]
 mod clock;
@@ -9,10 +9,11 @@ mod coarse_clock;
 mod future;
 #[path = "../../cached-runtime/src/util/random.rs"]
 pub(crate) mod random;
+pub(crate) mod timer;
 pub(crate) mod watch;
 
 pub(crate) mod sync {
-    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
     pub(crate) use shuttle::sync::{Mutex, MutexGuard, PoisonError};
     pub(crate) use shuttle::thread_local;
 

@@ -1,22 +1,16 @@
 //! One flight: a computation of a key, and the followers that wait for its result.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::liveness::{Expectation, Liveness};
 use crate::memory::TagSnapshot;
-use crate::util::millis;
-use crate::util::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, watch};
+use crate::util::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, watch};
+use crate::util::timer;
 
-/// The interval between two heartbeats of a leader.
-pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// The time without a heartbeat after which followers replace a leader.
-pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The longest time that a follower waits for one flight, even if its leader sends heartbeats.
-pub(crate) const MAX_WAIT: Duration = Duration::from_secs(30);
-
-/// A position in the order in which calls and bodies begin in this process. Two timestamps could be equal.
+/// A position in the order in which calls and bodies begin, flights are joined, and fills are sent in this process. Two
+/// timestamps could be equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sequence(u64);
 
@@ -35,28 +29,33 @@ impl Sequence {
 #[derive(Debug)]
 pub(crate) struct Flight<S, H> {
     progress: watch::Sender<Progress<S>>,
-    started_at: Instant,
+    pub(crate) liveness: Liveness,
     /// The number of invalidations in the shard of its key when it began.
     pub(crate) invalidations: u64,
-    /// Whether its result is being stored. A call that joins from now on may have begun after an invalidation that the
-    /// result does not reflect, and has to read again when the flight ends.
-    sealed: AtomicBool,
+    /// The [`Sequence`] number at which its result is sent to the store, or [`UNSEALED`]. A call that joins after that may
+    /// have begun after an invalidation that the result does not reflect, and has to read again when the flight ends.
+    sealed: AtomicU64,
     /// The [`Sequence`] number at which its body began, or 0.
     body_sequence: AtomicU64,
-    /// The time of the last heartbeat of its leader, in milliseconds after the start.
-    heartbeat_millis: AtomicU64,
     handoff: Mutex<Option<H>>,
     /// The tags of its value; when one is invalidated, calls no longer join.
     tags: OnceLock<TagSnapshot>,
 }
 
+/// The value of [`Flight::sealed`] while calls that join get the result.
+const UNSEALED: u64 = u64::MAX;
+
 #[derive(Debug)]
 enum Progress<S> {
     InFlight,
+    /// A result: of this flight, or of another flight of the key that began before.
     Completed {
         shared: Arc<S>,
-        /// Whether nothing was invalidated during the computation, by any process.
-        confirmed: bool,
+        /// It is recent enough for calls that began before this.
+        called_before: Sequence,
+        /// It is recent enough for calls that joined a flight of the key before this: nothing was invalidated during the
+        /// computation, by any process.
+        joined_before: Sequence,
     },
     /// It ended with an error that is not shared.
     Failed,
@@ -69,35 +68,44 @@ impl<S, H> Flight<S, H> {
     pub(super) fn new(invalidations: u64) -> Self {
         Self {
             progress: watch::Sender::new(Progress::InFlight),
-            started_at: Instant::now(),
+            liveness: Liveness::new(),
             invalidations,
-            sealed: AtomicBool::new(false),
+            sealed: AtomicU64::new(UNSEALED),
             body_sequence: AtomicU64::new(0),
-            heartbeat_millis: AtomicU64::new(0),
             handoff: Mutex::new(None),
             tags: OnceLock::new(),
         }
     }
 
-    /// Marks the calls that join from now on as late; returns `true` if it has followers already.
-    pub(super) fn seal(&self) -> bool {
-        self.sealed.store(true, Ordering::Release);
-        self.progress.receiver_count() > 0
+    /// Marks the calls that join from now on, this flight or another of its key, as late.
+    pub(super) fn seal(&self) {
+        self.sealed.store(Sequence::next().0, Ordering::Release);
     }
 
-    /// Wakes the followers with a result; calls `shared` only if there are any.
+    /// Wakes the followers with a result, and those of `others`, the other flights of the key; calls `shared` only if
+    /// there are any.
     ///
     /// A result that is not `confirmed` is for followers that called before the body began.
-    pub(crate) fn publish(&self, confirmed: bool, shared: impl FnOnce() -> Option<S>) {
-        if self.progress.receiver_count() == 0 {
+    pub(crate) fn publish(&self, others: &[Arc<Self>], confirmed: bool, shared: impl FnOnce() -> Option<S>) {
+        if self.followers() + followers_of(others) == 0 {
             return;
         }
-        let completed = |shared| Progress::Completed { shared: Arc::new(shared), confirmed };
-        self.progress.send_replace(shared().map_or(Progress::Failed, completed));
+        let Some(shared) = shared() else {
+            self.progress.send_replace(Progress::Failed);
+            return;
+        };
+        let shared = Arc::new(shared);
+        let called_before = Sequence(self.body_sequence.load(Ordering::Acquire));
+        let joined_before = Sequence(if confirmed { self.sealed.load(Ordering::Acquire) } else { 0 });
+        for flight in std::iter::once(self).chain(others.iter().map(|other| &**other)) {
+            let shared = Arc::clone(&shared);
+            flight.progress.send_replace(Progress::Completed { shared, called_before, joined_before });
+        }
     }
 
     /// Records that the body begins now.
-    pub(crate) fn mark_body_begun(&self) {
+    pub(crate) fn mark_body_begun(&self, now: Instant) {
+        self.liveness.record_body(now);
         self.body_sequence.store(Sequence::next().0, Ordering::Release);
     }
 
@@ -136,19 +144,10 @@ impl<S, H> Flight<S, H> {
         self.tags.get().is_none_or(TagSnapshot::is_current)
     }
 
-    /// Records that the leader is alive.
-    pub(crate) fn record_heartbeat(&self) {
-        self.heartbeat_millis.store(millis(self.started_at.elapsed()), Ordering::Relaxed);
-    }
-
-    fn last_heartbeat(&self) -> Instant {
-        self.started_at + Duration::from_millis(self.heartbeat_millis.load(Ordering::Relaxed))
-    }
-
     /// Adds a follower.
     pub(crate) fn follow(self: &Arc<Self>) -> Follower<S, H> {
-        let is_late = self.sealed.load(Ordering::Acquire);
-        Follower { progress: self.progress.subscribe(), is_late, flight: Arc::clone(self) }
+        let progress = self.progress.subscribe();
+        Follower { progress, joined: Sequence::next(), flight: Arc::clone(self) }
     }
 
     /// Returns the number of followers.
@@ -162,12 +161,16 @@ impl<S, H> Flight<S, H> {
     }
 }
 
+/// Returns the number of followers of some flights.
+pub(super) fn followers_of<S, H>(flights: &[Arc<Flight<S, H>>]) -> usize {
+    flights.iter().map(|flight| flight.followers()).sum()
+}
+
 /// A call that waits for the flight of another call.
 #[derive(Debug)]
 pub(crate) struct Follower<S, H> {
     progress: watch::Receiver<Progress<S>>,
-    /// Whether it joined after the flight was sealed.
-    is_late: bool,
+    joined: Sequence,
     pub(crate) flight: Arc<Flight<S, H>>,
 }
 
@@ -180,48 +183,43 @@ pub(crate) enum FlightEnd<S> {
     /// It ended, but its result may be older than this call, which has to read again.
     Outdated,
     Abandoned,
-    /// The leader sent no heartbeat for [`HEARTBEAT_TIMEOUT`], or the flight took longer than [`MAX_WAIT`].
-    TimedOut,
+    /// The leader is silent, or the flight is overdue.
+    Stalled,
 }
 
 impl<S, H> Follower<S, H> {
-    /// Waits for the flight to end, on behalf of a call that began at `call`.
-    ///
-    /// Outside of a tokio runtime there are no timers, so there the wait is not bounded.
+    /// Waits for the flight to end, on behalf of a call that began at `call`, or for it to stall.
     pub(crate) async fn wait(mut self, call: Sequence) -> FlightEnd<S> {
-        let has_timers = tokio::runtime::Handle::try_current().is_ok();
         loop {
-            match &*self.progress.borrow_and_update() {
-                Progress::Completed { shared, confirmed } => {
-                    let called_before_body = call.0 < self.flight.body_sequence.load(Ordering::Acquire);
-                    let is_recent = called_before_body || (*confirmed && !self.is_late);
-                    return if is_recent {
-                        FlightEnd::Completed(Arc::clone(shared))
-                    } else {
-                        FlightEnd::Outdated
-                    };
-                }
-                Progress::Failed if self.is_late => return FlightEnd::Outdated,
-                Progress::Failed => return FlightEnd::Failed,
-                Progress::Outdated => return FlightEnd::Outdated,
-                Progress::Abandoned => return FlightEnd::Abandoned,
-                Progress::InFlight => {}
+            if let Some(end) = self.end(call) {
+                return end;
             }
+            let Expectation::Until(next_check) = self.flight.liveness.at(Instant::now()) else {
+                return FlightEnd::Stalled;
+            };
             // The sender is in the flight, which this follower holds, so waiting for a change cannot fail.
-            let changed = self.progress.changed();
-            if !has_timers {
-                let _ = changed.await;
-                continue;
-            }
-            let limit = self.flight.started_at + MAX_WAIT;
-            let next_check = (self.flight.last_heartbeat() + HEARTBEAT_TIMEOUT).min(limit);
-            if tokio::time::timeout_at(next_check, changed).await.is_err() {
-                let now = Instant::now();
-                if now >= limit || now >= self.flight.last_heartbeat() + HEARTBEAT_TIMEOUT {
-                    return FlightEnd::TimedOut;
+            let _ = timer::timeout_at(next_check, self.progress.changed()).await;
+        }
+    }
+
+    /// Returns how the flight ended, if it has.
+    fn end(&mut self, call: Sequence) -> Option<FlightEnd<S>> {
+        Some(match &*self.progress.borrow_and_update() {
+            Progress::InFlight => return None,
+            Progress::Completed { shared, called_before, joined_before } => {
+                if call < *called_before || self.joined < *joined_before {
+                    FlightEnd::Completed(Arc::clone(shared))
+                } else {
+                    FlightEnd::Outdated
                 }
             }
-        }
+            Progress::Failed if self.joined.0 >= self.flight.sealed.load(Ordering::Acquire) => {
+                FlightEnd::Outdated
+            }
+            Progress::Failed => FlightEnd::Failed,
+            Progress::Outdated => FlightEnd::Outdated,
+            Progress::Abandoned => FlightEnd::Abandoned,
+        })
     }
 }
 

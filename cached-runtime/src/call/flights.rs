@@ -5,6 +5,9 @@
 //! of a discarded flight is not stored; any other result is stored under the lock of the shard. So when `invalidate`
 //! has returned, no result of an earlier computation is stored, and no call joins one.
 //!
+//! If the leader of a flight is silent, or takes too long, one of its followers begins another flight of the key beside
+//! it, and the rest follow that one. The first of the two that has a result wakes the followers of both.
+//!
 //! Other processes can invalidate too, and only the store knows of it. A result that the store did not confirm is
 //! returned only to followers that called before the body began: the body has seen every invalidation that they know
 //! of.
@@ -13,15 +16,16 @@
 //! outside of them, and so is everything that a flight holds.
 //!
 //! A failure that cannot be shared leaves its followers without an answer. They try again: one of them, and if that fails
-//! as well, up to [`MAX_RETRIES`] at a time, each with a flight of its own. The others follow one of these flights.
+//! as well, up to [`MAX_FLIGHTS`] at a time, each with a flight of its own. The others follow one of these flights.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use quick_cache::DefaultHashBuilder;
+use tokio::time::Instant;
 
-use super::flight::{Flight, Follower, lock};
+use super::flight::{Flight, Follower, followers_of, lock};
 use super::poll_guard::{PollGuard, is_polling};
 use crate::util::sync::{Mutex, MutexGuard};
 
@@ -42,21 +46,30 @@ struct Shard<K, S, H> {
     invalidations: u64,
 }
 
-/// The flights of one key in the table, never none: the first, and those of retries beside it.
+/// The flights of one key in the table, never none: the first, and those that began beside it, in that order.
 #[derive(Debug)]
 struct Entry<K, S, H> {
     key: Arc<K>,
     first: Arc<Flight<S, H>>,
-    retries: Vec<Arc<Flight<S, H>>>,
+    others: Vec<Arc<Flight<S, H>>>,
 }
 
 /// How a call may compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attempt {
-    /// If no other call computes.
+    /// If no other call computes, or only such as are silent or take too long.
     Alone,
-    /// Beside others, up to [`MAX_RETRIES`] of them together.
+    /// Beside others, up to [`MAX_FLIGHTS`] of them together.
     BesideOthers,
+}
+
+/// Which flights of a key end with one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// Only that one: it has nothing for the followers of the others.
+    One,
+    /// All: its result is for all followers.
+    All,
 }
 
 /// The outcome of joining the flight of a key.
@@ -72,8 +85,8 @@ pub(crate) enum Joined<T, S, H> {
     Recursive,
 }
 
-/// The number of computations of a key that run at a time after some have failed without an error for their followers.
-pub(crate) const MAX_RETRIES: usize = 4;
+/// The number of flights of a key in the table, which follow failures that are not shared, or stalled flights.
+pub(crate) const MAX_FLIGHTS: usize = 4;
 
 /// The number of shards of a table.
 const SHARDS: usize = 16;
@@ -124,9 +137,9 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
                 drop(replaced);
                 return Joined::Leader(flight);
             };
-            let flying = Arc::clone(&entry.key);
-            if attempt == Attempt::Alone || entry.len() >= MAX_RETRIES {
-                let follower = entry.least_followed().follow();
+            let (flying, now) = (Arc::clone(&entry.key), Instant::now());
+            if !entry.has_place(attempt, now) {
+                let follower = entry.to_follow(now).follow();
                 drop(shard);
                 return if *flying == **key { Joined::Follower(follower) } else { Joined::Recursive };
             }
@@ -134,10 +147,9 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
                 if let Some(cached) = cached() {
                     return Joined::Cached(cached);
                 }
-                let flight = Arc::new(Flight::new(shard.invalidations));
-                if let Some(entry) = shard.in_flight.get_mut(&hash) {
-                    entry.retries.push(Arc::clone(&flight));
-                }
+                let (flight, replaced) = shard.begin_beside(hash, key);
+                drop(shard);
+                drop(replaced);
                 return Joined::Leader(flight);
             }
             drop(shard);
@@ -167,41 +179,49 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
         flight
     }
 
-    /// Ends a flight and calls `store` under the lock, unless the flight was discarded.
+    /// Ends a flight and calls `store` under the lock, unless the flight was discarded. Returns what `store` returned, and
+    /// the other flights that end.
     ///
-    /// The result of a flight that was withdrawn, because a follower timed out, is stored too: it is no older than the
-    /// result of the next flight. But that requires that nothing in the shard was invalidated since it began, because
-    /// the table no longer shows whether its own key was.
+    /// The result of a flight that left the table, because another one with a result ended, is stored too. But that
+    /// requires that nothing in the shard was invalidated since it began, because the table no longer shows whether its
+    /// own key was.
     pub(crate) fn complete<T>(
         &self,
         key: &K,
         flight: &Arc<Flight<S, H>>,
+        ends: Ends,
         store: impl FnOnce() -> T,
-    ) -> Option<T> {
+    ) -> (Option<T>, Others<S, H>) {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        let removed = shard.remove(hash, flight);
+        let removed = shard.remove(hash, flight, ends);
         let is_valid = removed.is_some() || shard.invalidations == flight.invalidations;
         let stored = is_valid.then(store);
         drop(shard);
-        drop(removed);
-        stored
+        (stored, Removed::others(removed, flight))
     }
 
-    /// Removes a flight from the table, if it is still there, so that the next call begins another.
-    pub(crate) fn withdraw(&self, key: &K, flight: &Arc<Flight<S, H>>) {
+    /// Removes a flight from the table, if it is still there, so that the next call begins another. Returns the other
+    /// flights that end.
+    pub(crate) fn withdraw(&self, key: &K, flight: &Arc<Flight<S, H>>, ends: Ends) -> Others<S, H> {
         let hash = self.hash(key);
-        let removed = self.shard(hash).remove(hash, flight);
-        drop(removed);
+        let removed = self.shard(hash).remove(hash, flight, ends);
+        Removed::others(removed, flight)
     }
 
-    /// Seals a flight: calls that join later may be newer than its result. Returns `true` if it has followers already.
+    /// Seals a flight: calls that join later may be newer than its result. Returns `true` if it has followers already, or
+    /// another flight of the key has.
     ///
     /// The result is sent to the store after this, so the answer of the store holds for all followers that joined
     /// before.
     pub(crate) fn seal(&self, key: &K, flight: &Arc<Flight<S, H>>) -> bool {
-        let _shard = self.shard(self.hash(key));
-        flight.seal()
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        flight.seal();
+        match shard.in_flight.get(&hash).filter(|entry| entry.contains(flight)) {
+            Some(entry) => entry.followers() > 0,
+            None => flight.followers() > 0,
+        }
     }
 
     /// Discards the flight of a key, and calls `change` before another call can join.
@@ -241,9 +261,10 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
         (shard.invalidations == since).then(store)
     }
 
-    /// Marks the key as being computed by the current thread, until the guard is dropped.
-    pub(crate) fn poll_guard(&self, key: &K) -> PollGuard {
-        PollGuard::new(self.hash(key))
+    /// Marks the key as being computed by the current thread, and its flight, if there is one, as being polled, until the
+    /// guard is dropped.
+    pub(crate) fn poll_guard<'a>(&self, key: &K, flight: Option<&'a Flight<S, H>>) -> PollGuard<'a> {
+        PollGuard::new(self.hash(key), flight.map(|flight| flight.liveness.enter_poll()))
     }
 
     /// Returns a number that identifies a key of this table among the keys of all tables: each has its own hasher.
@@ -260,52 +281,100 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
 }
 
 /// A flight that was begun, and what it replaced in the table.
-type Begun<K, S, H> = (Arc<Flight<S, H>>, Option<Entry<K, S, H>>);
+type Begun<K, S, H> = (Arc<Flight<S, H>>, Option<Removed<K, S, H>>);
 
 impl<K, S, H> Shard<K, S, H> {
     /// Begins a flight, the only one of its key; returns it, and what it replaced.
     fn begin(&mut self, hash: u64, key: &Arc<K>) -> Begun<K, S, H> {
         let flight = Arc::new(Flight::new(self.invalidations));
         let replaced = self.in_flight.insert(hash, Entry::new(Arc::clone(key), &flight));
-        (flight, replaced)
+        (flight, replaced.map(Removed::Entry))
     }
 
-    /// Removes a flight of the key with this hash, if it is in the table; returns what left the table.
-    fn remove(&mut self, hash: u64, flight: &Arc<Flight<S, H>>) -> Option<Removed<K, S, H>> {
-        let entry = self.in_flight.get_mut(&hash)?;
-        if let Some(at) = entry.retries.iter().position(|retry| Arc::ptr_eq(retry, flight)) {
-            return Some(Removed::Flight(entry.retries.swap_remove(at)));
+    /// Begins a flight beside those of the key, which are in the table; returns it, and the oldest one if there were too
+    /// many.
+    fn begin_beside(&mut self, hash: u64, key: &Arc<K>) -> Begun<K, S, H> {
+        let flight = Arc::new(Flight::new(self.invalidations));
+        let Some(entry) = self.in_flight.get_mut(&hash) else {
+            self.in_flight.insert(hash, Entry::new(Arc::clone(key), &flight));
+            return (flight, None);
+        };
+        entry.others.push(Arc::clone(&flight));
+        let oldest = (entry.len() > MAX_FLIGHTS).then(|| {
+            let next = entry.others.remove(0);
+            Removed::Flight(std::mem::replace(&mut entry.first, next))
+        });
+        (flight, oldest)
+    }
+
+    /// Removes a flight of the key with this hash, if it is in the table, and the others if they end with it; returns what
+    /// left the table.
+    fn remove(&mut self, hash: u64, flight: &Arc<Flight<S, H>>, ends: Ends) -> Option<Removed<K, S, H>> {
+        let entry = self.in_flight.get_mut(&hash).filter(|entry| entry.contains(flight))?;
+        if ends == Ends::All || entry.others.is_empty() {
+            return self.in_flight.remove(&hash).map(Removed::Entry);
         }
-        if !Arc::ptr_eq(&entry.first, flight) {
-            return None;
-        }
-        match entry.retries.pop() {
-            Some(retry) => Some(Removed::Flight(std::mem::replace(&mut entry.first, retry))),
-            None => self.in_flight.remove(&hash).map(Removed::Entry),
-        }
+        let at = entry.others.iter().position(|other| Arc::ptr_eq(other, flight));
+        let removed = entry.others.remove(at.unwrap_or(0));
+        Some(Removed::Flight(match at {
+            Some(_) => removed,
+            None => std::mem::replace(&mut entry.first, removed),
+        }))
     }
 }
 
 /// What left the table; to be dropped outside of the lock.
-#[allow(dead_code, reason = "it is only dropped")]
 enum Removed<K, S, H> {
+    #[allow(dead_code, reason = "it is only dropped")]
     Flight(Arc<Flight<S, H>>),
     Entry(Entry<K, S, H>),
 }
 
+/// The flights that ended with another one.
+pub(crate) type Others<S, H> = Vec<Arc<Flight<S, H>>>;
+
+impl<K, S, H> Removed<K, S, H> {
+    /// Returns the flights that ended with `flight`.
+    fn others(removed: Option<Self>, flight: &Arc<Flight<S, H>>) -> Others<S, H> {
+        let Some(Self::Entry(Entry { first, mut others, .. })) = removed else { return Vec::new() };
+        if let Some(place) = others.iter_mut().find(|other| Arc::ptr_eq(other, flight)) {
+            *place = first;
+        }
+        others
+    }
+}
+
 impl<K, S, H> Entry<K, S, H> {
     fn new(key: Arc<K>, flight: &Arc<Flight<S, H>>) -> Self {
-        Self { key, first: Arc::clone(flight), retries: Vec::new() }
+        Self { key, first: Arc::clone(flight), others: Vec::new() }
+    }
+
+    fn flights(&self) -> impl Iterator<Item = &Arc<Flight<S, H>>> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
     fn len(&self) -> usize {
-        1 + self.retries.len()
+        1 + self.others.len()
     }
 
-    /// Returns the flight with the fewest followers that a call may join; the first one is current.
-    fn least_followed(&self) -> &Arc<Flight<S, H>> {
-        self.retries.iter().filter(|retry| retry.is_current()).fold(&self.first, |least, retry| {
-            if retry.followers() < least.followers() { retry } else { least }
-        })
+    fn contains(&self, flight: &Arc<Flight<S, H>>) -> bool {
+        self.flights().any(|own| Arc::ptr_eq(own, flight))
+    }
+
+    fn followers(&self) -> usize {
+        self.first.followers() + followers_of(&self.others)
+    }
+
+    /// Returns `true` if a call may begin a flight beside these.
+    fn has_place(&self, attempt: Attempt, now: Instant) -> bool {
+        (attempt == Attempt::BesideOthers && self.len() < MAX_FLIGHTS)
+            || self.flights().all(|flight| flight.liveness.is_stalled(now))
+    }
+
+    /// Returns the flight that a call may join: of those that are current and not stalled, the one with the fewest
+    /// followers.
+    fn to_follow(&self, now: Instant) -> &Arc<Flight<S, H>> {
+        let is_usable = |flight: &&Arc<Flight<S, H>>| flight.is_current() && !flight.liveness.is_stalled(now);
+        self.flights().filter(is_usable).min_by_key(|flight| flight.followers()).unwrap_or(&self.first)
     }
 }

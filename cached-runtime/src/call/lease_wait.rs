@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
-use super::flight::{Flight, MAX_WAIT};
+use super::flight::Flight;
+use super::liveness::MAX_WAIT;
 use crate::shared::{HeldLease, LeaseAnswer, LeaseRequest, Tier};
 use crate::util::random;
+use crate::util::timer::{sleep, timeout};
 
 /// The bounds of the pause between two requests to a store without notifications. Inside them the pause is 1 % of the
 /// time waited so far, so that the delay before a change is noticed stays in proportion.
@@ -50,7 +52,7 @@ pub(crate) async fn acquire<K, V, S>(
                 set
             }
         };
-        flight.record_heartbeat();
+        flight.liveness.record_poll();
     }
     tier.acquire(request).await
 }
@@ -61,7 +63,7 @@ pub(crate) async fn acquire<K, V, S>(
 async fn wait_for_change<W: Future<Output = ()> + Unpin>(mut watch: W) -> Option<W> {
     let change = timeout(jittered(WATCH_TIMEOUT), &mut watch);
     let (changed, ()) = tokio::join!(change, sleep(MIN_PAUSE));
-    changed.is_err().then_some(watch)
+    changed.is_none().then_some(watch)
 }
 
 /// Returns a random duration between 3/4 and 5/4 of a pause, so that processes do not send requests in step.

@@ -12,6 +12,7 @@ mod flights;
 mod follower_result;
 mod instance_cache;
 mod lease_wait;
+mod liveness;
 mod miss;
 mod poll_guard;
 mod state;

@@ -96,11 +96,7 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
                 }
                 Stage::Computing(keep_alive) => {
                     let Some(running) = body.as_mut().as_pin_mut() else { return Poll::Pending };
-                    let polled = {
-                        let _guard = call.poll_guard();
-                        running.poll(cx)
-                    };
-                    let output = match polled {
+                    let output = match poll_body(call, running, cx) {
                         Poll::Ready(output) => Ok(output),
                         Poll::Pending => {
                             // A body that is ready at once needs none of this.
@@ -136,6 +132,19 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
             };
         }
     }
+}
+
+fn poll_body<R, F: Future<Output = R>>(
+    call: &dyn Call<R>,
+    body: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<R> {
+    let guard = call.poll_guard();
+    let polled = body.poll(cx);
+    if let Some(guard) = guard.filter(|_| polled.is_pending()) {
+        guard.pending();
+    }
+    polled
 }
 
 /// Polls the stages in which the answer may be available without computing.

@@ -30,10 +30,10 @@ pub(crate) trait Call<R>: Send {
     fn acquire_lease(&mut self) -> Option<BoxFuture<'static, LeaseAnswer>>;
     /// Records the answer of the shared store; returns `true` if the call still has to compute.
     fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool;
-    /// Marks the key as being computed by this thread, while the body is polled.
-    fn poll_guard(&self) -> Option<PollGuard>;
-    /// Returns a future that keeps the flight and the lease alive beside the body, and ends when the body has exceeded
-    /// its timeout; `None` if there is nothing to do.
+    /// Marks the key as being computed by this thread, and its flight as alive, while the body is polled.
+    fn poll_guard(&self) -> Option<PollGuard<'_>>;
+    /// Returns a future that wakes the leader of a flight now and then and extends the lease beside the body, and ends when
+    /// the body has exceeded its timeout; `None` if there is nothing to do.
     fn keep_alive(&self) -> Option<BoxFuture<'static, TimeoutOutput<R>>>;
     /// Takes the output of the body, or `Err` after its timeout; returns the output for the caller, and the fill of the
     /// shared store that has to end first.
@@ -70,7 +70,7 @@ pub(crate) enum WaitEnd<R> {
     Failed,
     Outdated,
     Abandoned,
-    TimedOut,
+    Stalled,
 }
 
 /// What follows the wait for a flight.

@@ -1,11 +1,12 @@
-//! What every layer uses: the clock, random numbers, boxed futures, and the synchronization primitives that tests
-//! replace.
+//! What every layer uses: the clock, timers, random numbers, boxed futures, and the synchronization primitives that
+//! tests replace.
 
 mod clock;
 mod coarse_clock;
 mod future;
 pub(crate) mod random;
 pub(crate) mod sync;
+pub(crate) mod timer;
 
 #[cfg(feature = "store")]
 pub(crate) use clock::unix_millis;

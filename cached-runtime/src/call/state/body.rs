@@ -3,32 +3,33 @@
 use std::future::pending;
 use std::sync::Arc;
 
-use tokio::time::sleep;
-
 use super::{CallState, Role};
 use crate::BoxFuture;
-use crate::call::flight::HEARTBEAT_INTERVAL;
+use crate::call::liveness::HEARTBEAT_INTERVAL;
 use crate::call::poll_guard::PollGuard;
 use crate::shared::HeldLease;
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
+use crate::util::timer::sleep;
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
-    pub(super) fn poll_guard(&self) -> Option<PollGuard> {
-        match &self.role {
-            // Both may hold the lease of the key, for which a recursive call would wait.
-            Role::Leader(_) | Role::Independent { .. } => Some(self.cache.flights.poll_guard(&self.key)),
-            Role::None | Role::Recursive => None,
-        }
+    pub(super) fn poll_guard(&self) -> Option<PollGuard<'_>> {
+        let flight = match &self.role {
+            Role::Leader(flight) => Some(&**flight),
+            // It may hold the lease of the key, for which a recursive call would wait.
+            Role::Independent { .. } => None,
+            Role::None | Role::Recursive => return None,
+        };
+        Some(self.cache.flights.poll_guard(&self.key, flight))
     }
 
     pub(super) fn keep_alive(&self) -> Option<BoxFuture<'static, TimeoutOutput<O::Output>>> {
-        // Without a tokio runtime there are no timers, so neither heartbeats, nor lease extensions, nor a timeout.
-        tokio::runtime::Handle::try_current().ok()?;
         let flight = match &self.role {
             Role::Leader(flight) => Some(Arc::clone(flight)),
             Role::None | Role::Independent { .. } | Role::Recursive => None,
         };
-        let lease = self.lease.as_ref().map(HeldLease::keep_alive);
+        // Stores are used within tokio runtimes.
+        let has_runtime = tokio::runtime::Handle::try_current().is_ok();
+        let lease = self.lease.as_ref().filter(|_| has_runtime).map(HeldLease::keep_alive);
         let timeout = self.cache.policy.timeout.zip(self.cache.options.timed_out);
         if flight.is_none() && lease.is_none() && timeout.is_none() {
             return None;
@@ -37,7 +38,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             match flight {
                 Some(flight) => loop {
                     sleep(HEARTBEAT_INTERVAL).await;
-                    flight.record_heartbeat();
+                    flight.liveness.record_poll();
                 },
                 None => pending().await,
             }

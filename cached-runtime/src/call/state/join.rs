@@ -3,19 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{CallState, Purpose, Role};
 use crate::BoxFuture;
-use crate::call::flight::{FlightEnd, Follower, MAX_WAIT};
+use crate::call::flight::{FlightEnd, Follower};
 use crate::call::flights::{Attempt, Joined};
 use crate::call::follower_result::{CallFlight, FlightOutput};
 use crate::call::instance_cache::Tiers;
+use crate::call::liveness::MAX_WAIT;
 use crate::call::steps::{Join, Next, WaitEnd};
 use crate::lookup::Origin;
 use crate::policy::SingleFlight;
 use crate::shared::HeldLease;
 use crate::signature::{KeyType, ReturnKind};
+use crate::util::timer;
 
 /// After this many failed waits a call computes beside others. The first failure costs one computation more, whether or
 /// not it is the last one; from the second on it is the function that fails.
@@ -129,7 +131,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(super) fn mark_body_begun(&mut self) {
         self.compute_started_at = Instant::now();
         if let Role::Leader(flight) = &self.role {
-            flight.mark_body_begun();
+            flight.mark_body_begun(self.compute_started_at);
         }
     }
 
@@ -138,9 +140,9 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         // Each of several flights in turn could fail, so the wait for all of them is bounded.
         let deadline = self.has_leader_failed().then(|| self.started_at + MAX_WAIT);
         Box::pin(async move {
-            let end = match deadline.filter(|_| tokio::runtime::Handle::try_current().is_ok()) {
+            let end = match deadline {
                 Some(deadline) => {
-                    timeout_at(deadline, follower.wait(sequence)).await.unwrap_or(FlightEnd::Failed)
+                    timer::timeout_at(deadline, follower.wait(sequence)).await.unwrap_or(FlightEnd::Failed)
                 }
                 None => follower.wait(sequence).await,
             };
@@ -154,7 +156,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 FlightEnd::Failed => WaitEnd::Failed,
                 FlightEnd::Outdated => WaitEnd::Outdated,
                 FlightEnd::Abandoned => WaitEnd::Abandoned,
-                FlightEnd::TimedOut => WaitEnd::TimedOut,
+                FlightEnd::Stalled => WaitEnd::Stalled,
             }
         })
     }
@@ -181,13 +183,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 }
                 self.failed_waits = self.failed_waits.saturating_add(1);
             }
-            WaitEnd::Outdated => return Next::ReadShared,
+            WaitEnd::Outdated | WaitEnd::Stalled => return Next::ReadShared,
             WaitEnd::Abandoned => {}
-            WaitEnd::TimedOut => {
-                if let Some(flight) = &self.followed {
-                    self.cache.flights.withdraw(&self.key, flight);
-                }
-            }
         }
         Next::Join
     }

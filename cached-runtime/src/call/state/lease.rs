@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{CallState, Purpose, Role};
 use crate::BoxFuture;
+use crate::call::flights::Ends;
 use crate::call::lease_wait;
 use crate::policy::SingleFlight;
 use crate::shared::LeaseAnswer;
@@ -50,7 +51,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             // Followers read by themselves: they may have called after the new value was invalidated.
             LeaseAnswer::Filled => {
                 if let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) {
-                    self.cache.flights.withdraw(&self.key, &flight);
+                    self.cache.flights.withdraw(&self.key, &flight, Ends::One);
                     flight.mark_outdated();
                 }
                 // So a call computes in the end if the key is filled and emptied again and again.

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::background::Turn;
 use super::flight::Sequence;
+use super::flights::Ends;
 use super::follower_result::{CallFlight, FollowerResult};
 use super::instance_cache::{InstanceCache, Tiers};
 use super::poll_guard::PollGuard;
@@ -183,7 +184,7 @@ impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
         self.on_lease_answer(answer)
     }
 
-    fn poll_guard(&self) -> Option<PollGuard> {
+    fn poll_guard(&self) -> Option<PollGuard<'_>> {
         self.poll_guard()
     }
 
@@ -225,7 +226,7 @@ impl<K: KeyType, O: ReturnKind> Drop for CallState<K, O> {
             }
         }
         if let Role::Leader(flight) = &self.role {
-            self.cache.flights.withdraw(&self.key, flight);
+            self.cache.flights.withdraw(&self.key, flight, Ends::One);
             flight.abandon(self.lease.take());
         }
     }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use super::{CallState, Purpose, Role};
 use crate::BoxFuture;
-use crate::call::follower_result::FollowerResult;
+use crate::call::flights::{Ends, Others};
+use crate::call::follower_result::{CallFlight, FlightOutput, FollowerResult};
 use crate::memory::{Entry, Evicted, Fill, WriteAction};
+use crate::shared::HeldLease;
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
@@ -31,8 +33,9 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let write = if is_own { self.write_action(&output) } else { WriteAction::Keep };
         let Some(tier) = self.tier() else {
-            let (output, evicted) = self.write_memory(output, write);
-            self.publish(&output, true);
+            let ends = self.ends(&output, true);
+            let Written { output, evicted, others } = self.write_memory(output, write, ends);
+            self.publish(&others, &output, true);
             drop(evicted);
             return (output, None);
         };
@@ -128,7 +131,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     /// Ends the flight with an error that is not shared, and leaves the lease to a follower, which tries again.
     fn hand_over_lease(&mut self) {
         let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) else { return };
-        self.cache.flights.withdraw(&self.key, &flight);
+        self.cache.flights.withdraw(&self.key, &flight, Ends::One);
         flight.fail(self.lease.take());
     }
 
@@ -145,15 +148,12 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         (output, WriteAction::Store(()).filter_map(|()| value.flatten()))
     }
 
-    /// Ends the flight and writes to memory, unless the flight was discarded; returns the output again, and what left
-    /// memory.
-    fn write_memory(
-        &self,
-        output: O::Output,
-        write: WriteAction<Duration>,
-    ) -> (O::Output, Option<Evicted<K, O::Value>>) {
+    /// Ends the flight, and the others of the key as `ends` says, and writes to memory, unless the flight was discarded.
+    fn write_memory(&self, output: O::Output, write: WriteAction<Duration>, ends: Ends) -> Written<K, O> {
         let flights = &self.cache.flights;
-        let Some(memory) = self.cache.memory() else { return (output, None) };
+        let Some(memory) = self.cache.memory() else {
+            return Written { output, evicted: None, others: Vec::new() };
+        };
         let cost = self.compute_started_at.elapsed();
         let is_value = matches!(write, WriteAction::Store(_));
         // All user code runs before the lock of the flights is taken: the key is hashed and cloned, the value is cloned
@@ -172,18 +172,23 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             WriteAction::Store(_) if self.purpose == Purpose::Refresh => (false, Some(memory.remove(hash))),
             WriteAction::Store(_) | WriteAction::Keep => (false, None),
         };
-        let written = match &self.role {
-            Role::Leader(flight) => flights.complete(&self.key, flight, write),
+        let (written, others) = match &self.role {
+            Role::Leader(flight) => flights.complete(&self.key, flight, ends, write),
             Role::Independent { invalidations } => {
-                flights.unless_invalidated(&self.key, *invalidations, write)
+                (flights.unless_invalidated(&self.key, *invalidations, write), Vec::new())
             }
-            Role::Recursive | Role::None => None,
+            Role::Recursive | Role::None => (None, Vec::new()),
         };
         let (is_stored, evicted) = written.unwrap_or((false, None));
         if is_value && !is_stored {
             self.cache.counters.rejected_fills.add(1);
         }
-        (output, evicted)
+        Written { output, evicted, others }
+    }
+
+    /// Returns which flights of the key end with this one: all, if there is a result for the followers of all.
+    fn ends(&self, output: &O::Output, confirmed: bool) -> Ends {
+        if confirmed && self.is_current() && !self.is_unshared(output) { Ends::All } else { Ends::One }
     }
 
     pub(super) fn on_filled(&mut self, fill: Fill, output: &O::Output) {
@@ -193,21 +198,32 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let Role::Leader(flight) = &self.role else { return };
         // Not before the store has the value: until then the next call in this process follows the flight instead of
         // waiting for the lease.
-        self.cache.flights.withdraw(&self.key, flight);
-        self.publish(output, fill == Fill::Stored);
+        let is_stored = fill == Fill::Stored;
+        let others = self.cache.flights.withdraw(&self.key, flight, self.ends(output, is_stored));
+        self.publish(&others, output, is_stored);
     }
 
-    /// Publishes the result to the followers of a flight that is no longer in the table, and ends the role of the call.
+    /// Publishes the result to the followers of a flight that is no longer in the table, and of `others`, which ended with
+    /// it, and ends the role of the call.
     ///
     /// If the store has not confirmed it, or a tag was invalidated, only followers that called before the body began
     /// get it.
-    fn publish(&mut self, output: &O::Output, confirmed: bool) {
+    fn publish(&mut self, others: &[Arc<CallFlight<O>>], output: &O::Output, confirmed: bool) {
         if let Role::Leader(flight) = &self.role {
             // The call is still the leader: if the user's code that makes the copy panics, the flight is abandoned.
-            flight.publish(confirmed && self.is_current(), || {
+            flight.publish(others, confirmed && self.is_current(), || {
                 self.follower_result.flight_output(self.cache.options.kind, output, self.origin)
             });
         }
         self.role = Role::None;
     }
+}
+
+/// What is left after a write to memory.
+struct Written<K: KeyType, O: ReturnKind> {
+    output: O::Output,
+    /// What left memory.
+    evicted: Option<Evicted<K, O::Value>>,
+    /// The flights that ended with that of the call.
+    others: Others<FlightOutput<O>, HeldLease>,
 }

@@ -1,0 +1,71 @@
+//! Timers that work wherever a call is polled: in a task, in `block_on`, without a runtime, and after its shutdown.
+//!
+//! tokio's timers panic when they are polled after the shutdown of their runtime. A task is not polled then, but the
+//! future of `Handle::block_on` is. So outside of tasks a timer runs in a task of its own. If that one is dropped, or if
+//! there is no runtime, the thread of `futures-timer` takes over.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use futures_timer::Delay;
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinHandle, try_id};
+use tokio::time::{Duration, Instant};
+
+/// Waits for a duration.
+pub(crate) async fn sleep(duration: Duration) {
+    sleep_until(Instant::now() + duration).await;
+}
+
+/// Waits until a point in time.
+pub(crate) async fn sleep_until(end: Instant) {
+    if let Ok(runtime) = Handle::try_current() {
+        if try_id().is_some() {
+            return tokio::time::sleep_until(end).await;
+        }
+        if Aborting::new(runtime.spawn(tokio::time::sleep_until(end))).await.is_ok() {
+            return;
+        }
+    }
+    Delay::new(end.saturating_duration_since(Instant::now())).await;
+}
+
+/// Returns the output of a future; `None` if it takes longer than a duration.
+pub(crate) async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
+    timeout_at(Instant::now() + duration, future).await
+}
+
+/// Returns the output of a future; `None` if it is not ready at a point in time.
+pub(crate) async fn timeout_at<T>(end: Instant, future: impl Future<Output = T>) -> Option<T> {
+    let (mut future, mut elapsed) = (pin!(future), pin!(sleep_until(end)));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => elapsed.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// A task that is aborted when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Aborting<T>(JoinHandle<T>);
+
+impl<T> Aborting<T> {
+    pub(crate) fn new(task: JoinHandle<T>) -> Self {
+        Self(task)
+    }
+}
+
+impl<T> Future for Aborting<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for Aborting<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

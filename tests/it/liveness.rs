@@ -1,0 +1,207 @@
+//! Leaders that are busy, slow, silent or gone, and callers that leave: who computes, and who waits for how long (G2, G3).
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use cached_runtime::async_cached;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// The number of callers of most tests.
+const CALLERS: usize = 20;
+
+/// Makes [`CALLERS`] calls at once; returns their answers, and when the last one was there.
+async fn all_at_once<T, F>(call: impl Fn() -> F) -> (Vec<T>, Duration)
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let began = Instant::now();
+    let calls: JoinSet<_> = (0..CALLERS).map(|_| call()).collect();
+    (calls.join_all().await, began.elapsed())
+}
+
+mod busy {
+    use super::*;
+
+    static IN_MEMORY: AtomicUsize = AtomicUsize::new(0);
+
+    /// In memory a leader is replaced when it is silent for 3 seconds.
+    #[async_cached(ttl = 60)]
+    async fn in_memory() -> usize {
+        tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(3_600)));
+        IN_MEMORY.fetch_add(1, SeqCst)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_body_that_keeps_its_thread_busy_computes_once_in_memory() {
+        let (answers, _) = all_at_once(in_memory).await;
+        assert_eq!(answers, [0; CALLERS]);
+        assert_eq!(IN_MEMORY.load(SeqCst), 1);
+    }
+}
+
+#[cfg(feature = "moved-clock")]
+mod slow {
+    use std::future::{pending, poll_fn};
+    use std::task::Poll;
+
+    use super::*;
+
+    static COMPUTED: AtomicUsize = AtomicUsize::new(0);
+    static UNCACHED: AtomicUsize = AtomicUsize::new(0);
+    static HANGS: AtomicUsize = AtomicUsize::new(0);
+
+    #[async_cached(ttl = 60)]
+    async fn load() -> usize {
+        let number = COMPUTED.fetch_add(1, SeqCst);
+        tokio::time::sleep(Duration::from_secs(35)).await;
+        number
+    }
+
+    /// The callers that wait when the budget ends: one of them computes, and the first result is for all others.
+    #[tokio::test(start_paused = true)]
+    async fn a_computation_beyond_the_wait_budget_costs_one_more() {
+        let (answers, took) = all_at_once(load).await;
+        assert_eq!(COMPUTED.load(SeqCst), 2);
+        assert!(took < Duration::from_secs(66), "{took:?}");
+        assert_eq!(answers.iter().filter(|answer| **answer == 0).count(), CALLERS - 1);
+        assert_eq!(load().await, 1, "stored last");
+    }
+
+    /// All callers but the one that computes have their answer after 35 seconds.
+    #[tokio::test(start_paused = true)]
+    async fn the_first_result_wakes_the_followers_of_all_flights() {
+        for cached in [true, false] {
+            let before = UNCACHED.load(SeqCst);
+            let began = Instant::now();
+            let mut calls: JoinSet<_> = (0..CALLERS).map(|_| slow(cached)).collect();
+            for _ in 0..CALLERS - 1 {
+                assert_eq!(calls.join_next().await.unwrap().unwrap(), before);
+            }
+            assert!(began.elapsed() < Duration::from_secs(36), "{:?}", began.elapsed());
+            assert_eq!(calls.join_next().await.unwrap().unwrap(), before + 1);
+            assert_eq!(UNCACHED.load(SeqCst), before + 2);
+        }
+    }
+
+    #[async_cached(ttl = 600, cache_if = |_: &usize| false)]
+    async fn slow(_cached: bool) -> usize {
+        let number = UNCACHED.fetch_add(1, SeqCst);
+        tokio::time::sleep(Duration::from_secs(35)).await;
+        number
+    }
+
+    #[async_cached(ttl = 600)]
+    async fn hang() -> usize {
+        if HANGS.fetch_add(1, SeqCst) < 6 {
+            return pending().await;
+        }
+        7
+    }
+
+    /// One computation more for each budget, of which four are remembered.
+    #[tokio::test(start_paused = true)]
+    async fn computations_that_hang_are_replaced_one_by_one() {
+        let began = Instant::now();
+        let mut calls: JoinSet<_> = (0..CALLERS).map(|_| hang()).collect();
+        for _ in 0..CALLERS - 6 {
+            assert_eq!(calls.join_next().await.unwrap().unwrap(), 7);
+        }
+        assert_eq!(HANGS.load(SeqCst), 7);
+        assert!(began.elapsed() < Duration::from_secs(6 * 30 + 10), "{:?}", began.elapsed());
+    }
+
+    static SILENT: AtomicUsize = AtomicUsize::new(0);
+
+    #[async_cached(ttl = 600)]
+    async fn silent() -> usize {
+        let number = SILENT.fetch_add(1, SeqCst);
+        tokio::task::yield_now().await;
+        number
+    }
+
+    /// A leader that is polled again after it was replaced returns its own result.
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_leader_is_replaced_once() {
+        let mut first = Box::pin(silent());
+        poll_fn(|cx| Poll::Ready(assert!(first.as_mut().poll(cx).is_pending()))).await;
+        let (answers, took) = all_at_once(silent).await;
+        assert_eq!(answers, [1; CALLERS]);
+        assert!(took < Duration::from_secs(4), "{took:?}");
+        assert_eq!((first.await, SILENT.load(SeqCst)), (0, 2));
+    }
+}
+
+/// A runtime that shuts down while `Handle::block_on` polls a call.
+mod shutdown {
+    use std::sync::Arc;
+    use std::thread;
+
+    use tokio::runtime::{Builder, Handle, Runtime};
+
+    use super::*;
+    use crate::support::{Body, SOON};
+
+    #[async_cached(ttl = 60, skip(body))]
+    async fn in_callers_task(body: Arc<Body>, key: &'static str) -> (&'static str, usize) {
+        (key, body.run().await)
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+    }
+
+    fn until(what: &str, mut holds: impl FnMut() -> bool) {
+        let end = std::time::Instant::now() + SOON;
+        while !holds() {
+            assert!(std::time::Instant::now() < end, "timed out: {what}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Shuts a runtime down, and returns when it runs no tasks.
+    fn shut_down(runtime: Runtime) -> Handle {
+        let handle = runtime.handle().clone();
+        runtime.shutdown_background();
+        until("the runtime is down", || handle.spawn(async {}).is_finished());
+        handle
+    }
+
+    #[test]
+    fn the_leader_goes_on() {
+        let (runtime, body) = (runtime(), Body::held());
+        let (handle, call) = (runtime.handle().clone(), in_callers_task(Arc::clone(&body), "leader"));
+        let caller = thread::spawn(move || handle.block_on(call));
+        until("it computes", || body.begun() == 1);
+        shut_down(runtime);
+        // Longer than the pause between two heartbeats.
+        thread::sleep(Duration::from_millis(1_200));
+        body.let_all_through();
+        assert_eq!(caller.join().unwrap(), ("leader", 1));
+    }
+
+    #[test]
+    fn a_follower_goes_on() {
+        let (runtime, body) = (runtime(), Body::held());
+        let (handle, call) = (runtime.handle().clone(), in_callers_task(Arc::clone(&body), "follower"));
+        runtime.spawn(in_callers_task(Arc::clone(&body), "follower"));
+        until("it computes", || body.begun() == 1);
+        let caller = thread::spawn(move || handle.block_on(call));
+        thread::sleep(Duration::from_millis(50));
+        shut_down(runtime);
+        body.let_all_through();
+        assert_eq!(caller.join().unwrap(), ("follower", 2));
+    }
+
+    #[test]
+    fn a_call_after_the_shutdown_computes() {
+        let (handle, body) = (shut_down(runtime()), Body::held());
+        let call = in_callers_task(Arc::clone(&body), "after");
+        let caller = thread::spawn(move || handle.block_on(call));
+        until("it computes", || body.begun() == 1);
+        thread::sleep(Duration::from_millis(1_200));
+        body.let_all_through();
+        assert_eq!(caller.join().unwrap(), ("after", 1));
+    }
+}
