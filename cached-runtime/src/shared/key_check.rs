@@ -25,12 +25,13 @@ impl<K: Clone + Eq> KeyCheck<K> {
         Self { keys: Mutex::default(), has_reported: AtomicBool::new(false) }
     }
 
-    /// Compares the key with the one that has had the same digest, and reports the first time that they differ.
-    pub(super) fn check(&self, namespace: &str, digest: [u8; Key::DIGEST], key: &K) {
+    /// Compares the key with the one that has had the same key in the store, and reports the first time that they differ.
+    pub(super) fn check(&self, namespace: &str, store_key: &Key, key: &K) {
         if !cfg!(any(debug_assertions, feature = "test-util")) || self.has_reported.load(Ordering::Relaxed) {
             return;
         }
         // Keys are cloned, compared and dropped outside of the lock: that is code of the user.
+        let digest = store_key.digest();
         let known = self.lock().get(&digest).map(Arc::clone);
         match known {
             Some(known) if *known == *key => {}
@@ -72,7 +73,7 @@ mod tests {
     fn number_of_keys_is_bounded() {
         let check = KeyCheck::<u64>::new();
         for key in 0..3 * MAX_KEYS as u64 + 7 {
-            check.check("n", Key::new("n", &key).unwrap().digest(), &key);
+            check.check("n", &Key::new("n", &key).unwrap(), &key);
         }
         assert_eq!(check.lock().len(), if cfg!(debug_assertions) { 7 } else { 0 });
     }

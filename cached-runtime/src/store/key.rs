@@ -68,21 +68,12 @@ impl Key {
     /// assert_ne!(key, Key::new("shop::user@1", &(42_u64, "de")).unwrap());
     /// ```
     pub fn new(namespace: &str, arguments: &(impl Serialize + ?Sized)) -> Result<Self> {
-        let mut bytes = Bounded::default();
-        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
-        if let Err(error) = arguments.serialize(&mut serializer) {
-            if bytes.is_full {
-                let message = "the arguments are larger than 1 MiB as encoded";
-                return Err(Error::new(ErrorKind::TooLarge, message));
-            }
-            return Err(Error::new(ErrorKind::Codec, "cannot serialize the arguments").with_source(error));
-        }
-        Ok(Self::from_parts(namespace, &bytes.bytes, &Scan::of(arguments).presence))
+        KeySpace::new(namespace).key(arguments)
     }
 
     /// Returns the key of the generation of a tag, from the digest of the tag.
     pub(crate) fn of_tag(digest: [u8; Self::DIGEST]) -> Self {
-        Self::compose("tags", &digest)
+        compose("tags:", &digest)
     }
 
     /// Returns the digest part of the key.
@@ -110,28 +101,7 @@ impl Key {
 
     /// Creates the key of arguments that are bytes already.
     pub(crate) fn from_bytes(namespace: &str, arguments: &[u8]) -> Self {
-        Self::from_parts(namespace, arguments, &[])
-    }
-
-    fn from_parts(namespace: &str, arguments: &[u8], options: &[u8]) -> Self {
-        let mut hash = Sha256::new();
-        hash.update((namespace.len() as u64).to_be_bytes());
-        hash.update(namespace.as_bytes());
-        hash.update((arguments.len() as u64).to_be_bytes());
-        hash.update(arguments);
-        hash.update(options);
-        Self::compose(namespace, &hash.finalize()[..Self::DIGEST])
-    }
-
-    fn compose(namespace: &str, digest: &[u8]) -> Self {
-        let mut text = String::with_capacity(Self::MAX_LEN);
-        // Shortened for readability; the digest covers the whole namespace.
-        text.extend(namespace.chars().map(|c| if is_plain(c) { c } else { '_' }).take(MAX_NAMESPACE));
-        text.push(':');
-        let mut digits = [0; 2 * Self::DIGEST];
-        // A digest has `DIGEST` bytes, so the buffer is never too short.
-        text.push_str(base16ct::lower::encode_str(digest, &mut digits).unwrap_or_default());
-        Self(text.into())
+        KeySpace::new(namespace).key_of_bytes(arguments)
     }
 }
 
@@ -147,20 +117,104 @@ impl fmt::Display for Key {
     }
 }
 
-/// The encoded arguments, up to [`MAX_ARGUMENTS`].
-#[derive(Default)]
-struct Bounded {
-    bytes: Vec<u8>,
+/// The keys of one namespace: what all of them have in common is computed once.
+#[derive(Clone)]
+pub(crate) struct KeySpace {
+    /// The readable namespace and the colon.
+    prefix: Box<str>,
+    /// The state of the digest after the namespace.
+    digest: Sha256,
+}
+
+impl KeySpace {
+    pub(crate) fn new(namespace: &str) -> Self {
+        let mut digest = Sha256::new();
+        digest.update((namespace.len() as u64).to_be_bytes());
+        digest.update(namespace.as_bytes());
+        // Shortened for readability; the digest covers the whole namespace.
+        let readable = namespace.chars().map(|c| if is_plain(c) { c } else { '_' }).take(MAX_NAMESPACE);
+        Self { prefix: readable.chain([':']).collect(), digest }
+    }
+
+    /// As [`Key::new`].
+    pub(crate) fn key(&self, arguments: &(impl Serialize + ?Sized)) -> Result<Key> {
+        let mut bytes = Encoded::default();
+        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+        if let Err(error) = arguments.serialize(&mut serializer) {
+            if bytes.is_full {
+                let message = "the arguments are larger than 1 MiB as encoded";
+                return Err(Error::new(ErrorKind::TooLarge, message));
+            }
+            return Err(Error::new(ErrorKind::Codec, "cannot serialize the arguments").with_source(error));
+        }
+        Ok(self.key_of_parts(bytes.as_slice(), &Scan::of(arguments).presence))
+    }
+
+    /// Returns the key of arguments that are bytes already.
+    pub(crate) fn key_of_bytes(&self, arguments: &[u8]) -> Key {
+        self.key_of_parts(arguments, &[])
+    }
+
+    fn key_of_parts(&self, arguments: &[u8], options: &[u8]) -> Key {
+        let mut digest = self.digest.clone();
+        digest.update((arguments.len() as u64).to_be_bytes());
+        digest.update(arguments);
+        digest.update(options);
+        compose(&self.prefix, &digest.finalize()[..Key::DIGEST])
+    }
+}
+
+/// Returns the key with this prefix and digest, by one allocation.
+fn compose(prefix: &str, digest: &[u8]) -> Key {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; Key::MAX_LEN];
+    let (readable, hex) = text.split_at_mut(prefix.len());
+    readable.copy_from_slice(prefix.as_bytes());
+    for (digits, byte) in hex.chunks_exact_mut(2).zip(digest) {
+        digits[0] = DIGITS[usize::from(byte >> 4)];
+        digits[1] = DIGITS[usize::from(byte & 15)];
+    }
+    let length = prefix.len() + 2 * digest.len();
+    Key(std::str::from_utf8(&text[..length]).unwrap_or_default().into())
+}
+
+/// The encoded arguments, up to [`MAX_ARGUMENTS`]; usually they fit into the inline part.
+struct Encoded {
+    inline: [u8; 256],
+    inline_len: usize,
+    /// All of them, once they do not fit into the inline part.
+    spilled: Vec<u8>,
     is_full: bool,
 }
 
-impl io::Write for Bounded {
+impl Default for Encoded {
+    fn default() -> Self {
+        Self { inline: [0; 256], inline_len: 0, spilled: Vec::new(), is_full: false }
+    }
+}
+
+impl Encoded {
+    fn as_slice(&self) -> &[u8] {
+        if self.spilled.is_empty() { &self.inline[..self.inline_len] } else { &self.spilled }
+    }
+}
+
+impl io::Write for Encoded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.len() > MAX_ARGUMENTS - self.bytes.len() {
+        let end = self.as_slice().len() + bytes.len();
+        if end > MAX_ARGUMENTS {
             self.is_full = true;
             return Err(io::ErrorKind::OutOfMemory.into());
         }
-        self.bytes.extend_from_slice(bytes);
+        if let Some(free) = self.inline.get_mut(self.inline_len..end).filter(|_| self.spilled.is_empty()) {
+            free.copy_from_slice(bytes);
+            self.inline_len = end;
+        } else {
+            if self.spilled.is_empty() {
+                self.spilled.extend_from_slice(&self.inline[..self.inline_len]);
+            }
+            self.spilled.extend_from_slice(bytes);
+        }
         Ok(bytes.len())
     }
 
@@ -219,6 +273,17 @@ mod tests {
             (Ok(Key::from_bytes("tags", b"user:42")), "tags:b05eecc3094250d63ad48fae9f236acc"),
         ] {
             assert_eq!(key.unwrap().as_str(), text);
+        }
+    }
+
+    /// Around the size of the inline part, the key is the same as that of the arguments in one piece.
+    #[test]
+    fn long_arguments_have_the_key_of_their_bytes() {
+        for length in [0, 1, 253, 254, 255, 256, 300, 5_000] {
+            let text = "x".repeat(length);
+            let arguments = (7_u64, text.as_str(), 8_u64);
+            let bytes = rmp_serde::to_vec_named(&arguments).unwrap();
+            assert_eq!(Key::new("n", &arguments).unwrap(), Key::from_bytes("n", &bytes), "{length}");
         }
     }
 

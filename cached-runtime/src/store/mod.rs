@@ -29,6 +29,7 @@ pub use config::{Config, configure};
 pub use expression::StoreExpr;
 pub use interface::Store;
 pub use key::Key;
+pub(crate) use key::KeySpace;
 pub use lease::{Acquired, Lease, LeaseId, LeaseMode};
 #[cfg(feature = "memcached")]
 pub use memcached::{Memcached, MemcachedConfig};

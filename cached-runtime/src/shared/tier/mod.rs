@@ -6,6 +6,7 @@ mod read;
 mod write;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub(crate) use self::read::SharedRead;
 pub(crate) use self::write::clear;
@@ -20,19 +21,22 @@ use super::location::{Location, Tags};
 use super::namespace::{Namespace, run_detached};
 use crate::policy::{Counters, InstanceName, Policy};
 use crate::signature::KeyType;
+use crate::store::KeySpace;
 use crate::{Error, ErrorKind, Key, Result, Watch};
 
-/// Returns the key of arguments in a namespace.
-type KeyIn<K> = dyn Fn(&str, &K) -> Result<Key> + Send + Sync;
+/// Returns the key of arguments in the namespace of an instance.
+type ToKey<K> = dyn Fn(&K) -> Result<Key> + Send + Sync;
 
 /// The shared values of one instance of a function.
 pub(crate) struct Tier<K, V> {
-    key_in: Box<KeyIn<K>>,
+    to_key: Box<ToKey<K>>,
     codec: Codec<V>,
     /// Returns `true` if the function returned an error. A cached error is not served stale.
     is_err: fn(&V) -> bool,
     policy: &'static Policy,
     tags: Tags,
+    /// The keys of the generations of a value without tags.
+    generation_keys: Arc<[Key]>,
     namespace: Namespace,
     claim: Claim,
 }
@@ -59,14 +63,16 @@ where
             (false, false) => Tags::None,
         };
         let codec = Codec::new(policy.codec);
+        let generation_keys = [namespace.generation_key.clone()].into();
         let claim = Claim::new(&namespace.name, name, policy);
         let key_check = KeyCheck::new();
-        let key_in = Box::new(move |namespace: &str, key: &K| {
-            let store_key = Key::new(namespace, key)?;
-            key_check.check(namespace, store_key.digest(), key);
+        let (keys, name) = (KeySpace::new(&namespace.name), namespace.name.clone());
+        let to_key = Box::new(move |key: &K| {
+            let store_key = keys.key(key)?;
+            key_check.check(&name, &store_key, key);
             Ok(store_key)
         });
-        Self { key_in, codec, is_err, policy, tags, namespace, claim }
+        Self { to_key, codec, is_err, policy, tags, generation_keys, namespace, claim }
     }
 }
 
@@ -114,20 +120,20 @@ impl<K, V> Tier<K, V> {
     }
 
     fn store_key(&self, key: &K) -> Result<Key> {
-        (self.key_in)(&self.namespace.name, key).inspect_err(|error| self.namespace.report_uncacheable(error))
+        (self.to_key)(key).inspect_err(|error| self.namespace.report_uncacheable(error))
     }
 
     /// Returns the primary location of a key.
     fn location(&self, key: &K, static_tags: &[String]) -> Result<Location> {
-        let (key, generation_key) = (self.store_key(key)?, self.namespace.generation_key.clone());
+        let (key, generation_key) = (self.store_key(key)?, &self.namespace.generation_key);
         let generation_keys = match self.tags {
-            Tags::None => [generation_key].into(),
+            Tags::None => Arc::clone(&self.generation_keys),
             Tags::Static(_) | Tags::Derived(_) if static_tags.len() > MAX_TAGS => {
                 return Err(self.too_many_tags());
             }
             Tags::Static(tags) | Tags::Derived(tags) => {
                 let tag_keys = static_tags.iter().map(|tag| tags.tag_key(tag));
-                [generation_key, tags.generation_key.clone()].into_iter().chain(tag_keys).collect()
+                [generation_key, &tags.generation_key].into_iter().cloned().chain(tag_keys).collect()
             }
         };
         Ok(Location { key, generation_keys, primary: None, tags: self.tags })
