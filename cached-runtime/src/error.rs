@@ -91,6 +91,8 @@ pub enum ErrorKind {
     /// The store did not answer within the deadline: the change may or may not have been made. Or a function exceeded
     /// its `timeout`.
     Timeout,
+    /// The operation was not sent, because too many others wait for the store. The change was not made.
+    Overloaded,
     /// The store rejected the operation: it is read-only, out of memory, or requires other credentials.
     Rejected,
     /// The answer was not understood: the server is of another kind, or bytes were lost.
@@ -250,7 +252,8 @@ impl From<Error> for io::Error {
             (_, ErrorKind::Unreachable) => io::ErrorKind::NotConnected,
             (
                 _,
-                ErrorKind::Rejected
+                ErrorKind::Overloaded
+                | ErrorKind::Rejected
                 | ErrorKind::Protocol
                 | ErrorKind::TooLarge
                 | ErrorKind::Codec

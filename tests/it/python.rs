@@ -143,17 +143,18 @@ fn read_value(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Returns a Python with the package msgpack.
+/// Returns a Python with the packages msgpack and xxhash.
 fn python() -> &'static str {
     const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/python/bin/python");
     static PYTHON: OnceLock<Option<&str>> = OnceLock::new();
     let found = PYTHON.get_or_init(|| {
         ["python3", "/usr/bin/python3", INSTALLED].into_iter().find(|python| {
-            let output = Command::new(python).args(["-c", "import msgpack"]).output();
+            let output = Command::new(python).args(["-c", "import msgpack, xxhash"]).output();
             output.is_ok_and(|output| output.status.success())
         })
     });
     found.expect(
-        "there is no Python with msgpack; tests/run installs it, as does `apt-get install python3-msgpack`",
+        "there is no Python with msgpack and xxhash; tests/run installs them, as does `apt-get install python3-msgpack \
+         python3-xxhash`",
     )
 }

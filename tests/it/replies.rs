@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cached_runtime::{Stats, Store, async_cached};
+use cached_runtime::{Key, Stats, Store, async_cached};
 use cached_tests::proxy::{Disturbance, Proxy};
 use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::task::JoinSet;
@@ -39,6 +39,7 @@ macro_rules! disturbances {
             let server = <$server>::start();
             let proxy = Proxy::start(&server.address());
             STORE.get_or_init(|| <$server>::store_at(&proxy.addr(), Duration::from_millis(500)));
+            let _pipelined = read_directly(STORE.get().unwrap());
             let under_load = UnderLoad::start(|number| Box::pin(square(number)), square::stats);
             for _ in 0..3 {
                 under_load.hits().await;
@@ -55,6 +56,24 @@ disturbances! {
     a_lost_reply: Lose,
     a_repeated_reply: Repeat,
     two_swapped_replies: Swap,
+}
+
+/// Starts tasks that read from the store beside the calls, so that several replies are on the way at a time: calls read in
+/// batches.
+fn read_directly(store: &Arc<dyn Store>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for number in 0..TASKS {
+        let store = Arc::clone(store);
+        tasks.spawn(async move {
+            let key = [Key::new("directly", &number).unwrap()];
+            loop {
+                if store.get(&key).await.is_err() {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            }
+        });
+    }
+    tasks
 }
 
 /// Tasks that call a function all the time and check what it returns.

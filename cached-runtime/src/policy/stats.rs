@@ -52,6 +52,9 @@ pub struct Stats {
     /// Operations of the shared store that failed or missed the deadline, and keys and values that could not be
     /// encoded. Their calls continued without the store.
     pub store_errors: u64,
+    /// Operations of the shared store that were not sent, because too many others waited. Their calls continued without
+    /// the store.
+    pub overloaded: u64,
     /// Values in the shared store that could not be used, because they are damaged or were not written by this
     /// function.
     pub undecodable: u64,
@@ -76,6 +79,7 @@ pub(crate) struct Counters {
     pub(crate) errors: Counter,
     pub(crate) panics: Counter,
     pub(crate) store_errors: Counter,
+    pub(crate) overloaded: Counter,
     pub(crate) undecodable: Counter,
     pub(crate) rejected_fills: Counter,
     pub(crate) evictions: Counter,
@@ -94,6 +98,7 @@ impl Counters {
             errors: Counter::new(),
             panics: Counter::new(),
             store_errors: Counter::new(),
+            overloaded: Counter::new(),
             undecodable: Counter::new(),
             rejected_fills: Counter::new(),
             evictions: Counter::new(),
@@ -112,6 +117,7 @@ impl Counters {
             errors: self.errors.get(),
             panics: self.panics.get(),
             store_errors: self.store_errors.get(),
+            overloaded: self.overloaded.get(),
             undecodable: self.undecodable.get(),
             rejected_fills: self.rejected_fills.get(),
             evictions: self.evictions.get(),

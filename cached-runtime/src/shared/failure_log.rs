@@ -16,11 +16,13 @@ pub(super) enum OperationClass {
     Lease,
     Write,
     Invalidation,
+    /// Operations of any kind that were not sent.
+    Overload,
 }
 
 /// When failures were logged, for each class of operations.
 #[derive(Debug, Default)]
-pub(super) struct FailureLog([ClassLog; 4]);
+pub(super) struct FailureLog([ClassLog; 5]);
 
 #[derive(Debug, Default)]
 struct ClassLog {
@@ -61,12 +63,13 @@ impl FailureLog {
     }
 
     fn class(&self, class: OperationClass) -> &ClassLog {
-        let [read, lease, write, invalidation] = &self.0;
+        let [read, lease, write, invalidation, overload] = &self.0;
         match class {
             OperationClass::Read => read,
             OperationClass::Lease => lease,
             OperationClass::Write => write,
             OperationClass::Invalidation => invalidation,
+            OperationClass::Overload => overload,
         }
     }
 }

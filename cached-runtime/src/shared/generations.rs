@@ -9,6 +9,7 @@
 //! after the computation, so their generations cannot be read before it; a value with derived tags is stored only if
 //! the epoch did not change while it was computed.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,8 @@ use bytes::Bytes;
 use super::envelope;
 use super::location::{Location, generation_from_bytes};
 use super::namespace::Namespace;
+use super::observed_store::Operation;
+use super::reads::{Values, Wanted};
 use crate::memory::DerivedTags;
 use crate::util::random;
 use crate::{Error, ErrorKind, Key, Result};
@@ -25,9 +28,36 @@ use crate::{Error, ErrorKind, Key, Result};
 pub(crate) struct ReadResult {
     pub(crate) value: Option<Bytes>,
     /// The generations at the location's dependency keys.
-    pub(crate) generations: Box<[Option<u64>]>,
+    pub(crate) generations: FoundGenerations,
     /// The generations of the derived tags that are listed in the value.
     pub(crate) derived_generations: Box<[Option<u64>]>,
+}
+
+/// Generations as they were found. Usually there is one, which needs no allocation.
+#[derive(Debug, Clone)]
+pub(crate) enum FoundGenerations {
+    One(Option<u64>),
+    Many(Box<[Option<u64>]>),
+}
+
+impl FoundGenerations {
+    pub(crate) fn into_boxed(self) -> Box<[Option<u64>]> {
+        match self {
+            Self::One(generation) => Box::new([generation]),
+            Self::Many(generations) => generations,
+        }
+    }
+}
+
+impl Deref for FoundGenerations {
+    type Target = [Option<u64>];
+
+    fn deref(&self) -> &[Option<u64>] {
+        match self {
+            Self::One(generation) => std::slice::from_ref(generation),
+            Self::Many(generations) => generations,
+        }
+    }
 }
 
 /// How many generations of namespaces precede those of tags in a location: of the function, and of all tags.
@@ -40,15 +70,13 @@ impl Namespace {
     /// Reads a value and the generations it depends on in one round trip; the generations of derived tags take a
     /// second one.
     pub(crate) async fn read(&'static self, location: &Location) -> Result<ReadResult> {
-        let keys: Vec<Key> =
-            std::iter::once(&location.key).chain(location.dependency_keys()).cloned().collect();
-        let found = self.with_deadline(|store| store.get(&keys)).await?;
+        let found = self.read_combined(location.wanted()).await?;
         self.start_retrier();
         if let Some(tags) = location.tags.namespace() {
             tags.start_retrier();
         }
-        let generations = location.generations_in(found.get(1..).unwrap_or_default());
-        let value = found.into_iter().next().flatten();
+        let generations = location.generations_in(|index| found.get(1 + index));
+        let value = found.get(0).cloned();
         let derived_generations = match value.as_deref().map(envelope::derived_tag_keys) {
             Some(keys) if !keys.is_empty() => self.read_generations(&keys).await?,
             Some(_) | None => Box::default(),
@@ -57,22 +85,29 @@ impl Namespace {
     }
 
     /// Reads the generations under these keys.
-    async fn read_generations(&self, keys: &[Key]) -> Result<Box<[Option<u64>]>> {
-        let found = self.with_deadline(|store| store.get(keys)).await?;
-        Ok(found.iter().map(|bytes| generation_from_bytes(bytes.as_ref()?)).collect())
+    async fn read_generations(&'static self, keys: &[Key]) -> Result<Box<[Option<u64>]>> {
+        let found = self.read_combined(Wanted { first: None, common: keys.into(), last: None }).await?;
+        Ok((0..keys.len()).map(|index| generation_from_bytes(found.get(index)?)).collect())
     }
 
     /// Reads the generations that a value at this location depends on.
-    async fn read_dependencies(&self, location: &Location) -> Result<Box<[Option<u64>]>> {
-        let keys: Vec<Key> = location.dependency_keys().cloned().collect();
-        Ok(location.generations_in(&self.with_deadline(|store| store.get(&keys)).await?))
+    async fn read_dependencies(&'static self, location: &Location) -> Result<FoundGenerations> {
+        let found = self.read_combined(Wanted { first: None, ..location.wanted() }).await?;
+        Ok(location.generations_in(|index| found.get(index)))
+    }
+
+    /// Reads keys, together with other calls; a failure is counted and logged.
+    async fn read_combined(&'static self, wanted: Wanted) -> Result<Values> {
+        let result = self.reads()?.read(wanted).await;
+        self.observe(Operation::Get, &result);
+        result
     }
 
     /// Returns the generations of a location and creates those that are missing.
     ///
     /// `known` is what an earlier read returned; without it they are read.
     pub(crate) async fn generations(
-        &self,
+        &'static self,
         location: &Location,
         known: Option<Box<[Option<u64>]>>,
     ) -> Result<Box<[u64]>> {
@@ -80,7 +115,7 @@ impl Namespace {
             Some(known) => known,
             // Creating the only generation returns the one that is there.
             None if location.generation_keys.len() == 1 && location.primary.is_none() => [None].into(),
-            None => self.read_dependencies(location).await?,
+            None => self.read_dependencies(location).await?.into_boxed(),
         };
         let mut generations = Vec::with_capacity(known.len());
         for (index, (key, known)) in location.dependency_keys().zip(known).enumerate() {
@@ -111,13 +146,13 @@ impl Namespace {
     }
 
     /// Returns `true` if the store still has these generations; `false` also if it fails.
-    pub(crate) async fn are_current(&self, location: &Location, generations: &[u64]) -> bool {
+    pub(crate) async fn are_current(&'static self, location: &Location, generations: &[u64]) -> bool {
         let found = self.read_dependencies(location).await;
         found.is_ok_and(|found| found.iter().copied().eq(generations.iter().copied().map(Some)))
     }
 
     /// Returns each of these tags with its generation and creates those that are missing.
-    pub(crate) async fn derived_generations(&self, tag_keys: &[Key]) -> Result<Vec<(Key, u64)>> {
+    pub(crate) async fn derived_generations(&'static self, tag_keys: &[Key]) -> Result<Vec<(Key, u64)>> {
         if tag_keys.is_empty() {
             return Ok(Vec::new());
         }

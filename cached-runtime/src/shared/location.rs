@@ -1,11 +1,14 @@
 //! Where a value and the generations it depends on are in a shared store.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::envelope;
+use super::generations::FoundGenerations;
 use super::namespace::Namespace;
+use super::reads::Wanted;
 use crate::Key;
 
 /// The keys of a value and of everything that decides whether it is current.
@@ -30,13 +33,22 @@ impl Location {
         self.generation_keys.iter().chain(&self.primary)
     }
 
-    /// Returns the generations in what the store returned for [`dependency_keys`](Self::dependency_keys).
-    pub(crate) fn generations_in(&self, found: &[Option<Bytes>]) -> Box<[Option<u64>]> {
-        // A store that returns too few entries counts as having none for the rest.
-        let found = |index: usize| found.get(index)?.as_ref();
-        let generations = (0..self.generation_keys.len()).map(|index| generation_from_bytes(found(index)?));
-        let primary = self.primary.iter().map(|_| envelope::checksum(found(self.generation_keys.len())?));
-        generations.chain(primary).collect()
+    /// Returns the keys that a read of the location asks for: of the value, then the
+    /// [`dependency_keys`](Self::dependency_keys).
+    pub(crate) fn wanted(&self) -> Wanted {
+        let (first, last) = (Some(self.key.clone()), self.primary.clone());
+        Wanted { first, common: Arc::clone(&self.generation_keys), last }
+    }
+
+    /// Returns the generations in what the store returned for each of the [`dependency_keys`](Self::dependency_keys).
+    pub(crate) fn generations_in<'a>(&self, found: impl Fn(usize) -> Option<&'a Bytes>) -> FoundGenerations {
+        let generation = |index: usize| generation_from_bytes(found(index)?);
+        let count = self.generation_keys.len();
+        if count == 1 && self.primary.is_none() {
+            return FoundGenerations::One(generation(0));
+        }
+        let primary = self.primary.iter().map(|_| envelope::checksum(found(count)?));
+        FoundGenerations::Many((0..count).map(generation).chain(primary).collect())
     }
 }
 
@@ -62,10 +74,13 @@ impl Tags {
     /// Returns `true` if the store has not confirmed yet that one of these tags was invalidated.
     ///
     /// Any pending invalidation counts for a value that has the epoch of all tags for its derived tag.
-    pub(crate) fn has_pending_invalidation<'a>(self, tag_keys: impl IntoIterator<Item = &'a Key>) -> bool {
+    pub(crate) fn has_pending_invalidation(
+        self,
+        tag_keys: impl IntoIterator<Item = impl Borrow<Key>>,
+    ) -> bool {
         self.namespace().is_some_and(|namespace| {
             let is_pending = |key: &Key| namespace.pending.covers(key) || *key == namespace.epoch_key();
-            namespace.pending.has_any() && tag_keys.into_iter().any(is_pending)
+            namespace.pending.has_any() && tag_keys.into_iter().any(|key| is_pending(key.borrow()))
         })
     }
 }

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::failure_log::FailureLog;
-use super::generations::ReadResult;
+use super::failure_log::{FailureLog, OperationClass};
 use super::observed_store::{Begun, ObservedStore, Operation};
 use super::pending::PendingInvalidations;
 use super::reads::Reads;
@@ -24,7 +23,8 @@ pub(crate) struct Namespace {
     pub(crate) name: String,
     /// The key of the generation; a clear replaces it.
     pub(crate) generation_key: Key,
-    pub(crate) reads: Reads<ReadResult>,
+    /// The reads of the store, once there was one.
+    reads: OnceLock<&'static Reads>,
     pub(crate) counters: &'static Counters,
     failures: FailureLog,
     /// Whether an uncacheable key or an undecodable value was logged.
@@ -47,7 +47,7 @@ impl Namespace {
             store,
             name,
             generation_key,
-            reads: Reads::new(),
+            reads: OnceLock::new(),
             counters,
             failures: FailureLog::default(),
             has_reported: AtomicBool::new(false),
@@ -74,13 +74,7 @@ impl Namespace {
         &'a self,
         begin: impl FnOnce(ObservedStore<'a>) -> Begun<'k, T>,
     ) -> Result<T> {
-        let store = match &self.store {
-            Ok(store) => &**store,
-            Err(error) => {
-                self.counters.store_errors.add(1); // The configuration has logged it.
-                return Err(error.clone());
-            }
-        };
+        let store = &**self.configured_store()?;
         // A call outside of a runtime would have read first.
         let mut operation = Operation::Get;
         let bounded = async {
@@ -95,7 +89,26 @@ impl Namespace {
             }
         };
         let result = bounded.await;
-        match &result {
+        self.observe(operation, &result);
+        result
+    }
+
+    /// Returns the combined reads of the store.
+    pub(super) fn reads(&self) -> Result<&'static Reads> {
+        let store = self.configured_store()?;
+        Ok(self.reads.get_or_init(|| Reads::of(store)))
+    }
+
+    fn configured_store(&self) -> Result<&Arc<dyn Store>> {
+        self.store.as_ref().map_err(|error| {
+            self.counters.store_errors.add(1); // The configuration has logged it.
+            error.clone()
+        })
+    }
+
+    /// Counts and logs the outcome of an operation.
+    pub(super) fn observe<T>(&self, operation: Operation, result: &Result<T>) {
+        match result {
             Ok(_) if self.failures.success(operation.class()) => {
                 tracing::info!(
                     namespace = %self.name,
@@ -107,7 +120,6 @@ impl Namespace {
             Err(error) if error.is_too_large() => self.report_uncacheable(error),
             Err(error) => self.report_failure(operation, error),
         }
-        result
     }
 
     /// Counts a key or a value that cannot be stored, and logs the first one.
@@ -137,6 +149,9 @@ impl Namespace {
 
     /// Counts a failed operation, and logs it unless a failure of this class was logged shortly before.
     fn report_failure(&self, operation: Operation, error: &Error) {
+        if error.kind() == ErrorKind::Overloaded {
+            return self.report_overload();
+        }
         self.counters.store_errors.add(1);
         let Some(suppressed) = self.failures.failure(operation.class()) else { return };
         let advice = match error.kind() {
@@ -145,9 +160,11 @@ impl Namespace {
             }
             ErrorKind::Unreachable | ErrorKind::Timeout => "check the server, the network and the deadline",
             ErrorKind::Config => "correct the setting that the error names",
-            ErrorKind::Protocol | ErrorKind::TooLarge | ErrorKind::Codec | ErrorKind::Shared => {
-                "check that the server is one of the supported ones"
-            }
+            ErrorKind::Overloaded
+            | ErrorKind::Protocol
+            | ErrorKind::TooLarge
+            | ErrorKind::Codec
+            | ErrorKind::Shared => "check that the server is one of the supported ones",
         };
         tracing::warn!(
             namespace = %self.name,
@@ -156,6 +173,19 @@ impl Namespace {
             ?error,
             "an operation of the shared store failed; calls continue without the store while it fails: {advice}. Every \
              failure is counted in `store_errors`, and at most one in ten seconds is logged"
+        );
+    }
+
+    /// Counts an operation that was not sent, and logs it unless one was logged shortly before.
+    fn report_overload(&self) {
+        self.counters.overloaded.add(1);
+        let Some(suppressed) = self.failures.failure(OperationClass::Overload) else { return };
+        tracing::warn!(
+            namespace = %self.name,
+            suppressed,
+            "an operation of the shared store was not sent, because too many others wait for the store; its call continues \
+             without it: check the load of this process, of the network and of the server. Each one is counted in \
+             `overloaded`, and at most one in ten seconds is logged"
         );
     }
 }

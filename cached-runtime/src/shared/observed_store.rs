@@ -58,13 +58,6 @@ pub(crate) struct Begun<'k, T> {
 pub(crate) struct ObservedStore<'a>(pub(super) &'a dyn Store);
 
 impl<'a> ObservedStore<'a> {
-    pub(crate) fn get<'k>(self, keys: &'k [Key]) -> Begun<'k, Vec<Option<Bytes>>>
-    where
-        'a: 'k,
-    {
-        Begun { operation: Operation::Get, result: self.0.get(keys) }
-    }
-
     pub(crate) fn acquire<'k>(self, key: &'k Key, term: Duration, mode: LeaseMode) -> Begun<'k, Acquired>
     where
         'a: 'k,

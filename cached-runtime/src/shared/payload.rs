@@ -46,8 +46,8 @@ impl Payload {
             computed_at: now,
             fresh_until: now.saturating_add(millis(self.ttl)),
             compute_time: u32::try_from(compute_time.as_millis()).unwrap_or(u32::MAX),
-            generations: generations.into(),
-            derived_generations: derived_generations.into(),
+            generations,
+            derived_generations,
         };
         envelope::seal(key, &header, &self.bytes)
             .ok_or(Error::new(ErrorKind::TooLarge, "the value is larger than 4 GiB, or has too many tags"))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Tier;
 use crate::memory::{Age, CachedValue, Freshness, State};
-use crate::shared::envelope::{self, Header};
+use crate::shared::envelope::{self, Envelope};
 use crate::shared::generations::ReadResult;
 use crate::shared::lease::{LeaseRequest, Occupant};
 use crate::shared::location::Location;
@@ -36,7 +36,7 @@ impl<K, V> Tier<K, V> {
             return SharedRead { cached, lease_request: None };
         }
         let occupant = found.value.map_or(Occupant::None, Occupant::Unusable);
-        let generations = Some(found.generations);
+        let generations = Some(found.generations.into_boxed());
         SharedRead {
             cached,
             lease_request: Some(LeaseRequest { location, generations, occupant, lease_id: None }),
@@ -55,22 +55,12 @@ impl<K, V> Tier<K, V> {
     ///
     /// Returns the location that the value is or belongs at, with what was found there.
     async fn locate(&'static self, primary: Location) -> Result<(Location, ReadResult)> {
-        let found = self.read_coalesced(&primary).await?;
+        let found = self.namespace.read(&primary).await?;
         let Some(alternate) = self.alternate(&primary, &found) else { return Ok((primary, found)) };
-        let found_alternate = self.read_coalesced(&alternate).await?;
+        let found_alternate = self.namespace.read(&alternate).await?;
         // The primary value may be gone by now; then the primary location is free.
         let is_free = found_alternate.generations.last().is_some_and(Option::is_none);
         Ok(if is_free { (primary, found) } else { (alternate, found_alternate) })
-    }
-
-    /// Reads a location; calls that read it at the same time share a round trip.
-    async fn read_coalesced(&'static self, location: &Location) -> Result<ReadResult> {
-        let (namespace, shared) = (&self.namespace, location.clone());
-        let read = namespace.reads.read(&location.key, move || {
-            let location = shared.clone();
-            async move { namespace.read(&location).await }
-        });
-        read.await
     }
 
     /// Returns the alternate location if a fresh value of another type is at the primary one.
@@ -81,9 +71,9 @@ impl<K, V> Tier<K, V> {
         if envelope::has_type(other, self.codec.id, self.codec.fingerprint) {
             return None;
         }
-        let (header, _) = envelope::open(&primary.key, other)?;
-        let is_in_use = header.generations.first().copied() == *found.generations.first()?
-            && header.fresh_until > unix_millis();
+        let opened = envelope::open(&primary.key, other)?;
+        let is_in_use = opened.generations().next() == *found.generations.first()?
+            && opened.fresh_until() > unix_millis();
         let own_namespace =
             format!("{}.{:016x}.{}", self.namespace.name, self.codec.fingerprint, self.codec.id);
         is_in_use.then(|| Location {
@@ -100,15 +90,14 @@ impl<K, V> Tier<K, V> {
     fn usable(&self, location: &Location, found: &ReadResult, confirmations: u64) -> Option<CachedValue<V>> {
         let is_valid = || !self.has_pending_invalidation(location) && self.confirmations() == confirmations;
         let bytes = found.value.as_ref().filter(|_| is_valid())?;
-        let (header, value) = self.open(&location.key, bytes)?;
-        let derived = &header.derived_generations;
-        let is_current = are_equal(&found.generations, header.generations.iter().copied())
-            && are_equal(&found.derived_generations, derived.iter().map(|(_, generation)| *generation))
-            && !location.tags.has_pending_invalidation(derived.iter().map(|(key, _)| key));
+        let (envelope, value) = self.open(&location.key, bytes)?;
+        let is_current = are_equal(&found.generations, envelope.generations())
+            && are_equal(&found.derived_generations, envelope.derived_generations())
+            && !location.tags.has_pending_invalidation(envelope.derived_tag_keys());
         if !is_current {
             return None;
         }
-        let age = age(&header);
+        let age = age(&envelope);
         let retention = if (self.is_err)(&value) { Duration::ZERO } else { self.policy.retention() };
         let state = age.state(retention, self.policy.refresh_ahead);
         (state != State::Expired).then_some(CachedValue { value, age, state })
@@ -129,13 +118,16 @@ impl<K, V> Tier<K, V> {
     }
 
     /// Opens an envelope and decodes the value, if it is valid and of this type and codec.
-    fn open(&self, key: &Key, bytes: &[u8]) -> Option<(Header, V)> {
-        let opened = envelope::open(key, bytes).and_then(|(header, payload)| {
-            let has_type = header.codec_id == self.codec.id && header.fingerprint == self.codec.fingerprint;
-            let decode =
-                || (self.codec.decode)(payload).inspect_err(|_| self.namespace.report_undecodable()).ok();
+    fn open<'a>(&self, key: &Key, bytes: &'a [u8]) -> Option<(Envelope<'a>, V)> {
+        let opened = envelope::open(key, bytes).and_then(|envelope| {
+            let (codec_id, fingerprint) = (envelope.codec_id(), envelope.fingerprint());
+            let has_type = codec_id == self.codec.id && fingerprint == self.codec.fingerprint;
+            let decode = || {
+                let decoded = (self.codec.decode)(envelope.payload);
+                decoded.inspect_err(|_| self.namespace.report_undecodable()).ok()
+            };
             let value = has_type.then(decode)??;
-            Some((header, value))
+            Some((envelope, value))
         });
         if opened.is_none() {
             self.namespace.counters.undecodable.add(1);
@@ -153,16 +145,17 @@ fn are_equal(found: &[Option<u64>], generations: impl Iterator<Item = u64>) -> b
     found.iter().copied().eq(generations.map(Some))
 }
 
-fn age(header: &Header) -> Age {
+fn age(envelope: &Envelope<'_>) -> Age {
     let (now, millis) = (unix_millis(), Duration::from_millis);
-    let freshness = match header.fresh_until.checked_sub(now) {
+    let (computed_at, fresh_until) = (envelope.computed_at(), envelope.fresh_until());
+    let freshness = match fresh_until.checked_sub(now) {
         Some(left) if left > 0 => Freshness::Fresh(millis(left)),
-        Some(_) | None => Freshness::Stale(millis(now - header.fresh_until)),
+        Some(_) | None => Freshness::Stale(millis(now - fresh_until)),
     };
     Age {
-        elapsed: millis(now.saturating_sub(header.computed_at)),
+        elapsed: millis(now.saturating_sub(computed_at)),
         freshness,
-        lifetime: millis(header.fresh_until.saturating_sub(header.computed_at)),
-        compute_time: millis(header.compute_time.into()),
+        lifetime: millis(fresh_until.saturating_sub(computed_at)),
+        compute_time: millis(envelope.compute_time()),
     }
 }

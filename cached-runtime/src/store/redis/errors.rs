@@ -44,13 +44,26 @@ pub(super) fn from_server(message: &str) -> Error {
     Error::new(kind, what).with_source(Message::new(message))
 }
 
+/// Returns `true` if a key has something else than a string, which this crate does not store.
+pub(super) fn is_wrong_type(error: &ClientError) -> bool {
+    code(error.details()) == "WRONGTYPE"
+}
+
+/// Returns `true` for an error of the client that is an error message of the server.
+pub(super) fn is_reply(error: &ClientError) -> bool {
+    let is_code = |word: &str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase());
+    match error.kind() {
+        Cause::Auth => true,
+        Cause::Unknown => is_code(code(error.details())),
+        _ => false,
+    }
+}
+
 /// Returns the error for an error of the client.
 pub(super) fn from_client(error: &ClientError) -> Error {
     let details = error.details();
-    let is_code = |word: &str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase());
     let (kind, what) = match error.kind() {
-        Cause::Auth => return from_server(details),
-        Cause::Unknown if is_code(code(details)) => return from_server(details),
+        _ if is_reply(error) => return from_server(details),
         Cause::Timeout => (ErrorKind::Timeout, "redis did not reply within the deadline"),
         Cause::Protocol | Cause::Parse => (ErrorKind::Protocol, "cannot parse the reply of redis"),
         Cause::Config | Cause::Url => (ErrorKind::Config, "the redis server does not match the url"),

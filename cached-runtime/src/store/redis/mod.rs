@@ -14,8 +14,8 @@ mod watchers;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use fred::types::{Resp3Frame, Value};
+use bytes::{Bytes, BytesMut};
+use fred::types::{Key as Name, Resp3Frame, Value};
 use fred::util::redis_keyslot;
 
 pub use self::config::RedisConfig;
@@ -29,8 +29,8 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 /// A store in Redis 6.2 or later, or in Valkey.
 ///
 /// A value is stored at `prefix{key}` and its lease at `prefix{key}:l`; the braces put both into the same
-/// slot of a cluster. A read is one `GET` or one `MGET`; in a cluster, several keys are read by one `GET`
-/// each, sent at once. All other operations are scripts, which the server knows by their digests. The reply of a
+/// slot of a cluster. A read is one `GET` or one `MGET`; in a cluster, several keys are
+/// read by one `GET` each, sent at once. All other operations are scripts, which the server knows by their digests. The reply of a
 /// script repeats a random number of the call, so that a reply that was lost, repeated or reordered on the way is
 /// noticed: no operation is confirmed by the reply to another one, and the connection is replaced. A caller that waits for another process to compute a key is notified by the server
 /// (`CLIENT TRACKING`); in a cluster, or if the user lacks the permission, it polls.
@@ -134,7 +134,7 @@ impl Redis {
             let slot = keys.first().map_or(0, |key| self.slot(key));
             let names = |server: &str| keys.iter().map(|key| self.value_name(key, server)).collect();
             let reply = session.script(&scripts::READ, slot, names, &[]).await?;
-            values.extend(replies::values(reply, keys.len())?);
+            values.extend(replies::values_of_script(reply, keys.len())?);
         }
         Ok(values)
     }
@@ -149,12 +149,29 @@ impl Redis {
 
     /// Returns the name of a value; `server` is what it contains of the identity of the server.
     fn value_name(&self, key: &Key, server: &str) -> Value {
-        Value::from(format!("{}{server}{{{key}}}", self.connections.settings().prefix))
+        let parts = [&self.connections.settings().prefix, server, "{", key.as_str(), "}"];
+        Value::from(parts.concat())
+    }
+
+    /// Returns the names of the values of these keys, for servers whose restarts are trusted. All are in one buffer.
+    fn value_names(&self, keys: &[Key]) -> Vec<Name> {
+        let prefix = self.connections.settings().prefix.as_bytes();
+        let length = |key: &Key| prefix.len() + key.as_str().len() + 2;
+        let mut buffer = BytesMut::with_capacity(keys.iter().map(length).sum());
+        let mut names = Vec::with_capacity(keys.len());
+        for key in keys {
+            for part in [prefix, b"{", key.as_str().as_bytes(), b"}"] {
+                buffer.extend_from_slice(part);
+            }
+            names.push(Name::from(buffer.split().freeze()));
+        }
+        names
     }
 
     /// Returns the names of a value and its lease.
     fn names(&self, key: &Key, server: &str) -> [Value; 2] {
-        let lease = format!("{}{server}{{{key}}}{LEASE_SUFFIX}", self.connections.settings().prefix);
+        let prefix = &self.connections.settings().prefix;
+        let lease = [prefix, server, "{", key.as_str(), "}", LEASE_SUFFIX].concat();
         [self.value_name(key, server), Value::from(lease)]
     }
 }
@@ -162,28 +179,22 @@ impl Redis {
 impl Store for Redis {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         Box::pin(async move {
-            let names = || keys.iter().map(|key| self.value_name(key, "")).collect();
             if keys.is_empty() {
                 return Ok(Vec::new());
             }
             let &Settings { topology, restarts, .. } = self.connections.settings();
             self.connections
-                .session(keys, async |session| match (restarts, topology, keys) {
-                    (Restarts::Distrusted, Topology::Single, _) => self.read_by_script(session, keys).await,
-                    (Restarts::Distrusted, Topology::Cluster, _) => {
+                .session(keys, async |session| match (restarts, topology) {
+                    (Restarts::Distrusted, Topology::Single) => self.read_by_script(session, keys).await,
+                    (Restarts::Distrusted, Topology::Cluster) => {
                         let read = |key| self.read_by_script(session, std::slice::from_ref(key));
                         let values: Result<Vec<_>> =
                             join_all(keys.iter().map(read)).await.into_iter().collect();
                         Ok(values?.into_iter().flatten().collect())
                     }
-                    (Restarts::Trusted, _, [_]) => {
-                        Ok(vec![replies::value(session.command("GET", names()).await?)?])
-                    }
-                    (Restarts::Trusted, Topology::Single, _) => {
-                        replies::values(session.command("MGET", names()).await?, keys.len())
-                    }
-                    (Restarts::Trusted, Topology::Cluster, _) => {
-                        session.get_each(names()).await?.into_iter().collect()
+                    (Restarts::Trusted, Topology::Single) => session.get_all(self.value_names(keys)).await,
+                    (Restarts::Trusted, Topology::Cluster) => {
+                        session.get_each(self.value_names(keys)).await?.into_iter().collect()
                     }
                 })
                 .await

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
 use bytes::Bytes;
-use fred::types::Resp3Frame as Frame;
+use fred::types::{Resp3Frame as Frame, Value};
 
 use super::errors::{from_server, message_of};
 use crate::{Acquired, Error, ErrorKind, Lease, LeaseId, Result};
@@ -20,11 +20,25 @@ pub(super) fn value(reply: Frame) -> Result<Option<Bytes>> {
     }
 }
 
-/// Returns the values of `count` keys.
-pub(super) fn values(reply: Frame, count: usize) -> Result<Vec<Option<Bytes>>> {
+/// Returns the values of `count` keys, from the reply to a script.
+pub(super) fn values_of_script(reply: Frame, count: usize) -> Result<Vec<Option<Bytes>>> {
     match reply {
         Frame::Array { data, .. } if data.len() == count => data.into_iter().map(value).collect(),
         other => Err(unexpected(&other)),
+    }
+}
+
+/// Returns the values of `count` keys.
+pub(super) fn values(reply: Value, count: usize) -> Result<Vec<Option<Bytes>>> {
+    let value = |value| match value {
+        Value::Null => Ok(None),
+        Value::Bytes(bytes) => Ok(Some(bytes)),
+        Value::String(text) => Ok(Some(text.into_inner())),
+        _ => Err(malformed()),
+    };
+    match reply {
+        Value::Array(values) if values.len() == count => values.into_iter().map(value).collect(),
+        _ => Err(malformed()),
     }
 }
 
@@ -78,7 +92,11 @@ mod tests {
         let array = |data| Frame::Array { data, attributes: None };
         let lease = Lease::new(1);
         assert_eq!(value(number(1)).unwrap_err().kind(), ErrorKind::Protocol);
-        assert_eq!(values(array(vec![Frame::Null]), 2).unwrap_err().kind(), ErrorKind::Protocol);
+        assert_eq!(values_of_script(array(vec![Frame::Null]), 2).unwrap_err().kind(), ErrorKind::Protocol);
+        for reply in [Value::Null, Value::Integer(1), Value::Array(vec![]), Value::Array(vec![Value::Queued])]
+        {
+            assert_eq!(values(reply, 1).unwrap_err().kind(), ErrorKind::Protocol);
+        }
         assert_eq!(acquired(array(vec![Frame::Null]), lease).unwrap_err().kind(), ErrorKind::Protocol);
         assert_eq!(acquired(Frame::Null, lease).unwrap_err().kind(), ErrorKind::Protocol);
         assert_eq!(flag(&number(2)).unwrap_err().kind(), ErrorKind::Protocol);

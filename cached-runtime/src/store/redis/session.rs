@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fred::clients::Client;
+use fred::clients::{Client, Pipeline, WithOptions};
 use fred::error::{Error as ClientError, ErrorKind as Cause};
-use fred::interfaces::ClientLike as _;
+use fred::interfaces::{ClientLike as _, KeysInterface as _};
 use fred::types::config::Options;
-use fred::types::{ClusterHash, CustomCommand, FromValue, Resp3Frame as Frame, Value};
+use fred::types::{ClusterHash, CustomCommand, FromValue, Key as Name, Resp3Frame as Frame, Value};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::debug;
@@ -30,13 +30,29 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Sends one command, whose first argument is a key, and returns its reply, which may be an error of the
-    /// server.
-    pub(super) async fn command(&self, name: &'static str, arguments: Vec<Value>) -> Result<Frame> {
-        let reply =
-            self.send(CustomCommand::new_static(name, ClusterHash::FirstKey, false), arguments).await?;
+    /// Reads keys of one server by one command.
+    pub(super) async fn get_all(&self, names: Vec<Name>) -> Result<Vec<Option<Bytes>>> {
+        let count = names.len();
+        let client = self.client.with_options(&self.options()?);
+        let pending = PendingReply::new(self.state, self.slot_groups);
+        // Unlike custom commands, these are not flushed alone.
+        let reply: Result<Value, _> = match <[Name; 1]>::try_from(names) {
+            Ok([name]) => client.get(name).await.map(|value| Value::Array(vec![value])),
+            Err(names) => client.mget(names).await,
+        };
+        let reply = match reply {
+            Ok(reply) => {
+                pending.replied();
+                reply
+            }
+            Err(error) if errors::is_wrong_type(&error) => {
+                pending.replied();
+                return Ok(vec![None]);
+            }
+            Err(error) => return Err(self.fail(pending, &error)),
+        };
         self.state.record_unverified_reply();
-        Ok(reply)
+        replies::values(reply, count)
     }
 
     /// Runs a script on keys of one slot and returns its result, which may be an error of the server.
@@ -97,13 +113,17 @@ impl Session<'_> {
     }
 
     /// Reads keys that may be on different servers, by one command for each key, all sent at once.
-    pub(super) async fn get_each(&self, keys: Vec<Value>) -> Result<Vec<Result<Option<Bytes>>>> {
-        let commands = keys.into_iter().map(|key| ("GET", vec![key])).collect();
+    pub(super) async fn get_each(&self, names: Vec<Name>) -> Result<Vec<Result<Option<Bytes>>>> {
+        let count = names.len();
+        let pipeline = self.pipeline()?;
+        for name in names {
+            pipeline.get::<(), _>(name).await.map_err(|e| errors::from_client(&e))?;
+        }
         let value = |reply: Result<_, ClientError>| match reply {
-            Err(e) if errors::code(e.details()) == "WRONGTYPE" => Ok(None),
+            Err(e) if errors::is_wrong_type(&e) => Ok(None),
             reply => reply.map_err(|e| errors::from_client(&e)),
         };
-        let replies = self.pipeline(commands).await?;
+        let replies = self.replies(&pipeline, count).await?;
         self.state.record_unverified_reply();
         Ok(replies.into_iter().map(value).collect())
     }
@@ -129,13 +149,18 @@ impl Session<'_> {
         let Some(changed) = self.state.watchers.subscribe(name) else { return Ok(None) };
         let arguments =
             |words: &[&'static str]| words.iter().map(|word| Value::from_static_str(word)).collect();
-        let commands = vec![
+        let commands: [(_, Vec<Value>); 3] = [
             ("CLIENT", arguments(&["TRACKING", "ON", "OPTIN"])),
             // Applies to the next command, which reads no value but makes the server track both keys.
             ("CLIENT", arguments(&["CACHING", "YES"])),
             ("EXISTS", keys.into()),
         ];
-        for reply in self.pipeline::<Value>(commands).await? {
+        let pipeline = self.pipeline()?;
+        for (name, arguments) in commands {
+            let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
+            pipeline.custom::<(), _>(command, arguments).await.map_err(|e| errors::from_client(&e))?;
+        }
+        for reply in self.replies::<Value>(&pipeline, 3).await? {
             if let Err(error) = reply {
                 let error = errors::from_client(&error);
                 if error.kind() != ErrorKind::Rejected {
@@ -154,18 +179,18 @@ impl Session<'_> {
         Ok(Some(changed))
     }
 
-    /// Sends commands in one pipeline, and returns the reply to each.
-    async fn pipeline<T: FromValue>(
-        &self,
-        commands: Vec<(&'static str, Vec<Value>)>,
-    ) -> Result<Vec<Result<T, ClientError>>> {
-        let count = commands.len();
+    /// Returns a pipeline of commands that must finish within the deadline.
+    fn pipeline(&self) -> Result<WithOptions<Pipeline<Client>>> {
         // `with_options` must come after `pipeline`, which discards earlier options.
-        let pipeline = self.client.pipeline().with_options(&self.options()?);
-        for (name, arguments) in commands {
-            let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
-            pipeline.custom::<(), _>(command, arguments).await.map_err(|e| errors::from_client(&e))?;
-        }
+        Ok(self.client.pipeline().with_options(&self.options()?))
+    }
+
+    /// Sends the commands of a pipeline, and returns the reply to each.
+    async fn replies<T: FromValue>(
+        &self,
+        pipeline: &Pipeline<Client>,
+        count: usize,
+    ) -> Result<Vec<Result<T, ClientError>>> {
         let pending = PendingReply::new(self.state, self.slot_groups);
         let replies = pipeline.try_all().await;
         let first_error = replies.iter().find_map(|reply| reply.as_ref().err());
@@ -199,6 +224,10 @@ impl Session<'_> {
         if *error.kind() == Cause::Timeout {
             pending.timed_out();
             return timed_out();
+        }
+        if errors::is_reply(error) {
+            pending.replied();
+            return errors::from_client(error);
         }
         pending.dismiss();
         self.state.with_connect_error(errors::from_client(error))

@@ -105,7 +105,7 @@ pub(crate) fn parse(
 fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<Parsed<Reply>, Error> {
     // The part before the first space is empty.
     let mut keys = keys.split(|&byte| byte == b' ').skip(1);
-    let (mut found, mut at) = (Vec::new(), 0);
+    let (mut found, mut at) = (Vec::<Option<Range<usize>>>::new(), 0);
     loop {
         let Some(line) = first_line(&buffer[at..])? else {
             return Ok(Parsed::Need(buffer.len() + 1));
@@ -150,14 +150,9 @@ fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<
     }
     found.extend(keys.map(|_| None));
 
-    let mut taken = 0;
-    let mut take = |range: Range<usize>| {
-        buffer.advance(range.start - taken);
-        taken = range.end;
-        take_value(buffer, range.len())
-    };
-    let values = found.into_iter().map(|range| range.map(&mut take)).collect();
-    buffer.advance(at + b"END\r\n".len() - taken);
+    // The values share the memory of the reply. Whoever keeps one for long copies it.
+    let reply = buffer.split_to(at + b"END\r\n".len()).freeze();
+    let values = found.into_iter().map(|range| range.map(|range| reply.slice(range))).collect();
     Ok(Parsed::Complete(Reply::Values(values)))
 }
 
