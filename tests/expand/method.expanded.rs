@@ -5,6 +5,10 @@ impl Users {
             __private::Get,
             (__private::Arg::new(&id).key_part(), __private::Arg::new(&lang).key_part()),
         );
+        let __lookup = match __lookup {
+            __private::Found::Hit(__output) => return __output,
+            __lookup => __lookup,
+        };
         __lookup.or_compute(move || Self::find_uncached(self, id, lang)).await
     }
     #[allow(

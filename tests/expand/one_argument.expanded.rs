@@ -1,6 +1,10 @@
 async fn user(id: u64) -> User {
     use ::cached_runtime::__private;
     let __lookup = user::__entry(__private::Get, (__private::Arg::new(&id).key_part(),));
+    let __lookup = match __lookup {
+        __private::Found::Hit(__output) => return __output,
+        __lookup => __lookup,
+    };
     __lookup.or_compute(move || user::uncached(id)).await
 }
 ///The cache of [`user()`](user()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
@@ -38,7 +42,7 @@ impl user {
             __private::Policy::new().ttl(__private::Duration::new(60u64, 0u32))
         });
         __private::EntryRef::new(
-                __FUNCTION.instance(&Self::clear),
+                __FUNCTION.only_instance(&Self::clear),
                 __key,
                 __private::ReturnType::<User>::new().kind(),
                 __private::ReturnType::<User>::new().absent(),

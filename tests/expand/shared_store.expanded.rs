@@ -57,7 +57,7 @@ impl weather {
             { static __FUNCTION : __private::CachedFunction =
             __private::CachedFunction::new(|| __private::json! { __private::Policy::new()
             .ttl(__private::Duration::new(60u64, 0u32)).redis().json() });
-            __private::EntryRef::new(__FUNCTION.instance(& Self::clear), __key,
+            __private::EntryRef::new(__FUNCTION.only_instance(& Self::clear), __key,
             __private::ReturnType:: < Result < Option < Weather >, Error > > ::new()
             .kind(), __private::ReturnType:: < Result < Option < Weather >, Error > >
             ::new().absent()).shared(__operation) }

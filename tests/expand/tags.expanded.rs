@@ -18,6 +18,10 @@ pub async fn user(id: u64, r#type: Kind, lang: String) -> Result<User, Error> {
             },
         ),
     );
+    let __lookup = match __lookup {
+        __private::Found::Hit(__output) => return __output,
+        __lookup => __lookup,
+    };
     __private::or_compute_detached(__lookup, move || user::uncached(id, r#type, lang))
         .await
 }
@@ -67,7 +71,7 @@ impl user {
                 .with_tags()
         });
         __private::EntryRef::new(
-                __FUNCTION.instance(&Self::clear),
+                __FUNCTION.only_instance(&Self::clear),
                 __key,
                 __private::ReturnType::<Result<User, Error>>::new().kind(),
                 __private::ReturnType::<Result<User, Error>>::new().absent(),

@@ -16,6 +16,10 @@ impl Find for Users {
                 )
                 .memory(__private::Get)
         };
+        let __lookup = match __lookup {
+            __private::Found::Hit(__output) => return __output,
+            __lookup => __lookup,
+        };
         __lookup
             .or_compute(move || async move {
                 #[allow(unused_qualifications)]

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-use super::policy::{policy, require_feature};
+use super::policy::{has_one_instance, policy, require_feature};
 use super::signature::with_params;
 use super::{hygienic, import_private, is_memory, private, private_at, span_bounds};
 use crate::args::{Backend, ShareErr};
@@ -55,7 +55,8 @@ pub(super) fn call_chain(
         ("tags_from", memo.tags_from.as_ref()),
     ];
 
-    let arguments = quote_spanned!(end=> (#function.instance(#marker), #key, #kind, #absent));
+    let instance = if has_one_instance(memo) { quote!(only_instance) } else { quote!(instance) };
+    let arguments = quote_spanned!(end=> (#function.#instance(#marker), #key, #kind, #absent));
     let new = Ident::new("new", end);
     let mut at = quote_spanned!(start=> #at_output::EntryRef::#new #arguments);
     for (name, option) in functions.into_iter().filter_map(|(name, option)| Some((name, option?))) {

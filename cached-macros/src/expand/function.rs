@@ -7,7 +7,7 @@ use super::companions::{companion_attrs, computing, uncached, uncached_attrs};
 use super::entry::entry_fn;
 use super::key::{Diagnostics, key, key_params};
 use super::signature::{
-    call_uncached, cfgs, entry_turbofish, expect_to_allow, or_compute, outer_signature, turbofish,
+    call_uncached, cfgs, entry_turbofish, expect_to_allow, hit_or_compute, outer_signature, turbofish,
     underscore_attr,
 };
 use super::{hygienic, import_private, private};
@@ -91,7 +91,7 @@ pub(super) fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> 
     let (import_private, p) = (import_private(memo), private());
     let (sig, lints, key) = (outer_signature(memo), underscore_attr(memo), key(memo, Diagnostics::Report));
     let lookup = hygienic("__lookup");
-    let answer = or_compute(memo, &lookup, &call_uncached(memo, uncached));
+    let answer = hit_or_compute(memo, &lookup, &call_uncached(memo, uncached));
     // Two statements, so that borrows of the first one end before the second one awaits.
     let answer = quote! {
         #import_private

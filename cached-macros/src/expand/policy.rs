@@ -8,6 +8,14 @@ use super::{private, private_at, span_bounds};
 use crate::args::{Amount, Backend, Codec, Opt, SingleFlight};
 use crate::memo::{Bound, Companions, Memo, Ttl};
 
+/// Returns `true` if the function has one instance: it has neither type parameters nor a `Self` around it.
+pub(super) fn has_one_instance(memo: &Memo) -> bool {
+    let generics = &memo.item.sig.generics;
+    memo.companions == Companions::Type
+        && generics.type_params().next().is_none()
+        && generics.const_params().next().is_none()
+}
+
 /// A chain of calls on `Policy::new()`, one for each option.
 pub(super) fn policy(memo: &Memo) -> TokenStream {
     let p = private();
@@ -57,10 +65,7 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
     if let Some(name) = &memo.name {
         let name = &name.value;
         policy.extend(quote!(.name(#name)));
-        let has_instances = memo.item.sig.generics.type_params().next().is_some()
-            || memo.item.sig.generics.const_params().next().is_some()
-            || memo.companions != Companions::Type;
-        if !has_instances {
+        if has_one_instance(memo) {
             policy.extend(quote!(.single_instance()));
         }
     }

@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Attribute, GenericParam, Generics, Meta, Receiver, parse_quote};
 
-use super::{private_at, span_bounds};
+use super::{hygienic, is_memory, private, private_at, span_bounds};
 use crate::args::Opt;
 use crate::item::Param;
 use crate::memo::Memo;
@@ -79,6 +79,22 @@ pub(super) fn or_compute(memo: &Memo, lookup: &Ident, body: &TokenStream) -> Tok
     };
     let (p, lookup) = (private_at(span), Ident::new(&lookup.to_string(), lookup.span().located_at(span)));
     quote_spanned!(span=> #p::or_compute_detached(#lookup, move || #body).await)
+}
+
+/// [`or_compute`] for the outcome of `Get`. A hit in memory returns before the future of a miss exists: so it is neither
+/// moved into the state of the caller's future nor dropped from there.
+pub(super) fn hit_or_compute(memo: &Memo, lookup: &Ident, body: &TokenStream) -> TokenStream {
+    let (p, output, computed) = (private(), hygienic("__output"), or_compute(memo, lookup, body));
+    if !is_memory(memo) {
+        return computed;
+    }
+    quote! {
+        let #lookup = match #lookup {
+            #p::Found::Hit(#output) => return #output,
+            #lookup => #lookup,
+        };
+        #computed
+    }
 }
 
 /// A call of the original function with all arguments.

@@ -7,7 +7,7 @@ use syn::FnArg;
 use super::entry::call_chain;
 use super::key::{Diagnostics, key};
 use super::signature::{
-    bind_patterns, check_associated, infer_output, or_compute, outer_signature, underscore_attr,
+    bind_patterns, check_associated, hit_or_compute, infer_output, outer_signature, underscore_attr,
 };
 use super::{hygienic, import_private, private};
 use crate::item::Body;
@@ -38,7 +38,7 @@ pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
             let mut body = body.clone();
             body.set_span(Span::mixed_site());
             let answer =
-                or_compute(memo, &lookup, &quote!(async move { #infer_output #bind_patterns #body }));
+                hit_or_compute(memo, &lookup, &quote!(async move { #infer_output #bind_patterns #body }));
             quote! {
                 #(#attrs)*
                 #lints
@@ -52,7 +52,7 @@ pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
         }
         Body::Boxed { before, pin, future, .. } => {
             let sig = &memo.item.sig;
-            let answer = or_compute(memo, &lookup, future);
+            let answer = hit_or_compute(memo, &lookup, future);
             quote! {
                 #(#attrs)*
                 #lints

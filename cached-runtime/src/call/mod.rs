@@ -20,8 +20,8 @@ mod state_machine;
 mod steps;
 mod typed_options;
 
-pub use answer::or_compute_detached;
-pub(crate) use answer::{Found, FoundTraced};
+pub(crate) use answer::FoundTraced;
+pub use answer::{Found, or_compute_detached};
 pub(crate) use instance_cache::{AnyCache, InstanceCache};
 pub(crate) use miss::Miss;
 pub(crate) use state::{CallState, Purpose};

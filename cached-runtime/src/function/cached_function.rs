@@ -24,7 +24,7 @@ pub struct CachedFunction {
 
 /// The cache of one instance, in a linked list: most functions have one instance.
 struct Slot {
-    instance: TypeId,
+    instance: Option<TypeId>,
     namespace: String,
     /// The [`InstanceCache`].
     typed: &'static (dyn Any + Send + Sync),
@@ -37,7 +37,8 @@ struct Slot {
 #[derive(Debug, Clone, Copy)]
 pub struct Instance {
     function: &'static CachedFunction,
-    id: TypeId,
+    /// `None` if the function has no other instance.
+    id: Option<TypeId>,
     type_name: &'static str,
 }
 
@@ -52,7 +53,14 @@ impl CachedFunction {
     #[inline]
     #[must_use]
     pub fn instance<F>(&'static self, _: &F) -> Instance {
-        Instance { function: self, id: typeid::of::<F>(), type_name: type_name::<F>() }
+        Instance { function: self, id: Some(typeid::of::<F>()), type_name: type_name::<F>() }
+    }
+
+    /// Returns the instance of a function that has only this one: there is no type parameter in scope.
+    #[inline]
+    #[must_use]
+    pub fn only_instance<F>(&'static self, _: &F) -> Instance {
+        Instance { function: self, id: None, type_name: type_name::<F>() }
     }
 
     /// Returns the policy. The first call registers the function, and binds its handle.
@@ -138,20 +146,15 @@ impl Instance {
         }
     }
 
-    /// Returns the cache of this instance, which the first call creates.
+    /// Returns the cache of this instance, if there is one.
     #[inline]
-    pub(crate) fn cache<K: KeyType, O: ReturnKind>(
-        self,
-        options: TypedOptions<K, O>,
-    ) -> &'static InstanceCache<K, O> {
-        match self.function.first_slot.get().and_then(|slot| slot.cache_of(self.id)) {
-            Some(cache) => cache,
-            None => self.find_or_create_cache(options),
-        }
+    pub(crate) fn find_cache<K: KeyType, O: ReturnKind>(self) -> Option<&'static InstanceCache<K, O>> {
+        let slot = self.function.first_slot.get()?;
+        slot.cache_of(self.id).or_else(|| slot.next_cache_of(self.id))
     }
 
-    #[cold]
-    fn find_or_create_cache<K: KeyType, O: ReturnKind>(
+    /// Returns the cache of this instance, which the first call creates.
+    pub(crate) fn cache<K: KeyType, O: ReturnKind>(
         self,
         options: TypedOptions<K, O>,
     ) -> &'static InstanceCache<K, O> {
@@ -177,7 +180,21 @@ impl Instance {
 impl Slot {
     /// Returns the cache, if it is that of the instance.
     #[inline]
-    fn cache_of<K: KeyType, O: ReturnKind>(&self, instance: TypeId) -> Option<&'static InstanceCache<K, O>> {
-        if self.instance == instance { self.typed.downcast_ref() } else { None }
+    fn cache_of<K: KeyType, O: ReturnKind>(
+        &self,
+        instance: Option<TypeId>,
+    ) -> Option<&'static InstanceCache<K, O>> {
+        // The comparison of types that follows is made in any case; a function with one instance needs no other.
+        if instance.is_none() || self.instance == instance { self.typed.downcast_ref() } else { None }
+    }
+
+    /// Returns the cache of the instance, if it is in a later slot.
+    #[cold]
+    fn next_cache_of<K: KeyType, O: ReturnKind>(
+        &self,
+        instance: Option<TypeId>,
+    ) -> Option<&'static InstanceCache<K, O>> {
+        std::iter::successors(self.next.get(), |slot| slot.next.get())
+            .find_map(|slot| slot.cache_of(instance))
     }
 }

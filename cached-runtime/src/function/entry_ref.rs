@@ -79,6 +79,18 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
         self
     }
 
+    /// Returns the output for a plain hit in memory, or else the entry.
+    ///
+    /// The entry is taken apart: so the compiler writes the options into memory only behind a hit.
+    #[inline]
+    pub(super) fn hit(self) -> Result<O::Output, Self> {
+        let Self { instance, parts, options } = self;
+        match instance.find_cache::<P::Owned, O>().and_then(|cache| cache.hit(&parts)) {
+            Some(output) => Ok(output),
+            None => Err(Self { instance, parts, options }),
+        }
+    }
+
     /// Creates the state of a call that is not a plain hit.
     pub(super) fn call_state(&self, purpose: Purpose) -> CallState<P::Owned, O> {
         CallState::new(self.cache(), self.parts.to_owned_key(), self.parts.tags(), purpose)

@@ -24,9 +24,9 @@ impl<R> Operation<R> for Get {
 
     #[inline]
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
-        match entry.cache().hit(&entry.parts) {
-            Some(output) => Found::Hit(output),
-            None => entry.call_state(Purpose::Answer).get(),
+        match entry.hit() {
+            Ok(output) => Found::Hit(output),
+            Err(entry) => entry.call_state(Purpose::Answer).get(),
         }
     }
 }

@@ -11,7 +11,7 @@ pub use super::operations::{
     AnyOperation, AnyOutput, Clear, Expire, Get, GetTraced, Invalidate, Operation, Peek, Put, ReadStats,
     Refresh,
 };
-pub use crate::call::or_compute_detached;
+pub use crate::call::{Found, or_compute_detached};
 pub use crate::policy::Policy;
 pub use crate::signature::{
     Arg, Cache, CanCache, CanKeyBy, CanKeySharedBy, IntoOutput, KeyParts, ReturnType, SharedKeyParts,
