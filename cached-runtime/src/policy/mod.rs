@@ -7,6 +7,7 @@ mod instance_name;
 mod options;
 mod registry;
 mod stats;
+mod striped_counter;
 
 pub(crate) use erased_function::ErasedFunction;
 pub use handle::Handle;

@@ -1,7 +1,8 @@
 //! The counters of a cached function.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::striped_counter::StripedCounter;
 
 /// The counters of one cached function in this process, since the program began.
 ///
@@ -142,44 +143,4 @@ impl Counter {
     fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
-}
-
-/// A counter for the hit path, striped as `LongAdder` of Java is: threads increment on cache lines of their own, and
-/// reading adds the stripes up.
-#[derive(Debug, Default)]
-pub(crate) struct StripedCounter([Stripe; STRIPES]);
-
-const STRIPES: usize = 8;
-
-/// A counter with a cache line of its own. Some processors fetch lines of 64 bytes in pairs.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Stripe(Counter);
-
-impl StripedCounter {
-    const fn new() -> Self {
-        Self([const { Stripe(Counter::new()) }; STRIPES])
-    }
-
-    #[inline]
-    pub(crate) fn add_one(&self) {
-        self.0[stripe_of_thread()].0.add(1);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.iter().map(|stripe| stripe.0.get()).sum()
-    }
-}
-
-/// Returns the index of the stripe of this thread. Threads take the stripes in turn.
-#[inline]
-fn stripe_of_thread() -> usize {
-    thread_local!(static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) });
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    STRIPE.with(|stripe| {
-        if stripe.get() == usize::MAX {
-            stripe.set(NEXT.fetch_add(1, Relaxed) % STRIPES);
-        }
-        stripe.get() % STRIPES
-    })
 }
