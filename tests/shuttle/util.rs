@@ -3,10 +3,11 @@
 
 #[path = "../../cached-runtime/src/util/clock.rs"]
 mod clock;
-#[path = "../../cached-runtime/src/util/coarse_clock.rs"]
-mod coarse_clock;
 #[path = "../../cached-runtime/src/util/future.rs"]
 mod future;
+#[cfg(all(target_os = "linux", not(debug_assertions)))]
+#[path = "../../cached-runtime/src/util/kernel_clock.rs"]
+mod kernel_clock;
 #[path = "../../cached-runtime/src/util/random.rs"]
 pub(crate) mod random;
 pub(crate) mod timer;

@@ -6,31 +6,23 @@
 //!
 //! Debug builds, and release builds with the feature `test-util`, read tokio's clock only: tests can pause and move it.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::coarse_clock;
-
-/// A point in time, in nanoseconds since [`epoch`].
+/// A point in time, in nanoseconds since an origin that is the same in the whole process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
 impl Moment {
     /// Returns the current time, by the precise clock.
     pub(crate) fn now() -> Self {
-        Self(nanos(Instant::now().saturating_duration_since(epoch())))
+        Self(reading::now())
     }
 
     /// Returns `true` if this moment is not in the future.
     #[inline]
     pub(crate) fn has_passed(self) -> bool {
-        match coarse_clock::upper_bound(|| Self::now().0) {
-            Some(latest) if latest < self.0 => false,
-            _ => self <= Self::now(),
-        }
+        reading::upper_bound() >= self.0 && self <= Self::now()
     }
 
     /// Returns the moment `duration` later; saturates after 584 years.
@@ -38,7 +30,7 @@ impl Moment {
         Self(self.0.saturating_add(nanos(duration)))
     }
 
-    /// Returns the moment `duration` earlier; saturates at [`epoch`].
+    /// Returns the moment `duration` earlier; saturates at the origin.
     pub(crate) fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(duration)))
     }
@@ -97,12 +89,34 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Returns the origin of all moments: a day before the first call, so that moments also differ in a runtime whose clock
-/// was paused earlier than that.
-fn epoch() -> Instant {
-    static EPOCH: OnceLock<Instant> = OnceLock::new();
-    *EPOCH.get_or_init(|| {
-        let now = std::time::Instant::now();
-        now.checked_sub(Duration::from_secs(86_400)).unwrap_or(now).into()
-    })
+#[cfg(all(target_os = "linux", not(any(debug_assertions, feature = "test-util"))))]
+use super::kernel_clock as reading;
+
+/// The clock of tokio, which tests can pause and move.
+#[cfg(not(all(target_os = "linux", not(any(debug_assertions, feature = "test-util")))))]
+mod reading {
+    use std::sync::OnceLock;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    /// Returns the time in nanoseconds since [`epoch`].
+    pub(super) fn now() -> u64 {
+        super::nanos(Instant::now().saturating_duration_since(epoch()))
+    }
+
+    /// Returns the latest time: there is no bound that is cheaper to read than the time.
+    pub(super) const fn upper_bound() -> u64 {
+        u64::MAX
+    }
+
+    /// Returns the origin of all moments: a day before the first call, so that moments also differ in a runtime whose
+    /// clock was paused earlier than that.
+    fn epoch() -> Instant {
+        static EPOCH: OnceLock<Instant> = OnceLock::new();
+        *EPOCH.get_or_init(|| {
+            let now = std::time::Instant::now();
+            now.checked_sub(Duration::from_secs(86_400)).unwrap_or(now).into()
+        })
+    }
 }

@@ -2,8 +2,9 @@
 //! tests replace.
 
 mod clock;
-mod coarse_clock;
 mod future;
+#[cfg(all(target_os = "linux", any(test, not(any(debug_assertions, feature = "test-util")))))]
+mod kernel_clock;
 pub(crate) mod random;
 pub(crate) mod sync;
 pub(crate) mod timer;
