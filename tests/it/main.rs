@@ -46,5 +46,7 @@ mod shared_errors;
 mod single_flight;
 mod stale;
 mod support;
+#[cfg(feature = "moved-clock")]
+mod sweeping;
 mod tags;
 mod user_code;

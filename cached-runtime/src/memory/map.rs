@@ -1,6 +1,5 @@
 //! The bounded map from keys to entries.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
@@ -35,7 +34,7 @@ pub(crate) struct Memory<K, V> {
     /// How long an entry is kept after it was fresh.
     retention: Duration,
     counters: &'static Counters,
-    sweeper: Sweeper,
+    pub(super) sweeper: Sweeper,
 }
 
 type Entries<K, V> =
@@ -141,81 +140,25 @@ where
         self.entries.len()
     }
 
-    /// Makes sure that a task removes what has expired by `expires_at`: starts one if none is running, or wakes the
-    /// running one earlier. The task ends when the map is empty.
-    ///
-    /// The task belongs to the runtime of the call that stored something, and so follows that runtime's clock. When the
-    /// runtime ends, the next insertion starts another task.
-    fn ensure_sweeper(&'static self, expires_at: Moment) {
-        if self.sweeper.wake_by(expires_at) {
-            return;
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let Some(mut guard) = self.sweeper.try_start() else { return };
-        runtime.spawn(async move {
-            let mut due = expires_at;
-            loop {
-                guard.wait_until(due).await;
-                if let Some(next) = self.sweep().await {
-                    due = next;
-                    continue;
-                }
-                drop(guard);
-                // An insertion before that line relied on this task.
-                let Some(restarted) =
-                    Some(()).filter(|()| !self.entries.is_empty()).and_then(|()| self.sweeper.try_start())
-                else {
-                    return;
-                };
-                guard = restarted;
-                due = Moment::now();
-            }
-        });
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
-    /// Removes the expired entries; returns when the next one expires, or `None` if none is left.
-    ///
-    /// Expired keys are collected shard by shard, [`SWEEP_BATCH`] at a time, and removed one by one, so that neither a
-    /// caller nor the runtime waits long for it.
-    async fn sweep(&self) -> Option<Moment> {
-        loop {
-            let now = Moment::now();
-            let (expired, next) = self.find_expired(now);
-            let is_full_batch = expired.len() == SWEEP_BATCH;
-            for hash in expired {
-                // Dropped outside of the lock.
-                drop(self.entries.remove_if(&hash, |stored| self.expires_at(&stored.entry) <= now));
-            }
-            if !is_full_batch {
-                return next;
-            }
-            tokio::task::yield_now().await;
-        }
+    /// Iterates over the hashes of all keys, with the time when their entries expire. It locks a shard for one entry at
+    /// a time.
+    pub(super) fn expiries(&self) -> impl Iterator<Item = (u64, Moment)> + Send {
+        self.entries.iter().map(|(hash, stored)| (hash, self.expires_at(&stored.entry)))
+    }
+
+    /// Removes the entry of the key with this hash and returns it, if it has expired by `now`.
+    pub(super) fn remove_expired(&self, hash: u64, now: Moment) -> Evicted<K, V> {
+        let removed = self.entries.remove_if(&hash, |stored| self.expires_at(&stored.entry) <= now);
+        Evicted::one(removed.map(|(_, stored)| stored))
     }
 
     /// Returns when an entry is neither fresh nor stale any more.
     fn expires_at(&self, entry: &Entry<V>) -> Moment {
         entry.fresh_until().after(self.retention)
-    }
-
-    /// Returns the hashes of up to [`SWEEP_BATCH`] keys whose entries have expired by now, and when the next entry will.
-    fn find_expired(&self, now: Moment) -> (Vec<u64>, Option<Moment>) {
-        let expired = RefCell::new(Vec::new());
-        let next = Cell::new(None::<Moment>);
-        // `retain` visits entries without cloning them; here it keeps all of them.
-        self.entries.retain(|hash, stored| {
-            let expires_at = self.expires_at(&stored.entry);
-            if expires_at > now {
-                next.set(Some(next.get().map_or(expires_at, |next| next.min(expires_at))));
-            } else {
-                let mut expired = expired.borrow_mut();
-                if expired.len() < SWEEP_BATCH {
-                    expired.push(*hash);
-                }
-            }
-            true
-        });
-        (expired.into_inner(), next.get())
     }
 }
 
@@ -225,8 +168,6 @@ impl<K, V> fmt::Debug for Memory<K, V> {
     }
 }
 
-/// How many expired entries are removed before the sweeper yields.
-const SWEEP_BATCH: usize = 1_024;
 /// The part of a bound in bytes for which there is one shard.
 const BYTES_PER_SHARD: u64 = 16 << 20;
 const MAX_SHARDS: usize = 4_096;
@@ -234,8 +175,8 @@ const MAX_SHARDS: usize = 4_096;
 /// Returns the number of shards for a bound of this many entries.
 ///
 /// A shard evicts when its own share of the bound is used up: few large shards keep to `capacity` closely, many small
-/// ones keep threads apart. With less than 1 024 entries to a shard, keys would not spread evenly enough; with more
-/// than 16 384, a sweep would lock a shard for too long.
+/// ones keep threads apart. With less than 1 024 entries to a shard, keys would not spread evenly enough; one with more
+/// than 16 384 would stop its callers for long when its table grows.
 fn shards_for(entries: usize) -> usize {
     let for_threads = available_parallelism().map_or(4, usize::from) * 4;
     (entries / 1_024).min(for_threads).max(entries / 16_384).clamp(1, MAX_SHARDS)

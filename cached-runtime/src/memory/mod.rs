@@ -1,15 +1,18 @@
 //! The tier inside the process: a bounded map of entries for each instance of a function, with their expiry and their
 //! tags.
 //!
-//! [`Memory`] is the map, which finds a [`Stored`] key and its entry by the hash of the key. An [`Entry`] is a value with its lifetime, from which [`Age`] derives whether the value is
-//! [fresh, due for a refresh, stale or expired](State); the shared tier uses the same rules. Tags cost an entry one
-//! comparison for each tag and need no index: see [`tags`].
+//! [`Memory`] is the map, which finds a [`Stored`] key and its entry by the hash of the key. An [`Entry`] is a value with
+//! its lifetime, from which [`Age`] derives whether the value is [fresh, due for a refresh, stale or expired](State); the
+//! shared tier uses the same rules. A task removes expired entries: [`sweep`], as often as [`pace`] allows. Tags cost an
+//! entry one comparison for each tag and need no index: see [`tags`].
 
 mod age;
 mod entry;
 mod eviction;
 mod map;
+mod pace;
 mod stored;
+mod sweep;
 mod sweeper;
 mod tags;
 mod write;

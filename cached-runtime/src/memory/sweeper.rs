@@ -40,11 +40,10 @@ impl Sweeper {
 pub(super) struct SweepGuard(&'static Sweeper);
 
 impl SweepGuard {
-    /// Waits until `due`, or less if an entry that expires sooner is stored meanwhile; at least for [`MIN_PAUSE`].
-    pub(super) async fn wait_until(&mut self, mut due: Moment) {
+    /// Waits until `due`, or less if an entry that expires sooner is stored meanwhile; at least for `pause`.
+    pub(super) async fn wait_until(&mut self, mut due: Moment, pause: Duration) {
         self.0.wakes_at.bring_forward(due);
-        // Entries that expire shortly after one another are removed together.
-        tokio::time::sleep(MIN_PAUSE).await;
+        tokio::time::sleep(pause).await;
         loop {
             let wakes_earlier = self.0.wakes_earlier.notified();
             due = due.min(self.0.wakes_at.get());
@@ -64,5 +63,3 @@ impl Drop for SweepGuard {
         self.0.is_running.store(false, Ordering::Release);
     }
 }
-
-const MIN_PAUSE: Duration = Duration::from_millis(50);
