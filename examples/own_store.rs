@@ -13,13 +13,13 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cached_runtime::{
-    Acquired, BoxFuture, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch, async_cached, contract,
+    Acquired, BoxFuture, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result, Store, Watch, async_cached,
+    contract,
 };
 use tokio::sync::Notify;
 
@@ -64,6 +64,8 @@ struct Item {
     value: Option<Bytes>,
     expires: Option<Instant>,
     lease: Option<(Lease, Instant)>,
+    /// How the attempt before the current lease ended; it is forgotten at that time without a lease.
+    last_attempt: Option<(LastAttempt, Instant)>,
 }
 
 impl MapStore {
@@ -88,8 +90,9 @@ impl MapStore {
             (item.value, item.expires) = (None, None);
         }
         item.lease = item.lease.filter(|(_, ends)| *ends > now);
+        item.last_attempt = item.last_attempt.filter(|(_, ends)| item.lease.is_some() || *ends > now);
         let result = change(item);
-        if item.value.is_none() && item.lease.is_none() {
+        if item.value.is_none() && item.lease.is_none() && item.last_attempt.is_none() {
             items.remove(key);
         }
         result
@@ -104,7 +107,7 @@ impl Item {
     /// Sets a value, and ends the lease in the same step.
     fn set(&mut self, value: Bytes, ttl: Option<Duration>) {
         let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
-        *self = Self { value: Some(value), expires, lease: None };
+        *self = Self { value: Some(value), expires, ..Self::default() };
     }
 }
 
@@ -116,18 +119,21 @@ impl Store for MapStore {
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
+        lease: Lease,
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         at_once(|| {
-            self.with(key, |item| match (item.value.clone(), item.lease) {
-                (Some(value), _) if mode != LeaseMode::Replace => Acquired::found(value),
-                (value, Some((held, _))) => Acquired::held(value, Some(LeaseId::new(held.token()))),
-                (value, None) => {
-                    let lease = new_lease();
-                    item.lease = Some((lease, Instant::now() + term));
-                    Acquired::granted(value, lease)
-                }
+            self.with(key, |item| {
+                let acquired = match (item.value.clone(), item.lease) {
+                    (Some(value), _) if mode != LeaseMode::Replace => return Acquired::found(value),
+                    (value, Some((held, _))) => Acquired::held(value, Some(LeaseId::new(held.token()))),
+                    (value, None) => {
+                        item.lease = Some((lease, Instant::now() + term));
+                        Acquired::granted(value)
+                    }
+                };
+                acquired.after(item.last_attempt.map_or(LastAttempt::Unknown, |(attempt, _)| attempt))
             })
         })
     }
@@ -162,11 +168,12 @@ impl Store for MapStore {
         })
     }
 
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
         at_once(|| {
             self.change(key, |item| {
                 if item.is_leased_to(lease) {
                     item.lease = None;
+                    item.last_attempt = Some((attempt, Instant::now() + Duration::from_secs(10)));
                 }
             });
         })
@@ -201,10 +208,4 @@ impl Store for MapStore {
 /// A future that is ready.
 fn at_once<T: Send + 'static>(act: impl FnOnce() -> T) -> BoxFuture<'static, Result<T>> {
     Box::pin(std::future::ready(Ok(act())))
-}
-
-/// Returns a lease that no other caller has.
-fn new_lease() -> Lease {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    Lease::new(NEXT.fetch_add(1, Ordering::Relaxed).into())
 }

@@ -1,11 +1,12 @@
 use std::collections::HashMap;
 use std::future::ready;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
+use cached_runtime::{
+    Acquired, BoxFuture, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result, Store, Watch,
+};
 use tokio::time::Instant;
 
 /// Values in a map of this process.
@@ -18,6 +19,8 @@ struct Item {
     value: Option<Bytes>,
     expires: Option<Instant>,
     lease: Option<(Lease, Instant)>,
+    /// How the attempt before the current lease ended; it is forgotten at that time without a lease.
+    last_attempt: Option<(LastAttempt, Instant)>,
 }
 
 impl MapStore {
@@ -30,8 +33,9 @@ impl MapStore {
             (item.value, item.expires) = (None, None);
         }
         item.lease = item.lease.filter(|(_, ends)| *ends > now);
+        item.last_attempt = item.last_attempt.filter(|(_, ends)| item.lease.is_some() || *ends > now);
         let result = operation(item);
-        if item.value.is_none() && item.lease.is_none() {
+        if item.value.is_none() && item.lease.is_none() && item.last_attempt.is_none() {
             items.remove(key);
         }
         result
@@ -53,7 +57,7 @@ impl Item {
     /// Returns an item with this value and no lease.
     fn new(value: Bytes, ttl: Option<Duration>) -> Self {
         let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
-        Self { value: Some(value), expires, lease: None }
+        Self { value: Some(value), expires, ..Self::default() }
     }
 }
 
@@ -62,16 +66,23 @@ impl Store for MapStore {
         done(keys.iter().map(|key| self.with(key, |item| item.value.clone())).collect())
     }
 
-    fn acquire<'a>(&'a self, key: &'a Key, term: Duration, mode: LeaseMode) -> BoxFuture<'a, Result<Acquired>> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        done(self.with(key, |item| match (item.value.clone(), item.lease) {
-            (Some(value), _) if mode != LeaseMode::Replace => Acquired::found(value),
-            (value, Some((held, _))) => Acquired::held(value, Some(LeaseId::new(held.token()))),
-            (value, None) => {
-                let lease = Lease::new(NEXT.fetch_add(1, Ordering::Relaxed).into());
-                item.lease = Some((lease, Instant::now() + term));
-                Acquired::granted(value, lease)
-            }
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        term: Duration,
+        mode: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
+        done(self.with(key, |item| {
+            let acquired = match (item.value.clone(), item.lease) {
+                (Some(value), _) if mode != LeaseMode::Replace => return Acquired::found(value),
+                (value, Some((held, _))) => Acquired::held(value, Some(LeaseId::new(held.token()))),
+                (value, None) => {
+                    item.lease = Some((lease, Instant::now() + term));
+                    Acquired::granted(value)
+                }
+            };
+            acquired.after(item.last_attempt.map_or(LastAttempt::Unknown, |(attempt, _)| attempt))
         }))
     }
 
@@ -89,8 +100,16 @@ impl Store for MapStore {
         done(self.with_lease(key, lease, |item| *item = Item::new(value, Some(ttl))))
     }
 
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-        self.with_lease(key, lease, |item| item.lease = None);
+    fn release<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        attempt: LastAttempt,
+    ) -> BoxFuture<'a, Result<()>> {
+        let forgotten = Instant::now() + Duration::from_secs(10);
+        self.with_lease(key, lease, |item| {
+            (item.lease, item.last_attempt) = (None, Some((attempt, forgotten)));
+        });
         done(())
     }
 

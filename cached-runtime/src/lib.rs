@@ -158,7 +158,7 @@ pub use crate::shared::invalidate_tag;
 #[cfg(feature = "contract")]
 pub use crate::store::contract;
 #[cfg(feature = "store")]
-pub use crate::store::{Acquired, Key, Lease, LeaseId, LeaseMode, Store, Watch};
+pub use crate::store::{Acquired, Key, LastAttempt, Lease, LeaseId, LeaseMode, Store, Watch};
 #[cfg(any(feature = "redis", feature = "memcached"))]
 pub use crate::store::{Config, configure};
 #[cfg(feature = "memcached")]

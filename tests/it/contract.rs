@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cached_runtime::{
-    Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch, contract,
+    Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result, Store, Watch,
+    contract,
 };
 use cached_tests::map_store::{Entry, MapStore};
 use tokio::task::yield_now;
@@ -106,6 +107,10 @@ violations! {
     release_ends_any_lease: release, "`release` of a lost lease must not end the current lease";
     release_of_a_lost_lease_is_an_error: release, "`release` must not fail";
     release_removes_the_value: release, "`release` must keep the value of the key";
+    release_says_nothing_of_the_attempt: last_attempt, "must return what `release` was given last";
+    release_of_a_lost_lease_tells_an_attempt: last_attempt, "`release` of a lost lease must say nothing";
+    acquire_forgets_the_attempt_while_leased: last_attempt, "also while the next lease is held";
+    an_attempt_is_remembered_beyond_a_fill: last_attempt, "`fill` must end what is known of the attempt";
     add_replaces: add, "`add` must return the present value";
     add_returns_its_own_value: add, "`add` must return the present value";
     add_is_not_atomic: add, "`add` must return the same value to all concurrent callers";
@@ -210,6 +215,7 @@ impl Store for Broken {
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
+        lease: Lease,
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
@@ -238,7 +244,7 @@ impl Store for Broken {
                 }
                 _ => {}
             }
-            let mut acquired = self.correct.acquire(&self.key(key), term, mode).await?;
+            let mut acquired = self.correct.acquire(&self.key(key), lease, term, mode).await?;
             match self.flaw {
                 Flaw::acquire_omits_the_value => acquired.value = None,
                 Flaw::acquire_returns_no_holder => acquired.holder = None,
@@ -249,18 +255,21 @@ impl Store for Broken {
                     let calls = self.calls.fetch_add(1, Ordering::Relaxed);
                     acquired.holder = acquired.holder.map(|_| LeaseId::new(calls.into()));
                 }
-                Flaw::acquire_returns_a_holder_with_the_lease if acquired.lease.is_some() => {
+                Flaw::acquire_returns_a_holder_with_the_lease if acquired.is_granted => {
                     acquired.holder = Some(LeaseId::new(0));
                 }
-                Flaw::acquire_returns_a_holder_with_a_found_value if acquired.lease.is_none() => {
+                Flaw::acquire_returns_a_holder_with_a_found_value if !acquired.is_granted => {
                     acquired.holder = acquired.holder.or(Some(LeaseId::new(0)));
                 }
                 Flaw::acquire_omits_the_value_of_a_leased_key
-                    if acquired.lease.is_none() && before.lease.is_some() =>
+                    if !acquired.is_granted && before.lease.is_some() =>
                 {
                     acquired.value = None;
                 }
-                Flaw::acquire_removes_the_value if acquired.lease.is_some() => {
+                Flaw::acquire_forgets_the_attempt_while_leased if !acquired.is_granted => {
+                    acquired.last_attempt = LastAttempt::Unknown;
+                }
+                Flaw::acquire_removes_the_value if acquired.is_granted => {
                     self.with(key, |entry| entry.value = None);
                 }
                 _ => {}
@@ -320,6 +329,11 @@ impl Store for Broken {
                 }
                 Flaw::a_rejected_fill_stores_the_value => entry.set(value, Some(ttl)),
                 Flaw::a_rejected_fill_ends_the_lease if !held => entry.lease = None,
+                Flaw::an_attempt_is_remembered_beyond_a_fill if held => {
+                    let last_attempt = entry.last_attempt;
+                    entry.set(value, Some(ttl));
+                    entry.last_attempt = last_attempt;
+                }
                 _ if held => entry.set(value, Some(ttl)),
                 _ => {}
             });
@@ -328,13 +342,19 @@ impl Store for Broken {
         })
     }
 
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             match self.flaw {
                 Flaw::release_does_nothing => return Ok(()),
                 Flaw::release_ends_any_lease => self.with(key, |entry| entry.lease = None),
                 Flaw::release_of_a_lost_lease_is_an_error if !self.with(key, |entry| entry.holds(lease)) => {
                     return Err(Error::new(ErrorKind::Rejected, "the lease was lost"));
+                }
+                Flaw::release_of_a_lost_lease_tells_an_attempt
+                    if !self.with(key, |entry| entry.holds(lease)) =>
+                {
+                    let ends = Instant::now() + Duration::from_secs(10);
+                    self.with(key, |entry| entry.last_attempt = Some((attempt, ends)));
                 }
                 Flaw::release_removes_the_value if self.with(key, |entry| entry.holds(lease)) => {
                     self.with(key, |entry| entry.value = None);
@@ -345,7 +365,11 @@ impl Store for Broken {
                 }
                 _ => {}
             }
-            self.correct.release(&self.key(key), lease).await
+            let attempt = match self.flaw {
+                Flaw::release_says_nothing_of_the_attempt => LastAttempt::Unknown,
+                _ => attempt,
+            };
+            self.correct.release(&self.key(key), lease, attempt).await
         })
     }
 
@@ -448,10 +472,11 @@ impl Store for Seconds {
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
+        lease: Lease,
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        self.0.acquire(key, seconds(term), mode)
+        self.0.acquire(key, lease, seconds(term), mode)
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
@@ -468,8 +493,8 @@ impl Store for Seconds {
         self.0.fill(key, lease, value, seconds(ttl))
     }
 
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-        self.0.release(key, lease)
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
+        self.0.release(key, lease, attempt)
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use cached_runtime::{Key, LeaseMode, Redis, Store as _, async_cached};
+use cached_runtime::{Key, LeaseMode, Redis, async_cached};
 use cached_tests::forked::forked;
 use cached_tests::in_own_process;
 use cached_tests::server::RedisServer;
 
-use crate::support::{SOON, redis_at};
+use crate::support::{SOON, acquire, redis_at};
 
 static URL: OnceLock<String> = OnceLock::new();
 
@@ -39,8 +39,8 @@ fn two_workers_have_no_lease_token_in_common() {
                 let mut tokens = String::new();
                 for id in 0..10 {
                     let key = Key::new(worker, &id).unwrap();
-                    let acquired = store.acquire(&key, SOON, LeaseMode::IfAbsent).await.unwrap();
-                    tokens.push_str(&acquired.lease.unwrap().token().to_string());
+                    let lease = acquire(&store, &key, SOON, LeaseMode::IfAbsent).await.unwrap();
+                    tokens.push_str(&lease.token().to_string());
                     tokens.push('\n');
                 }
                 tokens

@@ -5,7 +5,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseMode, Result, Store, Watch, async_cached};
+use cached_runtime::{
+    Acquired, BoxFuture, Key, LastAttempt, Lease, LeaseMode, Result, Store, Watch, async_cached,
+};
 use cached_tests::EPOCH_KEY_OF_TAGS;
 use cached_tests::map_store::MapStore;
 use tokio::sync::Semaphore;
@@ -363,10 +365,11 @@ impl Store for SlowReads {
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
+        lease: Lease,
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        self.map.acquire(key, term, mode)
+        self.map.acquire(key, lease, term, mode)
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
@@ -383,8 +386,8 @@ impl Store for SlowReads {
         self.map.fill(key, lease, value, ttl)
     }
 
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-        self.map.release(key, lease)
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
+        self.map.release(key, lease, attempt)
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cached_runtime::{
-    Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Redis, RedisConfig, Result, Store, Watch,
-    async_cached,
+    Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Redis, RedisConfig, Result,
+    Store, Watch, async_cached,
 };
 use cached_tests::map_store::MapStore;
 use cached_tests::server::RedisServer;
@@ -49,6 +49,7 @@ impl Store for Recorder {
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
+        lease: Lease,
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
@@ -57,7 +58,7 @@ impl Store for Recorder {
             if self.failures.fetch_update(SeqCst, SeqCst, decrement).is_ok() {
                 return Err(Error::new(ErrorKind::Unreachable, "the connection was cut"));
             }
-            let acquired = self.store.acquire(key, term, mode).await;
+            let acquired = self.store.acquire(key, lease, term, mode).await;
             self.keys.lock().unwrap().insert(key.clone());
             acquired
         })
@@ -77,11 +78,12 @@ impl Store for Recorder {
         self.store.fill(key, lease, value, ttl)
     }
 
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            self.store.release(key, lease).await?;
+            self.store.release(key, lease, attempt).await?;
             if self.reacquires {
-                self.store.acquire(key, MINUTE, LeaseMode::IfAbsent).await?.lease.unwrap();
+                let acquired = self.store.acquire(key, Lease::random(), MINUTE, LeaseMode::IfAbsent).await?;
+                assert!(acquired.is_granted);
             }
             Ok(())
         })

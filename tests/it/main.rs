@@ -24,6 +24,7 @@ mod identity;
 mod invalidation;
 mod key_isolation;
 mod lease_wait;
+mod leases;
 #[cfg(feature = "moved-clock")]
 mod lifetime;
 mod liveness;

@@ -9,10 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cached_runtime::{
-    Error, ErrorKind, Key, Lease, LeaseMode, Memcached, MemcachedConfig, Result, Store, contract,
+    Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Memcached, MemcachedConfig, Result, Store, contract,
 };
 use cached_tests::proxy::{Proxy, Replies};
 use cached_tests::server::MemcachedServer;
+
+use crate::support::acquire;
 
 /// The deadline of tests in which nothing hangs, on a busy machine.
 const LONG_DEADLINE: Duration = Duration::from_secs(10);
@@ -43,11 +45,6 @@ fn key(name: impl std::fmt::Display) -> Key {
 /// Returns the key on the server.
 fn wire(key: &Key) -> String {
     format!("cached:{key}")
-}
-
-/// Returns the version of the item that a lease refers to.
-fn version(lease: Lease) -> u128 {
-    lease.token() & ((1 << 48) - 1)
 }
 
 async fn get(store: &Memcached, key: &Key) -> Result<Option<Vec<u8>>> {
@@ -103,7 +100,7 @@ async fn values_of_every_size_come_back_as_they_were() {
     let store = store(server.addr());
     for size in [1, 2, 4095, 4096, 4097, 16 * 1024, 100_000, (1 << 20) - (1 << 10)] {
         let value: Vec<u8> = b"\r\nEN\r\nVA 1".iter().copied().cycle().take(size).collect();
-        let lease = store.acquire(&key(size), TERM, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
+        let lease = acquire(&store, &key(size), TERM, LeaseMode::IfAbsent).await.unwrap();
         assert!(store.fill(&key(size), lease, value.clone().into(), TTL).await.unwrap());
         assert_eq!(get(&store, &key(size)).await.unwrap(), Some(value), "{size}");
     }
@@ -115,7 +112,7 @@ async fn the_longest_key_and_prefix_fit() {
     let store = Memcached::new(config(server.addr()).prefix("p".repeat(95))).unwrap();
     let key = Key::new(&"n".repeat(500), "").unwrap();
     store.put(&key, "value".into(), None).await.unwrap();
-    let lease = store.acquire(&key, TERM, LeaseMode::Replace).await.unwrap().lease.unwrap();
+    let lease = acquire(&store, &key, TERM, LeaseMode::Replace).await.unwrap();
     assert!(store.fill(&key, lease, "new".into(), TTL).await.unwrap());
     assert_eq!(get(&store, &key).await.unwrap().unwrap(), b"new");
 }
@@ -176,7 +173,7 @@ async fn one_of_many_processes_gets_a_lease_in_both_modes() {
             let tasks: Vec<_> = (0..40)
                 .map(|n| {
                     let (store, key) = (Arc::clone(&stores[n % 4]), key.clone());
-                    tokio::spawn(async move { store.acquire(&key, TERM, mode).await.unwrap().lease })
+                    tokio::spawn(async move { acquire(&store, &key, TERM, mode).await })
                 })
                 .collect();
             let mut leases = Vec::new();
@@ -198,20 +195,18 @@ async fn an_expired_lease_is_replaced_and_cannot_fill() {
     for (mode, name) in [(LeaseMode::IfAbsent, "IfAbsent"), (LeaseMode::Replace, "Replace")] {
         let key = key(name);
         let start = Instant::now();
-        let expired = store.acquire(&key, Duration::from_millis(300), mode).await.unwrap().lease.unwrap();
+        let expired = acquire(&store, &key, Duration::from_millis(300), mode).await.unwrap();
         let next = loop {
             assert!(start.elapsed() < Duration::from_secs(20), "the expired lease is not replaced: {name}");
-            if let Some(lease) = store.acquire(&key, TERM, mode).await.unwrap().lease {
+            if let Some(lease) = acquire(&store, &key, TERM, mode).await {
                 break lease;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
         assert!(start.elapsed() >= Duration::from_millis(300), "a lease ended early");
-        // So even a fill that was already in flight is rejected.
-        assert_ne!(version(expired), version(next));
         assert!(!store.extend(&key, &expired, TERM).await.unwrap());
         assert!(!store.fill(&key, expired, "late".into(), TTL).await.unwrap());
-        store.release(&key, expired).await.unwrap();
+        store.release(&key, expired, LastAttempt::Unknown).await.unwrap();
         assert!(store.extend(&key, &next, TERM).await.unwrap());
         assert!(store.fill(&key, next, "new".into(), TTL).await.unwrap());
         assert_eq!(get(&store, &key).await.unwrap().unwrap(), b"new");
@@ -225,7 +220,7 @@ async fn a_lease_over_a_value_ends_when_the_value_changes() {
     for change in ["put", "remove", "evicted"] {
         let key = key(change);
         store.put(&key, "old".into(), None).await.unwrap();
-        let lease = store.acquire(&key, TERM, LeaseMode::Replace).await.unwrap().lease.unwrap();
+        let lease = acquire(&store, &key, TERM, LeaseMode::Replace).await.unwrap();
         match change {
             "put" => store.put(&key, "put".into(), None).await.unwrap(),
             "remove" => store.remove(&key).await.unwrap(),
@@ -245,14 +240,14 @@ async fn the_lease_is_free_after_a_change() {
     for change in ["put", "remove", "release"] {
         let key = key(change);
         store.put(&key, "old".into(), None).await.unwrap();
-        let lease = store.acquire(&key, TERM, LeaseMode::Replace).await.unwrap().lease.unwrap();
+        let lease = acquire(&store, &key, TERM, LeaseMode::Replace).await.unwrap();
         match change {
             "put" => store.put(&key, "put".into(), None).await.unwrap(),
             "remove" => store.remove(&key).await.unwrap(),
-            _ => store.release(&key, lease).await.unwrap(),
+            _ => store.release(&key, lease, LastAttempt::Unknown).await.unwrap(),
         }
         store.add(&key, "value".into(), None).await.unwrap();
-        let next = store.acquire(&key, TERM, LeaseMode::Replace).await.unwrap().lease;
+        let next = acquire(&store, &key, TERM, LeaseMode::Replace).await;
         assert!(next.is_some(), "{change}");
         assert!(!store.fill(&key, lease, "late".into(), TTL).await.unwrap(), "{change}");
     }
@@ -265,12 +260,12 @@ async fn an_extended_lease_leaves_the_ttl_of_a_value_alone() {
     let key = key("ttl");
     let ttl = || server.command(&format!("mg {} t", wire(&key)));
     store.put(&key, "value".into(), None).await.unwrap();
-    let lease = store.acquire(&key, TERM, LeaseMode::Replace).await.unwrap().lease.unwrap();
+    let lease = acquire(&store, &key, TERM, LeaseMode::Replace).await.unwrap();
     assert!(store.extend(&key, &lease, TERM).await.unwrap());
     assert_eq!(ttl(), "HD t-1");
 
     store.remove(&key).await.unwrap();
-    let lease = store.acquire(&key, TERM, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
+    let lease = acquire(&store, &key, TERM, LeaseMode::IfAbsent).await.unwrap();
     store.put(&key, "value".into(), None).await.unwrap();
     assert!(!store.extend(&key, &lease, TERM).await.unwrap());
     assert_eq!(ttl(), "HD t-1");
@@ -287,10 +282,10 @@ async fn a_value_that_is_too_large_is_rejected_and_its_lease_released() {
     assert_eq!(get(&small, &key).await.unwrap(), Some(vec![1; 1000]), "nothing was sent");
 
     for mode in [LeaseMode::Replace, LeaseMode::IfAbsent] {
-        let lease = small.acquire(&key, TERM, mode).await.unwrap().lease.unwrap();
+        let lease = acquire(&small, &key, TERM, mode).await.unwrap();
         assert!(small.fill(&key, lease, vec![2; 1001].into(), TTL).await.unwrap_err().is_too_large());
         assert!(!small.fill(&key, lease, vec![2; 1].into(), TTL).await.unwrap(), "the lease has ended");
-        assert!(small.acquire(&key, TERM, mode).await.unwrap().lease.is_some(), "the lease is free");
+        assert!(acquire(&small, &key, TERM, mode).await.is_some(), "the lease is free");
         small.remove(&key).await.unwrap();
     }
 
@@ -307,19 +302,39 @@ async fn a_value_that_is_too_large_is_rejected_and_its_lease_released() {
 }
 
 #[tokio::test]
-async fn an_empty_value_is_rejected() {
+async fn an_empty_value_is_a_value() {
     let server = MemcachedServer::start();
     let store = store(server.addr());
-    let key = key("empty");
-    let lease = store.acquire(&key, TERM, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
-    for error in [
-        store.put(&key, "".into(), None).await.unwrap_err(),
-        store.add(&key, "".into(), None).await.unwrap_err(),
-        store.fill(&key, lease, "".into(), TTL).await.unwrap_err(),
-    ] {
-        assert_eq!(error.kind(), ErrorKind::Codec);
+    let [put, added, filled] = ["put", "added", "filled"].map(key);
+    store.put(&put, "".into(), None).await.unwrap();
+    store.add(&added, "".into(), None).await.unwrap();
+    let lease = acquire(&store, &filled, TERM, LeaseMode::IfAbsent).await.unwrap();
+    assert!(store.fill(&filled, lease, "".into(), TTL).await.unwrap());
+    for key in [put, added, filled] {
+        assert_eq!(get(&store, &key).await.unwrap(), Some(Vec::new()));
+        assert_eq!(store.add(&key, "other".into(), None).await.unwrap(), "");
+        assert!(acquire(&store, &key, TERM, LeaseMode::IfAbsent).await.is_none());
+        assert!(acquire(&store, &key, TERM, LeaseMode::Replace).await.is_some());
     }
-    assert_eq!(get(&store, &key).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_extension_that_crosses_a_fill_does_not_end_the_lease() {
+    let server = MemcachedServer::start();
+    let store = store(server.addr());
+    for previous in [false, true] {
+        for round in 0..200 {
+            let key = key(format!("crossed {previous} {round}"));
+            if previous {
+                store.put(&key, "old".into(), None).await.unwrap();
+            }
+            let lease = acquire(&store, &key, TERM, LeaseMode::Replace).await.unwrap();
+            let (extended, filled) =
+                tokio::join!(store.extend(&key, &lease, TERM), store.fill(&key, lease, "new".into(), TTL));
+            extended.unwrap();
+            assert!(filled.unwrap(), "{previous} {round}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -369,15 +384,15 @@ async fn a_lease_from_before_a_restart_is_invalid() {
     let mut server = MemcachedServer::start();
     let store = store(server.addr());
     let key = key("restarted");
-    let old = store.acquire(&key, TERM, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
+    let old = acquire(&store, &key, TERM, LeaseMode::IfAbsent).await.unwrap();
     server.restart();
     // The versions start from 1 again.
-    let new = recovered(async || store.acquire(&key, TERM, LeaseMode::IfAbsent).await).await.lease.unwrap();
-    assert_eq!(version(old), version(new));
+    let new = Lease::random();
+    recovered(async || store.acquire(&key, new, TERM, LeaseMode::IfAbsent).await).await;
 
     assert!(!store.extend(&key, &old, TERM).await.unwrap());
     assert!(!store.fill(&key, old, "from before".into(), TTL).await.unwrap());
-    store.release(&key, old).await.unwrap();
+    store.release(&key, old, LastAttempt::Unknown).await.unwrap();
     assert!(store.fill(&key, new, "new".into(), TTL).await.unwrap());
 }
 
@@ -387,7 +402,7 @@ async fn a_lost_connection_costs_no_lease() {
     let proxy = Proxy::start(&server.addr());
     let store = store(proxy.addr());
     let key = key("cut");
-    let lease = store.acquire(&key, TERM, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
+    let lease = acquire(&store, &key, TERM, LeaseMode::IfAbsent).await.unwrap();
     proxy.cut();
     recovered(async || get(&store, &key).await).await;
     assert!(store.fill(&key, lease, "value".into(), TTL).await.unwrap());
@@ -703,7 +718,10 @@ async fn a_server_without_versions_is_a_configuration_error() {
     for (key, mode) in
         [(key("a"), LeaseMode::IfAbsent), (key("a"), LeaseMode::IfAbsent), (key("there"), LeaseMode::Replace)]
     {
-        assert_eq!(store.acquire(&key, TERM, mode).await.unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(
+            store.acquire(&key, Lease::random(), TERM, mode).await.unwrap_err().kind(),
+            ErrorKind::Config
+        );
     }
     assert_eq!(get(&store, &key("there")).await.unwrap().unwrap(), b"value");
 }
@@ -715,7 +733,7 @@ async fn concurrent_adds_return_one_value() {
     for leased in [false, true] {
         let key = key(leased);
         if leased {
-            assert!(store.acquire(&key, TERM, LeaseMode::IfAbsent).await.unwrap().lease.is_some());
+            assert!(acquire(&store, &key, TERM, LeaseMode::IfAbsent).await.is_some());
         }
         let tasks: Vec<_> = (0..32)
             .map(|n| {

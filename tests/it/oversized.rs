@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{ErrorKind, Key, LeaseMode, Memcached, MemcachedConfig, Store, async_cached};
+use cached_runtime::{ErrorKind, Key, Lease, LeaseMode, Memcached, MemcachedConfig, Store, async_cached};
 use cached_tests::runs::Runs;
 use cached_tests::server::MemcachedServer;
 use tokio::task::{JoinSet, yield_now};
@@ -54,9 +54,10 @@ async fn small_reads_go_on_beside_values_above_the_limit() {
 
     // It counts as no value, and can be replaced.
     let large = key("large");
-    let acquired = reader.acquire(&large, TERM, LeaseMode::IfAbsent).await.unwrap();
-    assert_eq!(acquired.value, None);
-    assert!(reader.fill(&large, acquired.lease.unwrap(), "filled".into(), LONG_DEADLINE).await.unwrap());
+    let lease = Lease::random();
+    let acquired = reader.acquire(&large, lease, TERM, LeaseMode::IfAbsent).await.unwrap();
+    assert_eq!((acquired.value, acquired.is_granted), (None, true));
+    assert!(reader.fill(&large, lease, "filled".into(), LONG_DEADLINE).await.unwrap());
     assert_eq!(reader.get(std::slice::from_ref(&large)).await.unwrap(), [Some("filled".into())]);
 
     writer.put(&large, vec![b'V'; 3 << 20].into(), None).await.unwrap();

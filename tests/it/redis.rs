@@ -6,11 +6,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cached_runtime::{Error, ErrorKind, Key, LeaseMode, Redis, RedisConfig, Result, Store};
+use cached_runtime::{
+    Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Redis, RedisConfig, Result, Store,
+};
 use cached_tests::proxy::{Proxy, Replies};
 use cached_tests::server::RedisServer;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
+
+use crate::support::acquire;
 
 /// The time limit for "soon", on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(5);
@@ -156,11 +160,11 @@ mod commands {
         for round in 1..=3 {
             for number in 0..5 {
                 let key = key((round, number));
-                let lease = store.acquire(&key, MINUTE, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
+                let lease = acquire(&store, &key, MINUTE, LeaseMode::IfAbsent).await.unwrap();
                 assert!(store.extend(&key, &lease, MINUTE).await.unwrap());
                 assert!(store.fill(&key, lease, "value".into(), MINUTE).await.unwrap());
-                let lease = store.acquire(&key, MINUTE, LeaseMode::Replace).await.unwrap().lease.unwrap();
-                store.release(&key, lease).await.unwrap();
+                let lease = acquire(&store, &key, MINUTE, LeaseMode::Replace).await.unwrap();
+                store.release(&key, lease, LastAttempt::Unknown).await.unwrap();
                 assert_eq!(store.add(&key, "other".into(), None).await.unwrap(), "value");
                 put(&store, &key, "third").await.unwrap();
             }
@@ -177,8 +181,7 @@ mod commands {
         let lease = format!("{value}:l");
         let remaining = |name: &str| server.command(&["PTTL", name]).parse::<i64>().unwrap();
 
-        let held =
-            store.acquire(&key, Duration::from_secs(10), LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
+        let held = acquire(&store, &key, Duration::from_secs(10), LeaseMode::IfAbsent).await.unwrap();
         assert!((1..=10_000).contains(&remaining(&lease)));
         assert!(store.extend(&key, &held, MINUTE).await.unwrap());
         assert!((10_001..=60_000).contains(&remaining(&lease)));
@@ -199,14 +202,14 @@ mod commands {
     async fn the_longest_and_the_shortest_ttl_are_accepted() {
         let server = RedisServer::start();
         let store = with_long_deadline(server.url());
-        let lease = store.acquire(&key(1), Duration::MAX, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
+        let lease = acquire(&store, &key(1), Duration::MAX, LeaseMode::IfAbsent).await.unwrap();
         assert!(store.extend(&key(1), &lease, Duration::MAX).await.unwrap());
         assert!(store.fill(&key(1), lease, "v".into(), Duration::MAX).await.unwrap());
         store.put(&key(2), "v".into(), Some(Duration::MAX)).await.unwrap();
         assert_eq!(store.get(&[key(1), key(2)]).await.unwrap(), [Some("v".into()), Some("v".into())]);
 
         store.put(&key(3), "v".into(), Some(Duration::ZERO)).await.unwrap();
-        let lease = store.acquire(&key(4), Duration::ZERO, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
+        let lease = acquire(&store, &key(4), Duration::ZERO, LeaseMode::IfAbsent).await.unwrap();
         eventually("both have expired", || server.command(&["DBSIZE"]) == "2").await;
         assert!(!store.extend(&key(4), &lease, MINUTE).await.unwrap());
     }
@@ -223,9 +226,9 @@ mod commands {
             store.put(key, Bytes::copy_from_slice(value), Some(MINUTE)).await.unwrap();
             assert_eq!(get(&store, key).await.unwrap().unwrap(), value);
             assert_eq!(store.add(key, "x".into(), None).await.unwrap(), value);
-            let acquired = store.acquire(key, MINUTE, LeaseMode::Replace).await.unwrap();
+            let acquired = store.acquire(key, Lease::random(), MINUTE, LeaseMode::Replace).await.unwrap();
             assert_eq!(acquired.value.unwrap(), value);
-            assert!(acquired.lease.is_some());
+            assert!(acquired.is_granted);
         }
         let all = store.get(&keys).await.unwrap();
         assert!(all.iter().map(|value| value.as_deref().unwrap()).eq(values));
@@ -247,9 +250,10 @@ mod commands {
         assert_eq!(store.get(&[key.clone(), key.clone()]).await.unwrap(), [None, None]);
         for mode in [LeaseMode::IfAbsent, LeaseMode::Replace] {
             let key = foreign("a");
-            let acquired = store.acquire(&key, MINUTE, mode).await.unwrap();
-            assert_eq!(acquired.value, None);
-            assert!(store.fill(&key, acquired.lease.unwrap(), "ours".into(), MINUTE).await.unwrap());
+            let lease = Lease::random();
+            let acquired = store.acquire(&key, lease, MINUTE, mode).await.unwrap();
+            assert_eq!((acquired.value, acquired.is_granted), (None, true));
+            assert!(store.fill(&key, lease, "ours".into(), MINUTE).await.unwrap());
             assert_eq!(get(&store, &key).await.unwrap(), Some("ours".into()));
         }
 
@@ -530,15 +534,14 @@ mod failures {
         for number in 0..5 {
             let store = with_short_deadline(server.url());
             recover(&store, Duration::ZERO).await;
-            let lease =
-                store.acquire(&key(number), MINUTE, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
+            let lease = acquire(&store, &key(number), MINUTE, LeaseMode::IfAbsent).await.unwrap();
             server.stop();
             let started = Instant::now();
             let error = match number {
-                0 => store.acquire(&key(9), MINUTE, LeaseMode::IfAbsent).await.unwrap_err(),
+                0 => store.acquire(&key(9), Lease::random(), MINUTE, LeaseMode::IfAbsent).await.unwrap_err(),
                 1 => store.extend(&key(number), &lease, MINUTE).await.unwrap_err(),
                 2 => store.fill(&key(number), lease, "v".into(), MINUTE).await.unwrap_err(),
-                3 => store.release(&key(number), lease).await.unwrap_err(),
+                3 => store.release(&key(number), lease, LastAttempt::Unknown).await.unwrap_err(),
                 _ => store.remove(&key(number)).await.unwrap_err(),
             };
             server.cont();
@@ -624,7 +627,7 @@ mod rejections {
         };
         let store = || with_long_deadline(replica.url());
         is_rejected(store().put(&key(1), "v".into(), None).await);
-        is_rejected(store().acquire(&key(1), MINUTE, LeaseMode::IfAbsent).await.map(drop));
+        is_rejected(store().acquire(&key(1), Lease::random(), MINUTE, LeaseMode::IfAbsent).await.map(drop));
         is_rejected(store().add(&key(1), "v".into(), None).await.map(drop));
         is_rejected(store().remove(&key(1)).await);
         assert_eq!(get(&store(), &key(1)).await.unwrap(), None);
@@ -649,13 +652,13 @@ mod rejections {
     async fn a_full_server_rejects_writes_and_keeps_no_lease() {
         let server = RedisServer::start();
         let store = with_long_deadline(server.url());
-        let lease = store.acquire(&key(1), MINUTE, LeaseMode::IfAbsent).await.unwrap().lease.unwrap();
+        let lease = acquire(&store, &key(1), MINUTE, LeaseMode::IfAbsent).await.unwrap();
         assert_eq!(server.command(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
         let is_rejected = |error: Error| assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
         is_rejected(store.fill(&key(1), lease, "v".into(), MINUTE).await.unwrap_err());
         is_rejected(store.put(&key(2), "v".into(), None).await.unwrap_err());
         is_rejected(store.add(&key(2), "v".into(), None).await.unwrap_err());
-        is_rejected(store.acquire(&key(2), MINUTE, LeaseMode::IfAbsent).await.unwrap_err());
+        is_rejected(store.acquire(&key(2), Lease::random(), MINUTE, LeaseMode::IfAbsent).await.unwrap_err());
         store.remove(&key(1)).await.unwrap();
         assert_eq!(get(&store, &key(1)).await.unwrap(), None);
         assert_eq!(server.command(&["DBSIZE"]), "0");

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store};
+use cached_runtime::{Key, Lease, LeaseMode, Memcached, MemcachedConfig, Redis, RedisConfig, Store};
 use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
@@ -38,6 +38,12 @@ pub(crate) fn redis_at(url: &str, deadline: Duration) -> Redis {
 
 pub(crate) fn memcached_at(addr: &str, deadline: Duration) -> Memcached {
     Memcached::new(MemcachedConfig::new(addr).deadline(deadline).connect_timeout(deadline)).unwrap()
+}
+
+/// Requests a lease with a new token; returns it if it was granted.
+pub(crate) async fn acquire(store: &dyn Store, key: &Key, term: Duration, mode: LeaseMode) -> Option<Lease> {
+    let lease = Lease::random();
+    store.acquire(key, lease, term, mode).await.unwrap().is_granted.then_some(lease)
 }
 
 /// Expands a macro of functions and tests once for each backend.

@@ -8,6 +8,8 @@ mod future;
 #[cfg(all(target_os = "linux", not(debug_assertions)))]
 #[path = "../../cached-runtime/src/util/kernel_clock.rs"]
 mod kernel_clock;
+#[path = "../../cached-runtime/src/util/limits.rs"]
+pub(crate) mod limits;
 #[path = "../../cached-runtime/src/util/random.rs"]
 pub(crate) mod random;
 pub(crate) mod timer;

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result, Store, Watch};
+use cached_runtime::{
+    Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Result, Store, Watch,
+};
 
 use crate::map_store::MapStore;
 
@@ -42,10 +44,11 @@ impl Store for Full {
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
+        lease: Lease,
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        self.write(self.map.acquire(key, term, mode))
+        self.write(self.map.acquire(key, lease, term, mode))
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
@@ -62,8 +65,8 @@ impl Store for Full {
         self.write(self.map.fill(key, lease, value, ttl))
     }
 
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-        self.write(self.map.release(key, lease))
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
+        self.write(self.map.release(key, lease, attempt))
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {

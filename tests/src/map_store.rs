@@ -1,13 +1,13 @@
 //! A store in a map of this process that passes the contract.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
+use cached_runtime::{
+    Acquired, BoxFuture, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result, Store, Watch,
+};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -28,6 +28,8 @@ pub struct Entry {
     pub expires: Option<Instant>,
     /// The current lease and the end of its term.
     pub lease: Option<(Lease, Instant)>,
+    /// How the attempt before the current lease ended, and when that is forgotten unless there is a lease.
+    pub last_attempt: Option<(LastAttempt, Instant)>,
 }
 
 impl Entry {
@@ -41,7 +43,7 @@ impl Entry {
     pub fn set(&mut self, value: Bytes, ttl: Option<Duration>) {
         // An expiry beyond the range of the clock is never.
         let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
-        *self = Self { value: Some(value), expires, lease: None };
+        *self = Self { value: Some(value), expires, ..Self::default() };
     }
 
     fn remove_expired(&mut self) {
@@ -52,6 +54,7 @@ impl Entry {
         if self.lease.is_some_and(|(_, ends)| ends <= now) {
             self.lease = None;
         }
+        self.last_attempt = self.last_attempt.filter(|(_, ends)| self.lease.is_some() || *ends > now);
     }
 }
 
@@ -62,7 +65,7 @@ impl MapStore {
         let entry = entries.entry(key.clone()).or_default();
         entry.remove_expired();
         let result = operation(entry);
-        if entry.value.is_none() && entry.lease.is_none() {
+        if entry.value.is_none() && entry.lease.is_none() && entry.last_attempt.is_none() {
             entries.remove(key);
         }
         result
@@ -86,17 +89,20 @@ impl Store for MapStore {
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
+        lease: Lease,
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        let acquire = move |entry: &mut Entry| match (entry.value.clone(), entry.lease) {
-            (Some(value), _) if mode != LeaseMode::Replace => Acquired::found(value),
-            (value, Some((held, _))) => Acquired::held(value, Some(LeaseId::new(held.token()))),
-            (value, None) => {
-                let lease = new_lease();
-                entry.lease = Some((lease, Instant::now() + term));
-                Acquired::granted(value, lease)
-            }
+        let acquire = move |entry: &mut Entry| {
+            let acquired = match (entry.value.clone(), entry.lease) {
+                (Some(value), _) if mode != LeaseMode::Replace => return Acquired::found(value),
+                (value, Some((held, _))) => Acquired::held(value, Some(LeaseId::new(held.token()))),
+                (value, None) => {
+                    entry.lease = Some((lease, Instant::now() + term));
+                    Acquired::granted(value)
+                }
+            };
+            acquired.after(entry.last_attempt.map_or(LastAttempt::Unknown, |(attempt, _)| attempt))
         };
         Box::pin(async move { Ok(self.with(key, acquire)) })
     }
@@ -133,10 +139,11 @@ impl Store for MapStore {
         })
     }
 
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
         let release = move |entry: &mut Entry| {
             if entry.holds(lease) {
                 entry.lease = None;
+                entry.last_attempt = Some((attempt, Instant::now() + Duration::from_secs(10)));
             }
         };
         Box::pin(async move {
@@ -179,13 +186,6 @@ impl Store for MapStore {
             Ok(Some(Watch::new(changed.notified_owned())))
         })
     }
-}
-
-/// Returns a lease with a random token.
-fn new_lease() -> Lease {
-    // Each `RandomState` has different keys.
-    let half = |n: u8| u128::from(RandomState::new().hash_one(n));
-    Lease::new(half(0) << 64 | half(1))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -6,10 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::flight::Flight;
-use super::liveness::MAX_WAIT;
 use crate::shared::{HeldLease, LeaseAnswer, LeaseRequest, Tier};
-use crate::util::random;
 use crate::util::timer::{sleep, timeout};
+use crate::util::{limits, random};
 
 /// The bounds of the pause between two requests to a store without notifications. Inside them the pause is 1 % of the
 /// time waited so far, so that the delay before a change is noticed stays in proportion.
@@ -20,7 +19,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(100);
 const WATCH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Requests the lease until it is acquired, the key is filled, or a computation of another process has failed; but no
-/// longer than [`MAX_WAIT`] after `started_at`, the start of the call.
+/// longer than the wait budget after `started_at`, the start of the call.
 ///
 /// Where the store sends notifications, the next request follows a change of the key; in any case it follows a pause.
 /// A single failure of the store is ignored: if one cut connection ended the wait, all waiting calls would compute at
@@ -34,7 +33,7 @@ pub(crate) async fn acquire<K, V, S>(
     let since = Instant::now();
     let mut watch = None;
     let mut is_reachable = false;
-    while started_at.elapsed() < MAX_WAIT {
+    while started_at.elapsed() < limits::wait_budget() {
         match tier.acquire(request.clone()).await {
             LeaseAnswer::Busy(busy) => (request, is_reachable) = (busy, true),
             LeaseAnswer::Unavailable if is_reachable => is_reachable = false,

@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::util::millis;
+use crate::util::{limits, millis};
 
 /// The interval at which a leader that waits is polled at least.
 pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// The time between two polls after which followers replace a leader.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The longest time that a call waits for one computation, even if its leader is alive.
-pub(crate) const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// When the leader of a flight was polled, and for how long the flight has lasted.
 ///
@@ -38,7 +36,7 @@ pub(crate) enum Expectation {
     Until(Instant),
     /// Its leader was not polled for [`HEARTBEAT_TIMEOUT`].
     Silent,
-    /// Its leader is alive, but has computed for longer than [`MAX_WAIT`].
+    /// Its leader is alive, but has computed for longer than the wait budget.
     Overdue,
 }
 
@@ -63,7 +61,7 @@ impl Liveness {
         self.polled_millis.store(millis(self.began_at.elapsed()), Ordering::Release);
     }
 
-    /// Records that the body begins: calls wait for [`MAX_WAIT`] from now on.
+    /// Records that the body begins: calls wait for the wait budget from now on.
     pub(super) fn record_body(&self, now: Instant) {
         let now = millis(now.saturating_duration_since(self.began_at));
         self.polled_millis.store(now, Ordering::Release);
@@ -74,7 +72,7 @@ impl Liveness {
     pub(crate) fn at(&self, now: Instant) -> Expectation {
         let after =
             |millis: &AtomicU64| self.began_at + Duration::from_millis(millis.load(Ordering::Acquire));
-        let limit = after(&self.body_millis) + MAX_WAIT;
+        let limit = after(&self.body_millis) + limits::wait_budget();
         let is_in_poll = self.polls.load(Ordering::Acquire) % 2 == 1;
         let silent_at = if is_in_poll { now } else { after(&self.polled_millis) } + HEARTBEAT_TIMEOUT;
         if now >= silent_at {

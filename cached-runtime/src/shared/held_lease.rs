@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::lease::LEASE_TERM;
 use super::location::{Location, Tags};
 use super::namespace::{Namespace, run_detached};
 use super::payload::Payload;
+use super::returned_leases::Grant;
 use crate::memory::{Fill, WriteAction};
-use crate::{ErrorKind, Key, Lease, LeaseMode, Result};
+use crate::util::{limits, timer};
+use crate::{ErrorKind, Key, LastAttempt, Lease, LeaseMode, Result};
 
 /// A lease that this process holds, with what the value to be stored depends on. It is released on drop.
 pub(crate) struct HeldLease {
@@ -21,13 +22,11 @@ pub(crate) struct HeldLease {
     /// The epoch of all tags when the computation began, if the function has derived tags.
     epoch: Option<u64>,
     acquired_at: Instant,
+    /// The same, by the clock of the timers.
+    begun_at: tokio::time::Instant,
     /// `None` once it has ended.
     lease: Option<Lease>,
 }
-
-/// The pauses before the attempts to release a lease that the store did not confirm, in milliseconds. Their sum is close
-/// to [`LEASE_TERM`], after which the lease has expired.
-const RELEASE_PAUSES: [u64; 8] = [50, 100, 200, 400, 800, 1_600, 3_200, 3_200];
 
 impl HeldLease {
     pub(super) fn new(
@@ -43,6 +42,7 @@ impl HeldLease {
             generations: Box::default(),
             epoch: None,
             acquired_at: Instant::now(),
+            begun_at: tokio::time::Instant::now(),
             lease: Some(lease),
         }
     }
@@ -73,7 +73,7 @@ impl HeldLease {
             let fill = match action {
                 WriteAction::Store(payload) => self.fill(payload, has_waiters).await,
                 WriteAction::Remove => self.remove_replaced(has_waiters).await,
-                WriteAction::Keep => self.keep(has_waiters).await,
+                WriteAction::Keep => self.keep(has_waiters, LastAttempt::Failed).await,
             };
             // Neither a clear nor the invalidation of a tag ends leases.
             if fill == Fill::Stored && has_waiters && !namespace.are_current(&location, &generations).await {
@@ -85,12 +85,12 @@ impl HeldLease {
     }
 
     /// Releases the lease and leaves what is stored; whether it was still held is checked only for waiters.
-    async fn keep(self, has_waiters: bool) -> Fill {
+    async fn keep(self, has_waiters: bool, attempt: LastAttempt) -> Fill {
         let is_held = match &self.lease {
             Some(lease) if has_waiters => self.is_held(lease).await,
             _ => Ok(true),
         };
-        self.release().await;
+        self.release(attempt).await;
         match is_held {
             Ok(true) => Fill::Stored,
             Ok(false) => Fill::Rejected,
@@ -100,8 +100,10 @@ impl HeldLease {
 
     /// Returns `true` if the lease is still held, and no tag was invalidated that the value might have had.
     async fn is_held(&self, lease: &Lease) -> Result<bool> {
-        let is_extended =
-            self.namespace.with_deadline(|store| store.extend(&self.location.key, lease, LEASE_TERM)).await?;
+        let is_extended = self
+            .namespace
+            .with_deadline(|store| store.extend(&self.location.key, lease, limits::lease_term()))
+            .await?;
         match (self.location.tags, self.epoch) {
             (Tags::Derived(tags), Some(epoch)) if is_extended => Ok(tags.epoch().await? == epoch),
             _ => Ok(is_extended),
@@ -112,7 +114,7 @@ impl HeldLease {
     async fn remove_replaced(self, has_waiters: bool) -> Fill {
         match self.mode {
             LeaseMode::Replace => self.remove().await,
-            LeaseMode::IfAbsent => self.keep(has_waiters).await,
+            LeaseMode::IfAbsent => self.keep(has_waiters, LastAttempt::NotStored).await,
         }
     }
 
@@ -124,7 +126,7 @@ impl HeldLease {
         match self.is_held(lease).await {
             Ok(true) => {}
             Ok(false) => {
-                self.release().await;
+                self.release(LastAttempt::Unknown).await;
                 return Fill::Rejected;
             }
             Err(_) => return Fill::Unknown,
@@ -142,11 +144,11 @@ impl HeldLease {
         let derived_generations = match self.derived_generations(&payload).await {
             Ok(Some(generations)) => generations,
             Ok(None) => {
-                self.release().await;
+                self.release(LastAttempt::Unknown).await;
                 return Fill::Rejected;
             }
             Err(_) => {
-                self.release().await;
+                self.release(LastAttempt::Unknown).await;
                 return Fill::Unknown;
             }
         };
@@ -169,7 +171,7 @@ impl HeldLease {
                 Fill::Rejected
             }
             Err(_) => {
-                self.release_later(lease);
+                self.give_back(lease, LastAttempt::Unknown);
                 Fill::Unknown
             }
         }
@@ -186,39 +188,35 @@ impl HeldLease {
         Ok((tags.epoch().await? == epoch).then_some(generations))
     }
 
-    /// Releases the lease.
-    async fn release(mut self) {
+    /// Releases the lease; `attempt` is for those that wait for it.
+    async fn release(mut self, attempt: LastAttempt) {
         let Some(lease) = self.lease.take() else { return };
-        if self.namespace.with_deadline(|store| store.release(&self.location.key, lease)).await.is_err() {
-            self.release_later(lease);
+        let released =
+            self.namespace.with_deadline(|store| store.release(&self.location.key, lease, attempt));
+        if released.await.is_err() {
+            self.give_back(lease, attempt);
         }
     }
 
-    /// Spawns a task that releases a lease once the store works again, since no other process can fill the key until then.
+    /// Releases a lease in the background, once the store works again: no other process can fill the key until then.
     ///
     /// If the store did what it was asked for and only its answer was lost, this has no effect.
-    fn release_later(&self, lease: Lease) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (namespace, key) = (self.namespace, self.location.key.clone());
-        runtime.spawn(async move {
-            for pause in RELEASE_PAUSES {
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-                if namespace.with_deadline(|store| store.release(&key, lease)).await.is_ok() {
-                    return;
-                }
-            }
-        });
+    fn give_back(&self, lease: Lease, attempt: LastAttempt) {
+        self.namespace.give_back(self.location.key.clone(), lease, attempt, Grant::Known);
     }
 
-    /// Returns a future that extends the lease every third of its term. It never completes.
+    /// Returns a future that extends the lease every third of its term, for the first time when a third has passed since
+    /// it was acquired. It ends when the lease was lost; the fill notices it too.
     pub(crate) fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let (namespace, key, lease) = (self.namespace, self.location.key.clone(), self.lease);
+        let (term, mut next) = (limits::lease_term(), self.begun_at + limits::lease_term() / 3);
         async move {
+            let Some(lease) = lease else { return };
             loop {
-                tokio::time::sleep(LEASE_TERM / 3).await;
-                if let Some(lease) = &lease {
-                    // A lost lease is noticed by the fill.
-                    let _ = namespace.with_deadline(|store| store.extend(&key, lease, LEASE_TERM)).await;
+                timer::sleep_until(next).await;
+                next = tokio::time::Instant::now() + term / 3;
+                if let Ok(false) = namespace.with_deadline(|store| store.extend(&key, &lease, term)).await {
+                    return;
                 }
             }
         }
@@ -226,16 +224,11 @@ impl HeldLease {
 }
 
 impl Drop for HeldLease {
-    /// Spawns a task that releases the lease. Without a runtime, or if it shuts down first, the lease expires.
+    /// Gives the lease back in the background.
     fn drop(&mut self) {
-        let Some(lease) = self.lease.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (namespace, key) = (self.namespace, self.location.key.clone());
-        // The task must not own a `HeldLease`: a runtime that is shutting down drops it right here.
-        runtime.spawn(async move {
-            // `with_deadline` reports a failure.
-            let _ = namespace.with_deadline(|store| store.release(&key, lease)).await;
-        });
+        if let Some(lease) = self.lease.take() {
+            self.give_back(lease, LastAttempt::Unknown);
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Acquiring the lease of a key: the right to fill it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use super::held_lease::HeldLease;
 use super::location::Location;
 use super::namespace::Namespace;
-use crate::{LeaseId, LeaseMode};
+use super::returned_leases::Grant;
+use crate::util::limits;
+use crate::{Acquired, ErrorKind, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result};
 
 /// What a lease is requested with: a location without a usable value, and what is known about it.
 #[derive(Debug, Clone)]
@@ -45,26 +45,41 @@ pub(crate) enum LeaseAnswer {
     Unavailable,
 }
 
-/// How long a lease lasts without an extension, and so for how long a crashed process keeps others from filling a key.
-pub(crate) const LEASE_TERM: Duration = Duration::from_secs(10);
-
 impl Namespace {
+    /// Requests a lease with a new token. Whatever becomes of the answer, a lease that might have been granted is given
+    /// back.
+    pub(super) async fn request_lease(
+        &'static self,
+        key: &Key,
+        mode: LeaseMode,
+    ) -> Result<(Lease, Acquired)> {
+        let lease = Lease::random();
+        let acquired =
+            self.with_deadline(|store| store.acquire(key, lease, limits::lease_term(), mode)).await;
+        if let Err(error) = &acquired
+            && matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::Protocol)
+        {
+            self.give_back(key.clone(), lease, LastAttempt::Unknown, Grant::Possible);
+        }
+        acquired.map(|acquired| (lease, acquired))
+    }
+
     /// Requests a lease.
     pub(crate) async fn acquire(&'static self, request: LeaseRequest) -> LeaseAnswer {
         let mode = match request.occupant {
             Occupant::None => LeaseMode::IfAbsent,
             Occupant::Unusable(_) | Occupant::Any => LeaseMode::Replace,
         };
-        let acquire = || self.with_deadline(|store| store.acquire(&request.location.key, LEASE_TERM, mode));
-        let Ok(mut acquired) = acquire().await else { return LeaseAnswer::Unavailable };
-        if acquired.lease.is_none() && matches!(request.occupant, Occupant::Any) {
+        let acquire = || self.request_lease(&request.location.key, mode);
+        let Ok((mut lease, mut acquired)) = acquire().await else { return LeaseAnswer::Unavailable };
+        if !acquired.is_granted && matches!(request.occupant, Occupant::Any) {
             // A refresh does not wait for the holder of the lease, and must not be overwritten by the holder's result.
             // Storing without a lease instead could undo an invalidation.
             let removed = self.with_deadline(|store| store.remove(&request.location.key)).await;
             let (Ok(()), Ok(again)) = (removed, acquire().await) else { return LeaseAnswer::Unavailable };
-            acquired = again;
+            (lease, acquired) = again;
         }
-        if let Some(lease) = acquired.lease {
+        if acquired.is_granted {
             let mut held = HeldLease::new(self, request.location, mode, lease);
             return match held.read_generations(request.generations).await {
                 Ok(()) => LeaseAnswer::Acquired(held),

@@ -1,7 +1,8 @@
 //! The shared tier: the values of a function in a [`Store`](crate::Store) that all processes with the store share.
 //!
 //! [`Tier`] encodes a value (`codec`, `schema`), seals it in an `envelope` and stores it at a `location` under a
-//! `lease`. The `generations` that are read with a value decide whether it is current. Calls that read at the same time
+//! `lease`; a lease whose holder is gone is given back (`returned_leases`). The `generations` that are read with a value
+//! decide whether it is current. Calls that read at the same time
 //! share a round trip (`reads`). An `invalidation` that the store does not confirm stays `pending` and is
 //! retried. The `observed_store` names the operation that failed, and the `failure_log` bounds how often that is logged. A
 //! store failure while reading or filling is a miss: no call fails because of it. So is
@@ -42,6 +43,8 @@ mod payload;
 mod pending;
 #[cfg(feature = "store")]
 mod reads;
+#[cfg(feature = "store")]
+mod returned_leases;
 #[cfg(feature = "store")]
 mod schema;
 #[cfg_attr(not(feature = "store"), path = "absent.rs")]

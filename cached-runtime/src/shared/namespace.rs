@@ -10,6 +10,7 @@ use super::failure_log::{FailureLog, OperationClass};
 use super::observed_store::{Begun, ObservedStore, Operation};
 use super::pending::PendingInvalidations;
 use super::reads::Reads;
+use super::returned_leases::ReturnedLeases;
 use crate::policy::{Backend, Counters, Policy};
 #[cfg(any(feature = "redis", feature = "memcached"))]
 use crate::store;
@@ -30,6 +31,7 @@ pub(crate) struct Namespace {
     /// Whether an uncacheable key or an undecodable value was logged.
     has_reported: AtomicBool,
     pub(crate) pending: PendingInvalidations,
+    pub(crate) returned_leases: ReturnedLeases,
     /// Held while a pending invalidation is retried.
     pub(crate) retry_lock: tokio::sync::Mutex<()>,
 }
@@ -52,6 +54,7 @@ impl Namespace {
             failures: FailureLog::default(),
             has_reported: AtomicBool::new(false),
             pending: PendingInvalidations::default(),
+            returned_leases: ReturnedLeases::default(),
             retry_lock: tokio::sync::Mutex::new(()),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::failure_log::OperationClass;
-use crate::{Acquired, BoxFuture, Key, Lease, LeaseMode, Result, Store, Watch};
+use crate::{Acquired, BoxFuture, Key, LastAttempt, Lease, LeaseMode, Result, Store, Watch};
 
 /// An operation of a [`Store`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +58,17 @@ pub(crate) struct Begun<'k, T> {
 pub(crate) struct ObservedStore<'a>(pub(super) &'a dyn Store);
 
 impl<'a> ObservedStore<'a> {
-    pub(crate) fn acquire<'k>(self, key: &'k Key, term: Duration, mode: LeaseMode) -> Begun<'k, Acquired>
+    pub(crate) fn acquire<'k>(
+        self,
+        key: &'k Key,
+        lease: Lease,
+        term: Duration,
+        mode: LeaseMode,
+    ) -> Begun<'k, Acquired>
     where
         'a: 'k,
     {
-        Begun { operation: Operation::Acquire, result: self.0.acquire(key, term, mode) }
+        Begun { operation: Operation::Acquire, result: self.0.acquire(key, lease, term, mode) }
     }
 
     pub(crate) fn extend<'k>(self, key: &'k Key, lease: &'k Lease, term: Duration) -> Begun<'k, bool>
@@ -79,11 +85,11 @@ impl<'a> ObservedStore<'a> {
         Begun { operation: Operation::Fill, result: self.0.fill(key, lease, value, ttl) }
     }
 
-    pub(crate) fn release<'k>(self, key: &'k Key, lease: Lease) -> Begun<'k, ()>
+    pub(crate) fn release<'k>(self, key: &'k Key, lease: Lease, attempt: LastAttempt) -> Begun<'k, ()>
     where
         'a: 'k,
     {
-        Begun { operation: Operation::Release, result: self.0.release(key, lease) }
+        Begun { operation: Operation::Release, result: self.0.release(key, lease, attempt) }
     }
 
     pub(crate) fn put<'k>(self, key: &'k Key, value: Bytes, ttl: Option<Duration>) -> Begun<'k, ()>

@@ -2,8 +2,11 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use crate::util::limits;
 use crate::{Error, ErrorKind, Result, Store};
 #[cfg(feature = "memcached")]
 use crate::{Memcached, MemcachedConfig};
@@ -41,7 +44,7 @@ pub fn configure() -> Config {
     Config::default()
 }
 
-/// The servers of `backend = "redis"` and `backend = "memcached"`, made by [`configure`].
+/// The servers of `backend = "redis"` and `backend = "memcached"`, and the limits of waiting, made by [`configure`].
 ///
 /// # Examples
 ///
@@ -59,9 +62,52 @@ pub struct Config {
     redis: Option<RedisConfig>,
     #[cfg(feature = "memcached")]
     memcached: Option<MemcachedConfig>,
+    lease_term: Option<Duration>,
+    wait_budget: Option<Duration>,
 }
 
 impl Config {
+    /// Sets how long a lease lasts without an extension; 10 seconds by default.
+    ///
+    /// A process that computes extends its lease every third of the term. If the process ends instead, other processes
+    /// compute the key when the term is over. With a short term that is soon, but a process that stalls for so long
+    /// loses its lease, and its result is not stored. From 1 second to 10 minutes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use cached_runtime::configure;
+    ///
+    /// configure().lease(Duration::from_secs(3)).install()?;
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
+    pub const fn lease(mut self, term: Duration) -> Self {
+        self.lease_term = Some(term);
+        self
+    }
+
+    /// Sets the longest time that a call waits for the computation of another one, in this process or in another one; 30
+    /// seconds by default.
+    ///
+    /// A call that has waited for so long runs the function itself. From 100 milliseconds to 1 hour.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use cached_runtime::configure;
+    ///
+    /// configure().wait(Duration::from_secs(5)).install()?;
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
+    pub const fn wait(mut self, budget: Duration) -> Self {
+        self.wait_budget = Some(budget);
+        self
+    }
+
     /// Sets the server of `backend = "redis"`.
     ///
     /// # Examples
@@ -113,6 +159,7 @@ impl Config {
     /// # Ok::<(), cached_runtime::Error>(())
     /// ```
     pub fn install(self) -> Result<()> {
+        self.validate_limits()?;
         let stores = Stores::new(&self);
         stores.validate()?;
         STORES.set(stores).map_err(|_| {
@@ -120,9 +167,33 @@ impl Config {
                 ErrorKind::Config,
                 "cannot install the configuration twice or after the first use of a store",
             )
-        })
+        })?;
+        limits::set(self.lease_term, self.wait_budget);
+        Ok(())
+    }
+
+    fn validate_limits(&self) -> Result<()> {
+        let is_outside = |value: Option<Duration>, range: RangeInclusive<Duration>| {
+            value.is_some_and(|value| !range.contains(&value))
+        };
+        if is_outside(self.lease_term, LEASE_TERMS) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the term of a lease must be from 1 second to 10 minutes",
+            ));
+        }
+        if is_outside(self.wait_budget, WAIT_BUDGETS) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the wait budget must be from 100 milliseconds to 1 hour",
+            ));
+        }
+        Ok(())
     }
 }
+
+const LEASE_TERMS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 60);
+const WAIT_BUDGETS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60 * 60);
 
 static STORES: OnceLock<Stores> = OnceLock::new();
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Acquired, Key, Lease, LeaseMode, Watch};
+use super::{Acquired, Key, LastAttempt, Lease, LeaseMode, Watch};
 use crate::{BoxFuture, Result};
 
 /// A key-value store of bytes with leases, shared by all processes that can reach it.
@@ -89,9 +89,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Reads a key and acquires its lease for `term`, in one atomic step.
     ///
-    /// A lease is granted to one caller at a time. It is not granted while another caller holds it, nor, with
-    /// [`LeaseMode::IfAbsent`], if the key has a value. In the first case the result identifies the current
-    /// lease.
+    /// The caller chooses the token of the lease, by [`Lease::random`]. A lease is granted to one caller at a time. It
+    /// is not granted while another caller holds it, nor, with [`LeaseMode::IfAbsent`], if the key has a value. In the
+    /// first case the result identifies the current lease. It also says how the last attempt ended, if that was said
+    /// when its lease was [released](Store::release).
+    ///
+    /// After an error, or if the future was dropped, the lease may have been granted, or may still be. The caller then
+    /// releases it.
     ///
     /// # Examples
     ///
@@ -99,23 +103,24 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
     ///
-    /// use cached_runtime::{Key, LeaseMode, Store as _};
+    /// use cached_runtime::{Key, Lease, LeaseMode, Store as _};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// # let store = map::MapStore::default();
     /// let key = Key::new("users", "ada")?;
     /// let term = Duration::from_secs(10);
-    /// let first = store.acquire(&key, term, LeaseMode::IfAbsent).await?;
-    /// let second = store.acquire(&key, term, LeaseMode::IfAbsent).await?;
-    /// assert!(first.lease.is_some());
-    /// assert!(second.lease.is_none());
+    /// let first = store.acquire(&key, Lease::random(), term, LeaseMode::IfAbsent).await?;
+    /// let second = store.acquire(&key, Lease::random(), term, LeaseMode::IfAbsent).await?;
+    /// assert!(first.is_granted);
+    /// assert!(!second.is_granted);
     /// # Ok(())
     /// # }
     /// ```
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
+        lease: Lease,
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>>;
@@ -128,14 +133,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
     ///
-    /// use cached_runtime::{Key, LeaseMode, Store as _};
+    /// use cached_runtime::{Key, Lease, LeaseMode, Store as _};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// # let store = map::MapStore::default();
     /// let key = Key::new("users", "ada")?;
-    /// let term = Duration::from_secs(10);
-    /// let lease = store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.unwrap();
+    /// let (lease, term) = (Lease::random(), Duration::from_secs(10));
+    /// store.acquire(&key, lease, term, LeaseMode::IfAbsent).await?;
     /// assert!(store.extend(&key, &lease, term).await?);
     ///
     /// store.remove(&key).await?;
@@ -154,14 +159,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
     ///
-    /// use cached_runtime::{Key, LeaseMode, Store as _};
+    /// use cached_runtime::{Key, Lease, LeaseMode, Store as _};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// # let store = map::MapStore::default();
     /// let key = Key::new("users", "ada")?;
-    /// let term = Duration::from_secs(10);
-    /// let lease = store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.unwrap();
+    /// let (lease, term) = (Lease::random(), Duration::from_secs(10));
+    /// store.acquire(&key, lease, term, LeaseMode::IfAbsent).await?;
     /// let ttl = Duration::from_secs(60);
     /// assert!(store.fill(&key, lease, "Ada".into(), ttl).await?);
     /// assert!(!store.fill(&key, lease, "Eve".into(), ttl).await?); // The lease was released.
@@ -178,7 +183,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Releases a lease without storing a value.
     ///
-    /// Releasing a lost lease is not an error, and changes nothing.
+    /// The store remembers how the attempt ended, for [`acquire`](Store::acquire), until the key is changed or the next
+    /// lease ends; without a next lease, for one second to one minute. Releasing a lost lease is not an error, and
+    /// changes nothing.
     ///
     /// # Examples
     ///
@@ -186,20 +193,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
     ///
-    /// use cached_runtime::{Key, LeaseMode, Store as _};
+    /// use cached_runtime::{Key, LastAttempt, Lease, LeaseMode, Store as _};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// # let store = map::MapStore::default();
     /// let key = Key::new("users", "ada")?;
-    /// let term = Duration::from_secs(10);
-    /// let lease = store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.unwrap();
-    /// store.release(&key, lease).await?;
-    /// assert!(store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.is_some());
+    /// let (lease, term) = (Lease::random(), Duration::from_secs(10));
+    /// store.acquire(&key, lease, term, LeaseMode::IfAbsent).await?;
+    /// store.release(&key, lease, LastAttempt::Failed).await?;
+    /// let next = store.acquire(&key, Lease::random(), term, LeaseMode::IfAbsent).await?;
+    /// assert!(next.is_granted);
+    /// assert_eq!(next.last_attempt, LastAttempt::Failed);
     /// # Ok(())
     /// # }
     /// ```
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>>;
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>>;
 
     /// Stores a value unconditionally and ends any lease of the key, in one atomic step.
     ///
@@ -211,14 +220,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
     /// use std::time::Duration;
     ///
-    /// use cached_runtime::{Key, LeaseMode, Store as _};
+    /// use cached_runtime::{Key, Lease, LeaseMode, Store as _};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// # let store = map::MapStore::default();
     /// let key = Key::new("users", "ada")?;
-    /// let term = Duration::from_secs(10);
-    /// let lease = store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.unwrap();
+    /// let (lease, term) = (Lease::random(), Duration::from_secs(10));
+    /// store.acquire(&key, lease, term, LeaseMode::IfAbsent).await?;
     /// let ttl = Duration::from_secs(60);
     /// store.put(&key, "Ada".into(), Some(ttl)).await?;
     /// assert!(!store.fill(&key, lease, "Eve".into(), ttl).await?); // The lease has ended.
@@ -317,10 +326,11 @@ macro_rules! forward {
             fn acquire<'a>(
                 &'a self,
                 key: &'a Key,
+                lease: Lease,
                 term: Duration,
                 mode: LeaseMode,
             ) -> BoxFuture<'a, Result<Acquired>> {
-                (**self).acquire(key, term, mode)
+                (**self).acquire(key, lease, term, mode)
             }
 
             fn extend<'a>(
@@ -342,8 +352,13 @@ macro_rules! forward {
                 (**self).fill(key, lease, value, ttl)
             }
 
-            fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-                (**self).release(key, lease)
+            fn release<'a>(
+                &'a self,
+                key: &'a Key,
+                lease: Lease,
+                attempt: LastAttempt,
+            ) -> BoxFuture<'a, Result<()>> {
+                (**self).release(key, lease, attempt)
             }
 
             fn put<'a>(

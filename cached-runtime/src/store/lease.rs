@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::util::random;
+
 /// Which keys a lease may be acquired on.
 ///
 /// A store that does not know a mode treats it as [`IfAbsent`](Self::IfAbsent), the strictest one.
@@ -12,16 +14,16 @@ use bytes::Bytes;
 /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
 /// use std::time::Duration;
 ///
-/// use cached_runtime::{Key, LeaseMode, Store as _};
+/// use cached_runtime::{Key, Lease, LeaseMode, Store as _};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> cached_runtime::Result<()> {
 /// # let store = map::MapStore::default();
 /// let key = Key::new("users", "ada")?;
-/// let term = Duration::from_secs(10);
+/// let (lease, term) = (Lease::random(), Duration::from_secs(10));
 /// store.put(&key, "Ada".into(), None).await?;
-/// assert!(store.acquire(&key, term, LeaseMode::IfAbsent).await?.lease.is_none());
-/// assert!(store.acquire(&key, term, LeaseMode::Replace).await?.lease.is_some());
+/// assert!(!store.acquire(&key, lease, term, LeaseMode::IfAbsent).await?.is_granted);
+/// assert!(store.acquire(&key, lease, term, LeaseMode::Replace).await?.is_granted);
 /// # Ok(())
 /// # }
 /// ```
@@ -34,6 +36,44 @@ pub enum LeaseMode {
     Replace,
 }
 
+/// How the last attempt to compute the value of a key ended, as far as the store knows.
+///
+/// The holder of a lease says it with [`Store::release`](crate::Store::release), and callers that waited for it learn
+/// it from [`Acquired::last_attempt`].
+///
+/// # Examples
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// use std::time::Duration;
+///
+/// use cached_runtime::{Key, LastAttempt, Lease, LeaseMode, Store as _};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> cached_runtime::Result<()> {
+/// # let store = map::MapStore::default();
+/// let key = Key::new("users", "ada")?;
+/// let term = Duration::from_secs(10);
+/// let lease = Lease::random();
+/// store.acquire(&key, lease, term, LeaseMode::IfAbsent).await?;
+/// store.release(&key, lease, LastAttempt::Failed).await?;
+///
+/// let next = store.acquire(&key, Lease::random(), term, LeaseMode::IfAbsent).await?;
+/// assert_eq!(next.last_attempt, LastAttempt::Failed);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LastAttempt {
+    /// Nothing is known: there was none, it was given up, its term ended, or a change of the key ended it.
+    Unknown,
+    /// The computation failed.
+    Failed,
+    /// There is a result, but it cannot be stored: each caller has to compute its own.
+    NotStored,
+}
+
 /// The result of [`Store::acquire`](crate::Store::acquire).
 ///
 /// # Examples
@@ -43,16 +83,16 @@ pub enum LeaseMode {
 /// use std::time::Duration;
 ///
 /// use bytes::Bytes;
-/// use cached_runtime::{Acquired, Key, LeaseMode, Store as _};
+/// use cached_runtime::{Acquired, Key, Lease, LeaseMode, Store as _};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> cached_runtime::Result<()> {
 /// # let store = map::MapStore::default();
 /// let key = Key::new("users", "ada")?;
-/// let term = Duration::from_secs(10);
-/// let value = match store.acquire(&key, term, LeaseMode::IfAbsent).await? {
+/// let (lease, term) = (Lease::random(), Duration::from_secs(10));
+/// let value = match store.acquire(&key, lease, term, LeaseMode::IfAbsent).await? {
 ///     Acquired { value: Some(value), .. } => Some(value),
-///     Acquired { lease: Some(lease), .. } => {
+///     Acquired { is_granted: true, .. } => {
 ///         let value = Bytes::from("Ada"); // The lease was granted: compute the value.
 ///         store.fill(&key, lease, value.clone(), Duration::from_secs(60)).await?;
 ///         Some(value)
@@ -68,10 +108,12 @@ pub enum LeaseMode {
 pub struct Acquired {
     /// The value of the key, if it has one.
     pub value: Option<Bytes>,
-    /// The lease, if it was granted.
-    pub lease: Option<Lease>,
+    /// Whether the lease was granted.
+    pub is_granted: bool,
     /// The identity of the lease that another caller holds, if that is why none was granted.
     pub holder: Option<LeaseId>,
+    /// How the last attempt ended that is over: not the one of the current holder, but the one before it.
+    pub last_attempt: LastAttempt,
 }
 
 impl Acquired {
@@ -80,14 +122,14 @@ impl Acquired {
     /// # Examples
     ///
     /// ```
-    /// use cached_runtime::{Acquired, Lease};
+    /// use cached_runtime::Acquired;
     ///
-    /// let acquired = Acquired::granted(None, Lease::new(7));
-    /// assert_eq!((acquired.lease, acquired.holder), (Some(Lease::new(7)), None));
+    /// let acquired = Acquired::granted(None);
+    /// assert!(acquired.is_granted && acquired.holder.is_none());
     /// ```
     #[must_use]
-    pub const fn granted(value: Option<Bytes>, lease: Lease) -> Self {
-        Self { value, lease: Some(lease), holder: None }
+    pub const fn granted(value: Option<Bytes>) -> Self {
+        Self { value, is_granted: true, holder: None, last_attempt: LastAttempt::Unknown }
     }
 
     /// No lease was granted because another caller holds it; `holder` identifies that lease, if the store
@@ -99,11 +141,12 @@ impl Acquired {
     /// use cached_runtime::{Acquired, LeaseId};
     ///
     /// let acquired = Acquired::held(Some("stale".into()), Some(LeaseId::new(7)));
-    /// assert_eq!((acquired.lease, acquired.holder), (None, Some(LeaseId::new(7))));
+    /// assert!(!acquired.is_granted);
+    /// assert_eq!(acquired.holder, Some(LeaseId::new(7)));
     /// ```
     #[must_use]
     pub const fn held(value: Option<Bytes>, holder: Option<LeaseId>) -> Self {
-        Self { value, lease: None, holder }
+        Self { value, is_granted: false, holder, last_attempt: LastAttempt::Unknown }
     }
 
     /// No lease was granted because the key has a value and the mode was [`LeaseMode::IfAbsent`].
@@ -115,11 +158,26 @@ impl Acquired {
     ///
     /// let acquired = Acquired::found("fresh".into());
     /// assert_eq!(acquired.value, Some("fresh".into()));
-    /// assert_eq!((acquired.lease, acquired.holder), (None, None));
+    /// assert!(!acquired.is_granted && acquired.holder.is_none());
     /// ```
     #[must_use]
     pub const fn found(value: Bytes) -> Self {
-        Self { value: Some(value), lease: None, holder: None }
+        Self { value: Some(value), is_granted: false, holder: None, last_attempt: LastAttempt::Unknown }
+    }
+
+    /// Sets how the last attempt ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::{Acquired, LastAttempt};
+    ///
+    /// let acquired = Acquired::granted(None).after(LastAttempt::Failed);
+    /// assert_eq!(acquired.last_attempt, LastAttempt::Failed);
+    /// ```
+    #[must_use]
+    pub fn after(self, last_attempt: LastAttempt) -> Self {
+        Self { last_attempt, ..self }
     }
 }
 
@@ -161,24 +219,23 @@ impl LeaseId {
 
 /// The right to fill one key. It ends when it is released, when its term is over, or when the key is changed.
 ///
-/// The token is defined by the store, for example a random number or a version.
+/// The caller chooses the token before it asks for the lease. Whatever becomes of the answer, the caller can then give
+/// the lease back: an answer that is late or lost leaves no lease behind.
 ///
 /// # Examples
 ///
 /// ```
 /// use cached_runtime::Lease;
 ///
-/// // A server whose versions restart with the process needs both numbers.
-/// let (start, version) = (3_u64, 42_u64);
-/// let lease = Lease::new(u128::from(start) << 64 | u128::from(version));
-/// assert_eq!((lease.token() >> 64) as u64, start);
-/// assert_eq!(lease.token() as u64, version);
+/// let lease = Lease::random();
+/// assert_eq!(Lease::new(lease.token()), lease);
+/// assert_ne!(Lease::random(), lease);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease(u128);
 
 impl Lease {
-    /// Creates a lease from the token that its store gave it.
+    /// Creates a lease with this token.
     ///
     /// # Examples
     ///
@@ -193,7 +250,22 @@ impl Lease {
         Self(token)
     }
 
-    /// Returns the token that the store gave it.
+    /// Creates a lease with a random token, which no other process draws.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::Lease;
+    ///
+    /// assert_ne!(Lease::random(), Lease::random());
+    /// ```
+    #[must_use]
+    pub fn random() -> Self {
+        let half = || u128::from(random::token());
+        Self(half() << 64 | half())
+    }
+
+    /// Returns the token.
     ///
     /// # Examples
     ///

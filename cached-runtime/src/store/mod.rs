@@ -30,7 +30,7 @@ pub use expression::StoreExpr;
 pub use interface::Store;
 pub use key::Key;
 pub(crate) use key::KeySpace;
-pub use lease::{Acquired, Lease, LeaseId, LeaseMode};
+pub use lease::{Acquired, LastAttempt, Lease, LeaseId, LeaseMode};
 #[cfg(feature = "memcached")]
 pub use memcached::{Memcached, MemcachedConfig};
 #[cfg(feature = "redis")]

@@ -1,10 +1,10 @@
 //! The type of boxed futures.
 
 use std::future::Future;
-#[cfg(feature = "redis")]
+#[cfg(feature = "store")]
 use std::future::poll_fn;
 use std::pin::Pin;
-#[cfg(feature = "redis")]
+#[cfg(feature = "store")]
 use std::task::Poll;
 
 /// A boxed future that is `Send`, as the methods of `Store` return it.
@@ -27,7 +27,7 @@ use std::task::Poll;
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Runs futures at the same time in this task, and returns their outputs in the order of the futures.
-#[cfg(feature = "redis")]
+#[cfg(feature = "store")]
 pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures.into_iter().map(Box::pin).collect();
     let mut outputs: Vec<_> = running.iter().map(|_| None).collect();

@@ -5,6 +5,7 @@ mod clock;
 mod future;
 #[cfg(all(target_os = "linux", any(test, not(any(debug_assertions, feature = "test-util")))))]
 mod kernel_clock;
+pub(crate) mod limits;
 pub(crate) mod random;
 pub(crate) mod sync;
 pub(crate) mod timer;
@@ -13,5 +14,5 @@ pub(crate) mod timer;
 pub(crate) use clock::unix_millis;
 pub(crate) use clock::{AtomicMoment, Moment, millis};
 pub use future::BoxFuture;
-#[cfg(feature = "redis")]
+#[cfg(feature = "store")]
 pub(crate) use future::join_all;

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseMode, Result, Store, Watch};
+use cached_runtime::{Acquired, BoxFuture, Key, LastAttempt, Lease, LeaseMode, Result, Store, Watch};
 use cached_tests::EPOCH_KEY_OF_TAGS;
 use cached_tests::map_store::MapStore;
 
@@ -88,10 +88,11 @@ impl Store for Flawed {
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
+        lease: Lease,
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        self.slowly(self.map.acquire(key, term, mode))
+        self.slowly(self.map.acquire(key, lease, term, mode))
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
@@ -114,8 +115,8 @@ impl Store for Flawed {
         self.slowly(self.map.fill(key, lease, value, ttl))
     }
 
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-        self.slowly(self.map.release(key, lease))
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
+        self.slowly(self.map.release(key, lease, attempt))
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {

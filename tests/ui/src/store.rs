@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cached_runtime::{Acquired, BoxFuture, Key, Lease, LeaseMode, Result, Store, Watch};
+use cached_runtime::{Acquired, BoxFuture, Key, LastAttempt, Lease, LeaseMode, Result, Store, Watch};
 
 /// A custom store.
 pub static STORE: Nowhere = Nowhere;
@@ -21,8 +21,14 @@ impl Store for Nowhere {
         ready(vec![None; keys.len()])
     }
 
-    fn acquire<'a>(&'a self, _: &'a Key, _: Duration, _: LeaseMode) -> BoxFuture<'a, Result<Acquired>> {
-        ready(Acquired::granted(None, Lease::new(1)))
+    fn acquire<'a>(
+        &'a self,
+        _: &'a Key,
+        _: Lease,
+        _: Duration,
+        _: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
+        ready(Acquired::granted(None))
     }
 
     fn extend<'a>(&'a self, _: &'a Key, _: &'a Lease, _: Duration) -> BoxFuture<'a, Result<bool>> {
@@ -33,7 +39,7 @@ impl Store for Nowhere {
         ready(true)
     }
 
-    fn release<'a>(&'a self, _: &'a Key, _: Lease) -> BoxFuture<'a, Result<()>> {
+    fn release<'a>(&'a self, _: &'a Key, _: Lease, _: LastAttempt) -> BoxFuture<'a, Result<()>> {
         ready(())
     }
 

@@ -11,13 +11,12 @@ use crate::call::flight::{FlightEnd, Follower};
 use crate::call::flights::{Attempt, Joined};
 use crate::call::follower_result::{CallFlight, FlightOutput};
 use crate::call::instance_cache::Tiers;
-use crate::call::liveness::MAX_WAIT;
 use crate::call::steps::{Join, Next, WaitEnd};
 use crate::lookup::Origin;
 use crate::policy::SingleFlight;
 use crate::shared::HeldLease;
 use crate::signature::{KeyType, ReturnKind};
-use crate::util::timer;
+use crate::util::{limits, timer};
 
 /// After this many failed waits a call computes beside others. The first failure costs one computation more, whether or
 /// not it is the last one; from the second on it is the function that fails.
@@ -31,7 +30,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let is_refresh = self.purpose == Purpose::Refresh;
         let is_independent = self.cache.policy.single_flight() == SingleFlight::Off
             || self.filled_leases >= MAX_FILLED_LEASES
-            || (self.has_leader_failed() && self.started_at.elapsed() >= MAX_WAIT);
+            || (self.has_leader_failed() && self.started_at.elapsed() >= limits::wait_budget());
         if is_independent {
             if is_refresh {
                 flights.invalidate(&self.key, || ());
@@ -138,7 +137,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     fn wait(&self, follower: Follower<FlightOutput<O>, HeldLease>) -> BoxFuture<'static, WaitEnd<O::Output>> {
         let (sequence, kind) = (self.sequence, self.cache.options.kind);
         // Each of several flights in turn could fail, so the wait for all of them is bounded.
-        let deadline = self.has_leader_failed().then(|| self.started_at + MAX_WAIT);
+        let deadline = self.has_leader_failed().then(|| self.started_at + limits::wait_budget());
         Box::pin(async move {
             let end = match deadline {
                 Some(deadline) => {

@@ -6,7 +6,6 @@ use super::{MAX_TAGS, Tier, namespace_of};
 use crate::memory::DerivedTags;
 use crate::policy::{Counters, Policy};
 use crate::shared::envelope;
-use crate::shared::lease::LEASE_TERM;
 use crate::shared::location::Tags;
 use crate::shared::namespace::Namespace;
 use crate::shared::payload::Payload;
@@ -106,12 +105,11 @@ pub(crate) fn clear(
 
 /// Replaces a value by a stale copy, under the lease, so that a value that is being computed cannot be stored.
 async fn store_stale_copy(namespace: &'static Namespace, key: &Key, retention: Duration) -> Result<()> {
-    let acquired =
-        namespace.with_deadline(|store| store.acquire(key, LEASE_TERM, LeaseMode::Replace)).await?;
-    let Some(lease) = acquired.lease else {
+    let (lease, acquired) = namespace.request_lease(key, LeaseMode::Replace).await?;
+    if !acquired.is_granted {
         // Another call computes. Removing the key ends its lease; the old value may be gone anyway.
         return namespace.with_deadline(|store| store.remove(key)).await;
-    };
+    }
     let stale = acquired.value.and_then(|value| envelope::expire(key, &value, unix_millis()));
     match stale {
         Some(stale) => {

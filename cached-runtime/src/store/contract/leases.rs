@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::concurrency::{CALLERS, boxed, join_all};
 use super::probe::Probe;
 use super::time::{LONG, MAX_EXPIRY_DELAY, Poller, SHORT};
-use crate::{Key, Lease, LeaseMode, Store};
+use crate::{Key, LastAttempt, Lease, LeaseMode, Store};
 
 /// Checks that a lease is granted to one caller at a time, and on a key with a value only with
 /// [`LeaseMode::Replace`].
@@ -123,7 +123,7 @@ pub async fn lease_ids(store: &dyn Store) {
             earlier.push(id);
 
             match end {
-                "release" => probe.release(&key, lease).await,
+                "release" => probe.release(&key, lease, LastAttempt::Unknown).await,
                 "remove" => probe.remove(&key).await,
                 "put" => probe.put(&key, b"put", LONG).await,
                 _ => {
@@ -305,7 +305,7 @@ pub async fn extend(store: &dyn Store) {
     }
     let released = probe.key("released");
     let lease = probe.lease(&released, LONG).await;
-    probe.release(&released, lease).await;
+    probe.release(&released, lease, LastAttempt::Unknown).await;
     assert!(!probe.extend(&released, lease, LONG).await, "`extend` must return false after `release`");
     assert!(!probe.is_leased(&released).await, "`extend` must not restore a lease");
 
@@ -336,26 +336,112 @@ pub async fn release(store: &dyn Store) {
     let probe = Probe::new(store, "release");
     let key = probe.key("released");
     let released = probe.lease(&key, LONG).await;
-    probe.release(&key, released).await;
+    probe.release(&key, released, LastAttempt::Unknown).await;
     assert_rejected(&probe, &key, released, None, "a lease that was released").await;
     let again = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
     let lease = again.lease.expect("`acquire` must grant a lease that was released");
 
-    probe.release(&key, released).await; // Releasing a lost lease is not an error.
+    probe.release(&key, released, LastAttempt::Unknown).await; // Releasing a lost lease is not an error.
     assert!(probe.is_leased(&key).await, "`release` of a lost lease must not end the current lease");
     assert!(
         probe.fill(&key, lease, b"value", LONG).await,
         "`release` of a lost lease must not affect the current lease"
     );
-    probe.release(&key, lease).await;
+    probe.release(&key, lease, LastAttempt::Unknown).await;
     let value = probe.get(&key).await;
     assert_eq!(value.as_deref(), Some(&b"value"[..]), "`release` of a lost lease must keep the value");
 
     let lease = probe.lease(&key, LONG).await;
-    probe.release(&key, lease).await;
+    probe.release(&key, lease, LastAttempt::Unknown).await;
     let value = probe.get(&key).await;
     assert_eq!(value.as_deref(), Some(&b"value"[..]), "`release` must keep the value of the key");
     assert!(!probe.is_leased(&key).await, "`release` must end the lease of a key that has a value");
+}
+
+/// Checks that a store tells how the last attempt ended, to the next holder of the lease and to those that wait for it.
+///
+/// # Panics
+///
+/// Panics if the store violates a clause; the message says which.
+///
+/// # Examples
+///
+/// ```
+/// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+/// # use map::MapStore;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// cached_runtime::contract::last_attempt(&MapStore::default()).await;
+/// # }
+/// ```
+pub async fn last_attempt(store: &dyn Store) {
+    let probe = Probe::new(store, "last_attempt");
+    for previous in [None, Some(&b"old"[..])] {
+        let key = probe.key(&format!("previously {previous:?}"));
+        if let Some(value) = previous {
+            probe.put(&key, value, LONG).await;
+        }
+        let mut expected = LastAttempt::Unknown;
+        for attempt in
+            [LastAttempt::Failed, LastAttempt::NotStored, LastAttempt::Unknown, LastAttempt::Failed]
+        {
+            let acquired = probe.acquire(&key, LONG, LeaseMode::Replace).await;
+            let lease = acquired.lease.expect("`acquire` must grant a lease that was released");
+            assert_eq!(
+                acquired.last_attempt, expected,
+                "`acquire` must return what `release` was given last"
+            );
+            assert!(
+                probe.extend(&key, lease, LONG).await,
+                "`extend` must return true while the lease is held"
+            );
+            let waiting = probe.acquire(&key, LONG, LeaseMode::Replace).await;
+            assert_eq!(
+                (waiting.lease, waiting.last_attempt),
+                (None, expected),
+                "`acquire` must return the last attempt also while the next lease is held"
+            );
+            probe.release(&key, lease, attempt).await;
+            expected = attempt;
+            let value = probe.get(&key).await;
+            assert_eq!(value.as_deref(), previous, "what is known about an attempt must not be a value");
+        }
+
+        let lost = Lease::random();
+        probe.release(&key, lost, LastAttempt::NotStored).await;
+        for end in ["fill", "put", "remove"] {
+            let acquired = probe.acquire(&key, LONG, LeaseMode::Replace).await;
+            let lease = acquired.lease.expect("`acquire` must grant a lease that was released");
+            assert_eq!(
+                acquired.last_attempt,
+                LastAttempt::Failed,
+                "`release` of a lost lease must say nothing"
+            );
+            match end {
+                "fill" => {
+                    assert!(
+                        probe.fill(&key, lease, b"new", LONG).await,
+                        "`fill` must succeed for the holder"
+                    );
+                }
+                "put" => probe.put(&key, b"new", LONG).await,
+                _ => probe.remove(&key).await,
+            }
+            let next = probe.acquire(&key, LONG, LeaseMode::Replace).await;
+            let lease = next.lease.expect("`acquire` must grant a lease that has ended");
+            assert_eq!(
+                next.last_attempt,
+                LastAttempt::Unknown,
+                "`{end}` must end what is known of the attempt"
+            );
+            probe.release(&key, lease, LastAttempt::Failed).await;
+        }
+        let added = probe.key(&format!("added after {previous:?}"));
+        let lease = probe.lease(&added, LONG).await;
+        probe.release(&added, lease, LastAttempt::Failed).await;
+        let value = probe.add(&added, b"added", LONG).await;
+        assert_eq!(value, "added", "`add` must store a value under a key of which only an attempt is known");
+    }
 }
 
 /// Checks that a lease ends with its term and can then be acquired by another caller.
@@ -409,7 +495,7 @@ pub async fn lease_expiry(store: &dyn Store) {
         "an expired lease that another caller has replaced",
     )
     .await;
-    probe.release(&replaced, lost_by_replaced).await;
+    probe.release(&replaced, lost_by_replaced, LastAttempt::Unknown).await;
     assert!(
         !probe.extend(&replaced, lost_by_replaced, LONG).await,
         "`extend` must return false for a replaced lease"

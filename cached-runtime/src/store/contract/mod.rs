@@ -30,7 +30,7 @@ mod time;
 mod values;
 mod watches;
 
-pub use self::leases::{acquire, extend, fill, lease_expiry, lease_ids, release};
+pub use self::leases::{acquire, extend, fill, last_attempt, lease_expiry, lease_ids, release};
 pub use self::time::{MAX_EXPIRY_DELAY, MAX_RESPONSE_TIME};
 pub use self::values::{add, cancellation, expiry, get_and_put, key_isolation};
 pub use self::watches::watch;
@@ -65,6 +65,7 @@ pub async fn check(store: &dyn Store) {
         fill(store),
         extend(store),
         release(store),
+        last_attempt(store),
         lease_expiry(store),
         watch(store),
     );

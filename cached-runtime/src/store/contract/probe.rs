@@ -9,13 +9,22 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::time::{LONG, MAX_RESPONSE_TIME};
-use crate::{Acquired, Key, Lease, LeaseId, LeaseMode, Result, Store, Watch};
+use crate::{Acquired, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result, Store, Watch};
 
 /// A store under test, with the keys of one run of one group of clauses.
 pub(super) struct Probe<'a> {
     store: &'a dyn Store,
     /// Unique for each run.
     namespace: String,
+}
+
+/// The result of a request for a lease with a new token.
+pub(super) struct Requested {
+    pub(super) value: Option<Bytes>,
+    /// The lease, if it was granted.
+    pub(super) lease: Option<Lease>,
+    pub(super) holder: Option<LeaseId>,
+    pub(super) last_attempt: LastAttempt,
 }
 
 impl<'a> Probe<'a> {
@@ -37,8 +46,11 @@ impl<'a> Probe<'a> {
         expect_response("get", self.store.get(keys)).await
     }
 
-    pub(super) async fn acquire(&self, key: &Key, term: Duration, mode: LeaseMode) -> Acquired {
-        expect_response("acquire", self.store.acquire(key, term, mode)).await
+    pub(super) async fn acquire(&self, key: &Key, term: Duration, mode: LeaseMode) -> Requested {
+        let lease = Lease::random();
+        let acquired = expect_response("acquire", self.store.acquire(key, lease, term, mode)).await;
+        let Acquired { value, is_granted, holder, last_attempt } = acquired;
+        Requested { value, lease: is_granted.then_some(lease), holder, last_attempt }
     }
 
     /// Acquires the lease of a key that is not leased.
@@ -56,7 +68,7 @@ impl<'a> Probe<'a> {
     pub(super) async fn is_leased(&self, key: &Key) -> bool {
         match self.acquire(key, LONG, LeaseMode::Replace).await.lease {
             Some(lease) => {
-                self.release(key, lease).await;
+                self.release(key, lease, LastAttempt::Unknown).await;
                 false
             }
             None => true,
@@ -71,8 +83,8 @@ impl<'a> Probe<'a> {
         expect_response("fill", self.store.fill(key, lease, Bytes::copy_from_slice(value), ttl)).await
     }
 
-    pub(super) async fn release(&self, key: &Key, lease: Lease) {
-        expect_response("release", self.store.release(key, lease)).await;
+    pub(super) async fn release(&self, key: &Key, lease: Lease, attempt: LastAttempt) {
+        expect_response("release", self.store.release(key, lease, attempt)).await;
     }
 
     pub(super) async fn put(&self, key: &Key, value: &[u8], ttl: impl Into<Option<Duration>>) {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::concurrency::{CALLERS, boxed, drop_after, join_all};
 use super::probe::Probe;
 use super::time::{LONG, MAX_EXPIRY_DELAY, Poller, SHORT};
-use crate::{Key, LeaseMode, Store};
+use crate::{Key, LastAttempt, Lease, LeaseMode, Store};
 
 /// Checks that a value is returned unchanged until it is replaced or removed.
 ///
@@ -311,8 +311,8 @@ pub async fn cancellation(store: &dyn Store) {
         drop_after(polls, store.get(std::slice::from_ref(&dropped))).await;
         drop_after(polls, store.extend(&dropped, &lease, LONG)).await;
         drop_after(polls, store.fill(&dropped, lease, value.clone(), LONG)).await;
-        drop_after(polls, store.acquire(&dropped, SHORT, LeaseMode::Replace)).await;
-        drop_after(polls, store.release(&dropped, lease)).await;
+        drop_after(polls, store.acquire(&dropped, Lease::random(), SHORT, LeaseMode::Replace)).await;
+        drop_after(polls, store.release(&dropped, lease, LastAttempt::Unknown)).await;
         drop_after(polls, store.put(&dropped, value.clone(), Some(LONG))).await;
         drop_after(polls, store.watch(&dropped)).await;
         drop_after(polls, store.remove(&dropped)).await;
@@ -331,7 +331,7 @@ pub async fn cancellation(store: &dyn Store) {
         probe.remove(&dropped).await;
     }
     let free = probe.key("dropped acquire");
-    drop_after(1, store.acquire(&free, SHORT, LeaseMode::IfAbsent)).await;
+    drop_after(1, store.acquire(&free, Lease::random(), SHORT, LeaseMode::IfAbsent)).await;
     let deadline = Instant::now() + SHORT + MAX_EXPIRY_DELAY;
     let mut poller = Poller::new(deadline, "a lease whose `acquire` was dropped must end after its term");
     while probe.is_leased(&free).await {

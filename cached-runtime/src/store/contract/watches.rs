@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use super::probe::Probe;
 use super::time::{LONG, MAX_RESPONSE_TIME};
-use crate::Store;
+use crate::{LastAttempt, Store};
 
 /// Checks that every watch of a key completes when the key changes. A store that supports no notifications
 /// passes.
@@ -35,7 +35,7 @@ pub async fn watch(store: &dyn Store) {
         }
         drop(watches.swap_remove(0));
         match change {
-            "release" => probe.release(&key, lease).await,
+            "release" => probe.release(&key, lease, LastAttempt::Unknown).await,
             "put" => probe.put(&key, b"put", LONG).await,
             "remove" => probe.remove(&key).await,
             _ => {

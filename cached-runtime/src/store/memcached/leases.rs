@@ -1,169 +1,234 @@
 //! The operations on leases.
 //!
 //! Leases are built on two atomic operations of Memcached: every change gives an item another version (its
-//! "cas unique"), and a store can be made conditional on a version. A lease is the version of the item of its
-//! key, and `fill` is a store on the condition of that version. Therefore every other change of the key ends
-//! the lease, without knowing of it.
+//! "cas unique"), and a store can be made conditional on a version. So whoever reads that a lease is held can change
+//! the key on the condition that nothing has changed since: every other change of the key ends the lease, without
+//! knowing of it.
 //!
 //! # Keys without a value
 //!
-//! `mg <key> v c N<seconds>` returns the value, or stores an empty item that expires after its term, and
-//! tells exactly one caller that it has won (`W`). This item is called a reservation here, and its version is
-//! the lease. When the reservation of a crashed holder has expired, the next caller makes another one, with
-//! another version.
+//! The caller adds a *reservation* under the key (`ms <key> … ME`). If there is an item, it reads the key. The
+//! reservation contains the token of the lease and expires after its term. Its client flags tell it from a value.
+//! `fill` replaces it by the value, on the condition of its version, which this process remembers or reads.
 //!
 //! # Keys with a value
 //!
 //! The key has no place for a reservation, and the early refresh of Memcached (`R`, `X`) grants the right to
-//! refresh only once, even if the winner crashes. So the right is a second item, the lock, which is added
-//! (`ms <key>.l … ME`) in the same round trip that reads the value, and which expires after its term. The
-//! winner then gives the value a new version, by appending nothing to it on the condition of the version just
-//! read. The lease is that new version together with the version of the lock. These cases can occur:
+//! refresh only once, even if the winner crashes. So the right is a second item, the lock. The caller reads the value
+//! with its version, and adds the lock under `<key>.l`. It contains the token and that version, and expires after its
+//! term. `fill` reads both items, and replaces the value on the condition of that version. These cases can occur:
 //!
-//! - *Two callers*: one adds the lock. The other one is not granted the lease; the version of the lock
+//! - *Two callers*: one adds the lock. The other one is not granted the lease; the token in the lock
 //!   identifies the holder.
-//! - *The value is replaced or removed between the read and the append*: the append fails, the lock is
-//!   deleted, and the caller gets the current value without a lease.
+//! - *The value is replaced or removed before the lock is added*: the value is read again, together with the adding;
+//!   if it has another version, the lock is deleted, and the caller begins anew.
 //! - *The value is replaced, removed, evicted or expires later*: its version is gone, and `fill` stores
 //!   nothing.
-//! - *The holder crashes*: the lock expires, and `fill` checks the lock first. The next holder gives the
-//!   value a new version, so that a holder that was delayed between that check and the store cannot fill
-//!   either.
-//! - *The key has a reservation*: another caller holds the lease of a key without a value; the lock is
-//!   deleted.
-//! - *The key has no item*: the same command makes a reservation, and the lease is one of a key without a
-//!   value.
+//! - *The holder crashes*: the lock expires, and `fill` checks the lock first. If a holder is delayed between that
+//!   check and the store, beyond its term, it can still fill, as long as the value has not changed. The next holder can
+//!   then not: its version is gone.
 //! - *`put` and `remove`* delete the lock after they have changed the key, so that the next lease can be
 //!   acquired at once. If this deletes the lock of a holder that has acquired it in between, two callers may
 //!   compute, and only the last one can fill.
 //!
+//! # The end of an attempt
+//!
+//! A lease that is released leaves its reservation or lock for some seconds, without a token, if something is known about
+//! the attempt. The next lease takes that over. Otherwise it is deleted.
+//!
 //! # Restarts of the server
 //!
-//! Versions count from 1 after every start of the server, so that an old lease could match a new item. Every
-//! lease therefore contains the epoch of the server, which is determined by the handshake.
+//! Versions count from 1 after every start of the server, so that an old version could match a new item. Both round
+//! trips of an operation therefore have to meet the same epoch of the server, which is determined by the handshake.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::connection::BatchReply;
-use super::lease_token::LeaseToken;
-use super::protocol::{Batch, Epoch, Reply, StoreCondition};
-use super::results::{Occupant, array, first, item, unexpected_reply, without_reservation};
+use super::protocol::{Batch, Epoch, ItemKind, Reply, ServerKey, StoreCondition};
+use super::reservation::Reservation;
+use super::results::{Occupant, array, first, item, unexpected_reply, versioned};
 use super::{Memcached, exptime};
-use crate::{Acquired, Key, Lease, LeaseId, Result};
+use crate::{Acquired, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result};
+
+/// What holds a lease.
+struct Held {
+    epoch: Epoch,
+    reservation: Reservation,
+    /// The version of the reservation, if that is what holds it.
+    of_key: Option<u64>,
+    /// The version of the lock, if that is what holds it.
+    of_lock: Option<u64>,
+    /// Whether the value still is the one that the lock was added for.
+    is_current: bool,
+}
+
+impl Held {
+    const fn reservation(epoch: Epoch, reservation: Reservation, version: u64) -> Self {
+        Self { epoch, reservation, of_key: Some(version), of_lock: None, is_current: true }
+    }
+}
 
 impl Memcached {
-    /// Acquires the lease of a key without a value.
-    pub(super) async fn acquire_if_absent(&self, key: &Key, term: Duration) -> Result<Acquired> {
-        let batch = Batch::new().get_or_reserve(self.server_key(key), exptime(term));
-        let BatchReply { epoch, replies } = self.run(batch).await?;
-        let [reply] = array(replies)?;
-        match item(reply)? {
-            (Occupant::Value(value), _) => Ok(Acquired::found(value)),
-            (Occupant::Reservation { won }, version) => Ok(reserved(epoch, version, won)),
-            // A value that cannot be read counts as none, and may be replaced.
-            (Occupant::Skipped, _) => self.acquire_or_replace(key, term).await,
-        }
-    }
-
-    /// Acquires the lease of a key with or without a value.
-    pub(super) async fn acquire_or_replace(&self, key: &Key, term: Duration) -> Result<Acquired> {
-        let (server_key, lock_key) = (self.server_key(key), self.lock_key(key));
-        let exptime = exptime(term);
-        let batch = Batch::new()
-            .store(lock_key, LOCK_VALUE, exptime, StoreCondition::IfAbsent)
-            .read_version(lock_key)
-            .get_or_reserve(server_key, exptime);
-        let BatchReply { epoch, replies } = self.run(batch).await?;
-        let [added, lock, reply] = array(replies)?;
-        let own_lock = match added {
-            Reply::Done { version } => Some(version),
-            Reply::NotStored => None,
-            other => return Err(unexpected_reply(&other)),
-        };
-        let (occupant, version) = item(reply)?;
-
-        let value = match occupant {
-            Occupant::Value(value) => Some(value),
-            Occupant::Skipped => None,
-            Occupant::Reservation { won } => {
-                if let Some(lock) = own_lock {
-                    self.delete_lock(key, epoch, lock).await?;
-                }
-                return Ok(reserved(epoch, version, won));
-            }
-        };
-        if let Some(lock) = own_lock {
-            return self.acquire_locked(key, epoch, value, version, lock).await;
-        }
-        let holder = match lock {
-            Reply::Done { version } => Some(lease_id(epoch, version)),
-            Reply::Miss => None, // The lock was deleted between the two commands.
-            other => return Err(unexpected_reply(&other)),
-        };
-        Ok(Acquired::held(value, holder))
-    }
-
-    /// Acquires the lease of a key with a value, after the lock was added.
-    async fn acquire_locked(
+    /// Acquires a lease.
+    pub(super) async fn acquire_lease(
         &self,
         key: &Key,
-        epoch: Epoch,
-        value: Option<Bytes>,
-        version: u64,
-        lock: u64,
+        lease: Lease,
+        term: Duration,
+        mode: LeaseMode,
     ) -> Result<Acquired> {
-        let batch = Batch::new().renew_version(self.server_key(key), version);
-        let Some([reply]) = self.run_in_epoch(epoch, batch).await? else {
-            return Ok(Acquired::held(None, None));
-        };
-        match reply {
+        for _ in 0..MAX_ATTEMPTS {
+            let acquired = match mode {
+                LeaseMode::IfAbsent => self.try_reserve(key, lease, term).await?,
+                LeaseMode::Replace => self.try_acquire(key, lease, term).await?,
+            };
+            if let Some(acquired) = acquired {
+                return Ok(acquired);
+            }
+        }
+        Ok(Acquired::held(None, None))
+    }
+
+    /// Tries to acquire the lease of a key without a value; `None` if the key changed meanwhile.
+    async fn try_reserve(&self, key: &Key, lease: Lease, term: Duration) -> Result<Option<Acquired>> {
+        if let Some(acquired) = self.add_reservation(key, lease, term).await? {
+            return Ok(Some(acquired));
+        }
+        let BatchReply { epoch, replies } =
+            self.run(Batch::new().get_with_version(self.server_key(key))).await?;
+        match item(first(replies)?)? {
+            None => Ok(None),
+            Some((Occupant::Value(value), _)) => Ok(Some(Acquired::found(value))),
+            Some((Occupant::Reservation(found), version)) => {
+                self.take_over(key, lease, term, epoch, found, version).await
+            }
+            // A value that cannot be read counts as none, and may be replaced.
+            Some((Occupant::Skipped, _)) => self.try_acquire(key, lease, term).await,
+        }
+    }
+
+    /// Adds a reservation; `None` if there is an item.
+    async fn add_reservation(&self, key: &Key, lease: Lease, term: Duration) -> Result<Option<Acquired>> {
+        let (server_key, own) = (self.server_key(key), Reservation::of(lease));
+        let batch = reserve(Batch::new(), server_key, own, term, StoreCondition::IfAbsent);
+        let BatchReply { epoch, replies } = self.run(batch).await?;
+        match first(replies)? {
             Reply::Done { version } => {
-                Ok(match (LeaseToken { epoch, version, lock: Some(lock) }).to_lease() {
-                    Some(lease) => Acquired::granted(value, lease),
-                    None => Acquired::held(value, None),
-                })
+                self.granted.remember(lease, epoch, versioned(version)?);
+                Ok(Some(Acquired::granted(None)))
             }
-            Reply::Exists | Reply::NotFound | Reply::NotStored => {
-                let batch = Batch::new()
-                    .delete_if_version(self.lock_key(key), lock)
-                    .get_with_version(self.server_key(key));
-                let value = match self.run_in_epoch(epoch, batch).await? {
-                    Some([_, Reply::Item { value, .. }]) => without_reservation(value),
-                    Some([_, Reply::Miss | Reply::Skipped { .. }]) | None => None,
-                    Some([_, other]) => return Err(unexpected_reply(&other)),
-                };
-                Ok(Acquired::held(value, None))
-            }
+            Reply::NotStored => Ok(None),
             other => Err(unexpected_reply(&other)),
         }
     }
 
-    /// Extends a lease.
-    ///
-    /// Memcached has no conditional `touch`. The versions are therefore checked first, so that another item
-    /// gets another ttl only if it is stored between the check and the `touch`.
-    pub(super) async fn extend_lease(&self, key: &Key, lease: Lease, term: Duration) -> Result<bool> {
-        let Some(LeaseToken { epoch, version, lock }) = LeaseToken::from_lease(lease) else {
-            return Ok(false);
-        };
-        let (server_key, lock_key) = (self.server_key(key), self.lock_key(key));
-        let has_version = |reply: &Reply, version: u64| *reply == Reply::Done { version };
-
-        let batch = Batch::new().read_version(server_key).read_version(lock_key);
-        let Some([of_key, of_lock]) = self.run_in_epoch(epoch, batch).await? else {
-            return Ok(false);
-        };
-        if !has_version(&of_key, version) || lock.is_some_and(|lock| !has_version(&of_lock, lock)) {
-            return Ok(false);
+    /// Replaces a reservation whose lease has ended; `None` if it changed meanwhile.
+    async fn take_over(
+        &self,
+        key: &Key,
+        lease: Lease,
+        term: Duration,
+        epoch: Epoch,
+        found: Reservation,
+        version: u64,
+    ) -> Result<Option<Acquired>> {
+        let last_attempt = found.last_attempt;
+        if let Some(holder) = found.lease.filter(|holder| *holder != lease) {
+            return Ok(Some(Acquired::held(None, Some(lease_id(holder))).after(last_attempt)));
         }
-        let (touched, expected) = lock.map_or((server_key, version), |lock| (lock_key, lock));
-        let batch = Batch::new().touch(touched, exptime(term));
-        let Some([reply]) = self.run_in_epoch(epoch, batch).await? else {
-            return Ok(false);
+        let own = Reservation { last_attempt, ..Reservation::of(lease) };
+        let condition = StoreCondition::IfVersion(version);
+        let batch = reserve(Batch::new(), self.server_key(key), own, term, condition);
+        let is_own = is_done(self.run_in_epoch(epoch, batch).await?)?;
+        Ok(is_own.then(|| Acquired::granted(None).after(last_attempt)))
+    }
+
+    /// Tries to acquire the lease of a key with or without a value; `None` if the key changed meanwhile.
+    async fn try_acquire(&self, key: &Key, lease: Lease, term: Duration) -> Result<Option<Acquired>> {
+        let batch = Batch::new().get_with_version(self.server_key(key)).get_with_version(self.lock_key(key));
+        let BatchReply { epoch, replies } = self.run(batch).await?;
+        let [of_key, of_lock] = array(replies)?;
+        let (value, version) = match item(of_key)? {
+            None => return self.add_reservation(key, lease, term).await,
+            Some((Occupant::Reservation(found), version)) => {
+                return self.take_over(key, lease, term, epoch, found, version).await;
+            }
+            Some((Occupant::Value(value), version)) => (Some(value), version),
+            Some((Occupant::Skipped, version)) => (None, version),
         };
-        Ok(has_version(&reply, expected))
+        let mut lock = Reservation { version: Some(version), ..Reservation::of(lease) };
+        let condition = match item(of_lock)? {
+            Some((Occupant::Reservation(found), of_lock)) => {
+                if let Some(holder) = found.lease.filter(|holder| *holder != lease) {
+                    return Ok(Some(Acquired::held(value, Some(lease_id(holder))).after(found.last_attempt)));
+                }
+                lock.last_attempt = found.last_attempt;
+                StoreCondition::IfVersion(of_lock)
+            }
+            Some((Occupant::Value(_) | Occupant::Skipped, of_lock)) => StoreCondition::IfVersion(of_lock),
+            None => StoreCondition::IfAbsent,
+        };
+        let is_locked = self.lock(key, epoch, lock, term, condition).await?;
+        Ok(is_locked.then(|| Acquired::granted(value).after(lock.last_attempt)))
+    }
+
+    /// Adds the lock beside a value; returns `false`, and leaves no lock, if the value or the lock changed meanwhile.
+    async fn lock(
+        &self,
+        key: &Key,
+        epoch: Epoch,
+        lock: Reservation,
+        term: Duration,
+        condition: StoreCondition,
+    ) -> Result<bool> {
+        let batch = reserve(Batch::new(), self.lock_key(key), lock, term, condition)
+            .read_version(self.server_key(key));
+        let Some([added, of_key]) = self.run_in_epoch(epoch, batch).await? else { return Ok(false) };
+        let of_lock = match added {
+            Reply::Done { version } => version,
+            Reply::NotStored | Reply::Exists | Reply::NotFound => return Ok(false),
+            other => return Err(unexpected_reply(&other)),
+        };
+        match of_key {
+            Reply::Done { version } if Some(version) == lock.version => return Ok(true),
+            Reply::Done { .. } | Reply::Miss => {}
+            other => return Err(unexpected_reply(&other)),
+        }
+        let batch = Batch::new().delete_if_version(self.lock_key(key), of_lock);
+        is_done(self.run_in_epoch(epoch, batch).await?).map(|_| false)
+    }
+
+    /// Returns what holds a lease; `None` if it was lost.
+    async fn find(&self, key: &Key, lease: Lease) -> Result<Option<Held>> {
+        let batch = Batch::new().get_with_version(self.server_key(key)).get_with_version(self.lock_key(key));
+        let BatchReply { epoch, replies } = self.run(batch).await?;
+        let [of_key, of_lock] = array(replies)?;
+        let (of_key, of_lock) = (item(of_key)?, item(of_lock)?);
+        if let Some((Occupant::Reservation(reservation), version)) = of_key
+            && reservation.lease == Some(lease)
+        {
+            return Ok(Some(Held::reservation(epoch, reservation, version)));
+        }
+        let Some((Occupant::Reservation(reservation), lock)) = of_lock else { return Ok(None) };
+        if reservation.lease != Some(lease) {
+            return Ok(None);
+        }
+        let is_current = of_key.is_some_and(|(_, version)| Some(version) == reservation.version);
+        Ok(Some(Held { epoch, reservation, of_key: None, of_lock: Some(lock), is_current }))
+    }
+
+    /// Extends a lease.
+    pub(super) async fn extend_lease(&self, key: &Key, lease: Lease, term: Duration) -> Result<bool> {
+        self.granted.take(lease);
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(held) = self.find(key, lease).await?.filter(|held| held.is_current) else {
+                return Ok(false);
+            };
+            if self.replace(key, &held, held.reservation, term).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Stores a value if the lease is still held.
@@ -176,76 +241,111 @@ impl Memcached {
     ) -> Result<bool> {
         if let Err(error) = self.check_value(value) {
             // The error of the value is returned, whether or not the release succeeds.
-            let _ = self.release_lease(key, lease).await;
+            let _ = self.release_lease(key, lease, LastAttempt::NotStored).await;
             return Err(error);
         }
-        let Some(LeaseToken { epoch, version, lock }) = LeaseToken::from_lease(lease) else {
-            return Ok(false);
-        };
-        let condition = StoreCondition::IfVersion(version);
-        let batch = Batch::new().store(self.server_key(key), value, exptime(ttl), condition);
-        let batch = match lock {
-            None => batch,
-            // The version proves that the value was not changed; only the lock proves that the term is not
-            // over.
-            Some(lock) => {
-                let read_lock = Batch::new().read_version(self.lock_key(key));
-                if self.run_in_epoch(epoch, read_lock).await? != Some([Reply::Done { version: lock }]) {
-                    return Ok(false);
-                }
-                batch.delete_if_version(self.lock_key(key), lock)
+        // An extension of the lease that crosses the fill changes the version.
+        for _ in 0..MAX_ATTEMPTS {
+            let held = match self.granted.take(lease) {
+                Some((epoch, version)) => Held::reservation(epoch, Reservation::of(lease), version),
+                None => match self.find(key, lease).await? {
+                    Some(held) => held,
+                    None => return Ok(false),
+                },
+            };
+            if !held.is_current {
+                self.end(key, &held, LastAttempt::Unknown).await?;
+                return Ok(false);
             }
-        };
-        let Some(BatchReply { replies, .. }) = self.connections.run(batch, Some(epoch)).await? else {
-            return Ok(false);
-        };
-        match first(replies)? {
-            Reply::Done { .. } => Ok(true),
-            Reply::Exists | Reply::NotFound | Reply::NotStored => Ok(false),
-            other => Err(self.refusal(&other, value)),
+            let version = held.of_key.or(held.reservation.version).unwrap_or_default();
+            let batch = Batch::new().store(
+                self.server_key(key),
+                value,
+                exptime(ttl),
+                StoreCondition::IfVersion(version),
+                ItemKind::Value,
+            );
+            let batch = match held.of_lock {
+                None => batch,
+                Some(lock) => batch.delete_if_version(self.lock_key(key), lock),
+            };
+            let Some(BatchReply { replies, .. }) = self.connections.run(batch, Some(held.epoch)).await?
+            else {
+                return Ok(false);
+            };
+            match first(replies)? {
+                Reply::Done { .. } => return Ok(true),
+                Reply::Exists | Reply::NotFound | Reply::NotStored => {}
+                other => return Err(self.refusal(&other, value)),
+            }
         }
+        Ok(false)
     }
 
     /// Releases a lease, if it is still held.
-    pub(super) async fn release_lease(&self, key: &Key, lease: Lease) -> Result<()> {
-        let Some(LeaseToken { epoch, version, lock }) = LeaseToken::from_lease(lease) else {
-            return Ok(());
+    pub(super) async fn release_lease(&self, key: &Key, lease: Lease, attempt: LastAttempt) -> Result<()> {
+        self.granted.take(lease);
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(held) = self.find(key, lease).await? else { return Ok(()) };
+            if self.end(key, &held, attempt).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a lease; returns `false` if what holds it changed meanwhile.
+    async fn end(&self, key: &Key, held: &Held, attempt: LastAttempt) -> Result<bool> {
+        if attempt != LastAttempt::Unknown {
+            return self.replace(key, held, Reservation::ended(attempt), ATTEMPT_MEMORY).await;
+        }
+        let batch = match (held.of_key, held.of_lock) {
+            (Some(version), _) => Batch::new().delete_if_version(self.server_key(key), version),
+            (None, Some(version)) => Batch::new().delete_if_version(self.lock_key(key), version),
+            (None, None) => return Ok(true),
         };
-        if let Some(lock) = lock {
-            return self.delete_lock(key, epoch, lock).await;
-        }
-        let batch = Batch::new().delete_if_version(self.server_key(key), version);
-        match self.run_in_epoch(epoch, batch).await? {
-            Some([Reply::Done { .. } | Reply::NotFound | Reply::Exists]) | None => Ok(()),
-            Some([other]) => Err(unexpected_reply(&other)),
-        }
+        is_done(self.run_in_epoch(held.epoch, batch).await?)
     }
 
-    /// Deletes a lock of this version.
-    async fn delete_lock(&self, key: &Key, epoch: Epoch, lock: u64) -> Result<()> {
-        let batch = Batch::new().delete_if_version(self.lock_key(key), lock);
-        match self.run_in_epoch(epoch, batch).await? {
-            Some([Reply::Done { .. } | Reply::NotFound | Reply::Exists]) | None => Ok(()),
-            Some([other]) => Err(unexpected_reply(&other)),
-        }
+    /// Replaces what holds a lease; returns `false` if it changed meanwhile.
+    async fn replace(&self, key: &Key, held: &Held, by: Reservation, term: Duration) -> Result<bool> {
+        let (server_key, version) = match (held.of_key, held.of_lock) {
+            (Some(version), _) => (self.server_key(key), version),
+            (None, Some(version)) => (self.lock_key(key), version),
+            (None, None) => return Ok(true),
+        };
+        let batch = reserve(Batch::new(), server_key, by, term, StoreCondition::IfVersion(version));
+        is_done(self.run_in_epoch(held.epoch, batch).await?)
     }
 }
 
-/// Returns the result for a key with a reservation, which this caller has made if it has `won`.
-fn reserved(epoch: Epoch, version: u64, won: bool) -> Acquired {
-    if !won {
-        return Acquired::held(None, Some(lease_id(epoch, version)));
-    }
-    match (LeaseToken { epoch, version, lock: None }).to_lease() {
-        Some(lease) => Acquired::granted(None, lease),
-        None => Acquired::held(None, None),
+/// Appends the storing of a reservation or a lock to a batch.
+fn reserve(
+    batch: Batch,
+    key: ServerKey<'_>,
+    reservation: Reservation,
+    term: Duration,
+    condition: StoreCondition,
+) -> Batch {
+    batch.store(key, &reservation.encode(), exptime(term), condition, ItemKind::Reservation)
+}
+
+/// Returns whether the command of a batch has changed what it should; `None` is a server that was restarted.
+fn is_done(reply: Option<[Reply; 1]>) -> Result<bool> {
+    match reply {
+        Some([Reply::Done { .. }]) => Ok(true),
+        Some([Reply::NotFound | Reply::Exists | Reply::NotStored]) | None => Ok(false),
+        Some([other]) => Err(unexpected_reply(&other)),
     }
 }
 
-/// Returns the identity of the lease whose reservation or lock has this version.
-fn lease_id(epoch: Epoch, version: u64) -> LeaseId {
-    LeaseId::new(u128::from(epoch.0) << 64 | u128::from(version))
+/// Returns the identity of a lease.
+fn lease_id(lease: Lease) -> LeaseId {
+    LeaseId::new(lease.token())
 }
 
-/// The value of a lock; only its presence matters.
-const LOCK_VALUE: &[u8] = b"1";
+/// An attempt fails only if another caller changes the key, or what holds the lease, between two round trips.
+const MAX_ATTEMPTS: usize = 4;
+
+/// For how long the end of an attempt is remembered without another lease: waiting callers ask several times meanwhile.
+const ATTEMPT_MEMORY: Duration = Duration::from_secs(10);

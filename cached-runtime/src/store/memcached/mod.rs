@@ -4,11 +4,12 @@ mod backoff;
 mod config;
 mod connection;
 mod connection_task;
+mod granted;
 mod handshake;
-mod lease_token;
 mod leases;
 mod pending_replies;
 mod protocol;
+mod reservation;
 mod results;
 mod values;
 
@@ -22,9 +23,12 @@ use tokio::time::timeout;
 use self::config::LOCK_SUFFIX;
 pub use self::config::MemcachedConfig;
 use self::connection::{BatchReply, Connections, Settings};
+use self::granted::Granted;
 use self::protocol::{Batch, Epoch, Reply, ServerKey};
 use self::results::{array, protocol_violation};
-use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result, Store, Watch};
+use crate::{
+    Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Result, Store, Watch,
+};
 
 /// A store in Memcached 1.6 or later.
 ///
@@ -37,8 +41,6 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 ///
 /// - Memcached counts whole seconds. A ttl or term is rounded up, so that neither a value nor a lease expires
 ///   early; it may expire up to two seconds late.
-/// - An empty value marks a reservation, so [`put`](Store::put), [`fill`](Store::fill) and
-///   [`add`](Store::add) reject it with [`ErrorKind::Codec`].
 /// - A value larger than [`max_value_bytes`](MemcachedConfig::max_value_bytes) is rejected with
 ///   [`ErrorKind::TooLarge`] before it is sent, and the old value stays. If the limit of the server is lower,
 ///   the server rejects the value and removes the old one; from then on, values of this size and larger ones are
@@ -60,7 +62,6 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 /// | `Timeout` | there was no reply within the deadline; the operation may or may not have taken effect |
 /// | `Rejected` | the server is out of memory or rejects the credentials |
 /// | `TooLarge` | a value is larger than the limit |
-/// | `Codec` | a value is empty |
 /// | `Protocol` | the peer is not Memcached, or older than 1.6 |
 /// | `Config` | the store is used outside of a tokio runtime, or the server keeps no versions (`-C`) |
 ///
@@ -71,7 +72,7 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 /// # Cancel safety
 ///
 /// An operation whose future is dropped may or may not take effect. Its reply is never taken for that of
-/// another operation. A lease that was granted to a dropped operation ends after its term.
+/// another operation.
 ///
 /// # Examples
 ///
@@ -108,6 +109,7 @@ use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result
 pub struct Memcached {
     config: MemcachedConfig,
     connections: Connections,
+    granted: Granted,
 }
 
 impl Memcached {
@@ -137,7 +139,7 @@ impl Memcached {
             max_value_bytes: config.max_value_bytes,
             smallest_refused: AtomicUsize::new(usize::MAX),
         };
-        Ok(Self { config, connections: Connections::new(settings) })
+        Ok(Self { config, connections: Connections::new(settings), granted: Granted::default() })
     }
 
     fn server_key<'a>(&'a self, key: &'a Key) -> ServerKey<'a> {
@@ -178,13 +180,11 @@ impl Store for Memcached {
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
+        lease: Lease,
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        match mode {
-            LeaseMode::IfAbsent => Box::pin(self.with_deadline(self.acquire_if_absent(key, term))),
-            LeaseMode::Replace => Box::pin(self.with_deadline(self.acquire_or_replace(key, term))),
-        }
+        Box::pin(self.with_deadline(self.acquire_lease(key, lease, term, mode)))
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
@@ -201,8 +201,8 @@ impl Store for Memcached {
         Box::pin(self.with_deadline(async move { self.fill_leased(key, lease, &value, ttl).await }))
     }
 
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.with_deadline(self.release_lease(key, lease)))
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.with_deadline(self.release_lease(key, lease, attempt)))
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {

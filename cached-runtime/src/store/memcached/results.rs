@@ -2,39 +2,42 @@
 
 use bytes::Bytes;
 
-use super::protocol::Reply;
+use super::protocol::{ItemKind, Reply};
+use super::reservation::Reservation;
 use crate::{Error, ErrorKind, Result};
-
-/// Returns the value, or `None` for the empty value of a reservation.
-pub(super) fn without_reservation(value: Bytes) -> Option<Bytes> {
-    Some(value).filter(|value| !value.is_empty())
-}
 
 /// What an item is.
 pub(super) enum Occupant {
     Value(Bytes),
     /// A value that is too large to be read.
     Skipped,
-    /// A reservation, which the command has made if it has `won`.
-    Reservation {
-        won: bool,
-    },
+    /// A reservation, or the lock beside a value.
+    Reservation(Reservation),
 }
 
-/// Returns what an item is, and its version.
-pub(super) fn item(reply: Reply) -> Result<(Occupant, u64)> {
-    match reply {
-        Reply::Item { version: 0, .. } | Reply::Skipped { version: 0 } => Err(Error::new(
+/// Returns what an item is, and its version; `None` if there is none.
+pub(super) fn item(reply: Reply) -> Result<Option<(Occupant, u64)>> {
+    let (occupant, version) = match reply {
+        Reply::Item { value, version, kind: ItemKind::Value } => (Occupant::Value(value), version),
+        Reply::Item { value, version, kind: ItemKind::Reservation } => {
+            (Occupant::Reservation(Reservation::decode(&value)), version)
+        }
+        Reply::Skipped { version } => (Occupant::Skipped, version),
+        Reply::Miss => return Ok(None),
+        other => return Err(unexpected_reply(&other)),
+    };
+    Ok(Some((occupant, versioned(version)?)))
+}
+
+/// Returns the version of an item, unless the server keeps none.
+pub(super) fn versioned(version: u64) -> Result<u64> {
+    if version == 0 {
+        return Err(Error::new(
             ErrorKind::Config,
             "memcached was started with `-C`, without versions, which leases require",
-        )),
-        Reply::Item { value, version, won } => Ok(match without_reservation(value) {
-            Some(value) => (Occupant::Value(value), version),
-            None => (Occupant::Reservation { won }, version),
-        }),
-        Reply::Skipped { version } => Ok((Occupant::Skipped, version)),
-        other => Err(unexpected_reply(&other)),
+        ));
     }
+    Ok(version)
 }
 
 /// Returns the replies to a batch of `N` commands.

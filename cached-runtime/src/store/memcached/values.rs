@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::connection::BatchReply;
-use super::protocol::{Batch, Reply, StoreCondition};
-use super::results::{array, too_large, unexpected_reply, without_reservation};
+use super::protocol::{Batch, ItemKind, Reply, StoreCondition};
+use super::results::{array, too_large, unexpected_reply};
 use super::{Memcached, exptime};
 use crate::{Error, ErrorKind, Key, Result};
 
@@ -24,7 +24,7 @@ impl Memcached {
         for reply in reply.replies {
             match reply {
                 Reply::Values(found) => {
-                    values.extend(found.into_iter().map(|value| value.and_then(without_reservation)));
+                    values.extend(found);
                 }
                 other => return Err(unexpected_reply(&other)),
             }
@@ -36,7 +36,13 @@ impl Memcached {
     pub(super) async fn put_value(&self, key: &Key, value: &[u8], ttl: Option<Duration>) -> Result<()> {
         self.check_value(value)?;
         let batch = Batch::new()
-            .store(self.server_key(key), value, ttl.map_or(0, exptime), StoreCondition::Always)
+            .store(
+                self.server_key(key),
+                value,
+                ttl.map_or(0, exptime),
+                StoreCondition::Always,
+                ItemKind::Value,
+            )
             .delete(self.lock_key(key));
         let [stored, _] = array(self.run(batch).await?.replies)?;
         match stored {
@@ -52,20 +58,20 @@ impl Memcached {
         let server_key = self.server_key(key);
         for _ in 0..MAX_ADD_ATTEMPTS {
             let batch = Batch::new()
-                .store(server_key, &value, exptime, StoreCondition::IfAbsent)
+                .store(server_key, &value, exptime, StoreCondition::IfAbsent, ItemKind::Value)
                 .get_with_version(server_key);
             let BatchReply { epoch, replies } = self.run(batch).await?;
             let [stored, reply] = array(replies)?;
             match (stored, reply) {
                 (Reply::Done { .. }, _) => return Ok(value),
-                (Reply::NotStored, Reply::Item { value: present, .. }) if !present.is_empty() => {
+                (Reply::NotStored, Reply::Item { value: present, kind: ItemKind::Value, .. }) => {
                     return Ok(present);
                 }
                 // A reservation does not count as a value. Replacing it ends its lease.
                 // Neither does a value that is too large to be read.
                 (Reply::NotStored, Reply::Item { version, .. } | Reply::Skipped { version }) => {
                     let condition = StoreCondition::IfVersion(version);
-                    let batch = Batch::new().store(server_key, &value, exptime, condition);
+                    let batch = Batch::new().store(server_key, &value, exptime, condition, ItemKind::Value);
                     if let Some([Reply::Done { .. }]) = self.run_in_epoch(epoch, batch).await? {
                         return Ok(value);
                     }
@@ -90,9 +96,6 @@ impl Memcached {
 
     /// Returns an error if the value cannot be stored.
     pub(super) fn check_value(&self, value: &[u8]) -> Result<()> {
-        if value.is_empty() {
-            return Err(Error::new(ErrorKind::Codec, "cannot store an empty value in memcached"));
-        }
         let smallest_refused = self.connections.settings().smallest_refused.load(Relaxed);
         if value.len() > self.config.max_value_bytes || value.len() >= smallest_refused {
             return Err(too_large());

@@ -23,8 +23,10 @@ use self::config::{Restarts, Settings, Topology};
 use self::connection::Connections;
 use self::scripts::Script;
 use self::session::Session;
-use crate::util::{join_all, random};
-use crate::{Acquired, BoxFuture, Error, ErrorKind, Key, Lease, LeaseMode, Result, Store, Watch};
+use crate::util::join_all;
+use crate::{
+    Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Result, Store, Watch,
+};
 
 /// A store in Redis 6.2 or later, or in Valkey.
 ///
@@ -204,18 +206,17 @@ impl Store for Redis {
     fn acquire<'a>(
         &'a self,
         key: &'a Key,
+        lease: Lease,
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         Box::pin(async move {
-            let lease = new_lease();
             let replaces = match mode {
                 LeaseMode::IfAbsent => "0",
                 LeaseMode::Replace => "1",
             };
             let arguments = [scripts::token(lease), scripts::millis(term), Value::from_static_str(replaces)];
-            let reply = self.run(&scripts::ACQUIRE, key, &arguments).await?;
-            replies::acquired(reply, lease)
+            replies::acquired(self.run(&scripts::ACQUIRE, key, &arguments).await?)
         })
     }
 
@@ -239,9 +240,11 @@ impl Store for Redis {
         })
     }
 
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease) -> BoxFuture<'a, Result<()>> {
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let reply = self.run(&scripts::RELEASE, key, &[scripts::token(lease)]).await?;
+            let memory = scripts::millis(scripts::ATTEMPT_MEMORY);
+            let arguments = [scripts::token(lease), scripts::attempt(attempt), memory];
+            let reply = self.run(&scripts::RELEASE, key, &arguments).await?;
             replies::flag(&reply).map(drop)
         })
     }
@@ -286,12 +289,6 @@ impl Store for Redis {
             }))
         })
     }
-}
-
-/// Returns a lease with a random token.
-fn new_lease() -> Lease {
-    let half = || u128::from(random::token());
-    Lease::new(half() << 64 | half())
 }
 
 /// Returns the value as an argument, unless it is so large that the server would close the connection.

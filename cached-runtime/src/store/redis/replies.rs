@@ -6,7 +6,8 @@ use bytes::Bytes;
 use fred::types::{Resp3Frame as Frame, Value};
 
 use super::errors::{from_server, message_of};
-use crate::{Acquired, Error, ErrorKind, Lease, LeaseId, Result};
+use super::scripts;
+use crate::{Acquired, Error, ErrorKind, LastAttempt, LeaseId, Result};
 
 /// Returns the value of a key.
 pub(super) fn value(reply: Frame) -> Result<Option<Bytes>> {
@@ -42,19 +43,19 @@ pub(super) fn values(reply: Value, count: usize) -> Result<Vec<Option<Bytes>>> {
     }
 }
 
-/// Returns the result of the script `ACQUIRE` that was given the token of `lease`.
-pub(super) fn acquired(reply: Frame, lease: Lease) -> Result<Acquired> {
+/// Returns the result of the script `ACQUIRE`.
+pub(super) fn acquired(reply: Frame) -> Result<Acquired> {
     let Frame::Array { data, .. } = reply else { return Err(unexpected(&reply)) };
-    let Ok([present, granted, holder]) = <[Frame; 3]>::try_from(data) else { return Err(malformed()) };
+    let Ok([present, granted, holder, last]) = <[Frame; 4]>::try_from(data) else { return Err(malformed()) };
     let is_granted = flag(&granted)?;
-    let holder = value(holder)?;
-    let present = value(present)?;
+    let (holder, present) = (value(holder)?, value(present)?);
+    let last = value(last)?.map_or(LastAttempt::Unknown, |letter| scripts::last_attempt(&letter));
     if is_granted {
-        return Ok(Acquired::granted(present, lease));
+        return Ok(Acquired::granted(present).after(last));
     }
     // A hash identifies the lease even if another program has stored something else than a token.
     let number = |token: &Bytes| u128::from(BuildHasherDefault::<DefaultHasher>::default().hash_one(token));
-    Ok(Acquired::held(present, holder.map(|token| LeaseId::new(number(&token)))))
+    Ok(Acquired::held(present, holder.map(|token| LeaseId::new(number(&token)))).after(last))
 }
 
 /// Returns whether the server did what a script asks for: 1 or 0.
@@ -90,15 +91,14 @@ mod tests {
     fn reply_of_another_shape_is_an_error() {
         let number = |data| Frame::Number { data, attributes: None };
         let array = |data| Frame::Array { data, attributes: None };
-        let lease = Lease::new(1);
         assert_eq!(value(number(1)).unwrap_err().kind(), ErrorKind::Protocol);
         assert_eq!(values_of_script(array(vec![Frame::Null]), 2).unwrap_err().kind(), ErrorKind::Protocol);
         for reply in [Value::Null, Value::Integer(1), Value::Array(vec![]), Value::Array(vec![Value::Queued])]
         {
             assert_eq!(values(reply, 1).unwrap_err().kind(), ErrorKind::Protocol);
         }
-        assert_eq!(acquired(array(vec![Frame::Null]), lease).unwrap_err().kind(), ErrorKind::Protocol);
-        assert_eq!(acquired(Frame::Null, lease).unwrap_err().kind(), ErrorKind::Protocol);
+        assert_eq!(acquired(array(vec![Frame::Null])).unwrap_err().kind(), ErrorKind::Protocol);
+        assert_eq!(acquired(Frame::Null).unwrap_err().kind(), ErrorKind::Protocol);
         assert_eq!(flag(&number(2)).unwrap_err().kind(), ErrorKind::Protocol);
         assert_eq!(done(&Frame::Null).unwrap_err().kind(), ErrorKind::Protocol);
     }

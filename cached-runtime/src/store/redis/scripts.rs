@@ -6,7 +6,7 @@ use std::time::Duration;
 use fred::types::Value;
 use sha1::{Digest as _, Sha1};
 
-use crate::Lease;
+use crate::{LastAttempt, Lease};
 
 /// A Lua script.
 ///
@@ -88,42 +88,57 @@ pub(super) static REMOVE: Script = Script::new("return redis.call('UNLINK', unpa
 
 // `KEYS` of each of the following scripts are the value and its lease. A value that is not a string was not stored by this
 // crate; it is a miss, and may be replaced.
+//
+// The string at the key of the lease is the token in 32 digits, followed by the letter of the last attempt (see `attempt`).
+// Without a lease it is the letter alone, for a while.
 
 /// `ARGV`: the token, the term, and "1" to lease also a key with a value. Returns the value, whether the
-/// lease was granted, and otherwise the token of the current lease.
+/// lease was granted, otherwise the token of the current lease, and the letter of the last attempt.
 pub(super) static ACQUIRE: Script = Script::new(
     r"local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'table' then
   if not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
   value = false
 end
-if value and ARGV[3] ~= '1' then return {value, 0, false} end
-if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {value, 1, false} end
-local holder = redis.pcall('GET', KEYS[2])
-return {value, 0, type(holder) == 'string' and holder}",
+if value and ARGV[3] ~= '1' then return {value, 0, false, false} end
+local held = redis.pcall('GET', KEYS[2])
+if type(held) == 'table' then return {value, 0, false, false} end
+if held and #held > 1 then return {value, 0, string.sub(held, 1, 32), string.sub(held, 33)} end
+local last = held or ''
+redis.call('SET', KEYS[2], ARGV[1] .. last, 'PX', ARGV[2])
+return {value, 1, false, last}",
 );
 
+/// Begins each script that needs the lease: `ARGV[1]` is the token.
+macro_rules! if_held {
+    ($then:literal) => {
+        concat!(
+            r"local held = redis.pcall('GET', KEYS[2])
+if type(held) ~= 'string' or string.sub(held, 1, 32) ~= ARGV[1] then return 0 end
+",
+            $then
+        )
+    };
+}
+
 /// `ARGV`: the token and the term. Returns whether the lease was still held.
-pub(super) static EXTEND: Script = Script::new(
-    r"if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[2], ARGV[2])",
-);
+pub(super) static EXTEND: Script = Script::new(if_held!("return redis.call('PEXPIRE', KEYS[2], ARGV[2])"));
 
 /// `ARGV`: the token, the value and the ttl. Returns whether the lease was still held. If the value cannot be
 /// stored, the lease ends too.
-pub(super) static FILL: Script = Script::new(
-    r"if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-local stored = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+pub(super) static FILL: Script = Script::new(if_held!(
+    r"local stored = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('DEL', KEYS[2])
 if stored.err then return stored end
-return 1",
-);
+return 1"
+));
 
-/// `ARGV`: the token. Returns whether the lease was still held.
-pub(super) static RELEASE: Script = Script::new(
-    r"if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[2])",
-);
+/// `ARGV`: the token, the letter of the attempt, and for how long it is remembered. Returns whether the lease was still
+/// held. A server that is out of memory remembers nothing.
+pub(super) static RELEASE: Script = Script::new(if_held!(
+    r"if ARGV[2] == '' or redis.pcall('SET', KEYS[2], ARGV[2], 'PX', ARGV[3]).err then redis.call('DEL', KEYS[2]) end
+return 1"
+));
 
 /// `ARGV`: the value, and the ttl if there is one. The order matters: a server that is out of memory rejects
 /// only the first write of a script.
@@ -159,10 +174,36 @@ pub(super) fn millis(duration: Duration) -> Value {
     Value::from(millis.to_string())
 }
 
-/// Returns the value that the server stores for a lease.
+/// Returns the token of a lease as the server stores it.
 pub(super) fn token(lease: Lease) -> Value {
     Value::from(format!("{:032x}", lease.token()))
 }
+
+/// Returns the letter that says how an attempt ended; none if nothing is known.
+pub(super) fn attempt(attempt: LastAttempt) -> Value {
+    Value::from_static_str(match attempt {
+        LastAttempt::Unknown => "",
+        LastAttempt::Failed => FAILED,
+        LastAttempt::NotStored => NOT_STORED,
+    })
+}
+
+/// Returns how the last attempt ended, according to its letter.
+pub(super) fn last_attempt(letter: &[u8]) -> LastAttempt {
+    if letter == FAILED.as_bytes() {
+        LastAttempt::Failed
+    } else if letter == NOT_STORED.as_bytes() {
+        LastAttempt::NotStored
+    } else {
+        LastAttempt::Unknown
+    }
+}
+
+const FAILED: &str = "x";
+const NOT_STORED: &str = "n";
+
+/// For how long the end of an attempt is remembered without another lease: waiting callers ask several times meanwhile.
+pub(super) const ATTEMPT_MEMORY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

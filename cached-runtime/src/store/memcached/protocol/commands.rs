@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::lines::CRLF;
+use super::replies::ItemKind;
 #[cfg(doc)]
 use super::replies::Reply;
 
@@ -51,17 +52,10 @@ impl Batch {
         self
     }
 
-    /// Reads a value and its version. Replies: [`Reply::Item`], [`Reply::Miss`].
+    /// Reads an item and its version. Replies: [`Reply::Item`], [`Reply::Miss`].
     pub(crate) fn get_with_version(mut self, key: ServerKey<'_>) -> Self {
         self.begin(Command::Value, "mg ", key);
-        self.end(" v c")
-    }
-
-    /// Reads a value and its version, or stores an empty value until `exptime`. The item is `won` if this
-    /// command has stored it. Reply: [`Reply::Item`].
-    pub(crate) fn get_or_reserve(mut self, key: ServerKey<'_>, exptime: i32) -> Self {
-        self.begin(Command::Value, "mg ", key);
-        self.end(format_args!(" v c N{exptime}"))
+        self.end(" v c f")
     }
 
     /// Reads the version of an item. Replies: [`Reply::Done`], [`Reply::Miss`].
@@ -70,14 +64,7 @@ impl Batch {
         self.end(" c")
     }
 
-    /// Sets the expiration time of an item, without changing its version. Replies as for
-    /// [`Batch::read_version`].
-    pub(crate) fn touch(mut self, key: ServerKey<'_>, exptime: i32) -> Self {
-        self.begin(Command::Version, "mg ", key);
-        self.end(format_args!(" c T{exptime}"))
-    }
-
-    /// Stores a value until `exptime`; 0 is never. Replies: [`Reply::Done`] with the new version,
+    /// Stores an item until `exptime`; 0 is never. Replies: [`Reply::Done`] with the new version,
     /// [`Reply::Exists`], [`Reply::NotFound`], [`Reply::NotStored`].
     pub(crate) fn store(
         mut self,
@@ -85,25 +72,19 @@ impl Batch {
         value: &[u8],
         exptime: i32,
         condition: StoreCondition,
+        kind: ItemKind,
     ) -> Self {
         self.bytes.reserve(key.len() + value.len() + 64);
         self.begin(Command::Store, "ms ", key);
-        let size = value.len();
+        let (size, flags) = (value.len(), kind.client_flags());
         let mut batch = match condition {
-            StoreCondition::Always => self.end(format_args!(" {size} T{exptime} c")),
-            StoreCondition::IfAbsent => self.end(format_args!(" {size} T{exptime} c ME")),
-            StoreCondition::IfVersion(version) => self.end(format_args!(" {size} T{exptime} c C{version}")),
+            StoreCondition::Always => self.end(format_args!(" {size} T{exptime} F{flags} c")),
+            StoreCondition::IfAbsent => self.end(format_args!(" {size} T{exptime} F{flags} c ME")),
+            StoreCondition::IfVersion(version) => {
+                self.end(format_args!(" {size} T{exptime} F{flags} c C{version}"))
+            }
         };
         batch.bytes.extend_from_slice(value);
-        batch.bytes.extend_from_slice(CRLF);
-        batch
-    }
-
-    /// Gives an item of this version a new one, without changing its value and its ttl, by appending nothing.
-    /// Replies as for [`Batch::store`].
-    pub(crate) fn renew_version(mut self, key: ServerKey<'_>, version: u64) -> Self {
-        self.begin(Command::Store, "ms ", key);
-        let mut batch = self.end(format_args!(" 0 MA c C{version}"));
         batch.bytes.extend_from_slice(CRLF);
         batch
     }
@@ -193,22 +174,19 @@ mod tests {
         let batch = Batch::numbered(8)
             .get([KEY, ServerKey { suffix: "", ..KEY }])
             .get_with_version(KEY)
-            .get_or_reserve(KEY, 9)
             .read_version(KEY)
-            .touch(KEY, 9)
-            .store(KEY, b"hi", 0, StoreCondition::Always)
-            .store(KEY, b"hi", 1, StoreCondition::IfAbsent)
-            .store(KEY, b"\r\n", 2, StoreCondition::IfVersion(3))
-            .renew_version(KEY, 3)
+            .store(KEY, b"hi", 0, StoreCondition::Always, ItemKind::Value)
+            .store(KEY, b"hi", 1, StoreCondition::IfAbsent, ItemKind::Reservation)
+            .store(KEY, b"\r\n", 2, StoreCondition::IfVersion(3), ItemKind::Value)
             .delete(KEY)
             .delete_if_version(KEY, 3);
         assert_eq!(
             String::from_utf8(batch.bytes).unwrap(),
-            "get p:k.l p:k\r\nmg p:k.l v c O8\r\nmg p:k.l v c N9 O8\r\nmg p:k.l c O8\r\nmg p:k.l c T9 O8\r\n\
-             ms p:k.l 2 T0 c O8\r\nhi\r\nms p:k.l 2 T1 c ME O8\r\nhi\r\nms p:k.l 2 T2 c C3 O8\r\n\r\n\r\n\
-             ms p:k.l 0 MA c C3 O8\r\n\r\nmd p:k.l O8\r\nmd p:k.l C3 O8\r\n"
+            "get p:k.l p:k\r\nmg p:k.l v c f O8\r\nmg p:k.l c O8\r\n\
+             ms p:k.l 2 T0 F0 c O8\r\nhi\r\nms p:k.l 2 T1 F3401903361 c ME O8\r\nhi\r\n\
+             ms p:k.l 2 T2 F0 c C3 O8\r\n\r\n\r\nmd p:k.l O8\r\nmd p:k.l C3 O8\r\n"
         );
-        assert_eq!(batch.commands.len(), 11);
+        assert_eq!(batch.commands.len(), 8);
     }
 
     #[test]

@@ -9,4 +9,4 @@ mod replies;
 
 pub(super) use self::commands::{Batch, Command, ServerKey, StoreCondition, exptime};
 pub(super) use self::handshake::{Epoch, STATS, authenticate, parse_authentication, parse_stats};
-pub(super) use self::replies::{Parsed, Reply, parse, remove};
+pub(super) use self::replies::{ItemKind, Parsed, Reply, parse, remove};

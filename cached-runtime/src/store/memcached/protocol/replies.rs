@@ -11,11 +11,11 @@ use crate::Error;
 /// The reply to one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// `VA`: an item. An empty value is a reservation, which this command has made if it is `won`.
-    Item { value: Bytes, version: u64, won: bool },
+    /// `VA`: an item.
+    Item { value: Bytes, version: u64, kind: ItemKind },
     /// `VA`: an item whose value is larger than the limit, and is discarded.
     Skipped { version: u64 },
-    /// The value of each of several keys; an empty value is a reservation, and one larger than the limit is none.
+    /// The value of each of several keys; a reservation is none, and neither is a value larger than the limit.
     Values(Vec<Option<Bytes>>),
     /// `HD`: the command succeeded. The version is 0 if the command does not request it.
     Done { version: u64 },
@@ -31,6 +31,30 @@ pub(crate) enum Reply {
     TooLarge,
     /// Any other `SERVER_ERROR`.
     ServerError,
+}
+
+/// What an item is, according to its client flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ItemKind {
+    Value,
+    /// It says who holds a lease, or how the last attempt ended.
+    Reservation,
+}
+
+impl ItemKind {
+    /// Returns the client flags of an item of this kind. Those of a reservation are a number that no client library uses.
+    pub(crate) const fn client_flags(self) -> u32 {
+        match self {
+            Self::Value => 0,
+            Self::Reservation => 0xCAC4_ED01,
+        }
+    }
+
+    /// Returns what an item with these client flags is. Other programs may store values with any flags.
+    fn from_client_flags(flags: &[u8]) -> Self {
+        let is_reservation = digits(flags) == Some(u64::from(Self::Reservation.client_flags()));
+        if is_reservation { Self::Reservation } else { Self::Value }
+    }
 }
 
 /// The result of parsing a buffer.
@@ -68,7 +92,7 @@ pub(crate) fn parse(
         (Command::Value, b"VA") => {
             let (size, flags) = split_word(rest);
             let size = parse_size(size)?;
-            let Flags { version, won } = parse_flags(flags, number)?;
+            let Flags { version, kind } = parse_flags(flags, number)?;
             if is_too_large(size, max_value) {
                 buffer.advance(end);
                 let reply = Some(Reply::Skipped { version });
@@ -82,7 +106,7 @@ pub(crate) fn parse(
             buffer.advance(end);
             let value = take_value(buffer, size);
             buffer.advance(CRLF.len());
-            return Ok(Parsed::Complete(Reply::Item { value, version, won }));
+            return Ok(Parsed::Complete(Reply::Item { value, version, kind }));
         }
         // Not every version of the server repeats the number here.
         (Command::Value | Command::Version, b"EN") if rest.is_empty() => Reply::Miss,
@@ -118,7 +142,7 @@ fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<
         match code {
             b"VALUE" => {
                 let (key, rest) = split_word(rest);
-                let (_, size) = split_word(rest);
+                let (flags, size) = split_word(rest);
                 let size = parse_size(size)?;
                 if is_too_large(size, max_value) {
                     // Without its header and the value, the reply is that of a server that does not have the key.
@@ -133,7 +157,8 @@ fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<
                         None => return Err(violation("memcached replied to another command")),
                     }
                 }
-                found.push(Some(start..start + size));
+                let is_value = ItemKind::from_client_flags(flags) == ItemKind::Value;
+                found.push(is_value.then_some(start..start + size));
                 at = start + size + CRLF.len();
                 if buffer.len() < at {
                     return Ok(Parsed::Need(at));
@@ -212,17 +237,17 @@ fn take_value(buffer: &mut BytesMut, size: usize) -> Bytes {
 /// The flags of a reply.
 struct Flags {
     version: u64,
-    won: bool,
+    kind: ItemKind,
 }
 
-/// Parses the version (`c`) and whether the command has won the reservation (`W`), and checks the number of
-/// the batch (`O`). Other flags are skipped.
+/// Parses the version (`c`) and the client flags (`f`), and checks the number of the batch (`O`). Other flags are
+/// skipped.
 fn parse_flags(mut flags: &[u8], batch: u32) -> Result<Flags, Error> {
-    let (mut version, mut won, mut number) = (0, false, None);
+    let (mut version, mut kind, mut number) = (0, ItemKind::Value, None);
     while !flags.is_empty() {
         let (flag, rest) = split_word(flags);
         match flag {
-            b"W" => won = true,
+            [b'f', text @ ..] => kind = ItemKind::from_client_flags(text),
             [b'c', text @ ..] => {
                 version = digits(text).ok_or_else(|| violation("a version of memcached is not a number"))?;
             }
@@ -234,7 +259,7 @@ fn parse_flags(mut flags: &[u8], batch: u32) -> Result<Flags, Error> {
     if number != Some(u64::from(batch)) {
         return Err(violation("memcached replied to another command"));
     }
-    Ok(Flags { version, won })
+    Ok(Flags { version, kind })
 }
 
 /// Returns the reply for a `SERVER_ERROR`, after which the connection can be used.

@@ -23,8 +23,8 @@ fn three() -> Command {
     Command::Values(b" a b c"[..].into())
 }
 
-fn item(value: &'static [u8], version: u64, won: bool) -> Reply {
-    Reply::Item { value: Bytes::from_static(value), version, won }
+fn item(value: &'static [u8], version: u64, kind: ItemKind) -> Reply {
+    Reply::Item { value: Bytes::from_static(value), version, kind }
 }
 
 /// Returns a stream with every reply, large and small values, and values that look like replies.
@@ -37,10 +37,16 @@ fn conversation() -> (Vec<u8>, Vec<Command>, Vec<Reply>) {
         commands.push(command);
         replies.push(reply);
     };
-    say(b"VA 2 c7 O70\r\nhi\r\n", Command::Value, item(b"hi", 7, false));
-    say(b"VA 0 c18446744073709551615 O70 W\r\n\r\n", Command::Value, item(b"", u64::MAX, true));
-    say(b"VA 0 s0 O70 Z c4\r\n\r\n", Command::Value, item(b"", 4, false));
-    say(b"VA 9 O70\r\nEN\r\nVA 1\r\r\n", Command::Value, item(b"EN\r\nVA 1\r", 0, false));
+    say(b"VA 2 c7 O70\r\nhi\r\n", Command::Value, item(b"hi", 7, ItemKind::Value));
+    let reservation = ItemKind::Reservation;
+    say(
+        b"VA 1 c18446744073709551615 f3401903361 O70\r\n-\r\n",
+        Command::Value,
+        item(b"-", u64::MAX, reservation),
+    );
+    say(b"VA 0 c1 f7 O70 W\r\n\r\n", Command::Value, item(b"", 1, ItemKind::Value));
+    say(b"VA 0 s0 O70 Z c4\r\n\r\n", Command::Value, item(b"", 4, ItemKind::Value));
+    say(b"VA 9 O70\r\nEN\r\nVA 1\r\r\n", Command::Value, item(b"EN\r\nVA 1\r", 0, ItemKind::Value));
     say(b"EN\r\n", Command::Value, Reply::Miss);
     say(b"EN O70\r\n", Command::Version, Reply::Miss);
     say(b"HD c12 O70 Z\r\n", Command::Version, Reply::Done { version: 12 });
@@ -54,12 +60,17 @@ fn conversation() -> (Vec<u8>, Vec<Command>, Vec<Reply>) {
     let mut bytes = format!("VA {} c5 O70\r\n", large.len()).into_bytes();
     bytes.extend_from_slice(&large);
     bytes.extend_from_slice(b"\r\n");
-    say(&bytes, Command::Value, Reply::Item { value: large.into(), version: 5, won: false });
-    say(b"VA 1 O70\r\nx\r\n", Command::Value, item(b"x", 0, false));
+    say(&bytes, Command::Value, Reply::Item { value: large.into(), version: 5, kind: ItemKind::Value });
+    say(b"VA 1 O70\r\nx\r\n", Command::Value, item(b"x", 0, ItemKind::Value));
 
     let value = |text: &[u8]| Some(Bytes::copy_from_slice(text));
     say(b"END\r\n", three(), Reply::Values(vec![None, None, None]));
     say(b"VALUE b 0 0\r\n\r\nEND\r\n", three(), Reply::Values(vec![None, value(b""), None]));
+    say(
+        b"VALUE a 3401903361 1\r\n-\r\nVALUE b 3401903360 1\r\n-\r\nEND\r\n",
+        three(),
+        Reply::Values(vec![None, value(b"-"), None]),
+    );
     say(
         b"VALUE a 0 5\r\nEND\r\n\r\nVALUE c 32 2\r\nhi\r\nEND\r\n",
         three(),

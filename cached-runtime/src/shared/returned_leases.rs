@@ -1,0 +1,187 @@
+//! Leases that are to be given back: those whose holder is gone, and those that may have been granted although the
+//! answer of the store was late or lost.
+//!
+//! One task of a namespace gives them back. The store may fail for a while, so it tries again until the lease has expired
+//! by itself. The queue is bounded; what does not fit expires.
+
+use std::cmp::Ordering as Order;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::namespace::Namespace;
+use crate::util::{join_all, limits};
+use crate::{Key, LastAttempt, Lease};
+
+/// The leases of one namespace that are to be given back.
+#[derive(Debug, Default)]
+pub(crate) struct ReturnedLeases {
+    queue: Mutex<BinaryHeap<Returned>>,
+    has_task: AtomicBool,
+}
+
+/// A lease that is to be given back.
+#[derive(Debug)]
+struct Returned {
+    key: Key,
+    lease: Lease,
+    attempt: LastAttempt,
+    grant: Grant,
+    /// When to release it.
+    due: Instant,
+    /// How often it was tried.
+    tries: usize,
+    /// From then on the lease has expired.
+    expires: Instant,
+}
+
+/// What is known about a lease that is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grant {
+    /// It was granted.
+    Known,
+    /// Its request was sent, and may still be on its way to the server, on another connection. So the lease is released
+    /// twice.
+    Possible,
+}
+
+/// The maximum number of leases of a namespace that wait to be given back.
+const MAX_QUEUED: usize = 10_000;
+/// How many leases are released at the same time.
+const BATCH: usize = 64;
+/// The pauses between the attempts to release a lease that the store did not confirm, in milliseconds; the last one is
+/// repeated.
+const PAUSES: [u64; 7] = [50, 100, 200, 400, 800, 1_600, 3_200];
+/// The pause before a lease that may still be granted is released for the second time.
+const SECOND_RELEASE: Duration = Duration::from_secs(1);
+
+impl Namespace {
+    /// Gives a lease back in the background. Without a tokio runtime, or if it shuts down first, the lease expires.
+    pub(crate) fn give_back(&'static self, key: Key, lease: Lease, attempt: LastAttempt, grant: Grant) {
+        let due = Instant::now();
+        let expires = due + limits::lease_term();
+        self.returned_leases.push(Returned { key, lease, attempt, grant, due, tries: 0, expires });
+        self.start_returning();
+    }
+
+    /// Spawns a task that gives leases back until none is left, unless one is running.
+    fn start_returning(&'static self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Some(task) = self.returned_leases.task() else { return };
+        runtime.spawn(async move {
+            let mut task = Some(task);
+            while task.is_some() {
+                match self.returned_leases.next_batch() {
+                    Next::Batch(batch) => self.release_all(batch).await,
+                    Next::Pause(until) => sleep_until(until).await,
+                    Next::Nothing => {
+                        drop(task.take());
+                        // A lease queued before that line found a task and started none.
+                        task = self.returned_leases.task();
+                    }
+                }
+            }
+        });
+    }
+
+    /// Releases leases; those that have to be released again are queued.
+    async fn release_all(&self, batch: Vec<Returned>) {
+        let release = async |returned: Returned| {
+            let (key, lease, attempt) = (&returned.key, returned.lease, returned.attempt);
+            let released = self.with_deadline(|store| store.release(key, lease, attempt)).await;
+            returned.again(released.is_ok())
+        };
+        let again = join_all(batch.into_iter().map(release)).await;
+        again.into_iter().flatten().for_each(|returned| self.returned_leases.push(returned));
+    }
+}
+
+impl Returned {
+    /// Returns what is to be released again.
+    fn again(mut self, is_released: bool) -> Option<Self> {
+        let pause = match (is_released, self.grant) {
+            (true, Grant::Known) => return None,
+            (true, Grant::Possible) => {
+                self.grant = Grant::Known;
+                SECOND_RELEASE
+            }
+            (false, _) => Duration::from_millis(PAUSES[self.tries.min(PAUSES.len() - 1)]),
+        };
+        self.tries += 1;
+        self.due = Instant::now() + pause;
+        (self.due < self.expires).then_some(self)
+    }
+}
+
+/// What a task that gives leases back does next.
+enum Next {
+    Batch(Vec<Returned>),
+    Pause(Instant),
+    Nothing,
+}
+
+impl ReturnedLeases {
+    fn push(&self, returned: Returned) {
+        let mut queue = self.lock();
+        if queue.len() < MAX_QUEUED {
+            queue.push(returned);
+        }
+    }
+
+    fn next_batch(&self) -> Next {
+        let (mut queue, now) = (self.lock(), Instant::now());
+        let mut batch = Vec::new();
+        while batch.len() < BATCH && queue.peek().is_some_and(|first| first.due <= now) {
+            batch.extend(queue.pop());
+        }
+        match queue.peek() {
+            _ if !batch.is_empty() => Next::Batch(batch),
+            Some(first) => Next::Pause(first.due),
+            None => Next::Nothing,
+        }
+    }
+
+    /// Returns the right to give leases back, if there are any and no other task has the right.
+    fn task(&'static self) -> Option<Task> {
+        let is_free = !self.lock().is_empty() && !self.has_task.swap(true, Ordering::AcqRel);
+        // Lazily: dropping the right returns it, which another task may have.
+        is_free.then(|| Task(self))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BinaryHeap<Returned>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to give leases back; returned on drop, also when a runtime drops the task that has it.
+struct Task(&'static ReturnedLeases);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.has_task.store(false, Ordering::Release);
+    }
+}
+
+/// The lease that is due first is the greatest.
+impl Ord for Returned {
+    fn cmp(&self, other: &Self) -> Order {
+        other.due.cmp(&self.due)
+    }
+}
+
+impl PartialOrd for Returned {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Returned {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+
+impl Eq for Returned {}

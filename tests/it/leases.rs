@@ -1,0 +1,308 @@
+//! Leases whose grant this process did not learn of: they are given back, and hold up nobody.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cached_runtime::{
+    Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Memcached, MemcachedConfig,
+    Redis, RedisConfig, Result, Store, Watch, async_cached,
+};
+use cached_tests::map_store::MapStore;
+use cached_tests::proxy::{Proxy, Replies};
+use cached_tests::server::{MemcachedServer, RedisServer};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::support::until;
+
+/// Far below the term of a lease, and far above what a call takes on a busy machine.
+const WELL_BELOW_THE_TERM: Duration = Duration::from_secs(5);
+
+/// What happens to the answer to a request for a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    Late,
+    Swallowed,
+    Truncated,
+    Garbled,
+}
+
+/// A store behind a proxy that damages the answers to requests for leases, and to nothing else.
+#[derive(Debug)]
+struct Damaged<S> {
+    store: S,
+    proxy: Proxy,
+    fault: std::sync::Mutex<Fault>,
+}
+
+impl<S: Store> Damaged<S> {
+    fn new(server: &str, store: impl FnOnce(String) -> S) -> Arc<Self> {
+        let proxy = Proxy::start(server);
+        Arc::new(Self { store: store(proxy.addr()), proxy, fault: std::sync::Mutex::new(Fault::None) })
+    }
+
+    fn set(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+}
+
+impl<S: Store> Store for Damaged<S> {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        self.store.get(keys)
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        term: Duration,
+        mode: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
+        Box::pin(async move {
+            let fault = *self.fault.lock().unwrap();
+            match fault {
+                Fault::None => {}
+                Fault::Late => self.proxy.delay(Duration::from_millis(60)),
+                Fault::Swallowed => self.proxy.replies(Replies::Swallow),
+                Fault::Truncated => self.proxy.replies(Replies::Truncate(3)),
+                Fault::Garbled => self.proxy.replies(Replies::Corrupt(2)),
+            }
+            let acquired = self.store.acquire(key, lease, term, mode).await;
+            self.proxy.delay(Duration::ZERO);
+            self.proxy.replies(Replies::Pass);
+            acquired
+        })
+    }
+
+    fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
+        self.store.extend(key, lease, term)
+    }
+
+    fn fill<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.store.fill(key, lease, value, ttl)
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
+        self.store.release(key, lease, attempt)
+    }
+
+    fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+        self.store.put(key, value, ttl)
+    }
+
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        self.store.add(key, value, ttl)
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
+        self.store.remove(key)
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        self.store.watch(key)
+    }
+}
+
+/// Defines the tests of one backend with its deadline of 50 milliseconds.
+macro_rules! with_the_default_deadline {
+    ($server:ty, $store:ty, $new:expr) => {
+        static SERVER: LazyLock<$server> = LazyLock::new(<$server>::start);
+        static DAMAGED: LazyLock<Arc<Damaged<$store>>> = LazyLock::new(|| Damaged::new(&SERVER.addr(), $new));
+        static STORE: LazyLock<Arc<$store>> = LazyLock::new(|| Arc::new($new(SERVER.addr())));
+
+        #[async_cached(ttl = 600, backend = DAMAGED.clone())]
+        async fn damaged(key: String) -> usize {
+            key.len()
+        }
+
+        #[async_cached(ttl = 600, backend = STORE.clone())]
+        async fn load(key: usize) -> usize {
+            key
+        }
+
+        #[tokio::test]
+        async fn an_answer_that_does_not_arrive_leaves_no_lease() {
+            for fault in [Fault::Late, Fault::Swallowed, Fault::Truncated, Fault::Garbled] {
+                let key = format!("{fault:?}");
+                // Until the first read of a round succeeds, a lease is not asked for.
+                let mut warm = 0;
+                while damaged::stats().shared_hits == 0 || damaged(format!("{key} {warm}")).await == 0 {
+                    damaged(key.clone() + "warm").await;
+                    warm += 1;
+                    assert!(warm < 10_000);
+                }
+                DAMAGED.set(fault);
+                let before = damaged::stats();
+                damaged(key.clone()).await;
+                DAMAGED.set(Fault::None);
+                let failed = damaged::stats();
+                assert!(failed.store_errors > before.store_errors, "{fault:?}");
+
+                let start = Instant::now();
+                while damaged::stats().shared_hits == failed.shared_hits {
+                    damaged(key.clone()).await;
+                    assert!(start.elapsed() < WELL_BELOW_THE_TERM, "the lease is held: {fault:?}");
+                }
+                println!("{fault:?}: the key was filled after {:?}", start.elapsed());
+            }
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn a_burst_of_cold_calls_leaves_no_lease() {
+            let mut calls = JoinSet::new();
+            for key in 0..5_000 {
+                calls.spawn(load(key));
+            }
+            calls.join_all().await;
+            let mut slowest = Duration::ZERO;
+            let start = Instant::now();
+            for key in 0..400 {
+                let start = Instant::now();
+                assert_eq!(load(key).await, key);
+                slowest = slowest.max(start.elapsed());
+            }
+            println!("after the burst: 400 calls in {:?}, the slowest in {slowest:?}", start.elapsed());
+            assert!(slowest < WELL_BELOW_THE_TERM, "{slowest:?}");
+        }
+    };
+}
+
+mod on_redis {
+    use super::*;
+
+    with_the_default_deadline!(RedisServer, Redis, |addr: String| {
+        Redis::new(RedisConfig::new(format!("redis://{addr}"))).unwrap()
+    });
+
+    #[tokio::test]
+    async fn a_paused_server_leaves_no_lease() {
+        load(1_000_000).await;
+        while load::stats().shared_hits == 0 {
+            load(1_000_000).await;
+        }
+        let before = load::stats();
+        assert_eq!(SERVER.command(&["CLIENT", "PAUSE", "80", "WRITE"]), "OK");
+        let start = Instant::now();
+        load(1_000_001).await;
+        println!("the cold call took {:?}", start.elapsed());
+        assert!(load::stats().store_errors > before.store_errors, "the answer to `acquire` was late");
+        let start = Instant::now();
+        load(1_000_001).await;
+        println!("the next call took {:?}", start.elapsed());
+        assert!(start.elapsed() < WELL_BELOW_THE_TERM, "{:?}", start.elapsed());
+    }
+}
+
+mod on_memcached {
+    use super::*;
+
+    with_the_default_deadline!(MemcachedServer, Memcached, |addr: String| {
+        Memcached::new(MemcachedConfig::new(addr)).unwrap()
+    });
+}
+
+/// A store that never answers to `acquire` in time, and whose releases are held.
+#[derive(Debug)]
+struct Silent {
+    map: MapStore,
+    releasing: AtomicUsize,
+    most: AtomicUsize,
+    gate: Semaphore,
+}
+
+static SILENT: LazyLock<Silent> = LazyLock::new(|| Silent {
+    map: MapStore::default(),
+    releasing: AtomicUsize::new(0),
+    most: AtomicUsize::new(0),
+    gate: Semaphore::new(0),
+});
+
+impl Store for Silent {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        self.map.get(keys)
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        term: Duration,
+        mode: LeaseMode,
+    ) -> BoxFuture<'a, Result<Acquired>> {
+        Box::pin(async move {
+            self.map.acquire(key, lease, term, mode).await?;
+            Err(Error::new(ErrorKind::Timeout, "the answer is late"))
+        })
+    }
+
+    fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
+        self.map.extend(key, lease, term)
+    }
+
+    fn fill<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: Lease,
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.map.fill(key, lease, value, ttl)
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let releasing = self.releasing.fetch_add(1, SeqCst) + 1;
+            self.most.fetch_max(releasing, SeqCst);
+            // Closed when the test lets all through.
+            let _ = self.gate.acquire().await;
+            self.releasing.fetch_sub(1, SeqCst);
+            self.map.release(key, lease, attempt).await
+        })
+    }
+
+    fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+        self.map.put(key, value, ttl)
+    }
+
+    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        self.map.add(key, value, ttl)
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
+        self.map.remove(key)
+    }
+
+    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+        self.map.watch(key)
+    }
+}
+
+#[tokio::test]
+async fn giving_leases_back_takes_one_task_and_few_commands_at_a_time() {
+    #[async_cached(ttl = 600, backend = &*SILENT)]
+    async fn silent(key: usize) -> usize {
+        key
+    }
+
+    let mut calls = JoinSet::new();
+    for key in 0..20_000 {
+        calls.spawn(silent(key));
+    }
+    calls.join_all().await;
+    until("leases are given back", || SILENT.releasing.load(SeqCst) > 0).await;
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    assert!(tasks <= 3, "{tasks} tasks are left of 20 000 calls");
+    assert_eq!(silent::stats().computed, 20_000);
+    SILENT.gate.close();
+    until("they are given back", || SILENT.releasing.load(SeqCst) == 0).await;
+    assert!(SILENT.most.load(SeqCst) <= 64, "{}", SILENT.most.load(SeqCst));
+}
