@@ -81,7 +81,7 @@ use crate::memo::Memo;
 /// | `tags_from` | `tags_from = \|user: &User\| vec![format!("team:{}", user.team)]` | More tags, as a function of the value that returns a `Vec<String>`. | none |
 /// | **Single flight** | | | |
 /// | `single_flight` | `single_flight = "process"` | How many computations of one key can run at a time: `"fleet"`: one in all processes that share the store; `"process"`: one in each process; `"off"`: any number. | `"process"` in memory, `"fleet"` in a shared store |
-/// | `detached` | `detached` | The computation runs in a task of its own, which is stopped when the last caller that waits for it is dropped. | the first caller computes |
+/// | `detached` | `detached`, `detached = "while_awaited"` | The computation runs in a task of its own, and is completed and stored although every caller has been dropped; with `"while_awaited"` it is stopped when the last caller that waits for it is dropped. | the first caller computes |
 /// | `share_err` | `share_err = \|error: &Error\| Error::new(error.code())` | How calls that wait for a computation get its error: by a function of the error that returns another one; `"off"`: they do not, and each of them runs the function. | a clone, or an error made of `cached_runtime::Error` with the same text, if the type allows it |
 /// | `timeout` | `timeout = "2s"` | How long the function may take. After that a call returns the stale value, or an error: the function must return a `Result` whose error is `From<cached_runtime::Error>`. | none |
 /// | **Advanced** | | | |

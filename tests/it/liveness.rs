@@ -143,10 +143,23 @@ mod shutdown {
     use super::*;
     use crate::support::{Body, SOON};
 
+    type Answer = usize;
+    type Call = fn(Arc<Body>, &'static str) -> cached_runtime::BoxFuture<'static, Answer>;
+
     #[async_cached(ttl = 60, skip(body))]
-    async fn in_callers_task(body: Arc<Body>, key: &'static str) -> (&'static str, usize) {
-        (key, body.run().await)
+    async fn in_callers_task(body: Arc<Body>, key: &'static str) -> Answer {
+        assert!(!key.is_empty());
+        body.run().await
     }
+
+    #[async_cached(ttl = 60, skip(body), detached)]
+    async fn detached(body: Arc<Body>, key: &'static str) -> Answer {
+        assert!(!key.is_empty());
+        body.run().await
+    }
+
+    const CALLS: [Call; 2] =
+        [|body, key| Box::pin(in_callers_task(body, key)), |body, key| Box::pin(detached(body, key))];
 
     fn runtime() -> Runtime {
         Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
@@ -170,38 +183,191 @@ mod shutdown {
 
     #[test]
     fn the_leader_goes_on() {
-        let (runtime, body) = (runtime(), Body::held());
-        let (handle, call) = (runtime.handle().clone(), in_callers_task(Arc::clone(&body), "leader"));
-        let caller = thread::spawn(move || handle.block_on(call));
-        until("it computes", || body.begun() == 1);
-        shut_down(runtime);
-        // Longer than the pause between two heartbeats.
-        thread::sleep(Duration::from_millis(1_200));
-        body.let_all_through();
-        assert_eq!(caller.join().unwrap(), ("leader", 1));
+        for call in CALLS {
+            let (runtime, body) = (runtime(), Body::held());
+            let (handle, call) = (runtime.handle().clone(), call(Arc::clone(&body), "leader"));
+            let caller = thread::spawn(move || handle.block_on(call));
+            until("it computes", || body.begun() == 1);
+            thread::sleep(Duration::from_millis(20));
+            shut_down(runtime);
+            // Longer than the pause between two heartbeats.
+            thread::sleep(Duration::from_millis(1_200));
+            body.let_all_through();
+            assert_eq!(caller.join().unwrap(), 1);
+        }
     }
 
     #[test]
     fn a_follower_goes_on() {
-        let (runtime, body) = (runtime(), Body::held());
-        let (handle, call) = (runtime.handle().clone(), in_callers_task(Arc::clone(&body), "follower"));
-        runtime.spawn(in_callers_task(Arc::clone(&body), "follower"));
-        until("it computes", || body.begun() == 1);
-        let caller = thread::spawn(move || handle.block_on(call));
-        thread::sleep(Duration::from_millis(50));
-        shut_down(runtime);
-        body.let_all_through();
-        assert_eq!(caller.join().unwrap(), ("follower", 2));
+        for call in CALLS {
+            let (runtime, body) = (runtime(), Body::held());
+            let (handle, follower) = (runtime.handle().clone(), call(Arc::clone(&body), "follower"));
+            runtime.spawn(call(Arc::clone(&body), "follower"));
+            until("it computes", || body.begun() == 1);
+            let caller = thread::spawn(move || handle.block_on(follower));
+            thread::sleep(Duration::from_millis(50));
+            shut_down(runtime);
+            body.let_all_through();
+            // The second computation, or the first one if the caller has taken that over.
+            let number = caller.join().unwrap();
+            assert!([1, 2].contains(&number), "{number}");
+        }
     }
 
     #[test]
     fn a_call_after_the_shutdown_computes() {
-        let (handle, body) = (shut_down(runtime()), Body::held());
-        let call = in_callers_task(Arc::clone(&body), "after");
-        let caller = thread::spawn(move || handle.block_on(call));
-        until("it computes", || body.begun() == 1);
-        thread::sleep(Duration::from_millis(1_200));
-        body.let_all_through();
-        assert_eq!(caller.join().unwrap(), ("after", 1));
+        for call in CALLS {
+            let (handle, body) = (shut_down(runtime()), Body::held());
+            let call = call(Arc::clone(&body), "after");
+            let caller = thread::spawn(move || handle.block_on(call));
+            until("it computes", || body.begun() == 1);
+            thread::sleep(Duration::from_millis(1_200));
+            body.let_all_through();
+            assert_eq!(caller.join().unwrap(), 1);
+        }
+    }
+}
+
+/// Computations that wait for each other (G3).
+macro_rules! circles {
+    ($($backend:tt)+) => {
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(left), detached)]
+        async fn detached(left: Arc<AtomicUsize>, key: u8) -> usize {
+            match left.fetch_sub(1, SeqCst) {
+                1 => 0,
+                _ => 1 + detached_again(left, 1 - key).await,
+            }
+        }
+
+        fn detached_again(left: Arc<AtomicUsize>, key: u8) -> BoxFuture<'static, usize> {
+            Box::pin(detached(left, key))
+        }
+
+        /// `f(0)` calls `f(1)`, and that calls `f(0)`.
+        #[tokio::test]
+        async fn detached_computations_of_one_circle() {
+            let left = Arc::new(AtomicUsize::new(5));
+            let answer = timeout(SOON / 3, detached(Arc::clone(&left), 0)).await;
+            assert_eq!(answer.expect("they should not wait for each other"), 4);
+            assert_eq!((detached(Arc::clone(&left), 0).await, left.load(SeqCst)), (4, 0), "stored");
+        }
+
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(left), stale_while_revalidate = 60)]
+        async fn refreshed(left: Arc<AtomicUsize>, key: u8) -> usize {
+            match left.fetch_sub(1, SeqCst) {
+                1 => 0,
+                _ => 1 + through_another(left, key).await,
+            }
+        }
+
+        fn through_another(left: Arc<AtomicUsize>, key: u8) -> BoxFuture<'static, usize> {
+            Box::pin(through(left, key))
+        }
+
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(left))]
+        async fn through(left: Arc<AtomicUsize>, key: u8) -> usize {
+            refreshed(left, key).await
+        }
+
+        #[tokio::test]
+        async fn computations_of_two_functions() {
+            let left = Arc::new(AtomicUsize::new(5));
+            let answer = timeout(SOON / 3, refreshed(Arc::clone(&left), 0)).await;
+            assert_eq!(answer.expect("they should not wait for each other"), 4);
+        }
+
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(both, left))]
+        async fn crossed(both: Arc<Barrier>, left: Arc<AtomicUsize>, key: u8) -> usize {
+            if left.fetch_sub(1, SeqCst) > 2 {
+                both.wait().await;
+                return 1 + Box::pin(crossed(both, left, 1 - key)).await;
+            }
+            0
+        }
+
+        /// Two tasks compute, then each calls the function that the other one computes.
+        #[tokio::test]
+        async fn computations_of_two_tasks() {
+            let (both, left) = (Arc::new(Barrier::new(2)), Arc::new(AtomicUsize::new(4)));
+            let calls = [0, 1].map(|key| tokio::spawn(crossed(Arc::clone(&both), Arc::clone(&left), key)));
+            let mut answers = Vec::new();
+            for call in calls {
+                answers.push(timeout(SOON / 3, call).await.expect("they should not wait for each other").unwrap());
+            }
+            answers.sort_unstable();
+            assert_eq!(answers, [1, 2]);
+        }
+    };
+}
+
+mod circles {
+    use std::sync::Arc;
+
+    use cached_runtime::BoxFuture;
+    use tokio::sync::Barrier;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::support::{SOON, on_each_backend};
+
+    on_each_backend!(circles);
+}
+
+/// Callers that wait for less than the body takes.
+mod impatient {
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    static COMPUTED: AtomicUsize = AtomicUsize::new(0);
+
+    #[async_cached(ttl = 60, detached)]
+    async fn slow() -> usize {
+        sleep(Duration::from_millis(200)).await;
+        COMPUTED.fetch_add(1, SeqCst)
+    }
+
+    #[tokio::test]
+    async fn impatient_callers_fill_the_cache() {
+        let mut calls = 0;
+        while timeout(Duration::from_millis(50), slow()).await.is_err() {
+            calls += 1;
+            sleep(Duration::from_millis(50)).await;
+        }
+        assert!(calls > 0);
+        assert_eq!(COMPUTED.load(SeqCst), 1);
+    }
+
+    #[cfg(feature = "moved-clock")]
+    mod bounded {
+        use std::future::pending;
+
+        use super::*;
+
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+
+        #[async_cached(ttl = 60, detached)]
+        async fn hang(_key: usize) -> usize {
+            BEGUN.fetch_add(1, SeqCst);
+            pending().await
+        }
+
+        /// 1 024 computations go on without callers, each for five minutes.
+        #[tokio::test(start_paused = true)]
+        async fn abandoned_computations_are_bounded() {
+            for key in 0..1_100 {
+                timeout(Duration::from_millis(1), hang(key)).await.unwrap_err();
+            }
+            crate::support::settle().await;
+            assert_eq!(hang::stats().abandoned, 1_024);
+            sleep(Duration::from_secs(301)).await;
+            let before = BEGUN.load(SeqCst);
+            for key in 0..1_100 {
+                timeout(Duration::from_millis(1), hang(key)).await.unwrap_err();
+            }
+            assert_eq!(BEGUN.load(SeqCst), before + 1_100, "all of them had ended");
+            crate::support::settle().await;
+            assert_eq!(hang::stats().abandoned, 2_048, "the places were free again");
+        }
     }
 }

@@ -98,6 +98,12 @@ macro_rules! tests {
             number
         }
 
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(body), detached = "while_awaited")]
+        async fn while_awaited(body: Arc<Body>, key: &'static str) -> usize {
+            assert!(!key.is_empty());
+            body.run().await
+        }
+
         /// Spawns callers that wait for a computation. The store answers their requests before that of the last `peek`.
         async fn waiting<T, F>(number: usize, call: impl Fn() -> F) -> JoinSet<T>
         where
@@ -243,10 +249,10 @@ macro_rules! tests {
         }
 
         #[tokio::test]
-        async fn a_detached_computation_stops_with_its_last_caller() {
+        async fn a_computation_while_awaited_stops_with_its_last_caller() {
             let body = Body::held();
-            let first = leader(&body, detached(Arc::clone(&body), "stops")).await;
-            let mut tasks = waiting(10, || detached(Arc::clone(&body), "stops")).await;
+            let first = leader(&body, while_awaited(Arc::clone(&body), "stops")).await;
+            let mut tasks = waiting(10, || while_awaited(Arc::clone(&body), "stops")).await;
             tasks.abort_all();
             while tasks.join_next().await.is_some() {}
             settle().await;
@@ -254,7 +260,25 @@ macro_rules! tests {
             first.abort();
             until("the body is dropped", || body.running() == 0).await;
             body.let_all_through();
-            assert_eq!(timeout(SOON, detached(Arc::clone(&body), "stops")).await.unwrap(), 2);
+            assert_eq!(timeout(SOON, while_awaited(Arc::clone(&body), "stops")).await.unwrap(), 2);
+            assert_eq!(while_awaited::stats().abandoned, 0);
+        }
+
+        #[tokio::test]
+        async fn a_detached_computation_is_stored_although_every_caller_has_left() {
+            let body = Body::held();
+            let first = leader(&body, detached(Arc::clone(&body), "goes on")).await;
+            let mut tasks = waiting(10, || detached(Arc::clone(&body), "goes on")).await;
+            first.abort();
+            tasks.abort_all();
+            while tasks.join_next().await.is_some() {}
+            until("it has no callers", || detached::stats().abandoned == 1).await;
+            assert_eq!(body.running(), 1);
+            let late = tokio::spawn(detached(Arc::clone(&body), "goes on"));
+            settle().await;
+            body.let_all_through();
+            assert_eq!(timeout(SOON, late).await.unwrap().unwrap(), 1);
+            assert_eq!((detached(Arc::clone(&body), "goes on").await, body.begun()), (1, 1));
         }
 
         #[tokio::test]

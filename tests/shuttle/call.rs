@@ -5,6 +5,8 @@ mod answer;
 mod background;
 #[path = "../../cached-runtime/src/call/backoff.rs"]
 mod backoff;
+#[path = "../../cached-runtime/src/call/detached.rs"]
+mod detached;
 #[path = "../../cached-runtime/src/call/flight.rs"]
 mod flight;
 #[path = "../../cached-runtime/src/call/flights.rs"]
@@ -29,6 +31,8 @@ mod state_machine;
 mod steps;
 #[path = "../../cached-runtime/src/call/typed_options.rs"]
 mod typed_options;
+#[path = "../../cached-runtime/src/call/wait_graph.rs"]
+mod wait_graph;
 
 pub(crate) use answer::{Found, or_compute_detached};
 pub(crate) use flight::{Flight, FlightEnd, Sequence};

@@ -191,9 +191,9 @@ fn result_computed_without_a_flight_is_not_stored_after_an_invalidation() {
     explore_all_orders(|| {
         let world = World::new();
         let call = world.spawn(|world| {
-            let since = world.flights.invalidations(&KEY);
+            let flight = world.flights.begin_independent(&KEY);
             let value = world.read();
-            world.flights.unless_invalidated(&KEY, since, || world.store(Some(value)));
+            world.flights.unless_invalidated(&KEY, flight.invalidations, || world.store(Some(value)));
         });
         world.change();
         world.flights.invalidate(&KEY, || world.store(None));

@@ -20,6 +20,15 @@ pub(crate) enum SingleFlight {
 const SINGLE_FLIGHTS: [Keyword<SingleFlight>; 3] =
     [("fleet", SingleFlight::Fleet), ("process", SingleFlight::Process), ("off", SingleFlight::Off)];
 
+/// What a computation in a task of its own does when its last caller leaves.
+#[derive(Clone, Copy)]
+pub(crate) enum Detached {
+    GoesOn,
+    WhileAwaited,
+}
+
+const DETACHED: [Keyword<Detached>; 1] = [("while_awaited", Detached::WhileAwaited)];
+
 /// How the error of a computation is given to the calls that wait for it.
 pub(crate) enum ShareErr {
     /// It is not.
@@ -64,6 +73,18 @@ impl OptionInput<'_> {
         }
         self.keyword(&expr, &SHARE_ERRS)?;
         Ok(self.finish(expr.span(), ShareErr::Off))
+    }
+
+    /// Parses `detached`, alone or with a value.
+    pub(super) fn detached(self) -> Result<Opt<Detached>> {
+        let is_flag = at_end(self.input) || !self.input.peek(Token![=]) || self.input.peek2(syn::LitBool);
+        if is_flag {
+            let Opt { name, span, value: () } = self.flag()?;
+            return Ok(Opt { name, value: Detached::GoesOn, span });
+        }
+        let expr = self.expr()?;
+        let detached = self.keyword(&expr, &DETACHED)?;
+        Ok(self.finish(expr.span(), detached))
     }
 
     /// Parses an option that has no value.

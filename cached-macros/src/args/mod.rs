@@ -22,7 +22,7 @@ use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Expr, Lit, Path, Result, Token, token};
 
-pub(crate) use self::behavior::{ShareErr, SingleFlight};
+pub(crate) use self::behavior::{Detached, ShareErr, SingleFlight};
 use self::lifetime::{DEFAULT_REFRESH_AHEAD, ZERO_STALE, ZERO_TIMEOUT, ZERO_TTL};
 use self::nearest::unknown_option;
 pub(crate) use self::nearest::{list, nearest};
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     pub(crate) tags_from: Option<Opt<Expr>>,
     pub(crate) single_flight: Option<Opt<SingleFlight>>,
     pub(crate) share_err: Option<Opt<ShareErr>>,
-    pub(crate) detached: Option<Opt<()>>,
+    pub(crate) detached: Option<Opt<Detached>>,
     pub(crate) codec: Option<Opt<Codec>>,
     pub(crate) handle: Option<Opt<Path>>,
     pub(crate) associated: Option<Opt<()>>,
@@ -222,7 +222,7 @@ impl Args {
             "tags_from" => self.tags_from = Some(input.function()?),
             "single_flight" => self.single_flight = Some(input.single_flight()?),
             "share_err" => self.share_err = Some(input.share_err()?),
-            "detached" => self.detached = Some(input.flag()?),
+            "detached" => self.detached = Some(input.detached()?),
             "codec" => self.codec = Some(input.codec()?),
             "handle" => self.handle = Some(input.path()?),
             "associated" => self.associated = Some(input.flag()?),

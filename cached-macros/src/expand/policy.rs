@@ -5,7 +5,7 @@ use quote::{ToTokens as _, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 
 use super::{private, private_at, span_bounds};
-use crate::args::{Amount, Backend, Codec, Opt, SingleFlight};
+use crate::args::{Amount, Backend, Codec, Detached, Opt, SingleFlight};
 use crate::memo::{Bound, Companions, Memo, Ttl};
 
 /// Returns `true` if the function has one instance: it has neither type parameters nor a `Self` around it.
@@ -78,6 +78,10 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
         None | Some(SingleFlight::Fleet) => {}
         Some(SingleFlight::Process) => policy.extend(quote!(.single_flight_process())),
         Some(SingleFlight::Off) => policy.extend(quote!(.single_flight_off())),
+    }
+    match memo.detached.as_ref().map(|option| option.value) {
+        None | Some(Detached::GoesOn) => {}
+        Some(Detached::WhileAwaited) => policy.extend(quote!(.detached_while_awaited())),
     }
     if let Some(handle) = &memo.handle {
         let (name, handle) = (Ident::new("handle", handle.name.span()), &handle.value);

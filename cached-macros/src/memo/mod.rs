@@ -18,7 +18,7 @@ use syn::{Error, Expr, Path, Result, Visibility, parse_quote};
 
 use self::check::{check_detached, check_function, check_options};
 pub(crate) use self::key::{Key, Part};
-use crate::args::{Amount, Args, Backend, Codec, Opt, ShareErr, SingleFlight, Tag};
+use crate::args::{Amount, Args, Backend, Codec, Detached, Opt, ShareErr, SingleFlight, Tag};
 use crate::errors::Errors;
 use crate::item::{Body, FnItem, Param};
 
@@ -50,7 +50,7 @@ pub(crate) struct Memo {
     pub(crate) share_err: Option<Opt<ShareErr>>,
     /// Set if the computation runs in a task of its own; the option is `detached`, or the one that asks for background
     /// refreshes. No parameter contains a reference, as far as the types show.
-    pub(crate) detached: Option<Opt<()>>,
+    pub(crate) detached: Option<Opt<Detached>>,
     /// Set only with a shared backend.
     pub(crate) codec: Option<Opt<Codec>>,
     pub(crate) handle: Option<Opt<Path>>,
@@ -169,8 +169,8 @@ fn ttl(args: &mut Args, errors: &mut Errors) -> Option<Ttl> {
 }
 
 /// The option because of which the computation runs in a task of its own. Background refreshes need one as well.
-fn detached(args: &mut Args) -> Option<Opt<()>> {
-    let of = |name: &Ident| Opt { name: name.clone(), value: (), span: name.span() };
+fn detached(args: &mut Args) -> Option<Opt<Detached>> {
+    let of = |name: &Ident| Opt { name: name.clone(), value: Detached::GoesOn, span: name.span() };
     args.detached
         .take()
         .or_else(|| args.stale_while_revalidate.as_ref().map(|option| of(&option.name)))

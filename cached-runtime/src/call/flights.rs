@@ -27,6 +27,7 @@ use tokio::time::Instant;
 
 use super::flight::{Flight, Follower, followers_of, lock};
 use super::poll_guard::{PollGuard, is_polling};
+use super::wait_graph::FlightId;
 use crate::util::sync::{Mutex, MutexGuard};
 
 /// The flights of one function, by key.
@@ -249,9 +250,9 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
         change();
     }
 
-    /// Returns the number of invalidations near a key, for [`unless_invalidated`](Self::unless_invalidated).
-    pub(crate) fn invalidations(&self, key: &K) -> u64 {
-        self.shard(self.hash(key)).invalidations
+    /// Begins a flight that no call joins; its result is stored by [`unless_invalidated`](Self::unless_invalidated).
+    pub(crate) fn begin_independent(&self, key: &K) -> Arc<Flight<S, H>> {
+        Arc::new(Flight::new(self.shard(self.hash(key)).invalidations))
     }
 
     /// Calls `store` under the lock for a result that has no flight in the table, unless something in the shard was
@@ -261,10 +262,9 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
         (shard.invalidations == since).then(store)
     }
 
-    /// Marks the key as being computed by the current thread, and its flight, if there is one, as being polled, until the
-    /// guard is dropped.
-    pub(crate) fn poll_guard<'a>(&self, key: &K, flight: Option<&'a Flight<S, H>>) -> PollGuard<'a> {
-        PollGuard::new(self.hash(key), flight.map(|flight| flight.liveness.enter_poll()))
+    /// Marks the key as being computed by the current thread, and its flight as being polled, until the guard is dropped.
+    pub(crate) fn poll_guard<'a>(&self, key: &K, flight: &'a Arc<Flight<S, H>>) -> PollGuard<'a> {
+        PollGuard::new(self.hash(key), FlightId::of(flight), flight.liveness.enter_poll())
     }
 
     /// Returns a number that identifies a key of this table among the keys of all tables: each has its own hasher.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
 
+use super::detached;
 use super::state_machine::{Computing, Stage, poll_available};
 use super::steps::{Available, Call};
 use crate::lookup::Provenance;
@@ -30,7 +30,7 @@ impl<R> Miss<R> {
     /// Returns the result: that of another call, that in the shared store, or that of `body`, which runs in a task of
     /// its own.
     ///
-    /// Without a tokio runtime `body` runs in the caller's task.
+    /// Without a tokio runtime, and in a recursive call, `body` runs in the caller's task.
     ///
     /// # Panics
     ///
@@ -38,7 +38,7 @@ impl<R> Miss<R> {
     ///
     /// # Cancel safety
     ///
-    /// `body` is stopped when the last call that waits for it is dropped.
+    /// `body` goes on when all calls that wait for it are dropped, or is stopped then, as the policy says.
     pub(super) async fn compute_detached<F>(mut self, body: F) -> (R, Provenance)
     where
         R: Send + 'static,
@@ -54,31 +54,18 @@ impl<R> Miss<R> {
             }
             Available::Nothing => {}
         }
-        let computing = Computing::new(self.0, Stage::AcquireLease, body);
-        let Ok(runtime) = Handle::try_current() else {
-            let mut computing = Box::pin(computing);
-            let output = computing.as_mut().await;
-            return (output, computing.as_ref().provenance());
-        };
+        let mut computing = Box::pin(Computing::new(self.0, Stage::AcquireLease, body));
         let caller = computing.caller_guard();
-        let is_only_caller = caller.is_none();
-        let task = runtime.spawn(async move {
-            let without_callers = computing.without_callers();
-            let mut computing = Box::pin(computing);
-            tokio::select! {
-                biased;
-                output = computing.as_mut() => Some((output, computing.as_ref().provenance())),
-                () = without_callers => None,
+        match Handle::try_current() {
+            Ok(runtime) if caller.is_some() => {
+                let abandoned = computing.abandoned();
+                detached::compute(&runtime, computing, abandoned).await
             }
-        });
-        let _abort = is_only_caller.then(|| AbortOnDrop(task.abort_handle()));
-        let ended = task.await;
-        drop(caller);
-        match ended {
-            Ok(Some(answer)) => answer,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The runtime of this very task is shutting down, so this future is not polled again.
-            Ok(None) | Err(_) => std::future::pending().await,
+            _ => {
+                drop(caller);
+                let output = computing.as_mut().await;
+                (output, computing.as_ref().provenance())
+            }
         }
     }
 
@@ -108,14 +95,5 @@ impl<R> Miss<R> {
 impl<R> fmt::Debug for Miss<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Miss").finish_non_exhaustive()
-    }
-}
-
-/// Aborts a task that has no other caller.
-struct AbortOnDrop(AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

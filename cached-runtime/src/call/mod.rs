@@ -7,6 +7,7 @@
 mod answer;
 mod background;
 mod backoff;
+mod detached;
 mod flight;
 mod flights;
 mod follower_result;
@@ -19,6 +20,7 @@ mod state;
 mod state_machine;
 mod steps;
 mod typed_options;
+mod wait_graph;
 
 pub(crate) use answer::FoundTraced;
 pub use answer::{Found, or_compute_detached};

@@ -3,25 +3,35 @@
 use std::cell::RefCell;
 
 use super::liveness::PollMark;
+use super::wait_graph::FlightId;
 use crate::util::sync::thread_local;
 
 thread_local! {
-    /// The hashes of the keys, innermost last. If two keys have equal hashes, a call for one from within the
-    /// other computes where it could have waited.
-    static POLLING: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    /// Innermost last.
+    static POLLING: RefCell<Vec<Polling>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A computation that the current thread is polling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Polling {
+    /// The hash of its key. If two keys have equal hashes, a call for one from within the other computes where it could
+    /// have waited.
+    hash: u64,
+    flight: FlightId,
 }
 
 /// Marks a key as being polled by the current thread, and its flight as alive, while it lives.
 #[derive(Debug)]
 pub(crate) struct PollGuard<'a> {
-    hash: u64,
+    polling: Polling,
     mark: Option<PollMark<'a>>,
 }
 
 impl<'a> PollGuard<'a> {
-    pub(super) fn new(hash: u64, mark: Option<PollMark<'a>>) -> Self {
-        POLLING.with(|polling| polling.borrow_mut().push(hash));
-        Self { hash, mark }
+    pub(super) fn new(hash: u64, flight: FlightId, mark: PollMark<'a>) -> Self {
+        let polling = Polling { hash, flight };
+        POLLING.with(|all| all.borrow_mut().push(polling));
+        Self { polling, mark: Some(mark) }
     }
 
     /// Ends a poll after which the computation is going to be polled again.
@@ -35,10 +45,10 @@ impl<'a> PollGuard<'a> {
 impl Drop for PollGuard<'_> {
     fn drop(&mut self) {
         // Not `with`: when a thread ends, the list may be destroyed before a future that holds a guard.
-        let _ = POLLING.try_with(|polling| {
-            let mut polling = polling.borrow_mut();
-            if let Some(last) = polling.iter().rposition(|hash| *hash == self.hash) {
-                polling.remove(last);
+        let _ = POLLING.try_with(|all| {
+            let mut all = all.borrow_mut();
+            if let Some(last) = all.iter().rposition(|polling| *polling == self.polling) {
+                all.remove(last);
             }
         });
     }
@@ -46,5 +56,10 @@ impl Drop for PollGuard<'_> {
 
 /// Returns `true` if the current thread is polling the computation of the key with this hash.
 pub(super) fn is_polling(hash: u64) -> bool {
-    POLLING.with(|polling| polling.borrow().contains(&hash))
+    POLLING.with(|all| all.borrow().iter().any(|polling| polling.hash == hash))
+}
+
+/// Returns the flights whose computations the current thread is polling.
+pub(super) fn polling_flights() -> Vec<FlightId> {
+    POLLING.with(|all| all.borrow().iter().map(|polling| polling.flight).collect())
 }

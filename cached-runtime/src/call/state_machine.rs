@@ -63,9 +63,9 @@ impl<R, F> Computing<R, F> {
         self.call.caller_guard()
     }
 
-    /// As [`Call::without_callers`].
-    pub(super) fn without_callers(&self) -> BoxFuture<'static, ()> {
-        self.call.without_callers()
+    /// As [`Call::abandoned`].
+    pub(super) fn abandoned(&self) -> BoxFuture<'static, ()> {
+        self.call.abandoned()
     }
 }
 

@@ -42,10 +42,11 @@ pub(crate) trait Call<R>: Send {
     fn on_filled(&mut self, fill: Fill, output: &R);
     /// Returns where the answer came from.
     fn provenance(&self) -> Provenance;
-    /// Returns a guard that counts as a caller of this call while it lives; `None` if there is only one caller.
+    /// Returns a guard that counts as a caller of this call while it lives, and as the wait of the computation that makes
+    /// it; `None` for a recursive call, which computes in the caller's task.
     fn caller_guard(&self) -> Option<Box<dyn fmt::Debug + Send>>;
-    /// Returns a future that ends when the last caller is gone.
-    fn without_callers(&self) -> BoxFuture<'static, ()>;
+    /// Returns a future that ends when the last caller is gone, and a detached computation does not go on without one.
+    fn abandoned(&self) -> BoxFuture<'static, ()>;
 }
 
 /// What a call can return without computing.

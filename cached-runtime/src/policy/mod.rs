@@ -13,9 +13,9 @@ pub(crate) use erased_function::ErasedFunction;
 pub use handle::Handle;
 pub(crate) use instance_name::InstanceName;
 pub use options::Policy;
+pub(crate) use options::{Abandoned, Bound, SingleFlight};
 #[cfg(feature = "store")]
 pub(crate) use options::{Backend, Encoding};
-pub(crate) use options::{Bound, SingleFlight};
 pub(crate) use registry::register;
 pub use registry::{CacheInfo, caches};
 pub(crate) use stats::Counters;

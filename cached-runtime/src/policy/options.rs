@@ -31,6 +31,7 @@ pub struct Policy {
     pub(crate) has_tags: bool,
     pub(crate) bound: Bound,
     single_flight: Option<SingleFlight>,
+    pub(crate) abandoned: Abandoned,
     pub(crate) backend: Backend,
     #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "memory encodes nothing"))]
     pub(crate) codec: Encoding,
@@ -69,6 +70,13 @@ pub(crate) enum SingleFlight {
     Off,
 }
 
+/// What a detached computation does when its last caller leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Abandoned {
+    GoesOn,
+    Stops,
+}
+
 /// How values are encoded in a shared store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -100,6 +108,7 @@ impl Policy {
             has_tags: false,
             bound: Bound::Entries(10_000),
             single_flight: None,
+            abandoned: Abandoned::GoesOn,
             backend: Backend::Memory,
             codec: Encoding::Msgpack,
             handle: None,
@@ -215,6 +224,13 @@ impl Policy {
     #[must_use]
     pub const fn single_flight_off(mut self) -> Self {
         self.single_flight = Some(SingleFlight::Off);
+        self
+    }
+
+    /// `detached = "while_awaited"`
+    #[must_use]
+    pub const fn detached_while_awaited(mut self) -> Self {
+        self.abandoned = Abandoned::Stops;
         self
     }
 

@@ -42,10 +42,13 @@ pub struct Stats {
     pub computed: u64,
     /// Calls answered by the computation, or by the read, of another call.
     pub joined: u64,
-    /// Calls that the function made to itself with the same key, which ran it without the cache.
+    /// Calls made by the very computation that they would have waited for, directly or through others, which ran the
+    /// function without the cache.
     pub bypassed: u64,
     /// Computations in the background, for which no call waited.
     pub background_refreshes: u64,
+    /// Computations of `detached` functions that went on when their last caller had left.
+    pub abandoned: u64,
     /// Computations that returned an `Err` or exceeded their `timeout`.
     pub errors: u64,
     /// Computations that panicked.
@@ -77,6 +80,7 @@ pub(crate) struct Counters {
     pub(crate) joined: Counter,
     pub(crate) bypassed: Counter,
     pub(crate) background_refreshes: Counter,
+    pub(crate) abandoned: Counter,
     pub(crate) errors: Counter,
     pub(crate) panics: Counter,
     pub(crate) store_errors: Counter,
@@ -96,6 +100,7 @@ impl Counters {
             joined: Counter::new(),
             bypassed: Counter::new(),
             background_refreshes: Counter::new(),
+            abandoned: Counter::new(),
             errors: Counter::new(),
             panics: Counter::new(),
             store_errors: Counter::new(),
@@ -115,6 +120,7 @@ impl Counters {
             joined: self.joined.get(),
             bypassed: self.bypassed.get(),
             background_refreshes: self.background_refreshes.get(),
+            abandoned: self.abandoned.get(),
             errors: self.errors.get(),
             panics: self.panics.get(),
             store_errors: self.store_errors.get(),

@@ -1,8 +1,8 @@
 //! Timers that work wherever a call is polled: in a task, in `block_on`, without a runtime, and after its shutdown.
 //!
 //! tokio's timers panic when they are polled after the shutdown of their runtime. A task is not polled then, but the
-//! future of `Handle::block_on` is. So outside of tasks a timer runs in a task of its own. If that one is dropped, or if
-//! there is no runtime, the thread of `futures-timer` takes over.
+//! future of `Handle::block_on` is, and a future may leave its task. So outside of tasks a timer runs in a task of its own.
+//! If that one is dropped, or if there is no runtime, the thread of `futures-timer` takes over.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use futures_timer::Delay;
 use tokio::runtime::Handle;
-use tokio::task::{JoinError, JoinHandle, try_id};
+use tokio::task::{Id, JoinError, JoinHandle, try_id};
 use tokio::time::{Duration, Instant};
 
 /// Waits for a duration.
@@ -20,15 +20,28 @@ pub(crate) async fn sleep(duration: Duration) {
 
 /// Waits until a point in time.
 pub(crate) async fn sleep_until(end: Instant) {
-    if let Ok(runtime) = Handle::try_current() {
-        if try_id().is_some() {
-            return tokio::time::sleep_until(end).await;
-        }
-        if Aborting::new(runtime.spawn(tokio::time::sleep_until(end))).await.is_ok() {
+    while let Some(task) = try_id() {
+        if sleep_in_task(task, end).await {
             return;
         }
     }
+    if let Ok(runtime) = Handle::try_current()
+        && Aborting::new(runtime.spawn(tokio::time::sleep_until(end))).await.is_ok()
+    {
+        return;
+    }
     Delay::new(end.saturating_duration_since(Instant::now())).await;
+}
+
+/// Waits until a point in time, and returns `true`; or returns `false` when it is polled outside of this task.
+async fn sleep_in_task(task: Id, end: Instant) -> bool {
+    let mut sleep = pin!(tokio::time::sleep_until(end));
+    poll_fn(
+        |cx| {
+            if try_id() == Some(task) { sleep.as_mut().poll(cx).map(|()| true) } else { Poll::Ready(false) }
+        },
+    )
+    .await
 }
 
 /// Returns the output of a future; `None` if it takes longer than a duration.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) async fn sleep(_: Duration) {
-    pending().await
+    pending::<()>().await;
 }
 
 pub(crate) async fn timeout<T>(_: Duration, future: impl Future<Output = T>) -> Option<T> {

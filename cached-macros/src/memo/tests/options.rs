@@ -38,6 +38,7 @@ fn every_option_is_parsed() {
         "async fn f(id: u64, name: String) -> u64 { 1 }",
     );
     memo("ttl = MINUTE * 5, capacity = 1_000, detached, associated", PLAIN);
+    memo("ttl = 5, detached = \"while_awaited\", version = 2", "async fn f(id: u64) -> u64 { 1 }");
     memo("ttl = Duration::from_secs(5), capacity = CAPACITY, single_flight = \"off\", version = 0x10", PLAIN);
     memo("key = \"a\".len(), ttl = \"1h 30m\", backend = (redis)", PLAIN);
 }
@@ -186,6 +187,10 @@ fn invalid_options_are_rejected() {
         ("version = 4294967296", "write `version = 2`"),
         ("version = VERSION", "write `version = 2`"),
         ("detached = true", "write `detached` alone"),
+        ("detached = 5", "write one of `\"while_awaited\"`"),
+        ("detached = while_awaited", "in quotes: `detached = \"while_awaited\"`"),
+        ("detached = \"while_waited\"", "did you mean `\"while_awaited\"`?"),
+        ("detached(\"while_awaited\")", "write `detached` alone"),
         ("detached = false", "leave `detached` out"),
         ("associated(true)", "write `associated` alone"),
         ("crate = \"path\"", "without quotes"),

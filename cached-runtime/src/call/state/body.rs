@@ -13,19 +13,15 @@ use crate::util::timer::sleep;
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(super) fn poll_guard(&self) -> Option<PollGuard<'_>> {
-        let flight = match &self.role {
-            Role::Leader(flight) => Some(&**flight),
-            // It may hold the lease of the key, for which a recursive call would wait.
-            Role::Independent { .. } => None,
-            Role::None | Role::Recursive => return None,
-        };
+        // Not only the leader: an independent call may hold the lease of the key, for which a recursive call would wait.
+        let flight = self.role.flight()?;
         Some(self.cache.flights.poll_guard(&self.key, flight))
     }
 
     pub(super) fn keep_alive(&self) -> Option<BoxFuture<'static, TimeoutOutput<O::Output>>> {
         let flight = match &self.role {
             Role::Leader(flight) => Some(Arc::clone(flight)),
-            Role::None | Role::Independent { .. } | Role::Recursive => None,
+            Role::None | Role::Independent(_) | Role::Recursive => None,
         };
         // Stores are used within tokio runtimes.
         let has_runtime = tokio::runtime::Handle::try_current().is_ok();

@@ -1,19 +1,23 @@
 //! The step that joins the flight of the key, as its leader or as a follower, and continues after the wait for it.
 
 use std::fmt;
+use std::future::pending;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{CallState, Purpose, Role};
 use crate::BoxFuture;
+use crate::call::detached::{ABANDONED_LIMIT, AbandonedPlace};
 use crate::call::flight::{FlightEnd, Follower};
 use crate::call::flights::{Attempt, Joined};
 use crate::call::follower_result::{CallFlight, FlightOutput};
 use crate::call::instance_cache::Tiers;
+use crate::call::poll_guard::polling_flights;
 use crate::call::steps::{Join, Next, WaitEnd};
+use crate::call::wait_graph::{FlightId, Wait};
 use crate::lookup::Origin;
-use crate::policy::SingleFlight;
+use crate::policy::{Abandoned, SingleFlight};
 use crate::shared::HeldLease;
 use crate::signature::{KeyType, ReturnKind};
 use crate::util::{limits, timer};
@@ -67,19 +71,28 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 Join::Compute
             }
             Joined::Follower(follower) => {
-                self.followed = Some(Arc::clone(&follower.flight));
-                Join::Wait(self.wait(follower))
+                match Wait::begin(polling_flights(), FlightId::of(&follower.flight)) {
+                    Some(wait) => {
+                        self.followed = Some(Arc::clone(&follower.flight));
+                        Join::Wait(self.wait(follower, wait))
+                    }
+                    // That flight waits for the computation that makes this call.
+                    None => self.compute_recursively(),
+                }
             }
-            Joined::Recursive => {
-                self.role = Role::Recursive;
-                Join::Compute
-            }
+            Joined::Recursive => self.compute_recursively(),
         }
     }
 
-    /// Computes without a flight.
+    /// Computes on behalf of a computation of the same key, which stores the result.
+    fn compute_recursively(&mut self) -> Join<O::Output> {
+        self.role = Role::Recursive;
+        Join::Compute
+    }
+
+    /// Computes without followers.
     fn compute_independently(&mut self) -> Join<O::Output> {
-        self.role = Role::Independent { invalidations: self.cache.flights.invalidations(&self.key) };
+        self.role = Role::Independent(self.cache.flights.begin_independent(&self.key));
         self.begin();
         Join::Compute
     }
@@ -129,16 +142,21 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
 
     pub(super) fn mark_body_begun(&mut self) {
         self.compute_started_at = Instant::now();
-        if let Role::Leader(flight) = &self.role {
+        if let Some(flight) = self.role.flight() {
             flight.mark_body_begun(self.compute_started_at);
         }
     }
 
-    fn wait(&self, follower: Follower<FlightOutput<O>, HeldLease>) -> BoxFuture<'static, WaitEnd<O::Output>> {
+    fn wait(
+        &self,
+        follower: Follower<FlightOutput<O>, HeldLease>,
+        wait: Wait,
+    ) -> BoxFuture<'static, WaitEnd<O::Output>> {
         let (sequence, kind) = (self.sequence, self.cache.options.kind);
         // Each of several flights in turn could fail, so the wait for all of them is bounded.
         let deadline = self.has_leader_failed().then(|| self.started_at + limits::wait_budget());
         Box::pin(async move {
+            let _wait = wait;
             let end = match deadline {
                 Some(deadline) => {
                     timer::timeout_at(deadline, follower.wait(sequence)).await.unwrap_or(FlightEnd::Failed)
@@ -189,27 +207,38 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     pub(super) fn caller_guard(&self) -> Option<Box<dyn fmt::Debug + Send>> {
-        match &self.role {
-            Role::Leader(flight) => Some(Box::new(CallerGuard { _follower: flight.follow() })),
-            Role::None | Role::Independent { .. } | Role::Recursive => None,
-        }
+        let flight = self.role.flight()?;
+        let wait = Wait::begin(polling_flights(), FlightId::of(flight));
+        Some(Box::new(CallerGuard { _follower: flight.follow(), _wait: wait }))
     }
 
-    pub(super) fn without_callers(&self) -> BoxFuture<'static, ()> {
-        match &self.role {
-            Role::Leader(flight) => {
-                let flight = Arc::clone(flight);
-                Box::pin(async move { flight.without_followers().await })
+    pub(super) fn abandoned(&self) -> BoxFuture<'static, ()> {
+        let Some(flight) = self.role.flight().map(Arc::clone) else { return Box::pin(pending()) };
+        let (policy, counters) = (self.cache.policy, self.cache.counters);
+        Box::pin(async move {
+            flight.without_followers().await;
+            if policy.abandoned == Abandoned::Stops {
+                return;
             }
-            // The only caller stops the computation itself.
-            Role::None | Role::Independent { .. } | Role::Recursive => Box::pin(std::future::pending()),
-        }
+            let Some(_place) = AbandonedPlace::take() else { return };
+            counters.abandoned.add(1);
+            if policy.timeout.is_some() {
+                pending::<()>().await;
+            }
+            loop {
+                timer::sleep(ABANDONED_LIMIT).await;
+                if flight.followers() == 0 {
+                    return;
+                }
+            }
+        })
     }
 }
 
 /// Counts as a caller of a detached computation while it lives, because it follows the flight.
 struct CallerGuard<S, H> {
     _follower: Follower<S, H>,
+    _wait: Option<Wait>,
 }
 
 impl<S, H> fmt::Debug for CallerGuard<S, H> {

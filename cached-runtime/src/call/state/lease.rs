@@ -34,7 +34,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         !self.has_leader_failed()
             || match &self.role {
                 Role::Leader(flight) => self.cache.flights.is_alone(&self.key, flight),
-                Role::None | Role::Independent { .. } | Role::Recursive => false,
+                Role::None | Role::Independent(_) | Role::Recursive => false,
             }
     }
 

@@ -79,12 +79,20 @@ enum Role<O: ReturnKind> {
     /// It has not joined, or is a follower, or has ended its flight.
     None,
     Leader(Arc<CallFlight<O>>),
-    /// It computes without a flight, and stores the result only if nothing was invalidated since.
-    Independent {
-        invalidations: u64,
-    },
+    /// It computes with a flight that no call joins, and stores the result only if nothing was invalidated since.
+    Independent(Arc<CallFlight<O>>),
     /// It was made by the computation of its own key, which stores the result.
     Recursive,
+}
+
+impl<O: ReturnKind> Role<O> {
+    /// Returns the flight that the call computes for.
+    fn flight(&self) -> Option<&Arc<CallFlight<O>>> {
+        match self {
+            Self::Leader(flight) | Self::Independent(flight) => Some(flight),
+            Self::None | Self::Recursive => None,
+        }
+    }
 }
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
@@ -132,14 +140,10 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
 
     /// Begins the backoff of the key after a failure, unless something was invalidated since the computation began.
     fn record_failure(&self) {
-        let invalidations = match &self.role {
-            Role::Leader(flight) => flight.invalidations,
-            Role::Independent { invalidations } => *invalidations,
-            Role::Recursive | Role::None => return,
-        };
+        let Some(flight) = self.role.flight() else { return };
         let (flights, backoff) = (&self.cache.flights, &self.cache.backoff);
         let key = flights.hash(&self.key);
-        flights.unless_invalidated(&self.key, invalidations, || backoff.record_failure(key));
+        flights.unless_invalidated(&self.key, flight.invalidations, || backoff.record_failure(key));
     }
 
     /// Returns `true` if a computation that it waited for has failed in this process without an error for it. It then
@@ -211,8 +215,8 @@ impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
         self.caller_guard()
     }
 
-    fn without_callers(&self) -> BoxFuture<'static, ()> {
-        self.without_callers()
+    fn abandoned(&self) -> BoxFuture<'static, ()> {
+        self.abandoned()
     }
 }
 

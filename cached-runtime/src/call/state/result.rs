@@ -41,7 +41,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         };
         let has_followers = match &self.role {
             Role::Leader(flight) => cache.flights.seal(&self.key, flight),
-            Role::Independent { .. } | Role::Recursive | Role::None => false,
+            Role::Independent(_) | Role::Recursive | Role::None => false,
         };
         if has_followers && self.is_unshared(&output) {
             self.hand_over_lease();
@@ -174,8 +174,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         };
         let (written, others) = match &self.role {
             Role::Leader(flight) => flights.complete(&self.key, flight, ends, write),
-            Role::Independent { invalidations } => {
-                (flights.unless_invalidated(&self.key, *invalidations, write), Vec::new())
+            Role::Independent(flight) => {
+                (flights.unless_invalidated(&self.key, flight.invalidations, write), Vec::new())
             }
             Role::Recursive | Role::None => (None, Vec::new()),
         };
