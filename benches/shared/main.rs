@@ -3,6 +3,7 @@
 //! Starts servers of its own. The contenders take turns in one run, so that the ratios hold also on a busy machine.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run ends")]
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "it prints a table")]
+#![allow(clippy::unused_async, reason = "the cached bodies do not await")]
 
 mod by_hand;
 
@@ -125,7 +126,7 @@ fn main() {
             async move { drop(socket.text(id).await) }
         };
         compare(&threads, "Memcached, 100 KiB", tasks, by_hand, |id| async move {
-            drop(memcached::text(id).await)
+            drop(memcached::text(id).await);
         });
     }
     count_allocations(&redis_url, &memcached_server.addr());

@@ -28,6 +28,7 @@ mod leases;
 #[cfg(feature = "moved-clock")]
 mod lifetime;
 mod liveness;
+mod load;
 mod log;
 mod lookup;
 mod memcached;

@@ -56,6 +56,14 @@ impl FailureLog {
         Some(std::mem::take(&mut lines.suppressed))
     }
 
+    /// Records a failure if it is not to be logged; returns `false` if it is.
+    pub(super) fn suppress(&self, class: OperationClass) -> bool {
+        let mut lines = self.class(class).lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_suppressed = lines.next.is_some_and(|next| Moment::now() < next);
+        lines.suppressed += u64::from(is_suppressed);
+        is_suppressed
+    }
+
     /// Records a success; returns `true` for the first one after a failure that was logged.
     pub(super) fn success(&self, class: OperationClass) -> bool {
         let is_failing = &self.class(class).is_failing;

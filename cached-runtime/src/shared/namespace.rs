@@ -39,9 +39,6 @@ pub(crate) struct Namespace {
 /// The name of the namespace of the tags in every store. It has no version, unlike the namespace of a function.
 pub(crate) const TAGS: &str = "tags";
 
-/// How long one store operation may take: a backstop for stores that have no deadline of their own.
-const DEADLINE: Duration = Duration::from_secs(1);
-
 impl Namespace {
     pub(crate) fn new(store: Result<Arc<dyn Store>>, name: String, counters: &'static Counters) -> Self {
         let generation_key = Key::from_bytes(&format!("{name}.generation"), &[]);
@@ -72,7 +69,7 @@ impl Namespace {
         }
     }
 
-    /// Runs one store operation, for at most [`DEADLINE`]; a failure is counted and logged.
+    /// Runs one store operation, for at most its [`time_limit`](Store::time_limit); a failure is counted and logged.
     pub(crate) async fn with_deadline<'a, 'k, T>(
         &'a self,
         begin: impl FnOnce(ObservedStore<'a>) -> Begun<'k, T>,
@@ -86,10 +83,7 @@ impl Namespace {
             }
             let started = begin(ObservedStore(store));
             operation = started.operation;
-            match tokio::time::timeout(DEADLINE, started.result).await {
-                Ok(result) => result,
-                Err(_) => Err(Error::new(ErrorKind::Timeout, "the store did not answer in time")),
-            }
+            within(store.time_limit(), started.result).await
         };
         let result = bounded.await;
         self.observe(operation, &result);
@@ -100,6 +94,19 @@ impl Namespace {
     pub(super) fn reads(&self) -> Result<&'static Reads> {
         let store = self.configured_store()?;
         Ok(self.reads.get_or_init(|| Reads::of(store)))
+    }
+
+    /// Returns `true`, and counts the failure, if a read would fail because there is no connection. So a call costs nearly
+    /// nothing while a server is down.
+    ///
+    /// A failure that is to be logged is left to the read.
+    pub(crate) fn is_known_down(&self) -> bool {
+        let is_known_down = matches!(&self.store, Ok(store) if store.is_known_down())
+            && self.failures.suppress(OperationClass::Read);
+        if is_known_down {
+            self.counters.store_errors.add(1);
+        }
+        is_known_down
     }
 
     fn configured_store(&self) -> Result<&Arc<dyn Store>> {
@@ -196,6 +203,18 @@ impl Namespace {
 impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Namespace").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Runs one operation within the time limit of its store.
+pub(super) async fn within<T>(
+    limit: Option<Duration>,
+    operation: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let Some(limit) = limit else { return operation.await };
+    match tokio::time::timeout(limit, operation).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::new(ErrorKind::Timeout, "the store did not answer in time")),
     }
 }
 

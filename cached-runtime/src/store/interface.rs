@@ -307,6 +307,24 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>>;
 
+    /// Returns how long an operation may take before it is given up; `None` for a store that ends each by itself.
+    #[doc(hidden)]
+    fn time_limit(&self) -> Option<Duration> {
+        Some(Duration::from_secs(1))
+    }
+
+    /// Returns how long combined reads may wait to be sent.
+    #[doc(hidden)]
+    fn max_queue_wait(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    /// Returns `true` if an operation would fail at once, because there is no connection.
+    #[doc(hidden)]
+    fn is_known_down(&self) -> bool {
+        false
+    }
+
     /// Identifies the store itself: equal for all references to it.
     #[doc(hidden)]
     fn identity(&self) -> (TypeId, usize) {
@@ -385,6 +403,18 @@ macro_rules! forward {
 
             fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
                 (**self).watch(key)
+            }
+
+            fn time_limit(&self) -> Option<Duration> {
+                (**self).time_limit()
+            }
+
+            fn max_queue_wait(&self) -> Duration {
+                (**self).max_queue_wait()
+            }
+
+            fn is_known_down(&self) -> bool {
+                (**self).is_known_down()
             }
 
             fn identity(&self) -> (TypeId, usize) {

@@ -8,6 +8,8 @@ mod config;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod expression;
+#[cfg(any(feature = "redis", feature = "memcached"))]
+mod in_flight;
 mod interface;
 mod key;
 mod lease;

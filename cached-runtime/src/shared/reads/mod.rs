@@ -13,7 +13,6 @@ mod batch;
 mod queue;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::{Handle, Id};
@@ -21,6 +20,7 @@ use tokio::runtime::{Handle, Id};
 use self::batch::{Batch, Queued};
 pub(crate) use self::batch::{Values, Wanted};
 use self::queue::{Entered, ReadQueue};
+use super::namespace::within;
 use crate::{Error, ErrorKind, Key, Result, Store};
 
 /// The reads of one store.
@@ -31,9 +31,6 @@ pub(crate) struct Reads {
     store: Arc<dyn Store>,
     queues: RwLock<Vec<(Id, Arc<ReadQueue>)>>,
 }
-
-/// How long one read may take: a backstop for stores that have no deadline of their own.
-const DEADLINE: Duration = Duration::from_secs(1);
 
 impl Reads {
     /// Returns the reads of a store, which are the same for all functions with that store.
@@ -85,7 +82,8 @@ impl Reads {
 
     /// Sends what is queued, one batch after the other, until nothing is.
     async fn send_batches(&'static self, mut place: queue::BatchTask) {
-        while let Some(queued) = place.next().await {
+        let max_wait = self.store.max_queue_wait();
+        while let Some(queued) = place.next(max_wait).await {
             let Some(batch) = Batch::of(queued) else { continue };
             let result = self.get(batch.keys()).await;
             if let Ok(values) = &result {
@@ -96,10 +94,7 @@ impl Reads {
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
-        match tokio::time::timeout(DEADLINE, self.store.get(keys)).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::new(ErrorKind::Timeout, "the store did not answer in time")),
-        }
+        within(self.store.time_limit(), self.store.get(keys)).await
     }
 
     /// Returns the queue of a runtime.

@@ -40,8 +40,6 @@ const MAX_BATCH_TASKS: usize = 4;
 const MAX_BATCH_KEYS: usize = 1_024;
 /// The size of the values of a batch, in bytes, if they have the mean size of the last ones.
 const MAX_BATCH_BYTES: usize = 1 << 20;
-/// How long a read waits to be sent.
-const MAX_WAIT: Duration = Duration::from_secs(1);
 /// How many keys wait to be sent at most.
 const MAX_QUEUED_KEYS: usize = 200_000;
 
@@ -137,8 +135,8 @@ pub(super) struct BatchTask(Option<Arc<ReadQueue>>);
 impl BatchTask {
     /// Returns the reads of the next batch; `None` if the task ends, because nothing is queued.
     ///
-    /// Reads that have waited for too long are refused.
-    pub(super) async fn next(&mut self) -> Option<Vec<Queued>> {
+    /// Reads that have waited for longer than `max_wait` are refused.
+    pub(super) async fn next(&mut self, max_wait: Duration) -> Option<Vec<Queued>> {
         // Calls that have just been answered may read again at once.
         yield_now().await;
         let taken = self.0.as_ref()?.take_or_end();
@@ -146,7 +144,7 @@ impl BatchTask {
             self.0 = None;
             return None;
         }
-        let latest = Moment::now().before(MAX_WAIT);
+        let latest = Moment::now().before(max_wait);
         let (taken, late): (Vec<_>, Vec<_>) = taken.into_iter().partition(|queued| queued.since >= latest);
         for queued in late {
             let _ = queued.reply.send(Err(overloaded())); // Fails if the call was dropped.

@@ -25,7 +25,7 @@ impl<K, V> Tier<K, V> {
     /// Reads a key.
     pub(crate) async fn read(&'static self, key: &K, tags: &[String]) -> SharedRead<V> {
         let miss = SharedRead { cached: None, lease_request: None };
-        if self.claim.is_ambiguous() {
+        if self.claim.is_ambiguous() || self.namespace.is_known_down() {
             return miss;
         }
         let Ok(location) = self.location(key, tags) else { return miss };

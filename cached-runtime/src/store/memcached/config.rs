@@ -30,6 +30,8 @@ pub struct MemcachedConfig {
     pub(super) deadline: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) max_value_bytes: usize,
+    pub(super) max_in_flight: usize,
+    pub(super) max_queue_wait: Duration,
     pub(super) credentials: Option<Credentials>,
 }
 
@@ -58,6 +60,8 @@ impl MemcachedConfig {
             deadline: Duration::from_millis(50),
             connect_timeout: Duration::from_millis(200),
             max_value_bytes: DEFAULT_MAX_VALUE_BYTES,
+            max_in_flight: 128,
+            max_queue_wait: Duration::from_secs(1),
             credentials: None,
         }
     }
@@ -82,9 +86,10 @@ impl MemcachedConfig {
         self
     }
 
-    /// Sets the deadline of one operation, including all waiting; 50 ms by default.
+    /// Sets the deadline of one operation, from when it is sent; 50 ms by default.
     ///
-    /// It must not be zero. If a command has no reply within twice the deadline, the connection is replaced.
+    /// Before that, the operation may wait for a place ([`max_in_flight`](Self::max_in_flight)). The deadline must not be
+    /// zero. If a command has no reply within twice the deadline, the connection is replaced.
     /// Choose a deadline that a healthy server keeps.
     ///
     /// # Examples
@@ -101,6 +106,47 @@ impl MemcachedConfig {
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Sets the maximum number of reads in flight, and that of other operations, for each tokio runtime; 128 by default.
+    ///
+    /// It must be at least 1. Further operations wait, for [`max_queue_wait`](Self::max_queue_wait) at most. Choose a
+    /// number that the server answers within the [`deadline`](Self::deadline).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::{Memcached, MemcachedConfig};
+    ///
+    /// let config = || MemcachedConfig::new("localhost");
+    /// assert!(Memcached::new(config().max_in_flight(100)).is_ok());
+    /// assert!(Memcached::new(config().max_in_flight(0)).is_err());
+    /// ```
+    #[must_use]
+    pub const fn max_in_flight(mut self, operations: usize) -> Self {
+        self.max_in_flight = operations;
+        self
+    }
+
+    /// Sets how long an operation waits to be sent while others are in flight; one second by default.
+    ///
+    /// An operation that waits for longer is not sent: its call continues without the store, which is counted in
+    /// [`Stats::overloaded`](crate::Stats::overloaded).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use cached_runtime::{Memcached, MemcachedConfig};
+    ///
+    /// let config = MemcachedConfig::new("localhost").max_queue_wait(Duration::from_millis(200));
+    /// assert!(Memcached::new(config).is_ok());
+    /// ```
+    #[must_use]
+    pub const fn max_queue_wait(mut self, wait: Duration) -> Self {
+        self.max_queue_wait = wait;
         self
     }
 
@@ -177,6 +223,9 @@ impl MemcachedConfig {
         if self.deadline.is_zero() || self.connect_timeout.is_zero() {
             return Err(invalid("the memcached deadline and connect timeout must not be zero"));
         }
+        if self.max_in_flight == 0 {
+            return Err(invalid("the maximum number of memcached operations in flight must be at least 1"));
+        }
         if self.max_value_bytes == 0 || self.max_value_bytes > MAX_ITEM_BYTES {
             return Err(invalid("the maximum size of a memcached value is not between 1 byte and 1 GiB"));
         }
@@ -203,6 +252,8 @@ impl fmt::Debug for MemcachedConfig {
             .field("deadline", &self.deadline)
             .field("connect_timeout", &self.connect_timeout)
             .field("max_value_bytes", &self.max_value_bytes)
+            .field("max_in_flight", &self.max_in_flight)
+            .field("max_queue_wait", &self.max_queue_wait)
             .field("credentials", &self.credentials.as_ref().map(|_| "(hidden)"))
             .finish()
     }

@@ -1,7 +1,7 @@
 //! The connections of a store, one for each tokio runtime that uses it.
 
 use std::fmt;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::config::{Address, Credentials};
 use super::connection_task::ConnectionTask;
 use super::protocol::{Batch, Epoch, Reply};
+use crate::store::in_flight::InFlight;
 use crate::{Error, ErrorKind, Result};
 
 /// The connections to one server.
@@ -31,6 +32,8 @@ pub(super) struct Settings {
     /// How long a reply may take before the connection is closed.
     pub(super) reply_timeout: Duration,
     pub(super) max_value_bytes: usize,
+    pub(super) max_in_flight: usize,
+    pub(super) max_queue_wait: Duration,
     /// The size of the smallest value that the server has refused as too large, since it was connected to.
     pub(super) smallest_refused: AtomicUsize,
 }
@@ -63,15 +66,22 @@ impl Connections {
     /// The batch is written completely, or not at all if the future is dropped before the task has taken it.
     pub(super) async fn run(&self, batch: Batch, epoch: Option<Epoch>) -> Result<Option<BatchReply>> {
         let (reply, replied) = oneshot::channel();
-        let requests = self.of_current_runtime()?;
+        let requests = self.of_current_runtime()?.requests;
         // Both fail only if the task has ended.
         requests.send(Request { batch, epoch, reply }).await.map_err(|_| connection_lost())?;
         replied.await.map_err(|_| connection_lost())?
     }
 
-    /// Returns the queue of the connection of the current runtime, and starts the connection if there is
-    /// none.
-    fn of_current_runtime(&self) -> Result<mpsc::Sender<Request>> {
+    /// Returns `true` if the connection of the current runtime is being established again.
+    pub(super) fn is_known_down(&self) -> bool {
+        let Ok(runtime) = runtime::Handle::try_current() else { return false };
+        let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);
+        let connection = connections.iter().find(|connection| connection.runtime == runtime.id());
+        connection.is_some_and(|connection| connection.shared.is_down.load(Relaxed))
+    }
+
+    /// Returns the connection of the current runtime, and starts it if there is none.
+    pub(super) fn of_current_runtime(&self) -> Result<RuntimeConnection> {
         let runtime = runtime::Handle::try_current().map_err(|e| {
             Error::new(ErrorKind::Config, "cannot use memcached outside of a tokio runtime").with_source(e)
         })?;
@@ -80,21 +90,23 @@ impl Connections {
             let connection = connections
                 .iter()
                 .find(|connection| connection.runtime == id && !connection.requests.is_closed())?;
-            Some(connection.requests.clone())
+            Some(connection.clone())
         };
 
-        if let Some(requests) = find(&self.connections.read().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(requests);
+        if let Some(connection) = find(&self.connections.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(connection);
         }
         let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(requests) = find(&connections) {
-            return Ok(requests);
+        if let Some(connection) = find(&connections) {
+            return Ok(connection);
         }
         let (requests, queue) = mpsc::channel(QUEUE_CAPACITY);
         connections.retain(|connection| !connection.requests.is_closed());
-        connections.push(RuntimeConnection { runtime: id, requests: requests.clone() });
-        runtime.spawn(ConnectionTask::new(Arc::clone(&self.settings), queue).run());
-        Ok(requests)
+        let shared = Arc::new(Shared::new(&self.settings));
+        let connection = RuntimeConnection { runtime: id, requests, shared: Arc::clone(&shared) };
+        connections.push(connection.clone());
+        runtime.spawn(ConnectionTask::new(Arc::clone(&self.settings), queue, shared).run());
+        Ok(connection)
     }
 }
 
@@ -105,9 +117,27 @@ impl fmt::Debug for Connections {
 }
 
 /// The connection of one runtime, by the queue to its task. The task ends when the last sender is dropped.
-struct RuntimeConnection {
+#[derive(Clone)]
+pub(super) struct RuntimeConnection {
     runtime: runtime::Id,
     requests: mpsc::Sender<Request>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What the operations of a connection share with its task.
+pub(super) struct Shared {
+    pub(super) reads: InFlight,
+    /// All operations except reads, which do not wait behind them.
+    pub(super) writes: InFlight,
+    /// `true` while requests are rejected, because there is no connection.
+    pub(super) is_down: AtomicBool,
+}
+
+impl Shared {
+    fn new(settings: &Settings) -> Self {
+        let in_flight = || InFlight::new(settings.max_in_flight, settings.max_queue_wait);
+        Self { reads: in_flight(), writes: in_flight(), is_down: AtomicBool::new(false) }
+    }
 }
 
 /// A batch for the task, and where its replies go.

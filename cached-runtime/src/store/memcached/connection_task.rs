@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::backoff::{Backoff, MAX_DELAY};
-use super::connection::{Request, Settings, connection_lost};
+use super::connection::{Request, Settings, Shared, connection_lost};
 use super::handshake::{Stream, connect};
 use super::pending_replies::{BUFFER_BYTES, PendingReplies};
 use super::protocol::Epoch;
@@ -21,6 +21,7 @@ use crate::{Error, ErrorKind};
 pub(super) struct ConnectionTask {
     settings: Arc<Settings>,
     queue: mpsc::Receiver<Request>,
+    shared: Arc<Shared>,
     backoff: Backoff,
 }
 
@@ -33,8 +34,8 @@ enum ConnectionEnd {
 }
 
 impl ConnectionTask {
-    pub(super) fn new(settings: Arc<Settings>, queue: mpsc::Receiver<Request>) -> Self {
-        Self { settings, queue, backoff: Backoff::default() }
+    pub(super) fn new(settings: Arc<Settings>, queue: mpsc::Receiver<Request>, shared: Arc<Shared>) -> Self {
+        Self { settings, queue, shared, backoff: Backoff::default() }
     }
 
     pub(super) async fn run(mut self) {
@@ -51,6 +52,7 @@ impl ConnectionTask {
             let error = match connected {
                 Ok((stream, epoch)) => {
                     self.settings.smallest_refused.store(usize::MAX, Relaxed); // The server may be another one.
+                    self.shared.is_down.store(false, Relaxed);
                     if failure.take().is_some() {
                         info!(
                             server = %self.settings.address,
@@ -85,6 +87,7 @@ impl ConnectionTask {
                 );
             }
             failure = Some(error);
+            self.shared.is_down.store(true, Relaxed);
             tokio::select! {
                 () = sleep(self.backoff.next()) => {}
                 () = reject_requests(&mut self.queue, failure.as_ref()) => return,

@@ -17,7 +17,6 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use self::config::LOCK_SUFFIX;
@@ -54,11 +53,13 @@ use crate::{
 ///
 /// # Errors
 ///
-/// Every operation ends within [`MemcachedConfig::deadline`]:
+/// Every operation ends within [`MemcachedConfig::deadline`] after it was sent, before which it waits for
+/// [`MemcachedConfig::max_queue_wait`] at most:
 ///
 /// | [`ErrorKind`] | when |
 /// |---|---|
 /// | `Unreachable` | there is no connection, or it was lost |
+/// | `Overloaded` | too many operations are in flight; this one was not sent |
 /// | `Timeout` | there was no reply within the deadline; the operation may or may not have taken effect |
 /// | `Rejected` | the server is out of memory or rejects the credentials |
 /// | `TooLarge` | a value is larger than the limit |
@@ -137,6 +138,8 @@ impl Memcached {
             connect_timeout: config.connect_timeout,
             reply_timeout: config.deadline.saturating_mul(2).min(MAX_REPLY_TIMEOUT),
             max_value_bytes: config.max_value_bytes,
+            max_in_flight: config.max_in_flight,
+            max_queue_wait: config.max_queue_wait,
             smallest_refused: AtomicUsize::new(usize::MAX),
         };
         Ok(Self { config, connections: Connections::new(settings), granted: Granted::default() })
@@ -160,12 +163,21 @@ impl Memcached {
         self.connections.run(batch, Some(epoch)).await?.map(|reply| array(reply.replies)).transpose()
     }
 
-    /// Runs an operation within the deadline.
-    async fn with_deadline<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        if let Err(e) = Handle::try_current() {
-            return Err(Error::new(ErrorKind::Config, "cannot use memcached outside of a tokio runtime")
-                .with_source(e));
-        }
+    /// Runs a read within the deadline, which begins when it has a place.
+    async fn read<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let connection = self.connections.of_current_runtime()?;
+        let _place = connection.shared.reads.enter().await?;
+        self.with_deadline(operation).await
+    }
+
+    /// Runs any other operation within the deadline, which begins when it has a place.
+    async fn write<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let connection = self.connections.of_current_runtime()?;
+        let _place = connection.shared.writes.enter().await?;
+        self.with_deadline(operation).await
+    }
+
+    async fn with_deadline<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
         timeout(self.config.deadline, operation).await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Timeout, "memcached did not reply within the deadline"))
         })
@@ -173,8 +185,20 @@ impl Memcached {
 }
 
 impl Store for Memcached {
+    fn time_limit(&self) -> Option<Duration> {
+        None
+    }
+
+    fn max_queue_wait(&self) -> Duration {
+        self.config.max_queue_wait
+    }
+
+    fn is_known_down(&self) -> bool {
+        self.connections.is_known_down()
+    }
+
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        Box::pin(self.with_deadline(self.get_values(keys)))
+        Box::pin(self.read(self.get_values(keys)))
     }
 
     fn acquire<'a>(
@@ -184,11 +208,11 @@ impl Store for Memcached {
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        Box::pin(self.with_deadline(self.acquire_lease(key, lease, term, mode)))
+        Box::pin(self.write(self.acquire_lease(key, lease, term, mode)))
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(self.with_deadline(self.extend_lease(key, *lease, term)))
+        Box::pin(self.write(self.extend_lease(key, *lease, term)))
     }
 
     fn fill<'a>(
@@ -198,23 +222,23 @@ impl Store for Memcached {
         value: Bytes,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(self.with_deadline(async move { self.fill_leased(key, lease, &value, ttl).await }))
+        Box::pin(self.write(async move { self.fill_leased(key, lease, &value, ttl).await }))
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.with_deadline(self.release_lease(key, lease, attempt)))
+        Box::pin(self.write(self.release_lease(key, lease, attempt)))
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.with_deadline(async move { self.put_value(key, &value, ttl).await }))
+        Box::pin(self.write(async move { self.put_value(key, &value, ttl).await }))
     }
 
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
-        Box::pin(self.with_deadline(self.add_value(key, value, ttl)))
+        Box::pin(self.write(self.add_value(key, value, ttl)))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.with_deadline(self.remove_value(key)))
+        Box::pin(self.write(self.remove_value(key)))
     }
 
     /// Memcached does not support notifications.

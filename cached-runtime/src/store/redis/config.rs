@@ -37,6 +37,7 @@ pub struct RedisConfig {
     deadline: Duration,
     connect_timeout: Duration,
     max_in_flight: usize,
+    max_queue_wait: Duration,
     restarts: Restarts,
 }
 
@@ -75,7 +76,8 @@ impl RedisConfig {
             prefix: "cached:".to_owned(),
             deadline: Duration::from_millis(50),
             connect_timeout: Duration::from_millis(200),
-            max_in_flight: 4096,
+            max_in_flight: 128,
+            max_queue_wait: Duration::from_secs(1),
             restarts: Restarts::Trusted,
         }
     }
@@ -114,9 +116,9 @@ impl RedisConfig {
         self
     }
 
-    /// Sets the deadline of one operation, including all waiting; 50 ms by default.
+    /// Sets the deadline of one operation, from when it is sent; 50 ms by default.
     ///
-    /// It must be between one millisecond and one hour. If an operation misses the deadline, and the server
+    /// Before that, the operation may wait for a place ([`max_in_flight`](Self::max_in_flight)). The deadline must be between one millisecond and one hour. If an operation misses the deadline, and the server
     /// does not respond within twice the deadline either, the connection is replaced. Choose a deadline that
     /// a healthy server keeps.
     ///
@@ -156,9 +158,11 @@ impl RedisConfig {
         self
     }
 
-    /// Sets the maximum number of operations in flight for each tokio runtime; 4096 by default.
+    /// Sets the maximum number of reads in flight, and that of other operations, for each tokio runtime; 128 by default.
     ///
-    /// It must be at least 1. Further operations wait, within their own deadline.
+    /// It must be at least 1. Further operations wait, for [`max_queue_wait`](Self::max_queue_wait) at most. A read is one
+    /// `MGET`, also if it is the combined read of many calls. Choose a number that the server answers within the
+    /// [`deadline`](Self::deadline).
     ///
     /// # Examples
     ///
@@ -171,6 +175,26 @@ impl RedisConfig {
     /// ```
     pub fn max_in_flight(mut self, operations: usize) -> Self {
         self.max_in_flight = operations;
+        self
+    }
+
+    /// Sets how long an operation waits to be sent while others are in flight; one second by default.
+    ///
+    /// An operation that waits for longer is not sent: its call continues without the store, which is counted in
+    /// [`Stats::overloaded`](crate::Stats::overloaded).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use cached_runtime::{Redis, RedisConfig};
+    ///
+    /// let config = RedisConfig::new("redis://cache.internal").max_queue_wait(Duration::from_millis(200));
+    /// assert!(Redis::new(config).is_ok());
+    /// ```
+    pub fn max_queue_wait(mut self, wait: Duration) -> Self {
+        self.max_queue_wait = wait;
         self
     }
 
@@ -237,6 +261,7 @@ impl RedisConfig {
             deadline: self.deadline,
             connect_timeout: self.connect_timeout,
             max_in_flight: self.max_in_flight,
+            max_queue_wait: self.max_queue_wait,
             restarts: self.restarts,
         })
     }
@@ -251,6 +276,7 @@ impl fmt::Debug for RedisConfig {
             .field("deadline", &self.deadline)
             .field("connect_timeout", &self.connect_timeout)
             .field("max_in_flight", &self.max_in_flight)
+            .field("max_queue_wait", &self.max_queue_wait)
             .field("restarts", &self.restarts)
             .finish_non_exhaustive()
     }
@@ -268,6 +294,7 @@ pub(super) struct Settings {
     pub(super) deadline: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) max_in_flight: usize,
+    pub(super) max_queue_wait: Duration,
     pub(super) restarts: Restarts,
 }
 

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::runtime::{Handle, Id};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -12,6 +11,7 @@ use super::config::Settings;
 use super::connection_state::{ConnectionState, SlotGroups};
 use super::session::Session;
 use super::supervisor::{build_client, supervise};
+use crate::store::in_flight::InFlight;
 use crate::{Error, ErrorKind, Key, Result};
 
 /// The connections to one server or cluster.
@@ -37,22 +37,28 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// `Config` outside of a tokio runtime, `Unreachable` without a connection, `Timeout` after the deadline,
-    /// and the errors of `operation`.
+    /// `Config` outside of a tokio runtime, `Unreachable` without a connection, `Overloaded` if the operation waits too
+    /// long for a place, `Timeout` after the deadline, which begins when it has one, and the errors of `operation`.
     ///
     /// # Cancel safety
     ///
     /// Commands that were sent are executed by the server; their replies are discarded.
     pub(super) async fn session<T>(
         &self,
+        traffic: Traffic,
         keys: &[Key],
         operation: impl AsyncFnOnce(&Session<'_>) -> Result<T>,
     ) -> Result<T> {
         let connection = self.of_current_runtime()?;
+        connection.wait_for_first_attempt(Instant::now() + self.settings.deadline).await;
+        let mut client = connection.state.connected_client()?;
+        let place = connection.in_flight(traffic).enter().await?;
+        if place.has_waited {
+            // Those that were in flight may have failed. The others need not find out one after the other.
+            connection.state.check_replies()?;
+            client = connection.state.connected_client()?;
+        }
         let deadline = Instant::now() + self.settings.deadline;
-        let _permit = connection.permit(deadline).await?;
-        connection.wait_for_first_attempt(deadline).await;
-        let client = connection.state.connected_client()?;
         let slot_groups = SlotGroups::of(keys, self.settings.topology);
         let session =
             Session { client, state: &connection.state, settings: &self.settings, slot_groups, deadline };
@@ -61,6 +67,14 @@ impl Connections {
             connection.state.record_mismatch();
         }
         result
+    }
+
+    /// Returns `true` if the connection of the current runtime is being established again.
+    pub(super) fn is_known_down(&self) -> bool {
+        let Ok(runtime) = Handle::try_current() else { return false };
+        let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);
+        let connection = connections.iter().find(|connection| connection.serves(runtime.id()));
+        connection.is_some_and(|connection| connection.state.is_known_down())
     }
 
     /// Returns the connection of the current runtime, and starts it if there is none.
@@ -92,12 +106,20 @@ impl fmt::Debug for Connections {
     }
 }
 
+/// What an operation does. Reads do not wait behind writes, nor the other way round.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Traffic {
+    Read,
+    Write,
+}
+
 /// The connection of one runtime; dropping it ends its supervisor and closes it.
 struct RuntimeConnection {
     runtime: Id,
     state: Arc<ConnectionState>,
-    /// One permit for each operation that may be in flight.
-    permits: Semaphore,
+    reads: InFlight,
+    /// All operations except reads.
+    writes: InFlight,
     supervisor: AbortHandle,
 }
 
@@ -106,23 +128,19 @@ impl RuntimeConnection {
         let state =
             Arc::new(ConnectionState::new(settings.topology, settings.restarts, build_client(settings)?));
         let supervisor = runtime.spawn(supervise(Arc::clone(settings), Arc::clone(&state))).abort_handle();
-        let permits = Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS));
-        Ok(Self { runtime: runtime.id(), state, permits, supervisor })
+        let reads = InFlight::new(settings.max_in_flight, settings.max_queue_wait);
+        let writes = InFlight::new(settings.max_in_flight, settings.max_queue_wait);
+        Ok(Self { runtime: runtime.id(), state, reads, writes, supervisor })
     }
 
     fn serves(&self, runtime: Id) -> bool {
         self.runtime == runtime && !self.supervisor.is_finished()
     }
 
-    async fn permit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>> {
-        if let Ok(permit) = self.permits.try_acquire() {
-            return Ok(permit);
-        }
-        match timeout_at(deadline, self.permits.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => {
-                Err(Error::new(ErrorKind::Timeout, "too many redis operations are in flight"))
-            }
+    fn in_flight(&self, traffic: Traffic) -> &InFlight {
+        match traffic {
+            Traffic::Read => &self.reads,
+            Traffic::Write => &self.writes,
         }
     }
 

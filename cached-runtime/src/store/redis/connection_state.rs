@@ -1,6 +1,6 @@
 //! The state of a connection, shared by its operations and its supervisor.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use fred::clients::Client;
 use fred::interfaces::ClientLike as _;
@@ -22,6 +22,8 @@ pub(super) struct ConnectionState {
     /// How many operations on each slot group in a row had no reply, weighted; see
     /// [`Self::record_missed_reply`].
     missed_replies: [AtomicU32; SlotGroups::COUNT],
+    /// How many replies there were; the number may wrap around.
+    pub(super) replies: AtomicU64,
     /// `true` after the server has replied that it is a read-only replica.
     pub(super) is_demoted: AtomicBool,
     /// How many replies in a row were not verified to be those to their commands.
@@ -51,6 +53,7 @@ impl ConnectionState {
             topology,
             status: watch::Sender::new(status),
             missed_replies: [const { AtomicU32::new(0) }; SlotGroups::COUNT],
+            replies: AtomicU64::new(0),
             is_demoted: AtomicBool::new(false),
             unverified_replies: AtomicU32::new(0),
             has_mismatch: AtomicBool::new(false),
@@ -61,6 +64,12 @@ impl ConnectionState {
                 Restarts::Distrusted => Some(ServerIds::default()),
             },
         }
+    }
+
+    /// Returns `true` if there is no connection, unless the first attempt to connect is still under way.
+    pub(super) fn is_known_down(&self) -> bool {
+        let status = self.status.borrow();
+        status.is_first_attempt_over && !status.client.is_connected()
     }
 
     /// Returns the client if it is connected.
@@ -115,6 +124,7 @@ impl ConnectionState {
 
     /// Records a reply from the servers of these slot groups.
     pub(super) fn record_reply(&self, slot_groups: SlotGroups) {
+        self.replies.fetch_add(1, Relaxed);
         for group in slot_groups.indices() {
             self.missed_replies[group].store(0, Relaxed);
         }
@@ -123,6 +133,17 @@ impl ConnectionState {
     /// Returns `true` if a server has missed so many replies that it may be unresponsive.
     pub(super) fn has_missed_replies(&self) -> bool {
         self.missed_replies.iter().any(|missed| missed.load(Relaxed) >= MISSED_REPLIES_BEFORE_CHECK)
+    }
+
+    /// Returns an error if the server has not answered the last operations.
+    pub(super) fn check_replies(&self) -> Result<()> {
+        if self.has_missed_replies() {
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                "redis did not answer the operations before this one",
+            ));
+        }
+        Ok(())
     }
 
     /// Records a reply that says by itself which command it belongs to.

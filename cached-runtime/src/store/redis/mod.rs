@@ -20,7 +20,7 @@ use fred::util::redis_keyslot;
 
 pub use self::config::RedisConfig;
 use self::config::{Restarts, Settings, Topology};
-use self::connection::Connections;
+use self::connection::{Connections, Traffic};
 use self::scripts::Script;
 use self::session::Session;
 use crate::util::join_all;
@@ -45,11 +45,13 @@ use crate::{
 ///
 /// # Errors
 ///
-/// Every operation ends within [`RedisConfig::deadline`]:
+/// Every operation ends within [`RedisConfig::deadline`] after it was sent, before which it waits for
+/// [`RedisConfig::max_queue_wait`] at most:
 ///
 /// | [`ErrorKind`] | when |
 /// |---|---|
 /// | `Unreachable` | there is no connection, it was lost, or the server is loading its data |
+/// | `Overloaded` | too many operations are in flight; this one was not sent |
 /// | `Timeout` | there was no reply within the deadline; the operation may or may not have taken effect |
 /// | `Rejected` | the server is read-only or out of memory, or rejects the credentials or a command |
 /// | `TooLarge` | a value is larger than 512 MiB; it was not sent |
@@ -121,7 +123,7 @@ impl Redis {
     /// Runs a script on a key.
     async fn run(&self, script: &Script, key: &Key, arguments: &[Value]) -> Result<Resp3Frame> {
         self.connections
-            .session(std::slice::from_ref(key), async |session| {
+            .session(Traffic::Write, std::slice::from_ref(key), async |session| {
                 session
                     .script(script, self.slot(key), |server| self.names(key, server).into(), arguments)
                     .await
@@ -179,6 +181,18 @@ impl Redis {
 }
 
 impl Store for Redis {
+    fn time_limit(&self) -> Option<Duration> {
+        None
+    }
+
+    fn max_queue_wait(&self) -> Duration {
+        self.connections.settings().max_queue_wait
+    }
+
+    fn is_known_down(&self) -> bool {
+        self.connections.is_known_down()
+    }
+
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         Box::pin(async move {
             if keys.is_empty() {
@@ -186,7 +200,7 @@ impl Store for Redis {
             }
             let &Settings { topology, restarts, .. } = self.connections.settings();
             self.connections
-                .session(keys, async |session| match (restarts, topology) {
+                .session(Traffic::Read, keys, async |session| match (restarts, topology) {
                     (Restarts::Distrusted, Topology::Single) => self.read_by_script(session, keys).await,
                     (Restarts::Distrusted, Topology::Cluster) => {
                         let read = |key| self.read_by_script(session, std::slice::from_ref(key));
@@ -277,9 +291,11 @@ impl Store for Redis {
             }
             let watched = self
                 .connections
-                .session(std::slice::from_ref(key), async |session| match session.server_name(0) {
-                    Some(server) => session.watch(self.names(key, &server)).await,
-                    None => Ok(None),
+                .session(Traffic::Write, std::slice::from_ref(key), async |session| {
+                    match session.server_name(0) {
+                        Some(server) => session.watch(self.names(key, &server)).await,
+                        None => Ok(None),
+                    }
                 })
                 .await?;
             Ok(watched.map(|changed| {

@@ -103,7 +103,10 @@ async fn run_client(client: &Client, settings: &Settings, state: &ConnectionStat
                     must_reconnect = true;
                 }
                 if state.has_missed_replies() {
-                    must_reconnect |= !is_responsive(client, settings, state.topology).await;
+                    let replies = state.replies.load(Relaxed);
+                    // A server that replies to others meanwhile is slow, and a new connection would not be faster.
+                    must_reconnect |= !is_responsive(client, settings, state.topology).await
+                        && state.replies.load(Relaxed) == replies;
                     state.record_reply(SlotGroups::ALL);
                 }
                 if state.take_mismatch() && !must_reconnect {

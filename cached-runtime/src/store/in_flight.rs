@@ -1,0 +1,68 @@
+//! The operations of a connection that are in flight, and those that wait to be sent.
+//!
+//! A deadline that began before an operation is sent would end under load alone: the operations before it take their time.
+//! So the number in flight is bounded, such that a healthy server answers all of them within the deadline, and the
+//! deadline of an operation begins when it has a place.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use crate::{Error, ErrorKind, Result};
+
+/// The places of operations in flight.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    places: Semaphore,
+    waiting: AtomicUsize,
+    max_wait: Duration,
+}
+
+/// A place in flight, and whether the operation had to wait for it.
+pub(super) struct Place<'a> {
+    _permit: SemaphorePermit<'a>,
+    pub(super) has_waited: bool,
+}
+
+/// How many operations wait at most.
+const MAX_WAITING: usize = 100_000;
+
+impl InFlight {
+    pub(super) fn new(max_in_flight: usize, max_wait: Duration) -> Self {
+        let places = Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS));
+        Self { places, waiting: AtomicUsize::new(0), max_wait }
+    }
+
+    /// Returns a place as soon as one is free, in the order of the operations.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Overloaded`] if that takes too long, or too many operations wait.
+    pub(super) async fn enter(&self) -> Result<Place<'_>> {
+        if let Ok(permit) = self.places.try_acquire() {
+            return Ok(Place { _permit: permit, has_waited: false });
+        }
+        let overloaded = Error::new(ErrorKind::Overloaded, "too many operations wait for the shared store");
+        let waiting = Waiting(&self.waiting);
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+            return Err(overloaded);
+        }
+        let permit = timeout(self.max_wait, self.places.acquire()).await;
+        drop(waiting);
+        match permit {
+            Ok(Ok(permit)) => Ok(Place { _permit: permit, has_waited: true }),
+            Ok(Err(_)) | Err(_) => Err(overloaded),
+        }
+    }
+}
+
+/// Counts an operation that waits, until it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
