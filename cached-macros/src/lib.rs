@@ -65,7 +65,7 @@ use crate::memo::Memo;
 /// | `key` | `key = (id, x.to_bits())` | The key: a tuple of expressions of the arguments. | all arguments |
 /// | `skip` | `skip(db, self)` | Arguments that are not part of the key. Together with `key`, only `skip(self)` is allowed. | none |
 /// | **Storage** | | | |
-/// | `backend` | `backend = "redis"` | Where values are stored: `"memory"`, `"redis"`, `"memcached"`, or an expression whose value is a `Store`. | `"memory"` |
+/// | `backend` | `backend = "redis"` | Where values are stored: `"memory"`, `"shared"` (where the configuration of the process says), `"redis"`, `"memcached"`, or an expression whose value is a `Store`, or `cached_runtime::store("name")`. | `"memory"` |
 /// | `capacity` | `capacity = 100_000` | The maximum number of entries in memory, for each instance of the function. | 10 000 |
 /// | `max_bytes` | `max_bytes = "64MiB"` | The maximum size of all entries in memory. Replaces `capacity`, and requires `weigh`. | |
 /// | `weigh` | `weigh = \|key, value\| value.len() as u64` | The size of an entry in bytes, as a function of the key, a tuple, and the value. | |
@@ -142,8 +142,7 @@ use crate::memo::Memo;
 /// The attribute generates companions, which are as visible as the function:
 ///
 /// - For a free function `user`: a type `user` with the functions `invalidate`, `expire`, `put`, `peek`, `lookup`,
-///   `refresh`,
-///   `uncached`, `clear` and `stats`.
+///   `refresh`, `uncached`, `key`, `clear`, `stats` and `set_enabled`.
 /// - For a method `find` with a visibility, such as `pub` or `pub(self)`: `find_cache`, which returns an object with
 ///   most of
 ///   these functions, and `find_lookup`, `find_refresh` and `find_uncached`.

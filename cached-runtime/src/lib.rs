@@ -39,6 +39,7 @@
 //! | invalidate groups of values | `tags`, `tags_from` | [tags and invalidation](guide::tags_and_invalidation) |
 //! | choose how many calls compute | `single_flight`, `detached` | [single flight](guide::single_flight) |
 //! | share values between processes | `backend`, `codec` | [choosing a backend](guide::choosing_a_backend) |
+//! | turn caching off | [`set_enabled`], [`recompute`], [`uncached`] | [turning caching off](guide::turning_caching_off) |
 //! | cache methods | `skip(self)`, `handle`, `associated` | [methods and traits](guide::methods_and_traits) |
 //!
 //! More pages: [configuring servers](guide::configuring_servers), [operating](guide::operating),
@@ -83,8 +84,10 @@
 //! | `user::lookup(&db, 42).await` | calls, and tells where the value came from, its age and its key: [`Lookup`] |
 //! | `user::refresh(&db, 42).await` | computes now and replaces the value, unless it fails |
 //! | `user::uncached(&db, 42).await` | runs the function as written |
+//! | `user::key(42)?` | returns the name of the entry, on the server if there is one |
 //! | `user::clear().await?` | removes every value |
 //! | `user::stats()` | returns the counters: [`Stats`] |
+//! | `user::set_enabled(false)` | turns caching of the function off |
 //!
 //! A method `find` has `find_cache()`, which returns a [`MethodCache`], and `find_lookup`, `find_refresh` and
 //! `find_uncached`. In the impl of a trait, a static [`Handle`] leads to the values. [`invalidate_tag`] ends all values
@@ -118,7 +121,7 @@
 //! | `redis-tls` | `rediss://`, with the certificates of the system | |
 //! | `memcached` | `backend = "memcached"`, `Memcached`, `MemcachedConfig` | |
 //! | `json` | `codec = "json"` | |
-//! | `store` | `backend = EXPR` and the trait `Store` for stores of your own; part of the four above | |
+//! | `store` | `backend = "shared"`, `backend = EXPR` and the trait `Store` for stores of your own; part of the four above | |
 //! | `contract` | `contract::check`, which every `Store` must pass; with `store` | |
 //! | `test-util` | release builds follow tokio's paused clock; debug builds always do | |
 //!
@@ -153,14 +156,16 @@ pub use crate::function::MethodCache;
 #[doc(hidden)]
 pub use crate::function::private as __private;
 pub use crate::lookup::{Lookup, Source};
-pub use crate::policy::{CacheInfo, Handle, Stats, caches};
+pub use crate::policy::{
+    CacheInfo, Config, Handle, Stats, caches, configure, recompute, set_enabled, uncached,
+};
 pub use crate::shared::invalidate_tag;
 #[cfg(feature = "contract")]
 pub use crate::store::contract;
 #[cfg(feature = "store")]
-pub use crate::store::{Acquired, Key, LastAttempt, Lease, LeaseId, LeaseMode, Store, Watch};
-#[cfg(any(feature = "redis", feature = "memcached"))]
-pub use crate::store::{Config, configure};
+pub use crate::store::{
+    Acquired, Key, LastAttempt, Lease, LeaseId, LeaseMode, NamedStore, Store, StoreConfig, Watch, store,
+};
 #[cfg(feature = "memcached")]
 pub use crate::store::{Memcached, MemcachedConfig};
 #[cfg(feature = "redis")]

@@ -31,8 +31,8 @@ pub struct Lookup<R> {
     pub source: Source,
     /// The time since it was computed or stored by `put`; by the wall clock if it came from a shared store.
     pub age: Duration,
-    /// The namespace of the function and a digest of the key. For a shared store it is the key that is sent, without what
-    /// the store adds to it, such as a prefix.
+    /// The name of the entry, as the companion `key` returns it: the namespace of the function and a digest of the key. In a
+    /// shared store it is the name by which the server has the value.
     pub key: String,
 }
 

@@ -95,7 +95,9 @@ struct Item {
 
 /// Returns the folders among the names that the root of the crate exports.
 fn public_modules(lib: &str) -> BTreeSet<String> {
-    let is_folder = |(name, layer): &(String, String)| top().join(SOURCE).join(layer).join(name).is_dir();
+    let is_folder = |(name, layer): &(String, String)| {
+        !name.is_empty() && top().join(SOURCE).join(layer).join(name).is_dir()
+    };
     re_exports(lib).into_iter().filter(is_folder).map(|(name, _)| name).collect()
 }
 

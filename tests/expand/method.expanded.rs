@@ -46,8 +46,7 @@ impl Users {
         use ::cached_runtime::__private;
         ::cached_runtime::MethodCache::new(
             |__operation, (id, lang)| Self::__find_operation(__operation, id, lang),
-            || Self::__find_entry(__private::Clear, ()),
-            || Self::__find_entry(__private::ReadStats, ()),
+            || Self::__find_entry(__private::GetInstance, ()),
         )
     }
     #[allow(
@@ -61,10 +60,7 @@ impl Users {
         __operation: ::cached_runtime::__private::AnyOperation<Result<User, Error>>,
         id: u64,
         lang: &str,
-    ) -> ::cached_runtime::BoxFuture<
-        'static,
-        ::cached_runtime::__private::AnyOutput<Result<User, Error>>,
-    > {
+    ) -> ::cached_runtime::__private::AnyOutput<Result<User, Error>> {
         use ::cached_runtime::__private;
         Self::__find_entry(
             __operation,

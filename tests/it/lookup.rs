@@ -203,7 +203,10 @@ mod redis {
     #[tokio::test]
     async fn the_key_is_the_key_on_the_server() {
         let key = load::lookup(Body::open(), "on the server").await.key;
-        assert!(REDIS.keys().contains(&key), "{key} in {:?}", REDIS.keys());
+        assert_eq!(REDIS.command(&["EXISTS", &key]), "1", "{key}");
+        assert_eq!(load::key("on the server").unwrap(), key);
+        assert_eq!(REDIS.command(&["DEL", &key]), "1", "{key}");
+        assert_eq!(load::peek("on the server").await, None);
     }
 }
 mod memcached {
@@ -216,6 +219,10 @@ mod memcached {
         cached_tests::in_own_process!();
         let key = load::lookup(Body::open(), "on the server").await.key;
         // Memcached lists items with a delay.
-        eventually("the server lists it", async || MEMCACHED.keys().contains(&key)).await;
+        let listed = key.strip_prefix("cached:").unwrap().to_owned();
+        eventually("the server lists it", async || MEMCACHED.keys().contains(&listed)).await;
+        assert_eq!(load::key("on the server").unwrap(), key);
+        assert_eq!(MEMCACHED.command(&format!("delete {key}")), "DELETED");
+        assert_eq!(load::peek("on the server").await, None);
     }
 }

@@ -44,11 +44,13 @@ mod replies;
 mod restarts;
 mod self_describing;
 mod servers;
+mod shared_backend;
 mod shared_errors;
 mod single_flight;
 mod stale;
 mod support;
 #[cfg(feature = "moved-clock")]
 mod sweeping;
+mod switches;
 mod tags;
 mod user_code;

@@ -1024,7 +1024,7 @@ mod jitter {
 
         let left = async |key: u64| -> i64 {
             let name = shared::lookup(key).await.key;
-            crate::support::REDIS.command(&["PTTL", &format!("cached:{{{name}}}")]).parse().unwrap()
+            crate::support::REDIS.command(&["PTTL", &name]).parse().unwrap()
         };
         let mut lefts = Vec::new();
         for key in 0..100 {

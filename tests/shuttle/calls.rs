@@ -431,7 +431,7 @@ impl World {
         let committed = self.committed.load(Ordering::SeqCst);
         let state = || CallState::new(self.cache, (KEY,), self.tags(), purpose);
         let found = match purpose {
-            Purpose::Refresh => Found::Miss(Miss::new(state())),
+            Purpose::Refresh | Purpose::Uncached => Found::Miss(Miss::new(state())),
             Purpose::Answer | Purpose::BackgroundRefresh => match self.cache.hit(&(&KEY,)) {
                 Some(output) => Found::Hit(output),
                 None => state().get(),

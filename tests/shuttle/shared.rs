@@ -186,8 +186,8 @@ impl<K, V> Tier<K, V> {
         Ok(())
     }
 
-    pub(crate) fn display_key(&self, _: &K) -> String {
-        String::new()
+    pub(crate) fn entry_name(&self, _: &K) -> Result<String> {
+        Ok(String::new())
     }
 
     /// Returns the value if it is current.

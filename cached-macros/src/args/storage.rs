@@ -11,6 +11,8 @@ use super::syntax::{Keyword, OptionInput, fail, is_keyword, is_plain_integer, li
 /// Where values are stored.
 pub(crate) enum Backend {
     Memory,
+    /// Chosen by the configuration of the process.
+    Shared,
     Redis,
     Memcached,
     /// An expression whose value is a `Store`.
@@ -24,8 +26,12 @@ pub(crate) enum Codec {
     Json,
 }
 
-const BACKENDS: [Keyword<fn() -> Backend>; 3] =
-    [("memory", || Backend::Memory), ("redis", || Backend::Redis), ("memcached", || Backend::Memcached)];
+const BACKENDS: [Keyword<fn() -> Backend>; 4] = [
+    ("memory", || Backend::Memory),
+    ("shared", || Backend::Shared),
+    ("redis", || Backend::Redis),
+    ("memcached", || Backend::Memcached),
+];
 
 const CODECS: [Keyword<Codec>; 2] = [("msgpack", Codec::Msgpack), ("json", Codec::Json)];
 

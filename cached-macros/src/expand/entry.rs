@@ -81,7 +81,7 @@ pub(super) fn call_chain(
         Backend::Memory => return code,
         Backend::Redis => Ident::new("redis", span),
         Backend::Memcached => Ident::new("memcached", span),
-        Backend::Store(_) => Ident::new("store", span),
+        Backend::Shared | Backend::Store(_) => Ident::new("store", span),
     };
     require_feature(&feature, &quote!({ #code }))
 }

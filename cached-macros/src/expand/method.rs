@@ -19,8 +19,7 @@ use crate::memo::Memo;
 //     fn find_cache<'key>() -> MethodCache<(u64, &'key str), User> {
 //         MethodCache::new(
 //             |operation, (id, lang)| Self::__find_any(operation, id, lang),
-//             || Self::__find_at(Clear, ()),
-//             || Self::__find_at(Count, ()),
+//             || Self::__find_at(GetInstance, ()),
 //         )
 //     }
 pub(super) fn expand_method(memo: &Memo) -> TokenStream {
@@ -78,14 +77,13 @@ pub(super) fn expand_method(memo: &Memo) -> TokenStream {
             #import_private
             #krate::MethodCache::new(
                 |#operation, #pattern| #self_type::#any_name #turbofish (#(#this,)* #operation, #(#arguments),*),
-                || #self_type::#at_name #entry_turbofish (#p::Clear, ()),
-                || #self_type::#at_name #entry_turbofish (#p::ReadStats, ()),
+                || #self_type::#at_name #entry_turbofish (#p::GetInstance, ()),
             )
         }
 
         #(#cfgs)*
         #companion_attrs
-        fn #any_name #generics (#(#receiver,)* #operation: #krate::__private::AnyOperation<#output>, #(#key_params),*) -> #krate::BoxFuture<'static, #krate::__private::AnyOutput<#output>> #where_clause {
+        fn #any_name #generics (#(#receiver,)* #operation: #krate::__private::AnyOperation<#output>, #(#key_params),*) -> #krate::__private::AnyOutput<#output> #where_clause {
             #import_private
             #self_type::#at_name #entry_turbofish (#operation, #key)
         }

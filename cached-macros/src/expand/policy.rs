@@ -89,6 +89,7 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
     }
     match &memo.backend.value {
         Backend::Memory => {}
+        Backend::Shared => policy.extend(quote!(.shared())),
         Backend::Redis => policy.extend(quote!(.redis())),
         Backend::Memcached => policy.extend(quote!(.memcached())),
         Backend::Store(store) => {

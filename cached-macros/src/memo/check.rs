@@ -33,13 +33,16 @@ pub(super) fn check_options(args: &Args, errors: &mut Errors) {
             "`cache_err` gives the error to other calls; leave `share_err = \"off\"` or `cache_err` out",
         );
     }
-    if is_memory == Some(false) && !args.has("near") {
+    // What a function needs whose tier is chosen when it runs applies to the tier that is chosen.
+    let is_chosen_at_run_time =
+        args.backend.as_ref().is_some_and(|backend| matches!(backend.value, Backend::Shared));
+    if is_memory == Some(false) && !is_chosen_at_run_time && !args.has("near") {
         if let Some(name) = args.first(&["capacity", "max_bytes", "weigh"]) {
             errors.push(
                 name,
                 format!(
-                    "`{name}` limits the in-process tier, which only `backend = \"memory\"` has; leave \
-                     `{name}` out"
+                    "`{name}` limits the in-process tier, which `backend = \"memory\"` and `\"shared\"` \
+                     have; leave `{name}` out"
                 ),
             );
         }

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use super::state_machine::Computing;
 use crate::BoxFuture;
 use crate::lookup::Provenance;
+use crate::policy::Scope;
 
 /// How long a computation goes on without callers, unless the function has a `timeout`.
 pub(super) const ABANDONED_LIMIT: Duration = Duration::from_secs(300);
@@ -56,13 +57,13 @@ where
 {
     let unfinished = Unfinished::default();
     let mut run = Run { computing: Some(computing), unfinished: Arc::clone(&unfinished) };
-    let task = runtime.spawn(async move {
+    let task = runtime.spawn(Scope::current().enter(async move {
         tokio::select! {
             biased;
             answer = run.answer() => Some(answer),
             () = abandoned => None,
         }
-    });
+    }));
     match task.await {
         Ok(Some(answer)) => return answer,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

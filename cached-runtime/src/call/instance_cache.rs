@@ -44,7 +44,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
         counters: &'static Counters,
         options: TypedOptions<K, O>,
     ) -> Self {
-        let tiers = match options.new_tier {
+        let tiers = match options.new_tier.filter(|_| policy.is_shared()) {
             Some(new_tier) => {
                 let has_tags_from = options.tags_from.is_some();
                 Tiers::Shared(Box::new(new_tier(policy, name, counters, O::is_stored_err, has_tags_from)))
@@ -141,6 +141,9 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
     }
 
     fn ttl_without_jitter(&self, output: &O::Output) -> Option<Duration> {
+        if self.policy.is_disabled() {
+            return None;
+        }
         let Some(success) = O::success(output) else {
             return if O::is_err(output) { self.policy.error_ttl } else { self.policy.none_ttl };
         };
@@ -168,12 +171,18 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
         has_tags.then(|| TagSnapshot::new(tags))
     }
 
-    /// Returns the namespace and a digest of the key, for people; for a shared store, the key as it is sent.
-    pub(crate) fn display_key(&self, key: &K) -> String {
+    /// Returns the name of the entry of a key: the namespace and a digest; in a shared store, the name by which the server
+    /// has it.
+    pub(crate) fn entry_name(&self, key: &K) -> Result<String> {
         match &self.tiers {
-            Tiers::Memory(_) => format!("{}:{:016x}", self.namespace, stable_hash(key)),
-            Tiers::Shared(tier) => tier.display_key(key),
+            Tiers::Memory(_) => Ok(format!("{}:{:016x}", self.namespace, stable_hash(key))),
+            Tiers::Shared(tier) => tier.entry_name(key),
         }
+    }
+
+    /// As [`entry_name`](Self::entry_name); the namespace alone for a key that cannot be serialized.
+    pub(crate) fn display_key(&self, key: &K) -> String {
+        self.entry_name(key).unwrap_or_else(|_| self.namespace.clone())
     }
 
     /// Removes the value of a key, and discards the computation that is in flight.

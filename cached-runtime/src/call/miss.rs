@@ -9,6 +9,7 @@ use super::detached;
 use super::state_machine::{Computing, Stage, poll_available};
 use super::steps::{Available, Call};
 use crate::lookup::Provenance;
+use crate::policy::Scope;
 
 /// A call that found no answer in memory.
 ///
@@ -75,19 +76,19 @@ impl<R> Miss<R> {
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
-        let (turn, body) = (self.0.background_turn(), body());
+        let (turn, scope, body) = (self.0.background_turn(), Scope::current(), body());
         turn.submit(move || {
             if !self.0.begin_background_refresh() {
                 return None;
             }
-            Some(Box::pin(async move {
+            Some(Box::pin(scope.enter(async move {
                 if let Some(acquiring) = self.0.acquire_lease()
                     && !self.0.on_lease_answer(acquiring.await)
                 {
                     return;
                 }
                 Computing::new(self.0, Stage::Computing(None), body).await;
-            }))
+            })))
         });
     }
 }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::instance_name::instance_name;
 use crate::call::{AnyCache, InstanceCache, TypedOptions};
-use crate::policy::{Counters, ErasedFunction, Policy, register};
+use crate::policy::{Counters, ErasedFunction, Policy, read_environment, register};
 use crate::shared;
 use crate::signature::{KeyType, ReturnKind};
 use crate::{BoxFuture, Result, Stats};
@@ -66,7 +66,8 @@ impl CachedFunction {
     /// Returns the policy. The first call registers the function, and binds its handle.
     fn policy(&'static self) -> &'static Policy {
         self.policy.get_or_init(|| {
-            let policy = (self.build_policy)();
+            read_environment();
+            let policy = (self.build_policy)().resolve();
             if let Some(handle) = policy.handle {
                 handle.bind(self);
             }
@@ -130,7 +131,13 @@ impl Instance {
         self.function.stats()
     }
 
+    /// Turns caching of the function off or on, in all its instances.
+    pub fn set_enabled(self, enabled: bool) {
+        self.function.policy().switch.set(enabled);
+    }
+
     /// Removes every value of this instance.
+    #[must_use = "futures do nothing unless polled"]
     pub fn clear(self) -> BoxFuture<'static, Result<()>> {
         match self.function.slots().find(|slot| slot.instance == self.id) {
             Some(slot) => slot.cache.clear(),

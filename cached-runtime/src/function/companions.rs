@@ -61,6 +61,18 @@ macro_rules! __companions {
             $($entry)* (__private::Peek, $key)
         }
 
+        /// Returns the name of the entry of a key, without computing: in a shared store, the name by which the server has it.
+        ///
+        /// # Errors
+        ///
+        /// Returns an error if the key cannot be serialized, or is larger than 1 MiB as encoded.
+        $vis fn key $($generics)* ($($key_param)*) -> $crate::Result<$crate::__private::String>
+        $($where)*
+        {
+            use $crate::__private;
+            $($entry)* (__private::Name, $key)
+        }
+
         /// Removes every value.
         ///
         /// # Errors
@@ -69,14 +81,23 @@ macro_rules! __companions {
         $vis fn clear $($generics)* () -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
-            $($entry)* ($crate::__private::Clear, ())
+            $($entry)* ($crate::__private::GetInstance, ()).clear()
         }
 
         /// Returns the statistics of the function, the sum of all its instances.
         $vis fn stats $($generics)* () -> $crate::Stats
         $($where)*
         {
-            $($entry)* ($crate::__private::ReadStats, ())
+            $($entry)* ($crate::__private::GetInstance, ()).stats()
+        }
+
+        /// Turns caching of the function off or on, in this process and for all its instances.
+        ///
+        /// While it is off, calls run the function, and neither read nor store values. What invalidates still does.
+        $vis fn set_enabled $($generics)* (enabled: bool)
+        $($where)*
+        {
+            $($entry)* ($crate::__private::GetInstance, ()).set_enabled(enabled);
         }
 
         $crate::__computing! {

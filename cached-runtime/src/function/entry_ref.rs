@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cached_function::Instance;
 use super::operations::Operation;
 use crate::call::{CallState, InstanceCache, Purpose, TypedOptions};
+use crate::policy::Mode;
 use crate::signature::{Absent, KeyParts, ReturnKind};
 
 /// The entry of a key, with the options that depend on the types of the function.
@@ -52,13 +53,14 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
         operation.perform(self)
     }
 
-    /// Performs an operation of a function that stores its values in a shared store.
+    /// Performs an operation of a function that stores its values in a shared store, or where the configuration says.
     #[cfg(feature = "store")]
     pub fn shared<A: Operation<O::Output>>(mut self, operation: A) -> A::Out
     where
         P: crate::signature::SharedKeyParts,
         O::Value: crate::shared::Storable,
     {
+        self.options.weigh = self.parts.weigh();
         self.options.new_tier = Some(crate::shared::Tier::new);
         operation.perform(self)
     }
@@ -85,10 +87,16 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
     #[inline]
     pub(super) fn hit(self) -> Result<O::Output, Self> {
         let Self { instance, parts, options } = self;
-        match instance.find_cache::<P::Owned, O>().and_then(|cache| cache.hit(&parts)) {
+        let cache = instance.find_cache::<P::Owned, O>().filter(|cache| cache.policy.mode() == Mode::Normal);
+        match cache.and_then(|cache| cache.hit(&parts)) {
             Some(output) => Ok(output),
             None => Err(Self { instance, parts, options }),
         }
+    }
+
+    /// Returns the purpose of a call that the current future makes.
+    pub(super) fn purpose(&self) -> Purpose {
+        Purpose::of_call(self.cache().policy.mode())
     }
 
     /// Creates the state of a call that is not a plain hit.

@@ -98,10 +98,10 @@ mod tests {
 
     #[test]
     fn name_in_the_attribute_is_the_namespace_only_of_a_single_instance() {
-        let users = Policy::new().name("users");
+        let users = || Policy::new().name("users");
         let namespace = |policy: &Policy, marker| instance_name(policy, marker).namespace;
-        assert_eq!(namespace(&users.clone().single_instance(), "shop::find::clear"), "users");
-        assert_eq!(namespace(&users, "shop::Repo<u8>::find_cache"), "users<shop::Repo<u8>::find>");
+        assert_eq!(namespace(&users().single_instance(), "shop::find::clear"), "users");
+        assert_eq!(namespace(&users(), "shop::Repo<u8>::find_cache"), "users<shop::Repo<u8>::find>");
     }
 
     /// The type names are those of Rust 1.95.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
+use super::cached_function::Instance;
 use super::operations::{AnyOperation, AnyOutput};
 use crate::signature::FromValue;
 use crate::{BoxFuture, Result, Stats};
@@ -37,20 +38,15 @@ use crate::{BoxFuture, Result, Stats};
 /// # }
 /// ```
 pub struct MethodCache<K, R> {
-    perform: fn(AnyOperation<R>, K) -> BoxFuture<'static, AnyOutput<R>>,
-    clear: fn() -> BoxFuture<'static, Result<()>>,
-    stats: fn() -> Stats,
+    perform: fn(AnyOperation<R>, K) -> AnyOutput<R>,
+    instance: fn() -> Instance,
 }
 
 impl<K, R: 'static> MethodCache<K, R> {
     #[doc(hidden)]
     #[must_use]
-    pub const fn new(
-        perform: fn(AnyOperation<R>, K) -> BoxFuture<'static, AnyOutput<R>>,
-        clear: fn() -> BoxFuture<'static, Result<()>>,
-        stats: fn() -> Stats,
-    ) -> Self {
-        Self { perform, clear, stats }
+    pub const fn new(perform: fn(AnyOperation<R>, K) -> AnyOutput<R>, instance: fn() -> Instance) -> Self {
+        Self { perform, instance }
     }
 
     /// Removes the value of a key, and discards a computation of it that is in flight.
@@ -175,11 +171,70 @@ impl<K, R: 'static> MethodCache<K, R> {
     pub fn peek(&self, key: K) -> impl Future<Output = Option<R>> + Send + use<K, R> {
         let performed = (self.perform)(AnyOperation::Peek, key);
         async {
-            match performed.await {
-                AnyOutput::Peeked(output) => output,
-                AnyOutput::Changed(_) => None,
+            match performed {
+                AnyOutput::Peeked(output) => output.await,
+                AnyOutput::Changed(_) | AnyOutput::Named(_) => None,
             }
         }
+    }
+
+    /// Returns the name of the entry of a key, without computing: in a shared store, the name by which the server has it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the key cannot be serialized, and
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if it is larger than 1 MiB as encoded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cached_runtime::async_cached;
+    /// # struct Shop;
+    /// # impl Shop {
+    /// #     #[async_cached(ttl = 60, skip(self))]
+    /// #     pub async fn price(&self, product: u64, currency: &str) -> u64 {
+    /// #         product * currency.len() as u64
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> cached_runtime::Result<()> {
+    /// let name = Shop::price_cache().key((5, "EUR"))?;
+    /// assert_eq!(Shop.price_lookup(5, "EUR").await.key, name);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn key(&self, key: K) -> Result<String> {
+        match (self.perform)(AnyOperation::Name, key) {
+            AnyOutput::Named(name) => name,
+            AnyOutput::Changed(_) | AnyOutput::Peeked(_) => Ok(String::new()),
+        }
+    }
+
+    /// Turns caching of the method off or on, in this process and for all instances of its type.
+    ///
+    /// While it is off, calls run the method, and neither read nor store values. What invalidates still does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cached_runtime::async_cached;
+    /// # struct Shop;
+    /// # impl Shop {
+    /// #     #[async_cached(ttl = 60, skip(self))]
+    /// #     pub async fn price(&self, product: u64) -> u64 {
+    /// #         product
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// Shop::price_cache().set_enabled(false);
+    /// Shop.price(5).await;
+    /// Shop.price(5).await;
+    /// assert_eq!(Shop::price_cache().stats().bypassed, 2);
+    /// # }
+    /// ```
+    pub fn set_enabled(&self, enabled: bool) {
+        (self.instance)().set_enabled(enabled);
     }
 
     /// Removes every value of this method.
@@ -210,7 +265,7 @@ impl<K, R: 'static> MethodCache<K, R> {
     /// ```
     #[must_use = "futures do nothing unless polled"]
     pub fn clear(&self) -> BoxFuture<'static, Result<()>> {
-        (self.clear)()
+        (self.instance)().clear()
     }
 
     /// Returns the statistics of the method, the sum of all instances of its type.
@@ -237,14 +292,14 @@ impl<K, R: 'static> MethodCache<K, R> {
     /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
-        (self.stats)()
+        (self.instance)().stats()
     }
 }
 
-async fn changed<R>(performed: BoxFuture<'static, AnyOutput<R>>) -> Result<()> {
-    match performed.await {
-        AnyOutput::Changed(result) => result,
-        AnyOutput::Peeked(_) => Ok(()),
+async fn changed<R>(performed: AnyOutput<R>) -> Result<()> {
+    match performed {
+        AnyOutput::Changed(change) => change.await,
+        AnyOutput::Peeked(_) | AnyOutput::Named(_) => Ok(()),
     }
 }
 

@@ -1,9 +1,13 @@
 //! The operations on the entry of a key of a cached function.
 
+use std::fmt;
+
+use super::cached_function::Instance;
 use super::entry_ref::EntryRef;
 use crate::call::{Found, FoundTraced, Miss, Purpose};
+use crate::policy::Mode;
 use crate::signature::{KeyParts, ReturnKind};
-use crate::{BoxFuture, Result, Stats};
+use crate::{BoxFuture, Result};
 
 /// An operation on the entry of a key.
 ///
@@ -26,7 +30,7 @@ impl<R> Operation<R> for Get {
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
         match entry.hit() {
             Ok(output) => Found::Hit(output),
-            Err(entry) => entry.call_state(Purpose::Answer).get(),
+            Err(entry) => entry.call_state(entry.purpose()).get(),
         }
     }
 }
@@ -39,7 +43,7 @@ impl<R> Operation<R> for GetTraced {
     type Out = FoundTraced<R>;
 
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
-        entry.call_state(Purpose::Answer).get_traced()
+        entry.call_state(entry.purpose()).get_traced()
     }
 }
 
@@ -99,31 +103,35 @@ impl<R> Operation<R> for Peek {
     type Out = BoxFuture<'static, Option<R>>;
 
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
-        Box::pin(entry.cache().peek(entry.parts.to_owned_key(), entry.parts.tags()))
+        let cache = entry.cache();
+        if cache.policy.mode() != Mode::Normal {
+            return Box::pin(async { None });
+        }
+        Box::pin(cache.peek(entry.parts.to_owned_key(), entry.parts.tags()))
     }
 }
 
-/// Removes every value of the instance. The key is ignored.
+/// Returns the instance, for what concerns all its keys. The key is ignored.
 #[derive(Debug)]
-pub struct Clear;
+pub struct GetInstance;
 
-impl<R> Operation<R> for Clear {
-    type Out = BoxFuture<'static, Result<()>>;
+impl<R> Operation<R> for GetInstance {
+    type Out = Instance;
 
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
-        entry.instance.clear()
+        entry.instance
     }
 }
 
-/// Returns the statistics of the function. The key is ignored.
+/// Returns the name of the entry.
 #[derive(Debug)]
-pub struct ReadStats;
+pub struct Name;
 
-impl<R> Operation<R> for ReadStats {
-    type Out = Stats;
+impl<R> Operation<R> for Name {
+    type Out = Result<String>;
 
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
-        entry.instance.stats()
+        entry.cache().entry_name(&entry.parts.to_owned_key())
     }
 }
 
@@ -138,33 +146,36 @@ pub enum AnyOperation<R> {
     Put(R),
     /// As [`Peek`].
     Peek,
+    /// As [`Name`].
+    Name,
 }
 
 /// The output of an [`AnyOperation`].
-#[derive(Debug)]
 pub enum AnyOutput<R> {
-    /// The result of `Invalidate`, `Expire` or `Put`.
-    Changed(Result<()>),
-    /// The output of `Peek`.
-    Peeked(Option<R>),
+    /// That of `Invalidate`, `Expire` or `Put`.
+    Changed(BoxFuture<'static, Result<()>>),
+    /// That of `Peek`.
+    Peeked(BoxFuture<'static, Option<R>>),
+    /// That of `Name`.
+    Named(Result<String>),
 }
 
-impl<R: 'static> Operation<R> for AnyOperation<R> {
-    type Out = BoxFuture<'static, AnyOutput<R>>;
+impl<R> Operation<R> for AnyOperation<R> {
+    type Out = AnyOutput<R>;
 
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
         match self {
-            Self::Invalidate => changed(Invalidate.perform(entry)),
-            Self::Expire => changed(Expire.perform(entry)),
-            Self::Put(output) => changed(Put(output).perform(entry)),
-            Self::Peek => {
-                let peeked = Peek.perform(entry);
-                Box::pin(async { AnyOutput::Peeked(peeked.await) })
-            }
+            Self::Invalidate => AnyOutput::Changed(Invalidate.perform(entry)),
+            Self::Expire => AnyOutput::Changed(Expire.perform(entry)),
+            Self::Put(output) => AnyOutput::Changed(Put(output).perform(entry)),
+            Self::Peek => AnyOutput::Peeked(Peek.perform(entry)),
+            Self::Name => AnyOutput::Named(Name.perform(entry)),
         }
     }
 }
 
-fn changed<R: 'static>(change: BoxFuture<'static, Result<()>>) -> BoxFuture<'static, AnyOutput<R>> {
-    Box::pin(async { AnyOutput::Changed(change.await) })
+impl<R> fmt::Debug for AnyOutput<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyOutput").finish_non_exhaustive()
+    }
 }

@@ -3,12 +3,13 @@
 pub use core::future::Future;
 pub use core::option::Option;
 pub use core::time::Duration;
+pub use std::string::String;
 pub use std::{format, vec};
 
-pub use super::cached_function::CachedFunction;
+pub use super::cached_function::{CachedFunction, Instance};
 pub use super::entry_ref::EntryRef;
 pub use super::operations::{
-    AnyOperation, AnyOutput, Clear, Expire, Get, GetTraced, Invalidate, Operation, Peek, Put, ReadStats,
+    AnyOperation, AnyOutput, Expire, Get, GetInstance, GetTraced, Invalidate, Name, Operation, Peek, Put,
     Refresh,
 };
 pub use crate::call::{Found, or_compute_detached};
@@ -19,7 +20,7 @@ pub use crate::signature::{
     with_fallback, with_tags, with_weight,
 };
 #[cfg(feature = "store")]
-pub use crate::store::StoreExpr as Named;
+pub use crate::store::{StoreExpr as Named, StoreOrName};
 
 pub use crate::{__companions as companions, __computing as computing};
 

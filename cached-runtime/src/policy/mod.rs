@@ -1,21 +1,26 @@
 //! What is known of a cached function without its types: its options, its statistics, the handle that leads to it, and
 //! the registry of all cached functions.
 
+mod config;
 mod erased_function;
 mod handle;
 mod instance_name;
 mod options;
+mod overrides;
 mod registry;
 mod stats;
 mod striped_counter;
 
+pub use config::{Config, configure};
 pub(crate) use erased_function::ErasedFunction;
 pub use handle::Handle;
 pub(crate) use instance_name::InstanceName;
+#[cfg(feature = "store")]
+pub(crate) use options::Encoding;
 pub use options::Policy;
 pub(crate) use options::{Abandoned, Bound, SingleFlight};
-#[cfg(feature = "store")]
-pub(crate) use options::{Backend, Encoding};
+pub(crate) use overrides::{Mode, Scope, read_environment};
+pub use overrides::{recompute, set_enabled, uncached};
 pub(crate) use registry::register;
 pub use registry::{CacheInfo, caches};
 pub(crate) use stats::Counters;

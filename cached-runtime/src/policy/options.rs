@@ -5,14 +5,16 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::handle::Handle;
+use super::overrides::{self, Mode, Switch};
 #[cfg(feature = "store")]
-use crate::store::Store;
+use crate::store::{Placement, Role, Store, StoreOrName, placement_of};
 
 /// The options of one attribute that need no types; those that do are in `TypedOptions`.
 ///
 /// An expansion writes them as a chain: `Policy::new().ttl(...).capacity(...)`.
-#[derive(Clone)]
 pub struct Policy {
+    /// Turned by the companion `set_enabled`.
+    pub(crate) switch: Switch,
     /// Where the attribute is.
     #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "only a shared store reports it"))]
     pub(crate) location: &'static Location<'static>,
@@ -32,20 +34,22 @@ pub struct Policy {
     pub(crate) bound: Bound,
     single_flight: Option<SingleFlight>,
     pub(crate) abandoned: Abandoned,
-    pub(crate) backend: Backend,
+    backend: Backend,
+    /// Where values live in this process.
+    #[cfg(feature = "store")]
+    pub(crate) placement: Placement,
     #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "memory encodes nothing"))]
     pub(crate) codec: Encoding,
     pub(crate) handle: Option<&'static Handle>,
 }
 
-/// Where values live.
+/// Where values live, as the attribute says it.
 #[derive(Clone)]
-pub(crate) enum Backend {
+enum Backend {
     Memory,
-    #[cfg(feature = "redis")]
-    Redis,
-    #[cfg(feature = "memcached")]
-    Memcached,
+    /// In a store that the configuration determines.
+    #[cfg(feature = "store")]
+    Configured(Role),
     #[cfg(feature = "store")]
     Store(std::sync::Arc<dyn Store>),
 }
@@ -93,6 +97,7 @@ impl Policy {
     #[allow(clippy::new_without_default, reason = "only the macro calls it")]
     pub const fn new() -> Self {
         Self {
+            switch: Switch::new(),
             location: Location::caller(),
             name: None,
             is_single_instance: false,
@@ -110,6 +115,8 @@ impl Policy {
             single_flight: None,
             abandoned: Abandoned::GoesOn,
             backend: Backend::Memory,
+            #[cfg(feature = "store")]
+            placement: Placement::Memory,
             codec: Encoding::Msgpack,
             handle: None,
         }
@@ -241,11 +248,19 @@ impl Policy {
         self
     }
 
+    /// `backend = "shared"`
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.backend = Backend::Configured(Role::Shared);
+        self
+    }
+
     /// `backend = "redis"`
     #[cfg(feature = "redis")]
     #[must_use]
     pub fn redis(mut self) -> Self {
-        self.backend = Backend::Redis;
+        self.backend = Backend::Configured(Role::Redis);
         self
     }
 
@@ -253,15 +268,18 @@ impl Policy {
     #[cfg(feature = "memcached")]
     #[must_use]
     pub fn memcached(mut self) -> Self {
-        self.backend = Backend::Memcached;
+        self.backend = Backend::Configured(Role::Memcached);
         self
     }
 
     /// `backend = EXPR`
     #[cfg(feature = "store")]
     #[must_use]
-    pub fn store(mut self, store: std::sync::Arc<dyn Store>) -> Self {
-        self.backend = Backend::Store(store);
+    pub fn store(mut self, store: impl Into<StoreOrName>) -> Self {
+        self.backend = match store.into() {
+            StoreOrName::Store(store) => Backend::Store(store),
+            StoreOrName::Named(name) => Backend::Configured(Role::Named(name.0.into())),
+        };
         self
     }
 
@@ -276,20 +294,64 @@ impl Policy {
 
 /// What follows from the options and their defaults.
 impl Policy {
-    /// Returns `true` if values live in a store that other processes may share.
+    /// Looks up where values live in this process, which the configuration decides.
     #[cfg(feature = "store")]
+    pub(crate) fn resolve(mut self) -> Self {
+        self.placement = match &self.backend {
+            Backend::Memory => Placement::Memory,
+            Backend::Configured(role) => placement_of(role),
+            Backend::Store(store) => Placement::Store(Ok(std::sync::Arc::clone(store))),
+        };
+        if self.is_off() {
+            overrides::begin_forever();
+        }
+        self
+    }
+
+    #[cfg(not(feature = "store"))]
+    pub(crate) fn resolve(self) -> Self {
+        self
+    }
+
+    /// Returns `true` if the configuration stores no values of this function.
+    #[cfg_attr(not(feature = "store"), allow(clippy::unused_self, reason = "values are in memory"))]
+    fn is_off(&self) -> bool {
+        #[cfg(feature = "store")]
+        return matches!(self.placement, Placement::Off);
+        #[cfg(not(feature = "store"))]
+        false
+    }
+
+    /// Returns `true` if calls neither read nor store values.
+    #[inline]
+    pub(crate) fn is_disabled(&self) -> bool {
+        overrides::any() && (overrides::is_process_disabled() || self.switch.is_off() || self.is_off())
+    }
+
+    /// Returns how a call of the current future is answered.
+    #[inline]
+    pub(crate) fn mode(&self) -> Mode {
+        if overrides::any() { self.overridden_mode() } else { Mode::Normal }
+    }
+
+    #[cold]
+    fn overridden_mode(&self) -> Mode {
+        if self.is_disabled() { Mode::Uncached } else { overrides::current_mode() }
+    }
+
+    /// Returns `true` if values live in a store that other processes may share.
+    #[cfg_attr(not(feature = "store"), allow(clippy::unused_self, reason = "values are in memory"))]
     pub(crate) fn is_shared(&self) -> bool {
-        !matches!(self.backend, Backend::Memory)
+        #[cfg(feature = "store")]
+        return matches!(self.placement, Placement::Store(_));
+        #[cfg(not(feature = "store"))]
+        false
     }
 
     /// Returns how many computations of one key may run; by default one in all processes that share the values.
     pub(crate) fn single_flight(&self) -> SingleFlight {
-        match (self.single_flight, &self.backend) {
-            (Some(single_flight), _) => single_flight,
-            (None, Backend::Memory) => SingleFlight::Process,
-            #[cfg(feature = "store")]
-            (None, _) => SingleFlight::Fleet,
-        }
+        let default = if self.is_shared() { SingleFlight::Fleet } else { SingleFlight::Process };
+        self.single_flight.unwrap_or(default)
     }
 
     /// Returns how long a value is kept after its lifetime.
@@ -306,12 +368,7 @@ impl Policy {
     /// Returns the largest fraction by which a lifetime is shortened. By default it is a tenth in a shared store, where
     /// many values are stored at once when all processes start.
     pub(crate) fn jitter(&self) -> f32 {
-        match (self.jitter, &self.backend) {
-            (Some(jitter), _) => jitter,
-            (None, Backend::Memory) => 0.0,
-            #[cfg(feature = "store")]
-            (None, _) => 0.1,
-        }
+        self.jitter.unwrap_or(if self.is_shared() { 0.1 } else { 0.0 })
     }
 }
 
@@ -337,11 +394,9 @@ impl fmt::Debug for Policy {
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Memory => f.write_str("memory"),
-            #[cfg(feature = "redis")]
-            Self::Redis => f.write_str("redis"),
-            #[cfg(feature = "memcached")]
-            Self::Memcached => f.write_str("memcached"),
+            Self::Memory => f.write_str("\"memory\""),
+            #[cfg(feature = "store")]
+            Self::Configured(role) => write!(f, "{role}"),
             #[cfg(feature = "store")]
             Self::Store(store) => store.fmt(f),
         }

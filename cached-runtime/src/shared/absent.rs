@@ -85,7 +85,7 @@ impl<K, V> Tier<K, V> {
         match self.never {}
     }
 
-    pub(crate) fn display_key(&self, _: &K) -> String {
+    pub(crate) fn entry_name(&self, _: &K) -> Result<String> {
         match self.never {}
     }
 }

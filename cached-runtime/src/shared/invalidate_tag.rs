@@ -61,7 +61,6 @@ pub async fn invalidate_tag(tag: impl AsRef<str>) -> Result<()> {
     return Ok(());
     #[cfg(feature = "store")]
     {
-        #[cfg(any(feature = "redis", feature = "memcached"))]
         for store in crate::store::configured() {
             let _ = tag_namespace(store);
         }

@@ -11,9 +11,8 @@ use super::observed_store::{Begun, ObservedStore, Operation};
 use super::pending::PendingInvalidations;
 use super::reads::Reads;
 use super::returned_leases::ReturnedLeases;
-use crate::policy::{Backend, Counters, Policy};
-#[cfg(any(feature = "redis", feature = "memcached"))]
-use crate::store;
+use crate::policy::{Counters, Policy};
+use crate::store::Placement;
 use crate::{Error, ErrorKind, Key, Result, Store};
 
 /// The part of a shared tier that does not depend on the types of the function.
@@ -58,14 +57,12 @@ impl Namespace {
 
     /// Returns the store that a policy selects.
     pub(crate) fn store_of(policy: &Policy) -> Result<Arc<dyn Store>> {
-        match &policy.backend {
-            // Not reached: only shared backends have a shared tier.
-            Backend::Memory => Err(Error::new(ErrorKind::Config, "memory is not a shared store")),
-            #[cfg(feature = "redis")]
-            Backend::Redis => store::configured_redis(),
-            #[cfg(feature = "memcached")]
-            Backend::Memcached => store::configured_memcached(),
-            Backend::Store(store) => Ok(Arc::clone(store)),
+        match &policy.placement {
+            Placement::Store(store) => store.clone(),
+            // Not reached: only a policy with a store has a shared tier.
+            Placement::Memory | Placement::Off => {
+                Err(Error::new(ErrorKind::Config, "memory is not a shared store"))
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::Store;
+use super::{NamedStore, Store};
 
 /// The expression in `backend = EXPR`: `StoreExpr::new(&EXPR).to_arc()` accepts a pointer to a store as well
 /// as a `static` store.
@@ -29,6 +29,14 @@ impl<S: Store + Clone> StoreExpr<'_, S> {
     }
 }
 
+impl StoreExpr<'_, NamedStore> {
+    /// Copies the name.
+    #[must_use]
+    pub const fn to_arc(&self) -> NamedStore {
+        *self.0.0
+    }
+}
+
 impl<'a, S> Deref for StoreExpr<'a, S> {
     type Target = StaticStore<'a, S>;
 
@@ -49,5 +57,26 @@ impl<S> StaticStore<'static, S> {
         S: Store,
     {
         Arc::new(self.0)
+    }
+}
+
+/// What `to_arc` returns: a store, or the name of one.
+#[derive(Debug, Clone)]
+pub enum StoreOrName {
+    /// A store.
+    Store(Arc<dyn Store>),
+    /// The name of a store that is configured.
+    Named(NamedStore),
+}
+
+impl From<Arc<dyn Store>> for StoreOrName {
+    fn from(store: Arc<dyn Store>) -> Self {
+        Self::Store(store)
+    }
+}
+
+impl From<NamedStore> for StoreOrName {
+    fn from(name: NamedStore) -> Self {
+        Self::Named(name)
     }
 }

@@ -13,8 +13,8 @@ use crate::{BoxFuture, Result};
 /// A key-value store of bytes with leases, shared by all processes that can reach it.
 ///
 /// A shared tier needs nothing else from a server: implement this trait, and `backend = your_store()` works
-/// with every option. No method has a default, so that an implementation decides about each of them. The
-/// feature `contract` brings `contract::check`, a test that every store must pass, including those of this
+/// with every option. No method that reads or writes has a default, so that an implementation decides about each of
+/// them. The feature `contract` brings `contract::check`, a test that every store must pass, including those of this
 /// crate.
 ///
 /// # Leases
@@ -307,6 +307,27 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>>;
 
+    /// Returns the name by which the server has the value of a key: for people who look for it there.
+    ///
+    /// By default it is the key itself. A store that adds to the key, such as a prefix, adds it here.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod map { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/map_store.rs")); }
+    /// use cached_runtime::{Key, Store as _};
+    ///
+    /// # fn main() -> cached_runtime::Result<()> {
+    /// # let store = map::MapStore::default();
+    /// let key = Key::new("users", "ada")?;
+    /// assert_eq!(store.entry_name(&key), key.as_str());
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn entry_name(&self, key: &Key) -> String {
+        key.as_str().to_owned()
+    }
+
     /// Returns how long an operation may take before it is given up; `None` for a store that ends each by itself.
     #[doc(hidden)]
     fn time_limit(&self) -> Option<Duration> {
@@ -403,6 +424,10 @@ macro_rules! forward {
 
             fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
                 (**self).watch(key)
+            }
+
+            fn entry_name(&self, key: &Key) -> String {
+                (**self).entry_name(key)
             }
 
             fn time_limit(&self) -> Option<Duration> {

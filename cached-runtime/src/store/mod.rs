@@ -3,8 +3,6 @@
 //!
 //! This layer knows bytes only; types, envelopes and policies are above it.
 
-#[cfg(any(feature = "redis", feature = "memcached"))]
-mod config;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod expression;
@@ -15,27 +13,29 @@ mod key;
 mod lease;
 #[cfg(feature = "memcached")]
 mod memcached;
+mod named_store;
+mod placement;
 #[cfg(feature = "redis")]
 mod redis;
+mod role;
 mod scan;
+mod servers;
+mod store_config;
 mod watch;
 
-#[cfg(any(feature = "redis", feature = "memcached"))]
-pub(crate) use config::configured;
-#[cfg(feature = "memcached")]
-pub(crate) use config::configured_memcached;
-#[cfg(feature = "redis")]
-pub(crate) use config::configured_redis;
-#[cfg(any(feature = "redis", feature = "memcached"))]
-pub use config::{Config, configure};
-pub use expression::StoreExpr;
+pub use expression::{StoreExpr, StoreOrName};
 pub use interface::Store;
 pub use key::Key;
 pub(crate) use key::KeySpace;
 pub use lease::{Acquired, LastAttempt, Lease, LeaseId, LeaseMode};
 #[cfg(feature = "memcached")]
 pub use memcached::{Memcached, MemcachedConfig};
+pub use named_store::{NamedStore, store};
+pub(crate) use placement::Placement;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisConfig};
+pub(crate) use role::Role;
 pub(crate) use scan::{Binary, Scan};
+pub(crate) use servers::{configured, install, placement_of};
+pub use store_config::StoreConfig;
 pub use watch::Watch;

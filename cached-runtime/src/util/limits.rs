@@ -5,7 +5,6 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-#[cfg(any(feature = "redis", feature = "memcached"))]
 use super::millis;
 
 /// In milliseconds.
@@ -27,12 +26,13 @@ pub(crate) fn wait_budget() -> Duration {
     Duration::from_millis(WAIT_BUDGET.load(Relaxed))
 }
 
-/// Changes the limits that are given.
-#[cfg(any(feature = "redis", feature = "memcached"))]
-pub(crate) fn set(lease_term: Option<Duration>, wait_budget: Option<Duration>) {
-    for (limit, value) in [(&LEASE_TERM, lease_term), (&WAIT_BUDGET, wait_budget)] {
-        if let Some(value) = value {
-            limit.store(millis(value), Relaxed);
-        }
-    }
+/// Changes the term of leases.
+#[cfg(feature = "store")]
+pub(crate) fn set_lease_term(term: Duration) {
+    LEASE_TERM.store(millis(term), Relaxed);
+}
+
+/// Changes the wait budget.
+pub(crate) fn set_wait_budget(budget: Duration) {
+    WAIT_BUDGET.store(millis(budget), Relaxed);
 }

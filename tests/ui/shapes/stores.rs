@@ -25,6 +25,26 @@ async fn a_static(id: u64, name: &str) -> Result<User, std::fmt::Error> {
     Ok(User(id))
 }
 
+#[async_cached(ttl = 60, backend = cached_runtime::store("users"))]
+async fn a_name(id: u64) -> User {
+    User(id)
+}
+
+// Options of memory and of shared stores together.
+#[async_cached(
+    ttl = 60,
+    backend = "shared",
+    max_bytes = "1MiB",
+    weigh = |key, value| (key.0.len() + value.len()) as u64,
+    codec = "msgpack",
+    version = 2,
+    jitter = 0.2,
+    single_flight = "fleet"
+)]
+async fn chosen(name: &str, id: u64) -> String {
+    format!("{name} {id}")
+}
+
 #[async_cached(ttl = 60, backend = store())]
 async fn a_function(id: Option<&str>) -> usize {
     id.map_or(0, str::len)
@@ -73,6 +93,9 @@ async fn any_expression_can_be_a_store() {
     assert_eq!(a_static(1, "a").await, Ok(User(1)));
     a_static::put(1, "a", User(2)).await.unwrap();
     a_static::invalidate(1, "a").await.unwrap();
+    assert_eq!(chosen("a", 1).await, "a 1");
+    assert_eq!(chosen::peek("a", 1).await.as_deref(), Some("a 1"));
+    assert_eq!(a_name(1).await, User(1));
     assert_eq!(a_function(Some("a")).await, 1);
     assert_eq!(a_function::peek(Some("a")).await, None);
     assert_eq!(an_object(1).await, User(1));

@@ -153,7 +153,7 @@ fn invalid_options_are_rejected() {
         ("single_flight = 1", "write one of `\"fleet\"`, `\"process\"` or `\"off\"`"),
         (
             "backend = \"rediss\"",
-            "did you mean `\"redis\"`? (there are `\"memory\"`, `\"redis\"` and `\"memcached\"`)",
+            "did you mean `\"redis\"`? (there are `\"memory\"`, `\"shared\"`, `\"redis\"` and `\"memcached\"`)",
         ),
         ("backend = redis", "in quotes: `backend = \"redis\"`"),
         ("backend = 5", "write one of"),
@@ -172,7 +172,7 @@ fn invalid_options_are_rejected() {
         ("capacity = 5, max_bytes = \"1MiB\", weigh = |k, v| 1", "leave one of them out"),
         (
             "backend = \"redis\", capacity = 5",
-            "`capacity` limits the in-process tier, which only `backend = \"memory\"` has",
+            "`capacity` limits the in-process tier, which `backend = \"memory\"` and `\"shared\"` have",
         ),
         ("backend = \"redis\", max_bytes = \"1MiB\", weigh = |k, v| 1", "leave `max_bytes` out"),
         ("backend = \"redis\", near = 5, capacity = 5", "`near` is not available yet"),

@@ -31,6 +31,10 @@ const MAX_FILLED_LEASES: u8 = 2;
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(super) fn join(&mut self) -> Join<O::Output> {
         let flights = &self.cache.flights;
+        if self.purpose == Purpose::Uncached {
+            self.role = Role::Recursive;
+            return Join::Compute;
+        }
         let is_refresh = self.purpose == Purpose::Refresh;
         let is_independent = self.cache.policy.single_flight() == SingleFlight::Off
             || self.filled_leases >= MAX_FILLED_LEASES

@@ -18,6 +18,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let request = match self.purpose {
             Purpose::Answer | Purpose::BackgroundRefresh => self.lease_request.take()?,
+            // Not reached: such a call has no role that takes a lease.
+            Purpose::Uncached => return None,
             Purpose::Refresh => tier.replace_request(&self.key, &self.tags)?,
         };
         Some(match (&self.role, self.cache.policy.single_flight(), self.purpose) {

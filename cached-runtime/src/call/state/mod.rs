@@ -26,6 +26,7 @@ use super::steps::{Available, Call, Join, Next, WaitEnd};
 use crate::BoxFuture;
 use crate::lookup::{Origin, Provenance};
 use crate::memory::{CachedValue, Fill, TagSnapshot};
+use crate::policy::Mode;
 use crate::shared::{HeldLease, LeaseAnswer, LeaseRequest, SharedRead, Tier};
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 use crate::util::Moment;
@@ -72,6 +73,20 @@ pub(crate) enum Purpose {
     BackgroundRefresh,
     /// The caller replaces the value, whatever it is.
     Refresh,
+    /// Caching is off for the caller: the result is not stored.
+    Uncached,
+}
+
+impl Purpose {
+    /// Returns the purpose of a call.
+    #[inline]
+    pub(crate) const fn of_call(mode: Mode) -> Self {
+        match mode {
+            Mode::Normal => Self::Answer,
+            Mode::Recompute => Self::Refresh,
+            Mode::Uncached => Self::Uncached,
+        }
+    }
 }
 
 /// The role of a call in the flight of its key.
@@ -81,7 +96,7 @@ enum Role<O: ReturnKind> {
     Leader(Arc<CallFlight<O>>),
     /// It computes with a flight that no call joins, and stores the result only if nothing was invalidated since.
     Independent(Arc<CallFlight<O>>),
-    /// It was made by the computation of its own key, which stores the result.
+    /// It was made by the computation of its own key, which stores the result; or caching is off. It stores nothing.
     Recursive,
 }
 

@@ -35,6 +35,9 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     fn read_memory(&mut self) -> Available<O::Output> {
+        if self.purpose != Purpose::Answer {
+            return Available::Nothing;
+        }
         let Some((cached, fresh_until)) = self.cache.cached(&self.key) else { return Available::Nothing };
         self.found_fresh_until = Some(fresh_until);
         self.classify(cached, Source::Memory)

@@ -21,7 +21,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         match (&self.role, self.purpose) {
             (Role::Recursive | Role::None, _) => cache.counters.bypassed.add(1),
             (_, Purpose::BackgroundRefresh) => cache.counters.background_refreshes.add(1),
-            (_, Purpose::Answer | Purpose::Refresh) => cache.counters.computed.add(1),
+            (_, Purpose::Answer | Purpose::Refresh | Purpose::Uncached) => cache.counters.computed.add(1),
         }
         let derived_tags = cache.derived_tags(output.as_ref().ok());
         if let Some(tags) = &mut self.tag_snapshot {

@@ -114,9 +114,13 @@ impl<K, V> Tier<K, V> {
         self.namespace.with_deadline(|store| store.watch(&request.location.key)).await.ok()?
     }
 
-    /// Returns the key as it is sent to the store, for display; the namespace alone if the key cannot be serialized.
-    pub(crate) fn display_key(&self, key: &K) -> String {
-        self.store_key(key).map_or_else(|_| self.namespace.name.clone(), |key| key.as_str().to_owned())
+    /// Returns the name by which the store has the value of a key.
+    pub(crate) fn entry_name(&self, key: &K) -> Result<String> {
+        let key = (self.to_key)(key)?;
+        Ok(match &self.namespace.store {
+            Ok(store) => store.entry_name(&key),
+            Err(_) => key.as_str().to_owned(),
+        })
     }
 
     fn store_key(&self, key: &K) -> Result<Key> {

@@ -185,6 +185,10 @@ impl Memcached {
 }
 
 impl Store for Memcached {
+    fn entry_name(&self, key: &Key) -> String {
+        format!("{}{key}", self.config.prefix)
+    }
+
     fn time_limit(&self) -> Option<Duration> {
         None
     }

@@ -181,6 +181,10 @@ impl Redis {
 }
 
 impl Store for Redis {
+    fn entry_name(&self, key: &Key) -> String {
+        format!("{}{{{key}}}", self.connections.settings().prefix)
+    }
+
     fn time_limit(&self) -> Option<Duration> {
         None
     }
