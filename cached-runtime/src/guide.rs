@@ -11,6 +11,7 @@
 //! | [`methods_and_traits`] | What does `self` mean, and where are the companions of a method? |
 //! | [`testing`] | How is a cached function tested without sleeping and without a server? |
 //! | [`configuring_servers`] | Which server is used, and with which settings? |
+//! | [`turning_caching_off`] | How is caching turned off: for a process, a function, a request? |
 //! | [`operating`] | What does a running program log, count and store? |
 //! | [`what_a_server_may_take_back`] | When can an invalidated value return, and what prevents it? |
 //! | [`coming_from_other_caches`] | What are the options of other libraries called here? |
@@ -47,6 +48,9 @@ pub mod tags_and_invalidation {}
 
 #[doc = include_str!("../docs/guide/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../docs/guide/turning_caching_off.md")]
+pub mod turning_caching_off {}
 
 #[doc = include_str!("../docs/guide/what_a_server_may_take_back.md")]
 pub mod what_a_server_may_take_back {}
