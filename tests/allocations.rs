@@ -225,3 +225,28 @@ fn decoding_reserves_no_more_elements_than_bytes() {
     assert_eq!(forged::stats().undecodable, 2);
     assert!(measured.bytes_total < 64 << 10, "{measured:?}");
 }
+
+/// Just below a power of two for each shard, whatever the number of shards: tables double when they grow.
+const NUMBERS: u64 = 126_000;
+
+#[async_cached(ttl = 60, capacity = 200_000)]
+async fn number(n: u64) -> u64 {
+    n
+}
+
+#[test]
+fn a_number_by_number_takes_at_most_64_bytes() {
+    let mut first = 0;
+    allocations(|| number(0));
+    let measured = measure(|| {
+        for n in 0..NUMBERS {
+            let mut call = pin!(number(n));
+            if let Poll::Ready(number) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                first ^= number;
+            }
+        }
+    });
+    assert_eq!(number::stats().entries, NUMBERS);
+    let bytes = measured.bytes_current / NUMBERS.cast_signed();
+    assert!((16..=64).contains(&bytes), "{bytes} bytes");
+}

@@ -18,7 +18,7 @@ use crate::call::{
     or_compute_detached,
 };
 use crate::explore::explore;
-use crate::memory::{self, Memory};
+use crate::memory::{self, EntryParts, Memory};
 use crate::policy::{Bound, Counters, InstanceName, Policy};
 use crate::shared::{Store, Tier, Waiting};
 use crate::signature::{Fallible, fallible};
@@ -293,7 +293,7 @@ struct World {
 type NewTiers = fn(&'static Policy, &Arc<Store>) -> Tiers<(u8,), u64>;
 
 fn memory(policy: &'static Policy, _: &Arc<Store>) -> Tiers<(u8,), u64> {
-    Tiers::Memory(Memory::new(Bound::Entries(8), policy.retention(), None, &COUNTERS))
+    Tiers::Memory(Memory::new(Bound::Entries(8), policy.retention(), None, EntryParts::Full, &COUNTERS))
 }
 
 fn store(policy: &'static Policy, store: &Arc<Store>) -> Tiers<(u8,), u64> {

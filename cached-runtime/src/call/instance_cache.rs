@@ -12,7 +12,7 @@ use super::flights::Flights;
 use super::follower_result::FlightOutput;
 use super::typed_options::TypedOptions;
 use crate::lookup::{Origin, Source};
-use crate::memory::{CachedValue, DerivedTags, Entry, Memory, State, Stored, TagSnapshot};
+use crate::memory::{CachedValue, DerivedTags, Entry, EntryParts, Memory, State, Stored, TagSnapshot};
 use crate::policy::{Counters, InstanceName, Policy};
 use crate::shared::{HeldLease, Tier};
 use crate::signature::{KeyParts, KeyType, Probe, ReturnKind};
@@ -49,7 +49,13 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
                 let has_tags_from = options.tags_from.is_some();
                 Tiers::Shared(Box::new(new_tier(policy, name, counters, O::is_stored_err, has_tags_from)))
             }
-            None => Tiers::Memory(Memory::new(policy.bound, policy.retention(), options.weigher(), counters)),
+            None => {
+                let is_plain =
+                    !policy.has_tags && options.tags_from.is_none() && policy.refresh_ahead.is_none();
+                let parts = if is_plain { EntryParts::Plain } else { EntryParts::Full };
+                let (bound, retention) = (policy.bound, policy.retention());
+                Tiers::Memory(Memory::new(bound, retention, options.weigher(), parts, counters))
+            }
         };
         Self {
             namespace: name.namespace.clone(),
@@ -69,12 +75,9 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
     #[inline]
     pub(crate) fn hit(&self, parts: &impl KeyParts<Owned = K>) -> Option<O::Output> {
         let Tiers::Memory(memory) = &self.tiers else { return None };
-        let stored = memory.get(&Probe(parts))?;
-        if !stored.entry.is_plain_hit(self.policy.refresh_ahead) {
-            return None;
-        }
+        let value = memory.plain_hit(&Probe(parts), self.policy.refresh_ahead)?;
         self.counters.hits.add_one();
-        Some(self.options.kind.output_of_value(stored.entry.value.clone()))
+        Some(self.options.kind.output_of_value(value))
     }
 
     pub(crate) fn memory(&self) -> Option<&Memory<K, O::Value>> {

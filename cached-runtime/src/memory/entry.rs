@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::age::{Age, Freshness, State};
+use super::number::to_word;
+use super::numbers::Number;
 use super::tags::TagSnapshot;
 use crate::util::{AtomicMoment, Moment};
 
@@ -31,6 +33,21 @@ impl<V> Entry<V> {
         Self { value, stored_at, fresh_until, compute_time: compute_time.as_secs_f32(), tags }
     }
 
+    /// Returns an entry without tags, of a function that needs no compute times.
+    pub(super) const fn plain(value: V, stored_at: Moment, fresh_until: Moment) -> Self {
+        Self { value, stored_at, fresh_until: AtomicMoment::new(fresh_until), compute_time: 0.0, tags: None }
+    }
+
+    /// Returns what [`plain`](Self::plain) makes an entry of, if the value is a number.
+    pub(super) fn to_number(&self) -> Option<Number>
+    where
+        V: 'static,
+    {
+        debug_assert!(self.tags.is_none(), "an entry in a table of numbers has no tags");
+        let value = to_word(&self.value)?;
+        Some(Number { value, stored_at: self.stored_at, fresh_until: self.fresh_until() })
+    }
+
     /// Returns `true` if the entry answers a call and nothing else is to be done: it is fresh, it is not in the last
     /// part of its lifetime in which it may be refreshed, and none of its tags was invalidated.
     #[inline]
@@ -54,9 +71,10 @@ impl<V> Entry<V> {
         self.fresh_until.get()
     }
 
-    /// Ends the lifetime of the entry now.
-    pub(crate) fn expire(&self) {
+    /// Ends the lifetime of the entry now; returns its new end.
+    pub(super) fn expire(&self) -> Moment {
         self.fresh_until.bring_forward(Moment::now());
+        self.fresh_until()
     }
 
     #[cold]

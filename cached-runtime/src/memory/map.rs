@@ -1,16 +1,18 @@
 //! The bounded map from keys to entries.
 
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use quick_cache::sync::Cache;
-use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
+use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder};
 
+use super::entries::Entries;
 use super::entry::Entry;
-use super::eviction::{Evicted, EvictionListener};
+use super::eviction::Evicted;
+use super::number::{from_word, is_number, is_number_key, key_from_word, key_word};
+use super::numbers::{Number, Numbers};
 use super::stored::Stored;
 use super::sweeper::Sweeper;
 use crate::policy::{Bound, Counters};
@@ -24,21 +26,33 @@ pub(crate) type Weigher<K, V> = Arc<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 /// The map is bounded: quick_cache evicts by S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: "FIFO Queues are All You Need for
 /// Cache Eviction", SOSP 2023). Expired entries are removed by a task that runs only while there are entries.
 ///
-/// No user code runs under its locks: an entry is found by the hash of its key alone, and the key is compared by the
-/// caller that gets the entry. Two keys with equal hashes replace each other. Methods that take entries out return them,
-/// so that the caller can drop them outside of every lock.
+/// An entry is found by the hash of its key. Where keys are numbers, the hash is the number.
 pub(crate) struct Memory<K, V> {
-    entries: Entries<K, V>,
-    hasher: DefaultHashBuilder,
-    weigher: Option<Weigher<K, V>>,
+    table: Table<K, V>,
     /// How long an entry is kept after it was fresh.
     retention: Duration,
     counters: &'static Counters,
     pub(super) sweeper: Sweeper,
 }
 
-type Entries<K, V> =
-    Cache<u64, Arc<Stored<K, V>>, StoredWeight, BuildHasherDefault<HashOfKey>, EvictionListener>;
+enum Table<K, V> {
+    /// Keys and values are numbers, and entries have neither tags nor a weight.
+    Numbers(Numbers),
+    Entries {
+        entries: Entries<K, V>,
+        hasher: DefaultHashBuilder,
+        weigher: Option<Weigher<K, V>>,
+    },
+}
+
+/// What the entries of a function consist of, apart from key, value and lifetime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EntryParts {
+    /// Nothing.
+    Plain,
+    /// Tags, or the compute time that `refresh_ahead` needs.
+    Full,
+}
 
 impl<K, V> Memory<K, V>
 where
@@ -49,6 +63,7 @@ where
         bound: Bound,
         retention: Duration,
         weigher: Option<Weigher<K, V>>,
+        parts: EntryParts,
         counters: &'static Counters,
     ) -> Self {
         let (shards, items, weight) = match bound {
@@ -65,14 +80,33 @@ where
             .weight_capacity(weight)
             .build()
             .expect("both capacities are set");
-        let entries =
-            Cache::with_options(options, StoredWeight, BuildHasherDefault::default(), EvictionListener);
-        let hasher = DefaultHashBuilder::default();
-        Self { entries, hasher, weigher, retention, counters, sweeper: Sweeper::default() }
+        let is_plain = weigher.is_none() && parts == EntryParts::Plain;
+        let table = if is_plain && is_number_key::<K>() && is_number::<V>() {
+            Table::Numbers(Numbers::new(options))
+        } else {
+            Table::Entries { entries: Entries::new(options), hasher: DefaultHashBuilder::default(), weigher }
+        };
+        Self { table, retention, counters, sweeper: Sweeper::default() }
+    }
+
+    /// Returns the value of a key if it is a plain hit: see [`Entry::is_plain_hit`].
+    #[inline]
+    pub(crate) fn plain_hit<Q: Hash + Equivalent<K> + ?Sized>(
+        &self,
+        key: &Q,
+        refresh_ahead: Option<f32>,
+    ) -> Option<V> {
+        match &self.table {
+            Table::Numbers(numbers) => numbers.fresh(key_word(key)).and_then(from_word),
+            Table::Entries { entries, hasher, .. } => {
+                let stored = entries.get(hasher.hash_one(key))?;
+                (key.equivalent(&stored.key) && stored.entry.is_plain_hit(refresh_ahead))
+                    .then(|| stored.entry.value.clone())
+            }
+        }
     }
 
     /// Returns the entry of a key, whether it is fresh or not.
-    #[inline]
     pub(crate) fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<Arc<Stored<K, V>>> {
         self.get_by_hash(self.hash(key)).filter(|stored| key.equivalent(&stored.key))
     }
@@ -80,34 +114,51 @@ where
     /// Returns the entry of the key with this hash, or of another one with an equal hash.
     ///
     /// It runs no user code, unless the caller drops the last reference to the entry.
-    #[inline]
     pub(crate) fn get_by_hash(&self, hash: u64) -> Option<Arc<Stored<K, V>>> {
-        self.entries.get(&hash)
+        match &self.table {
+            Table::Numbers(numbers) => {
+                let Number { value, stored_at, fresh_until } = numbers.get(hash)?;
+                let entry = Entry::plain(from_word(value)?, stored_at, fresh_until);
+                Some(Arc::new(Stored { key: key_from_word(hash)?, entry, hash, weight: 1 }))
+            }
+            Table::Entries { entries, .. } => entries.get(hash),
+        }
     }
 
     /// Returns the hash of a key, by which its entry is found.
-    #[inline]
     pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
-        self.hasher.hash_one(key)
+        match &self.table {
+            Table::Numbers(_) => key_word(key),
+            Table::Entries { hasher, .. } => hasher.hash_one(key),
+        }
     }
 
     /// Weighs an entry that is to be inserted.
     pub(crate) fn prepare(&self, key: K, entry: Entry<V>) -> Arc<Stored<K, V>> {
         let hash = self.hash(&key);
-        // quick_cache never evicts an entry that weighs nothing.
-        let weight = self.weigher.as_ref().map_or(1, |weigh| weigh(&key, &entry.value).max(1));
+        let weight = match &self.table {
+            // quick_cache never evicts an entry that weighs nothing.
+            Table::Entries { weigher: Some(weigh), .. } => weigh(&key, &entry.value).max(1),
+            Table::Entries { weigher: None, .. } | Table::Numbers(_) => 1,
+        };
         Arc::new(Stored { key, entry, hash, weight })
     }
 
     /// Inserts an entry, and returns what it replaced and what was evicted for it.
     pub(crate) fn insert(&'static self, stored: Arc<Stored<K, V>>) -> Evicted<K, V> {
-        let mut evicted = Evicted::default();
-        let expires_at = self.expires_at(&stored.entry);
-        self.entries.insert_with_lifecycle(stored.hash, stored, &mut evicted);
-        // The listener also gets the entry that was replaced, but the key of that one is still there.
-        let evictions = evicted.iter().filter(|stored| !self.entries.contains_key(&stored.hash)).count();
+        let expires_at = self.expires_at(stored.entry.fresh_until());
+        let (evicted, evictions) = match &self.table {
+            Table::Numbers(numbers) => {
+                let evictions = match stored.entry.to_number() {
+                    Some(number) => numbers.insert(stored.hash, number),
+                    None => 0,
+                };
+                (Evicted::default(), evictions)
+            }
+            Table::Entries { entries, .. } => entries.insert(stored),
+        };
         if evictions > 0 {
-            self.counters.evictions.add(evictions as u64);
+            self.counters.evictions.add(evictions);
         }
         self.ensure_sweeper(expires_at);
         evicted
@@ -115,7 +166,13 @@ where
 
     /// Removes the entry of the key with this hash and returns it.
     pub(crate) fn remove(&self, hash: u64) -> Evicted<K, V> {
-        Evicted::one(self.entries.remove(&hash).map(|(_, stored)| stored))
+        match &self.table {
+            Table::Numbers(numbers) => {
+                numbers.remove(hash);
+                Evicted::default()
+            }
+            Table::Entries { entries, .. } => entries.remove(hash),
+        }
     }
 
     /// Makes the entry of the key with this hash stale, or removes it if stale entries are not kept; returns it.
@@ -123,42 +180,60 @@ where
         if self.retention.is_zero() {
             return self.remove(hash);
         }
-        let expired = self.get_by_hash(hash);
-        if let Some(stored) = &expired {
-            stored.entry.expire();
-            self.ensure_sweeper(self.expires_at(&stored.entry));
+        let (expired, fresh_until) = match &self.table {
+            Table::Numbers(numbers) => (None, numbers.expire(hash)),
+            Table::Entries { entries, .. } => {
+                let stored = entries.get(hash);
+                let fresh_until = stored.as_ref().map(|stored| stored.entry.expire());
+                (stored, fresh_until)
+            }
+        };
+        if let Some(fresh_until) = fresh_until {
+            self.ensure_sweeper(self.expires_at(fresh_until));
         }
         Evicted::one(expired)
     }
 
     pub(crate) fn clear(&self) {
-        // One at a time, so that no value is dropped under a lock.
-        self.entries.drain().for_each(drop);
+        match &self.table {
+            Table::Numbers(numbers) => numbers.clear(),
+            Table::Entries { entries, .. } => entries.clear(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        match &self.table {
+            Table::Numbers(numbers) => numbers.len(),
+            Table::Entries { entries, .. } => entries.len(),
+        }
     }
 
     /// Iterates over the hashes of all keys, with the time when their entries expire. It locks a shard for one entry at
     /// a time.
     pub(super) fn expiries(&self) -> impl Iterator<Item = (u64, Moment)> + Send {
-        self.entries.iter().map(|(hash, stored)| (hash, self.expires_at(&stored.entry)))
+        let (numbers, entries) = match &self.table {
+            Table::Numbers(numbers) => (Some(numbers.iter()), None),
+            Table::Entries { entries, .. } => (None, Some(entries.iter())),
+        };
+        let fresh = numbers.into_iter().flatten().chain(entries.into_iter().flatten());
+        fresh.map(|(hash, fresh_until)| (hash, self.expires_at(fresh_until)))
     }
 
     /// Removes the entry of the key with this hash and returns it, if it has expired by `now`.
     pub(super) fn remove_expired(&self, hash: u64, now: Moment) -> Evicted<K, V> {
-        let removed = self.entries.remove_if(&hash, |stored| self.expires_at(&stored.entry) <= now);
-        Evicted::one(removed.map(|(_, stored)| stored))
+        let is_expired = |fresh_until| self.expires_at(fresh_until) <= now;
+        match &self.table {
+            Table::Numbers(numbers) => {
+                numbers.remove_expired(hash, is_expired);
+                Evicted::default()
+            }
+            Table::Entries { entries, .. } => entries.remove_expired(hash, is_expired),
+        }
     }
 
     /// Returns when an entry is neither fresh nor stale any more.
-    fn expires_at(&self, entry: &Entry<V>) -> Moment {
-        entry.fresh_until().after(self.retention)
+    fn expires_at(&self, fresh_until: Moment) -> Moment {
+        fresh_until.after(self.retention)
     }
 }
 
@@ -180,38 +255,4 @@ const MAX_SHARDS: usize = 4_096;
 fn shards_for(entries: usize) -> usize {
     let for_threads = available_parallelism().map_or(4, usize::from) * 4;
     (entries / 1_024).min(for_threads).max(entries / 16_384).clamp(1, MAX_SHARDS)
-}
-
-/// Returns the weight that an entry had when it was inserted: the value may have changed by interior mutability.
-#[derive(Clone)]
-struct StoredWeight;
-
-impl<K, V> Weighter<u64, Arc<Stored<K, V>>> for StoredWeight {
-    #[inline]
-    fn weight(&self, _: &u64, stored: &Arc<Stored<K, V>>) -> u64 {
-        stored.weight
-    }
-}
-
-/// The hasher of the map, whose keys are hashes: it returns the number that it is given.
-#[derive(Default)]
-struct HashOfKey(u64);
-
-impl Hasher for HashOfKey {
-    #[inline]
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // Not reached, because a `u64` writes itself by `write_u64`; any mixture is correct.
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }

@@ -36,7 +36,7 @@ where
                 drop(guard);
                 // An insertion before that line relied on this task.
                 let Some(restarted) =
-                    Some(()).filter(|()| !self.is_empty()).and_then(|()| self.sweeper.try_start())
+                    Some(()).filter(|()| self.len() > 0).and_then(|()| self.sweeper.try_start())
                 else {
                     return;
                 };

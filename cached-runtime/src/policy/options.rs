@@ -29,7 +29,6 @@ pub struct Policy {
     pub(crate) refresh_ahead: Option<f32>,
     jitter: Option<f32>,
     pub(crate) timeout: Option<Duration>,
-    #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "an entry in memory knows its tags"))]
     pub(crate) has_tags: bool,
     pub(crate) bound: Bound,
     single_flight: Option<SingleFlight>,

@@ -30,12 +30,31 @@ impl StripedCounter {
 
     #[inline]
     pub(crate) fn add_one(&self) {
-        let index = stripe_of_thread();
-        let Stripe(count) = &self.0[index % (OWNED + SHARED)];
+        let index = STRIPE.get();
         if index < OWNED {
-            count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+            self.add_one_to_owned(index);
         } else {
-            count.fetch_add(1, Relaxed);
+            self.add_one_elsewhere(index);
+        }
+    }
+
+    #[inline]
+    fn add_one_to_owned(&self, index: usize) {
+        let Stripe(count) = &self.0[index];
+        count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Increments by a thread that has no stripe of its own, or no stripe yet.
+    #[cold]
+    fn add_one_elsewhere(&self, index: usize) {
+        match self.0.get(index) {
+            Some(Stripe(count)) => {
+                count.fetch_add(1, Relaxed);
+            }
+            None => {
+                assign_stripe();
+                self.add_one();
+            }
         }
     }
 
@@ -45,6 +64,7 @@ impl StripedCounter {
 }
 
 thread_local! {
+    /// The index of the stripe of this thread; one that is too high if it has none yet.
     static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
     /// Gives the stripe back when the thread ends.
     static OWNER: Cell<Option<Owner>> = const { Cell::new(None) };
@@ -53,17 +73,8 @@ thread_local! {
 /// The owned stripes that are in use, a bit for each.
 static IN_USE: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the index of the stripe of this thread.
-#[inline]
-fn stripe_of_thread() -> usize {
-    match STRIPE.get() {
-        usize::MAX => assign_stripe(),
-        index => index,
-    }
-}
-
-#[cold]
-fn assign_stripe() -> usize {
+/// Takes a stripe for this thread.
+fn assign_stripe() {
     let shared = next_shared();
     // Set first: a thread that is ending gets no stripe of its own.
     STRIPE.set(shared);
@@ -73,7 +84,6 @@ fn assign_stripe() -> usize {
             owner.set(Some(owned));
         }
     });
-    STRIPE.get()
 }
 
 /// Returns the shared stripes in turn.
@@ -135,7 +145,8 @@ mod tests {
         let together = Barrier::new(2 * OWNED);
         let mut stripes: Vec<usize> = thread::scope(|scope| {
             let run = || {
-                let stripe = stripe_of_thread();
+                assign_stripe();
+                let stripe = STRIPE.get();
                 together.wait();
                 stripe
             };
