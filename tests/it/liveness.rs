@@ -22,6 +22,12 @@ where
 }
 
 mod busy {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use cached_runtime::configure;
+    use cached_tests::in_own_process;
+
     use super::*;
 
     static IN_MEMORY: AtomicUsize = AtomicUsize::new(0);
@@ -38,6 +44,103 @@ mod busy {
         let (answers, _) = all_at_once(in_memory).await;
         assert_eq!(answers, [0; CALLERS]);
         assert_eq!(IN_MEMORY.load(SeqCst), 1);
+    }
+
+    /// The lease term of the tests in shared stores; the bodies take longer.
+    const TERM: Duration = Duration::from_secs(3);
+
+    macro_rules! shared {
+        ($($backend:tt)+) => {
+            static COMPUTED: AtomicUsize = AtomicUsize::new(0);
+
+            #[async_cached(ttl = 60, backend = $($backend)+)]
+            async fn in_place() -> usize {
+                tokio::task::block_in_place(|| std::thread::sleep(TERM * 3 / 2));
+                COMPUTED.fetch_add(1, SeqCst);
+                7
+            }
+
+            #[async_cached(ttl = 60, backend = $($backend)+)]
+            async fn on_a_worker() -> usize {
+                std::thread::sleep(TERM * 3 / 2);
+                COMPUTED.fetch_add(1, SeqCst);
+                8
+            }
+
+            /// Computes once what takes longer than the term of the lease, and stores it.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn a_body_that_keeps_its_thread_busy_is_stored() {
+                in_own_process!();
+                configure().lease(TERM).install().unwrap();
+                let ((in_place_answers, _), (worker_answers, _)) = tokio::join!(all_at_once(in_place), all_at_once(on_a_worker));
+                assert_eq!((in_place_answers, worker_answers), (vec![7; CALLERS], vec![8; CALLERS]));
+                assert_eq!(COMPUTED.load(SeqCst), 2);
+                assert_eq!((in_place::peek().await, on_a_worker::peek().await), (Some(7), Some(8)));
+                assert_eq!(in_place::stats().rejected_fills + on_a_worker::stats().rejected_fills, 0);
+            }
+
+            static BLOCKED: AtomicUsize = AtomicUsize::new(0);
+
+            #[async_cached(ttl = 60, backend = $($backend)+)]
+            async fn everything() -> usize {
+                std::thread::sleep(TERM * 4 / 3);
+                BLOCKED.fetch_add(1, SeqCst)
+            }
+
+            /// Where the only thread is busy, nothing can extend the lease: the result is returned, but not stored.
+            #[tokio::test]
+            async fn a_body_that_keeps_every_thread_busy_is_counted() {
+                in_own_process!();
+                configure().lease(TERM).install().unwrap();
+                assert_eq!(everything().await, 0);
+                assert_eq!((everything::peek().await, everything::stats().rejected_fills), (None, 1));
+            }
+
+            static SILENT: AtomicUsize = AtomicUsize::new(0);
+
+            #[async_cached(ttl = 60, backend = $($backend)+)]
+            async fn silent(_key: u8) -> usize {
+                let number = SILENT.fetch_add(1, SeqCst);
+                tokio::task::yield_now().await;
+                number
+            }
+
+            /// The caller that takes over from a leader that is never polled again also has its lease: it stores the result.
+            #[tokio::test]
+            async fn the_lease_of_a_silent_leader_is_taken_over() {
+                let mut never_polled = Vec::new();
+                for key in [0, 1] {
+                    let mut call = Box::pin(silent(key));
+                    while SILENT.load(SeqCst) == usize::from(key) {
+                        assert!(is_pending(call.as_mut()).await);
+                    }
+                    never_polled.push(call);
+                }
+                let began = Instant::now();
+                assert_eq!(silent(0).await, 2);
+                assert_eq!(silent::peek(0).await, Some(2));
+                // Nobody has waited for this key.
+                assert_eq!(silent(1).await, 3);
+                assert_eq!(silent::peek(1).await, Some(3));
+                assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+            }
+        };
+    }
+
+    /// Polls a future once, and lets other tasks run; returns `true` if it is pending.
+    async fn is_pending<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+        let is_pending = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await;
+        tokio::task::yield_now().await;
+        is_pending
+    }
+
+    mod on_redis {
+        use super::*;
+        shared!(crate::support::redis());
+    }
+    mod on_memcached {
+        use super::*;
+        shared!(crate::support::memcached());
     }
 }
 
@@ -158,8 +261,24 @@ mod shutdown {
         body.run().await
     }
 
-    const CALLS: [Call; 2] =
-        [|body, key| Box::pin(in_callers_task(body, key)), |body, key| Box::pin(detached(body, key))];
+    #[async_cached(ttl = 60, skip(body), detached, backend = crate::support::redis())]
+    async fn on_redis(body: Arc<Body>, key: &'static str) -> Answer {
+        assert!(!key.is_empty());
+        body.run().await
+    }
+
+    #[async_cached(ttl = 60, skip(body), backend = crate::support::memcached())]
+    async fn on_memcached(body: Arc<Body>, key: &'static str) -> Answer {
+        assert!(!key.is_empty());
+        body.run().await
+    }
+
+    const CALLS: [Call; 4] = [
+        |body, key| Box::pin(in_callers_task(body, key)),
+        |body, key| Box::pin(detached(body, key)),
+        |body, key| Box::pin(on_redis(body, key)),
+        |body, key| Box::pin(on_memcached(body, key)),
+    ];
 
     fn runtime() -> Runtime {
         Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()

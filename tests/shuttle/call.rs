@@ -15,6 +15,8 @@ mod flights;
 mod follower_result;
 #[path = "../../cached-runtime/src/call/instance_cache.rs"]
 mod instance_cache;
+#[path = "../../cached-runtime/src/call/keeper.rs"]
+mod keeper;
 #[path = "../../cached-runtime/src/call/lease_wait.rs"]
 mod lease_wait;
 #[path = "../../cached-runtime/src/call/liveness.rs"]

@@ -105,7 +105,7 @@ impl World {
                 let flight = Arc::clone(&follower.flight);
                 match block_on(follower.wait(sequence)) {
                     FlightEnd::Completed(value) => Outcome::Joined(*value),
-                    FlightEnd::Abandoned => Outcome::HandedOver(flight.take_handoff()),
+                    FlightEnd::Abandoned => Outcome::HandedOver(flight.take_left_lease()),
                     FlightEnd::Failed | FlightEnd::Outdated => Outcome::NoResult,
                     FlightEnd::Stalled => panic!("there are no timers"),
                 }
@@ -381,7 +381,7 @@ fn handoff_of_an_abandoned_flight_goes_to_one_follower() {
             move |world: &Arc<World>| match world.join() {
                 Joined::Follower(follower) if Arc::ptr_eq(&follower.flight, &flight) => {
                     assert!(matches!(block_on(follower.wait(Sequence::next())), FlightEnd::Abandoned));
-                    Some(flight.take_handoff())
+                    Some(flight.take_left_lease())
                 }
                 // It joined after the flight was withdrawn.
                 Joined::Leader(_) | Joined::Follower(_) => None,
@@ -390,7 +390,8 @@ fn handoff_of_an_abandoned_flight_goes_to_one_follower() {
         };
         let follows = [world.spawn(follow(&flight)), world.spawn(follow(&flight))];
         world.flights.withdraw(&KEY, &flight, Ends::One);
-        flight.abandon(Some("handoff"));
+        flight.hold("handoff");
+        flight.abandon();
         let handoffs: Vec<_> = follows.into_iter().filter_map(|follow| follow.join().unwrap()).collect();
         assert_eq!(handoffs.iter().flatten().count(), usize::from(!handoffs.is_empty()), "{handoffs:?}");
     });

@@ -1,6 +1,8 @@
 //! The stand-in for the layer `util`: the clock, boxed futures and random numbers of the crate, with the synchronization
 //! primitives of Shuttle, and timers that never end.
 
+#[path = "../../cached-runtime/src/util/aborting.rs"]
+pub(crate) mod aborting;
 #[path = "../../cached-runtime/src/util/clock.rs"]
 mod clock;
 #[path = "../../cached-runtime/src/util/future.rs"]

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::liveness::{Expectation, Liveness};
 use crate::memory::TagSnapshot;
+use crate::util::aborting::Aborting;
 use crate::util::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, watch};
 use crate::util::timer;
 
@@ -25,7 +26,8 @@ impl Sequence {
 
 /// One computation in flight.
 ///
-/// `S` is what followers get, `H` what an abandoned flight hands over to the next leader.
+/// `S` is what followers get, `H` the lease, which the next leader takes over if this one ends without a result or is
+/// silent.
 #[derive(Debug)]
 pub(crate) struct Flight<S, H> {
     progress: watch::Sender<Progress<S>>,
@@ -37,9 +39,25 @@ pub(crate) struct Flight<S, H> {
     sealed: AtomicU64,
     /// The [`Sequence`] number at which its body began, or 0.
     body_sequence: AtomicU64,
-    handoff: Mutex<Option<H>>,
+    held: Mutex<Held<H>>,
     /// The tags of its value; when one is invalidated, calls no longer join.
     tags: OnceLock<TagSnapshot>,
+}
+
+/// What the leader of a flight holds.
+#[derive(Debug)]
+struct Held<H> {
+    lease: Option<H>,
+    /// Extends the lease.
+    keeper: Option<Aborting<()>>,
+    /// Whether the leader has left the lease to a follower.
+    is_left: bool,
+}
+
+impl<H> Held<H> {
+    fn take(&mut self) -> (Option<H>, Option<Aborting<()>>) {
+        (self.lease.take(), self.keeper.take())
+    }
 }
 
 /// The value of [`Flight::sealed`] while calls that join get the result.
@@ -72,7 +90,7 @@ impl<S, H> Flight<S, H> {
             invalidations,
             sealed: AtomicU64::new(UNSEALED),
             body_sequence: AtomicU64::new(0),
-            handoff: Mutex::new(None),
+            held: Mutex::new(Held { lease: None, keeper: None, is_left: false }),
             tags: OnceLock::new(),
         }
     }
@@ -114,23 +132,53 @@ impl<S, H> Flight<S, H> {
         self.progress.send_replace(Progress::Outdated);
     }
 
-    /// Wakes the followers without a result, and leaves them what the leader held.
-    pub(crate) fn abandon(&self, handoff: Option<H>) {
-        let previous = std::mem::replace(&mut *lock(&self.handoff), handoff);
-        drop(previous);
+    /// Wakes the followers without a result, and leaves them the lease.
+    pub(crate) fn abandon(&self) {
+        self.leave_lease();
         self.progress.send_replace(Progress::Abandoned);
     }
 
-    /// Wakes the followers without a result, because there is only an error that is not shared, and leaves them what the
-    /// leader held.
-    pub(crate) fn fail(&self, handoff: Option<H>) {
-        *lock(&self.handoff) = handoff;
+    /// Wakes the followers without a result, because there is only an error that is not shared, and leaves them the lease.
+    pub(crate) fn fail(&self) {
+        self.leave_lease();
         self.progress.send_replace(Progress::Failed);
     }
 
-    /// Takes what an abandoned or a failed flight hands over. The first caller gets it.
-    pub(crate) fn take_handoff(&self) -> Option<H> {
-        lock(&self.handoff).take()
+    /// Takes the lease for the leader to hold.
+    pub(crate) fn hold(&self, lease: H) {
+        let previous = lock(&self.held).lease.replace(lease);
+        drop(previous);
+    }
+
+    /// Takes the task that extends the lease, and aborts it when the lease is taken away.
+    pub(super) fn set_keeper(&self, keeper: Aborting<()>) {
+        let previous = lock(&self.held).keeper.replace(keeper);
+        drop(previous);
+    }
+
+    /// Takes the lease away from the leader.
+    pub(crate) fn take_lease(&self) -> Option<H> {
+        let (lease, keeper) = lock(&self.held).take();
+        drop(keeper);
+        lease
+    }
+
+    /// Takes the lease of a leader that has left it, or is silent. The first caller gets it.
+    pub(crate) fn take_left_lease(&self) -> Option<H> {
+        let is_silent = self.liveness.at(Instant::now()) == Expectation::Silent;
+        let mut held = lock(&self.held);
+        let (lease, keeper) = if is_silent || held.is_left { held.take() } else { (None, None) };
+        drop(held);
+        drop(keeper);
+        lease
+    }
+
+    fn leave_lease(&self) {
+        let mut held = lock(&self.held);
+        held.is_left = true;
+        let keeper = held.keeper.take();
+        drop(held);
+        drop(keeper);
     }
 
     /// Sets the tags of the value: when one is invalidated, the next call begins another flight.

@@ -12,6 +12,7 @@ mod flight;
 mod flights;
 mod follower_result;
 mod instance_cache;
+mod keeper;
 mod lease_wait;
 mod liveness;
 mod miss;

@@ -32,8 +32,8 @@ pub(crate) trait Call<R>: Send {
     fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool;
     /// Marks the key as being computed by this thread, and its flight as alive, while the body is polled.
     fn poll_guard(&self) -> Option<PollGuard<'_>>;
-    /// Returns a future that wakes the leader of a flight now and then and extends the lease beside the body, and ends when
-    /// the body has exceeded its timeout; `None` if there is nothing to do.
+    /// Returns a future that wakes the leader of a flight now and then beside the body, and ends when the body has exceeded
+    /// its timeout; `None` if there is nothing to do.
     fn keep_alive(&self) -> Option<BoxFuture<'static, TimeoutOutput<R>>>;
     /// Takes the output of the body, or `Err` after its timeout; returns the output for the caller, and the fill of the
     /// shared store that has to end first.

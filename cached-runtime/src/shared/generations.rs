@@ -18,9 +18,9 @@ use super::envelope;
 use super::location::{Location, generation_from_bytes};
 use super::namespace::Namespace;
 use super::observed_store::Operation;
-use super::reads::{Values, Wanted};
+use super::reads::{Values, Wanted, shutting_down};
 use crate::memory::DerivedTags;
-use crate::util::random;
+use crate::util::{random, timer};
 use crate::{Error, ErrorKind, Key, Result};
 
 /// What a store has at a location.
@@ -98,7 +98,8 @@ impl Namespace {
 
     /// Reads keys, together with other calls; a failure is counted and logged.
     async fn read_combined(&'static self, wanted: Wanted) -> Result<Values> {
-        let result = self.reads()?.read(wanted).await;
+        let reading = timer::in_task(self.reads()?.read(wanted)).await;
+        let result = reading.unwrap_or_else(|| Err(shutting_down()));
         self.observe(Operation::Get, &result);
         result
     }

@@ -1,6 +1,7 @@
 //! What every layer uses: the clock, timers, random numbers, boxed futures, and the synchronization primitives that
 //! tests replace.
 
+pub(crate) mod aborting;
 mod clock;
 mod future;
 #[cfg(all(target_os = "linux", any(test, not(any(debug_assertions, feature = "test-util")))))]

@@ -5,13 +5,15 @@
 //! If that one is dropped, or if there is no runtime, the thread of `futures-timer` takes over.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::Poll;
 
 use futures_timer::Delay;
 use tokio::runtime::Handle;
-use tokio::task::{Id, JoinError, JoinHandle, try_id};
+use tokio::task::{Id, try_id};
 use tokio::time::{Duration, Instant};
+
+use super::aborting::Aborting;
 
 /// Waits for a duration.
 pub(crate) async fn sleep(duration: Duration) {
@@ -31,6 +33,18 @@ pub(crate) async fn sleep_until(end: Instant) {
         return;
     }
     Delay::new(end.saturating_duration_since(Instant::now())).await;
+}
+
+/// Returns the output of a future that has timers of its own, those of tokio. Within a runtime it is polled in a task: in
+/// that of the caller, or else in one of its own. `None` if the runtime is shut down.
+#[cfg(feature = "store")]
+pub(crate) async fn in_task<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    match Handle::try_current() {
+        Ok(runtime) if try_id().is_none() => Aborting::new(runtime.spawn(future)).await.ok(),
+        Ok(_) | Err(_) => Some(future.await),
+    }
 }
 
 /// Waits until a point in time, and returns `true`; or returns `false` when it is polled outside of this task.
@@ -57,28 +71,4 @@ pub(crate) async fn timeout_at<T>(end: Instant, future: impl Future<Output = T>)
         Poll::Pending => elapsed.as_mut().poll(cx).map(|()| None),
     })
     .await
-}
-
-/// A task that is aborted when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Aborting<T>(JoinHandle<T>);
-
-impl<T> Aborting<T> {
-    pub(crate) fn new(task: JoinHandle<T>) -> Self {
-        Self(task)
-    }
-}
-
-impl<T> Future for Aborting<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx)
-    }
-}
-
-impl<T> Drop for Aborting<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

@@ -9,6 +9,10 @@ pub(crate) async fn sleep(_: Duration) {
     pending::<()>().await;
 }
 
+pub(crate) async fn sleep_until(_: Instant) {
+    pending::<()>().await;
+}
+
 pub(crate) async fn timeout<T>(_: Duration, future: impl Future<Output = T>) -> Option<T> {
     Some(future.await)
 }

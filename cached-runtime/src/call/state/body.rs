@@ -3,11 +3,10 @@
 use std::future::pending;
 use std::sync::Arc;
 
-use super::{CallState, Role};
+use super::CallState;
 use crate::BoxFuture;
 use crate::call::liveness::HEARTBEAT_INTERVAL;
 use crate::call::poll_guard::PollGuard;
-use crate::shared::HeldLease;
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 use crate::util::timer::sleep;
 
@@ -19,15 +18,9 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     pub(super) fn keep_alive(&self) -> Option<BoxFuture<'static, TimeoutOutput<O::Output>>> {
-        let flight = match &self.role {
-            Role::Leader(flight) => Some(Arc::clone(flight)),
-            Role::None | Role::Independent(_) | Role::Recursive => None,
-        };
-        // Stores are used within tokio runtimes.
-        let has_runtime = tokio::runtime::Handle::try_current().is_ok();
-        let lease = self.lease.as_ref().filter(|_| has_runtime).map(HeldLease::keep_alive);
+        let flight = self.role.flight().map(Arc::clone);
         let timeout = self.cache.policy.timeout.zip(self.cache.options.timed_out);
-        if flight.is_none() && lease.is_none() && timeout.is_none() {
+        if flight.is_none() && timeout.is_none() {
             return None;
         }
         let heartbeat = async move {
@@ -36,15 +29,6 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                     sleep(HEARTBEAT_INTERVAL).await;
                     flight.liveness.record_poll();
                 },
-                None => pending().await,
-            }
-        };
-        let lease = async move {
-            match lease {
-                Some(lease) => {
-                    lease.await;
-                    pending().await
-                }
                 None => pending().await,
             }
         };
@@ -61,7 +45,6 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             tokio::select! {
                 timed_out = timeout => timed_out,
                 never = heartbeat => never,
-                never = lease => never,
             }
         }))
     }

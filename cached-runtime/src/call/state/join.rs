@@ -126,8 +126,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
 
     /// Becomes the leader of a flight, and takes over the lease if the flight that it followed was abandoned or failed.
     fn lead(&mut self, flight: &Arc<CallFlight<O>>) {
-        if let Some(followed) = self.followed.take() {
-            self.lease = followed.take_handoff();
+        if let Some(lease) = self.followed.take().and_then(|followed| followed.take_left_lease()) {
+            flight.hold(lease);
         }
         self.role = Role::Leader(Arc::clone(flight));
         self.begin();

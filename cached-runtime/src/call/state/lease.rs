@@ -1,19 +1,35 @@
 //! The step that acquires the lease of the key in the shared store.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use super::{CallState, Purpose, Role};
 use crate::BoxFuture;
 use crate::call::flights::Ends;
-use crate::call::lease_wait;
+use crate::call::{keeper, lease_wait};
 use crate::policy::SingleFlight;
-use crate::shared::LeaseAnswer;
+use crate::shared::{LeaseAnswer, Tier};
 use crate::signature::{KeyType, ReturnKind};
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(super) fn acquire_lease(&mut self) -> Option<BoxFuture<'static, LeaseAnswer>> {
         let tier = self.tier()?;
-        if self.lease.is_some() || matches!(self.role, Role::Recursive) || !self.is_worth_a_lease() {
+        let flight = Arc::clone(self.role.flight()?);
+        let acquiring = match flight.take_lease() {
+            Some(inherited) => Box::pin(ready(LeaseAnswer::Acquired(inherited))),
+            None => self.request_lease(tier)?,
+        };
+        Some(Box::pin(async move {
+            let answer = acquiring.await;
+            if let LeaseAnswer::Acquired(lease) = &answer {
+                keeper::start(&flight, lease.keep_alive()).await;
+            }
+            answer
+        }))
+    }
+
+    fn request_lease(&mut self, tier: &'static Tier<K, O::Value>) -> Option<BoxFuture<'static, LeaseAnswer>> {
+        if !self.is_worth_a_lease() {
             return None;
         }
         let request = match self.purpose {
@@ -42,7 +58,11 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
 
     pub(super) fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool {
         match answer {
-            LeaseAnswer::Acquired(lease) => self.lease = Some(lease),
+            LeaseAnswer::Acquired(lease) => {
+                if let Some(flight) = self.role.flight() {
+                    flight.hold(lease);
+                }
+            }
             // Without a lease the next value could not be stored: another process computes it, or the store is down.
             LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unavailable
                 if self.purpose == Purpose::BackgroundRefresh =>

@@ -27,7 +27,7 @@ use crate::BoxFuture;
 use crate::lookup::{Origin, Provenance};
 use crate::memory::{CachedValue, Fill, TagSnapshot};
 use crate::policy::Mode;
-use crate::shared::{HeldLease, LeaseAnswer, LeaseRequest, SharedRead, Tier};
+use crate::shared::{LeaseAnswer, LeaseRequest, SharedRead, Tier};
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 use crate::util::Moment;
 
@@ -59,7 +59,6 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     followed: Option<Arc<CallFlight<O>>>,
     /// The lease request for the state in which the shared store was read; `None` if no lease is to be requested.
     lease_request: Option<LeaseRequest>,
-    lease: Option<HeldLease>,
     origin: Origin,
     follower_result: FollowerResult<O>,
 }
@@ -135,7 +134,6 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             filled_leases: 0,
             followed: None,
             lease_request: None,
-            lease: None,
             origin: Origin::COMPUTED,
             follower_result: FollowerResult::Output,
         }
@@ -244,9 +242,9 @@ impl<K: KeyType, O: ReturnKind> Drop for CallState<K, O> {
                 self.record_failure();
             }
         }
-        if let Role::Leader(flight) = &self.role {
+        if let Some(flight) = self.role.flight() {
             self.cache.flights.withdraw(&self.key, flight, Ends::One);
-            flight.abandon(self.lease.take());
+            flight.abandon();
         }
     }
 }

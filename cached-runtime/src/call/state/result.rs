@@ -49,7 +49,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let is_replacement = self.purpose == Purpose::Refresh && !matches!(write, WriteAction::Keep);
         let replaced = is_replacement.then(|| Arc::clone(&self.key));
-        let (output, filling) = match self.lease.take() {
+        let (output, filling) = match self.role.flight().and_then(|flight| flight.take_lease()) {
             Some(lease) => {
                 let (output, payload) =
                     self.with_value(output, write, |value, ttl| tier.encode(value, ttl, &derived_tags).ok());
@@ -132,7 +132,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     fn hand_over_lease(&mut self) {
         let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) else { return };
         self.cache.flights.withdraw(&self.key, &flight, Ends::One);
-        flight.fail(self.lease.take());
+        flight.fail();
     }
 
     /// Turns the lifetime of an output that is to be stored into what `read` makes of its value; returns the output

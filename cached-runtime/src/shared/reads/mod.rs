@@ -72,9 +72,7 @@ impl Reads {
                 if let Some(place) = batch_task {
                     runtime.spawn(self.send_batches(place));
                 }
-                reply.await.unwrap_or_else(|_| {
-                    Err(Error::new(ErrorKind::Unreachable, "the runtime is shutting down"))
-                })
+                reply.await.unwrap_or_else(|_| Err(shutting_down()))
             }
             Entered::Refused => Err(overloaded()),
         }
@@ -115,6 +113,11 @@ impl Reads {
         queues.push((runtime, Arc::clone(&queue)));
         queue
     }
+}
+
+/// Returns the error of a read whose runtime ends.
+pub(crate) fn shutting_down() -> Error {
+    Error::new(ErrorKind::Unreachable, "the runtime is shutting down")
 }
 
 /// Returns the error of a read that was not sent.
