@@ -160,6 +160,8 @@ pub use crate::policy::{
     CacheInfo, Config, Handle, Stats, caches, configure, recompute, set_enabled, uncached,
 };
 pub use crate::shared::invalidate_tag;
+#[cfg(feature = "store")]
+pub use crate::shared::{ServerHealth, ServerState, connect, health};
 #[cfg(feature = "contract")]
 pub use crate::store::contract;
 #[cfg(feature = "store")]

@@ -19,6 +19,7 @@ mod deploys;
 mod forked;
 mod futures;
 mod harness;
+mod health;
 mod history;
 mod identity;
 mod invalidation;

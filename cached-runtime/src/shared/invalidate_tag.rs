@@ -92,6 +92,7 @@ pub(crate) fn tag_namespace(store: &Result<Arc<dyn Store>>) -> &'static Namespac
     let counters: &'static Counters = Box::leak(Box::default());
     let namespace: &'static Namespace =
         Box::leak(Box::new(Namespace::new(store.clone(), TAGS.to_owned(), counters)));
+    namespace.report_pending();
     namespaces.push(namespace);
     namespace
 }

@@ -15,11 +15,15 @@ mod claims;
 #[cfg(feature = "store")]
 mod codec;
 #[cfg(feature = "store")]
+mod connect;
+#[cfg(feature = "store")]
 mod envelope;
 #[cfg(feature = "store")]
 mod failure_log;
 #[cfg(feature = "store")]
 mod generations;
+#[cfg(feature = "store")]
+mod health;
 #[cfg(feature = "store")]
 mod held_lease;
 mod invalidate_tag;
@@ -52,5 +56,9 @@ mod tier;
 
 #[cfg(feature = "store")]
 pub(crate) use codec::Storable;
+#[cfg(feature = "store")]
+pub use connect::connect;
+#[cfg(feature = "store")]
+pub use health::{ServerHealth, ServerState, health};
 pub use invalidate_tag::invalidate_tag;
 pub(crate) use tier::{HeldLease, LeaseAnswer, LeaseRequest, SharedRead, Tier, clear};

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::failure_log::{FailureLog, OperationClass};
+use super::health::Health;
 use super::observed_store::{Begun, ObservedStore, Operation};
 use super::pending::PendingInvalidations;
 use super::reads::Reads;
@@ -23,6 +24,8 @@ pub(crate) struct Namespace {
     pub(crate) name: String,
     /// The key of the generation; a clear replaces it.
     pub(crate) generation_key: Key,
+    /// `None` if the settings of the store are wrong.
+    health: Option<&'static Health>,
     /// The reads of the store, once there was one.
     reads: OnceLock<&'static Reads>,
     pub(crate) counters: &'static Counters,
@@ -41,8 +44,10 @@ pub(crate) const TAGS: &str = "tags";
 impl Namespace {
     pub(crate) fn new(store: Result<Arc<dyn Store>>, name: String, counters: &'static Counters) -> Self {
         let generation_key = Key::from_bytes(&format!("{name}.generation"), &[]);
+        let health = store.as_ref().ok().map(Health::of);
         Self {
             store,
+            health,
             name,
             generation_key,
             reads: OnceLock::new(),
@@ -52,6 +57,13 @@ impl Namespace {
             pending: PendingInvalidations::default(),
             returned_leases: ReturnedLeases::default(),
             retry_lock: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Shows the pending invalidations in the health of the store: for a namespace that stays.
+    pub(super) fn report_pending(&self) {
+        if let Some(health) = self.health {
+            health.add_pending(self.pending.number());
         }
     }
 
@@ -80,7 +92,11 @@ impl Namespace {
             }
             let started = begin(ObservedStore(store));
             operation = started.operation;
-            within(store.time_limit(), started.result).await
+            let result = within(store.time_limit(), started.result);
+            match self.health {
+                Some(health) => health.observe(result).await,
+                None => result.await,
+            }
         };
         let result = bounded.await;
         self.observe(operation, &result);

@@ -5,8 +5,8 @@
 //! invalidated instead.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::Key;
@@ -14,8 +14,8 @@ use crate::Key;
 /// The pending invalidations of one namespace.
 #[derive(Debug, Default)]
 pub(crate) struct PendingInvalidations {
-    /// Whether the queue has entries, so that a call need not lock it when it is empty.
-    has_any: AtomicBool,
+    /// The number of entries of the queue, so that a call need not lock it when it is empty.
+    number: Arc<AtomicUsize>,
     has_retrier: AtomicBool,
     /// The number of the last invalidation that was added; they are numbered from 1.
     last_number: AtomicU64,
@@ -60,7 +60,7 @@ impl PendingInvalidations {
                 queue.keys = HashMap::new();
             }
         }
-        self.has_any.store(true, Ordering::Release);
+        self.count(&queue);
     }
 
     /// Returns `true` if the store may still have an invalidated value under this key.
@@ -72,7 +72,7 @@ impl PendingInvalidations {
     }
 
     pub(crate) fn has_any(&self) -> bool {
-        self.has_any.load(Ordering::Acquire)
+        self.number.load(Ordering::Acquire) > 0
     }
 
     /// Returns one of the pending invalidations without removing it.
@@ -113,7 +113,7 @@ impl PendingInvalidations {
             }
         }
         self.confirmations.fetch_add(1, Ordering::AcqRel);
-        self.has_any.store(queue.namespace.is_some() || !queue.keys.is_empty(), Ordering::Release);
+        self.count(&queue);
     }
 
     /// Returns a number that changes with every confirmation.
@@ -128,6 +128,16 @@ impl PendingInvalidations {
         let is_free = self.has_any() && !self.has_retrier.swap(true, Ordering::AcqRel);
         // Lazily: dropping a retrier returns the right, which another task may have.
         is_free.then(|| Retrier(self))
+    }
+
+    /// Returns the number of pending invalidations, which changes with them.
+    pub(super) const fn number(&self) -> &Arc<AtomicUsize> {
+        &self.number
+    }
+
+    fn count(&self, queue: &Queue) {
+        let number = queue.keys.len() + usize::from(queue.namespace.is_some());
+        self.number.store(number, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -55,6 +55,18 @@ impl Role {
         Some(Variable { name, invalid })
     }
 
+    /// Returns what the attributes call the store.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Shared => "shared",
+            #[cfg(feature = "redis")]
+            Self::Redis => "redis",
+            #[cfg(feature = "memcached")]
+            Self::Memcached => "memcached",
+            Self::Named(name) => name,
+        }
+    }
+
     /// Returns the store at an address, or at the default address.
     pub(super) fn store_at(&self, address: Option<&str>) -> StoreConfig {
         match self {
@@ -71,12 +83,8 @@ impl Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shared => f.write_str("\"shared\""),
-            #[cfg(feature = "redis")]
-            Self::Redis => f.write_str("\"redis\""),
-            #[cfg(feature = "memcached")]
-            Self::Memcached => f.write_str("\"memcached\""),
             Self::Named(name) => write!(f, "store(\"{}\")", name.escape_debug()),
+            role => write!(f, "\"{}\"", role.name()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::placement::Placement;
 use super::role::{Role, Variable};
@@ -11,6 +11,9 @@ use super::{Store, StoreConfig};
 use crate::{Error, ErrorKind, Result};
 
 static SERVERS: OnceLock<Vec<Server>> = OnceLock::new();
+
+/// The roles that functions have used but nobody configured; as many as there are names in the program.
+static UNKNOWN: Mutex<Vec<Role>> = Mutex::new(Vec::new());
 
 /// One store of the process.
 #[derive(Debug)]
@@ -26,9 +29,11 @@ struct Server {
 /// `mistakes` are those in the other settings.
 pub(crate) fn install(stores: &[(Role, StoreConfig)], mistakes: Vec<Error>) -> Result<()> {
     let servers = servers_of(stores);
-    let of_servers =
-        servers.iter().filter_map(|server| Some((Some(&server.role), server.placement.error()?.clone())));
-    let mistakes: Vec<_> = mistakes.into_iter().map(|error| (None, error)).chain(of_servers).collect();
+    let of_servers = servers
+        .iter()
+        .filter_map(|server| Some((server.role.name().to_owned(), server.placement.error()?.clone())));
+    let mistakes: Vec<_> =
+        mistakes.into_iter().map(|error| ("limits".to_owned(), error)).chain(of_servers).collect();
     if let [(_, first), others @ ..] = &*mistakes {
         return Err(if others.is_empty() { first.clone() } else { several(&mistakes) });
     }
@@ -44,16 +49,33 @@ pub(crate) fn install(stores: &[(Role, StoreConfig)], mistakes: Vec<Error>) -> R
 pub(crate) fn placement_of(role: &Role) -> Placement {
     match (servers().iter().find(|server| server.role == *role), role) {
         (Some(server), _) => server.placement.clone(),
-        (None, role) => Placement::Store(Err(unknown(role))),
+        (None, role) => {
+            let mut unknown = UNKNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+            if !unknown.contains(role) {
+                unknown.push(role.clone());
+            }
+            Placement::Store(Err(unknown_role(role)))
+        }
     }
 }
 
 /// Returns the shared stores that are configured, in code or in the environment.
 pub(crate) fn configured() -> impl Iterator<Item = &'static Result<Arc<dyn Store>>> {
+    configured_servers().map(|(_, store)| store)
+}
+
+/// Returns the shared stores that are configured, with what the attributes call them.
+pub(crate) fn configured_servers() -> impl Iterator<Item = (String, &'static Result<Arc<dyn Store>>)> {
     servers().iter().filter(|server| server.is_configured).filter_map(|server| match &server.placement {
-        Placement::Store(store) => Some(store),
+        Placement::Store(store) => Some((server.role.name().to_owned(), store)),
         Placement::Memory | Placement::Off => None,
     })
+}
+
+/// Returns the names that functions have used but nobody configured, each with an error that says so.
+pub(crate) fn unknown_names() -> Vec<(String, Error)> {
+    let unknown = UNKNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    unknown.iter().map(|role| (role.name().to_owned(), unknown_role(role))).collect()
 }
 
 /// Returns the stores that calls use; without an installed configuration, those of the environment. An error is logged
@@ -111,29 +133,29 @@ fn named_by(variable: Option<Variable>, placement: Placement) -> Placement {
     }
 }
 
-fn unknown(role: &Role) -> Error {
+fn unknown_role(role: &Role) -> Error {
     Error::new(ErrorKind::Config, "a function uses a store that is not configured").with_source(format!(
         "`backend = {role}`: no store has this name; add it by `configure().store(...)`"
     ))
 }
 
 /// Returns one error with all mistakes.
-fn several(mistakes: &[(Option<&Role>, Error)]) -> Error {
+fn several(mistakes: &[(String, Error)]) -> Error {
+    Error::new(ErrorKind::Config, "the configuration has several mistakes").with_source(list(mistakes))
+}
+
+/// Returns the text of errors with their causes, each after what it is about.
+pub(crate) fn list(errors: &[(String, Error)]) -> String {
     let mut text = String::new();
-    for (role, error) in mistakes {
-        if !text.is_empty() {
-            text.push_str("; ");
-        }
+    for (about, error) in errors {
+        let separator = if text.is_empty() { "" } else { "; " };
         // Writing into a `String` does not fail.
-        if let Some(role) = role {
-            let _ = write!(text, "{role}: ");
-        }
-        let _ = write!(text, "{error}");
+        let _ = write!(text, "{separator}{about}: {error}");
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source {
             let _ = write!(text, ": {cause}");
             source = cause.source();
         }
     }
-    Error::new(ErrorKind::Config, "the configuration has several mistakes").with_source(text)
+    text
 }

@@ -20,6 +20,7 @@ use tokio::runtime::{Handle, Id};
 use self::batch::{Batch, Queued};
 pub(crate) use self::batch::{Values, Wanted};
 use self::queue::{Entered, ReadQueue};
+use super::health::Health;
 use super::namespace::within;
 use crate::{Error, ErrorKind, Key, Result, Store};
 
@@ -29,6 +30,7 @@ use crate::{Error, ErrorKind, Key, Result, Store};
 #[derive(Debug)]
 pub(crate) struct Reads {
     store: Arc<dyn Store>,
+    health: &'static Health,
     queues: RwLock<Vec<(Id, Arc<ReadQueue>)>>,
 }
 
@@ -41,8 +43,8 @@ impl Reads {
             return reads;
         }
         // Leaked, which is bounded: there is one for each store of the program.
-        let reads: &'static Self =
-            Box::leak(Box::new(Self { store: Arc::clone(store), queues: RwLock::default() }));
+        let (store, health) = (Arc::clone(store), Health::of(store));
+        let reads: &'static Self = Box::leak(Box::new(Self { store, health, queues: RwLock::default() }));
         all.push(reads);
         reads
     }
@@ -92,7 +94,7 @@ impl Reads {
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
-        within(self.store.time_limit(), self.store.get(keys)).await
+        self.health.observe(within(self.store.time_limit(), self.store.get(keys))).await
     }
 
     /// Returns the queue of a runtime.

@@ -57,6 +57,7 @@ where
         has_derived_tags: bool,
     ) -> Self {
         let namespace = namespace_of(policy, &name.namespace, counters);
+        namespace.report_pending();
         let tags = match (policy.has_tags, has_derived_tags) {
             (_, true) => Tags::Derived(tag_namespace(&namespace.store)),
             (true, false) => Tags::Static(tag_namespace(&namespace.store)),
