@@ -36,7 +36,11 @@ impl Recorder {
 
     /// Returns when `acquire` has completed for the key of this argument.
     async fn has_acquired(&self, argument: &str) {
-        let key = Key::new("lease_wait.shared.v1", &(argument,)).unwrap();
+        self.has_acquired_in("lease_wait.shared.v1", argument).await;
+    }
+
+    async fn has_acquired_in(&self, namespace: &str, argument: &str) {
+        let key = Key::new(namespace, &(argument,)).unwrap();
         until("a lease is requested", || self.keys.lock().unwrap().contains(&key)).await;
     }
 }
@@ -118,7 +122,7 @@ macro_rules! three_processes {
         three_processes!(process third, $store);
 
         #[tokio::test]
-        async fn waiters_compute_after_a_failure_and_one_of_them_stores_its_value() {
+        async fn one_failure_costs_one_computation_more() {
             let (fails, works) = (Body::held(), Body::held());
             let failing = tokio::spawn(first::load(Arc::clone(&fails), false, "failed leader"));
             fails.has_begun(1).await;
@@ -132,35 +136,110 @@ macro_rules! three_processes {
 
             fails.let_all_through();
             assert_eq!(timeout(SOON, failing).await.unwrap().unwrap(), Err(Failure));
-            works.has_begun(2).await;
-            assert_eq!(works.running(), 2, "a process does not wait for a second computation");
+            works.has_begun(1).await;
+            for store in [&second::STORE, &third::STORE] {
+                store.keys.lock().unwrap().clear();
+            }
+            until("the other one asks again", || {
+                [&second::STORE, &third::STORE].iter().any(|store| !store.keys.lock().unwrap().is_empty())
+            })
+            .await;
+            settle().await;
+            assert_eq!(works.begun(), 1, "one process tries again, and the other waits for it");
 
             works.let_all_through();
-            let mut answers = Vec::new();
             for answer in waiting {
-                answers.push(timeout(SOON, answer).await.unwrap().unwrap().unwrap());
+                assert_eq!(timeout(SOON, answer).await.unwrap().unwrap(), Ok(1));
             }
-            answers.sort_unstable();
-            assert_eq!(answers, [1, 2]);
-            let peeked = [second::load::peek("failed leader").await, third::load::peek("failed leader").await];
-            assert_eq!(peeked[0], peeked[1], "one of them had the lease");
-            assert!(peeked[0].is_some());
+            assert_eq!(works.begun(), 1);
+        }
+
+        #[tokio::test]
+        async fn one_invalidation_costs_one_computation_more() {
+            let (old, new) = (Body::held(), Body::held());
+            let computing = tokio::spawn(first::load(Arc::clone(&old), true, "invalidated leader"));
+            old.has_begun(1).await;
+            let waiting = [
+                tokio::spawn(second::load(Arc::clone(&new), true, "invalidated leader")),
+                tokio::spawn(third::load(Arc::clone(&new), true, "invalidated leader")),
+            ];
+            second::STORE.has_acquired("invalidated leader").await;
+            third::STORE.has_acquired("invalidated leader").await;
+            second::load::invalidate("invalidated leader").await.unwrap();
+            new.has_begun(1).await;
+            for store in [&second::STORE, &third::STORE] {
+                store.keys.lock().unwrap().clear();
+            }
+            until("the other one asks again", || {
+                [&second::STORE, &third::STORE].iter().any(|store| !store.keys.lock().unwrap().is_empty())
+            })
+            .await;
+            settle().await;
+            old.let_all_through();
+            assert_eq!(timeout(SOON, computing).await.unwrap().unwrap(), Ok(1), "it called before");
+            assert_eq!(new.begun(), 1, "one process computes, and the other waits for it");
+            new.let_all_through();
+            for answer in waiting {
+                assert_eq!(timeout(SOON, answer).await.unwrap().unwrap(), Ok(1));
+            }
+            assert_eq!(new.begun(), 1);
+        }
+
+        #[tokio::test]
+        async fn waiters_compute_at_once_after_a_result_that_cannot_be_stored() {
+            let (first, others) = (Body::held(), Body::held());
+            let call = |body: &Arc<Body>| (Arc::clone(body), "not storable");
+            let (body, key) = call(&first);
+            let computing = tokio::spawn(first::uncacheable(body, key));
+            first.has_begun(1).await;
+            let (body, key) = call(&others);
+            let second = tokio::spawn(second::uncacheable(body, key));
+            let (body, key) = call(&others);
+            let third = tokio::spawn(third::uncacheable(body, key));
+            second::STORE.has_acquired_in("lease_wait.uncacheable.v1", "not storable").await;
+            third::STORE.has_acquired_in("lease_wait.uncacheable.v1", "not storable").await;
+            first.let_all_through();
+            others.has_begun(2).await;
+            assert_eq!(others.running(), 2, "neither gets the result of the other");
+            others.let_all_through();
+            for answer in [computing, second, third] {
+                timeout(SOON, answer).await.unwrap().unwrap();
+            }
+        }
+
+        #[tokio::test]
+        async fn waiters_return_their_stale_value_after_a_failure() {
+            let filled = first::or_stale(Body::open(), true, "stale").await;
+            assert_eq!(filled, Ok(1));
+            first::or_stale::expire("stale").await.unwrap();
+            let (fails, unused) = (Body::held(), Body::open());
+            let failing = tokio::spawn(first::or_stale(Arc::clone(&fails), false, "stale"));
+            fails.has_begun(1).await;
+            second::STORE.keys.lock().unwrap().clear();
+            third::STORE.keys.lock().unwrap().clear();
+            let waiting = [
+                tokio::spawn(second::or_stale(Arc::clone(&unused), true, "stale")),
+                tokio::spawn(third::or_stale(Arc::clone(&unused), true, "stale")),
+            ];
+            second::STORE.has_acquired_in("lease_wait.or_stale.v1", "stale").await;
+            third::STORE.has_acquired_in("lease_wait.or_stale.v1", "stale").await;
+            fails.let_all_through();
+            assert_eq!(timeout(SOON, failing).await.unwrap().unwrap(), Ok(1), "the stale value");
+            for answer in waiting {
+                assert_eq!(timeout(SOON, answer).await.unwrap().unwrap(), Ok(1), "the stale value");
+            }
+            assert_eq!(unused.begun(), 0, "the failure of the other process counts");
         }
 
         #[tokio::test]
         async fn a_value_computed_without_a_lease_is_not_given_to_later_callers() {
-            let (fails, old, new) = (Body::held(), Body::held(), Body::open());
-            let failing = tokio::spawn(first::load(Arc::clone(&fails), false, "late"));
-            fails.has_begun(1).await;
-            let waiting = [
-                tokio::spawn(second::load(Arc::clone(&old), true, "late")),
-                tokio::spawn(third::load(Arc::clone(&old), true, "late")),
-            ];
+            let (holds, old, new) = (Body::held(), Body::held(), Body::open());
+            let holding = tokio::spawn(first::load(Arc::clone(&holds), true, "late"));
+            holds.has_begun(1).await;
+            let waiting = tokio::spawn(second::load(Arc::clone(&old), true, "late"));
             second::STORE.has_acquired("late").await;
-            third::STORE.has_acquired("late").await;
-            fails.let_all_through();
-            timeout(SOON, failing).await.unwrap().unwrap().unwrap_err();
-            old.has_begun(2).await; // One of the two computes without a lease.
+            second::STORE.failures.store(2, SeqCst);
+            old.has_begun(1).await; // Without a lease.
 
             // The later calls return values above 2.
             new.run().await;
@@ -172,9 +251,9 @@ macro_rules! three_processes {
             ];
             settle().await;
             old.let_all_through();
-            for answer in waiting {
-                timeout(SOON, answer).await.unwrap().unwrap().unwrap();
-            }
+            holds.let_all_through();
+            timeout(SOON, waiting).await.unwrap().unwrap().unwrap();
+            timeout(SOON, holding).await.unwrap().unwrap().unwrap();
             for answer in later {
                 let answer = timeout(SOON, answer).await.unwrap().unwrap().unwrap();
                 assert!(answer > 2, "computed before a confirmed invalidation");
@@ -189,6 +268,21 @@ macro_rules! three_processes {
 
             #[async_cached(ttl = 600, backend = STORE.clone(), skip(body, works), name = "lease_wait.shared")]
             pub(super) async fn load(body: Arc<Body>, works: bool, key: &'static str) -> Result<usize, Failure> {
+                assert!(!key.is_empty());
+                let number = body.run().await;
+                if works { Ok(number) } else { Err(Failure) }
+            }
+
+            #[async_cached(ttl = 600, backend = STORE.clone(), skip(body), cache_if = |_| false, name = "lease_wait.uncacheable")]
+            pub(super) async fn uncacheable(body: Arc<Body>, key: &'static str) -> usize {
+                assert!(!key.is_empty());
+                body.run().await
+            }
+
+            #[async_cached(
+                ttl = 600, stale_if_error = 600, backend = STORE.clone(), skip(body, works), name = "lease_wait.or_stale"
+            )]
+            pub(super) async fn or_stale(body: Arc<Body>, works: bool, key: &'static str) -> Result<usize, Failure> {
                 assert!(!key.is_empty());
                 let number = body.run().await;
                 if works { Ok(number) } else { Err(Failure) }

@@ -1,6 +1,8 @@
 //! Single flight across processes that share a store, also when the process that computes is killed or stopped.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
@@ -16,6 +18,10 @@ const WORKER: &str = "CACHED_TEST_WORKER";
 
 /// The key whose computation fails.
 const FAILS: u32 = u32::MAX;
+/// The key whose first computation of all processes fails.
+const FAILS_ONCE: u32 = u32::MAX - 1;
+/// The environment variable that names the file which that computation creates.
+const FIRST: &str = "CACHED_TEST_FIRST";
 
 #[derive(Debug, Clone)]
 struct Failure;
@@ -34,7 +40,8 @@ async fn through_memcached(key: u32, millis: u64) -> Result<u32, Failure> {
 async fn compute(key: u32, millis: u64) -> Result<u32, Failure> {
     print_line(&format!("computing {}", now()));
     tokio::time::sleep(Duration::from_millis(millis)).await;
-    if key == FAILS { Err(Failure) } else { Ok(std::process::id()) }
+    let is_first = || File::create_new(std::env::var_os(FIRST).unwrap()).is_ok();
+    if key == FAILS || (key == FAILS_ONCE && is_first()) { Err(Failure) } else { Ok(std::process::id()) }
 }
 
 #[test]
@@ -50,15 +57,27 @@ fn one_process_computes_for_all_through_memcached() {
 }
 
 #[test]
-fn waiters_wait_for_one_failure_only_through_redis() {
+fn attempts_that_fail_are_made_one_at_a_time_through_redis() {
     let server = RedisServer::start();
-    waiters_wait_for_one_failure_only("redis", &server.url());
+    attempts_that_fail_are_made_one_at_a_time("redis", &server.url());
 }
 
 #[test]
-fn waiters_wait_for_one_failure_only_through_memcached() {
+fn attempts_that_fail_are_made_one_at_a_time_through_memcached() {
     let server = MemcachedServer::start();
-    waiters_wait_for_one_failure_only("memcached", &server.addr());
+    attempts_that_fail_are_made_one_at_a_time("memcached", &server.addr());
+}
+
+#[test]
+fn an_event_costs_sixteen_processes_one_computation_more_through_redis() {
+    let server = RedisServer::start();
+    an_event_costs_sixteen_processes_one_computation_more("redis", &server.url());
+}
+
+#[test]
+fn an_event_costs_sixteen_processes_one_computation_more_through_memcached() {
+    let server = MemcachedServer::start();
+    an_event_costs_sixteen_processes_one_computation_more("memcached", &server.addr());
 }
 
 #[test]
@@ -111,7 +130,32 @@ fn one_process_computes_for_all(backend: &str, server: &str) {
     assert!(spread < computing / 5, "callers are answered soon after the computation");
 }
 
-fn waiters_wait_for_one_failure_only(backend: &str, server: &str) {
+/// One failure, then one invalidation, of a key that sixteen processes wait for.
+fn an_event_costs_sixteen_processes_one_computation_more(backend: &str, server: &str) {
+    let _ = std::fs::remove_file(first_file(server));
+    let mut workers: Vec<Worker> = (0..16).map(|_| Worker::start(backend, server, 4, 1_000)).collect();
+    let mut invalidating = Worker::start(backend, server, 0, 0);
+    for key in [FAILS_ONCE, 0] {
+        for worker in &mut workers {
+            worker.compute(key);
+        }
+        if key != FAILS_ONCE {
+            std::thread::sleep(Duration::from_millis(500)); // In the middle of the computation.
+            invalidating.invalidate(key);
+        }
+        let reports: Vec<Report> = workers.iter_mut().map(Worker::report).collect();
+        let begun: usize = reports.iter().map(|report| report.begun.len()).sum();
+        let answers: Vec<_> = reports.iter().flat_map(|report| &report.answers).collect();
+        let failed = answers.iter().filter(|answer| answer.value.is_none()).count();
+        println!("{backend}: {begun} computations, {failed} of {} callers got the error", answers.len());
+        assert_eq!(begun, 2, "{key}: one event costs one computation more");
+        // The callers in the process that failed share its error.
+        assert_eq!(failed, if key == FAILS_ONCE { 4 } else { 0 });
+    }
+    let _ = std::fs::remove_file(first_file(server));
+}
+
+fn attempts_that_fail_are_made_one_at_a_time(backend: &str, server: &str) {
     const PROCESSES: usize = 4;
     let mut workers: Vec<Worker> = (0..PROCESSES).map(|_| Worker::start(backend, server, 8, 1_000)).collect();
     for worker in &mut workers {
@@ -124,13 +168,10 @@ fn waiters_wait_for_one_failure_only(backend: &str, server: &str) {
     assert_eq!(attempts, [1; PROCESSES], "the callers of one process share its error");
     let mut begun: Vec<u64> = reports.iter().map(|report| report.begun[0]).collect();
     begun.sort_unstable();
-    let waited: Vec<_> = begun.iter().map(|at| Duration::from_nanos(at - begun[0])).collect();
-    println!("{backend}: after the first attempt the others begin in {:?}", &waited[1..]);
-    // The first of them holds the lease for a second.
-    assert!(
-        begun[PROCESSES - 1] - begun[1] < 1_000_000_000,
-        "a process waited for a second failure: {waited:?}"
-    );
+    let apart: Vec<_> = begun.windows(2).map(|pair| Duration::from_nanos(pair[1] - pair[0])).collect();
+    println!("{backend}: attempts begin {apart:?} apart");
+    // Each takes a second.
+    assert!(apart.iter().all(|apart| *apart >= Duration::from_secs(1)), "{apart:?}");
 }
 
 fn median(mut durations: Vec<Duration>) -> Duration {
@@ -195,6 +236,7 @@ impl Worker {
     fn start(backend: &str, server: &str, tasks: usize, millis: u64) -> Self {
         let mut child = only("processes::worker_process")
             .env(WORKER, format!("{backend} {server} {tasks} {millis}"))
+            .env(FIRST, first_file(server))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -207,6 +249,11 @@ impl Worker {
 
     fn compute(&mut self, key: u32) {
         self.child.stdin.as_mut().unwrap().write_all(format!("{key}\n").as_bytes()).unwrap();
+    }
+
+    fn invalidate(&mut self, key: u32) {
+        self.child.stdin.as_mut().unwrap().write_all(format!("invalidate {key}\n").as_bytes()).unwrap();
+        self.wait_for("invalidated");
     }
 
     fn has_begun(&mut self) {
@@ -278,7 +325,21 @@ fn worker_process() {
     let is_redis = backend == "redis";
     print_line("ready");
     for key in std::io::stdin().lines() {
-        let key: u32 = key.unwrap().parse().unwrap();
+        let line = key.unwrap();
+        if let Some(key) = line.strip_prefix("invalidate ") {
+            let key = key.parse().unwrap();
+            let invalidated = runtime.block_on(async {
+                if is_redis {
+                    through_redis::invalidate(key).await
+                } else {
+                    through_memcached::invalidate(key).await
+                }
+            });
+            invalidated.unwrap();
+            print_line("invalidated");
+            continue;
+        }
+        let key: u32 = line.parse().unwrap();
         runtime.block_on(async move {
             let call = move || async move {
                 let answer = if is_redis {
@@ -300,6 +361,12 @@ fn worker_process() {
         let stats = if is_redis { through_redis::stats() } else { through_memcached::stats() };
         print_line(&format!("rejected {}", stats.rejected_fills));
     }
+}
+
+/// Returns the name of a file for the processes that use a server.
+fn first_file(server: &str) -> PathBuf {
+    let name: String = server.chars().filter(char::is_ascii_alphanumeric).collect();
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("first-{}-{name}", std::process::id()))
 }
 
 /// Returns the time of the monotonic clock in nanoseconds.

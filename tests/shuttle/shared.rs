@@ -86,7 +86,8 @@ pub(crate) enum LeaseAnswer {
     Acquired(HeldLease),
     Filled,
     Busy(LeaseRequest),
-    TakenOver,
+    Failed,
+    NotStorable,
     Unavailable,
 }
 
@@ -247,6 +248,12 @@ impl Store {
 
     fn lock(&self) -> MutexGuard<'_, Entry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LeaseRequest {
+    pub(crate) fn with_fallback(self, _: bool) -> Self {
+        self
     }
 }
 

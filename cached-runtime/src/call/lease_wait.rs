@@ -18,8 +18,11 @@ const MAX_PAUSE: Duration = Duration::from_millis(100);
 /// The longest time without a request to a store with notifications, in case it lost one.
 const WATCH_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Requests the lease until it is acquired, the key is filled, or a computation of another process has failed; but no
-/// longer than the wait budget after `started_at`, the start of the call.
+/// Requests the lease until it is acquired or the key is filled, or until there is nothing to wait for; but no longer than
+/// the wait budget after `started_at`, the start of the call.
+///
+/// A computation of another process that fails, or is invalidated, leaves the lease to one of those that wait. The others
+/// wait for that one: each such event costs one computation more, however many processes wait.
 ///
 /// Where the store sends notifications, the next request follows a change of the key; in any case it follows a pause.
 /// A single failure of the store is ignored: if one cut connection ended the wait, all waiting calls would compute at

@@ -34,7 +34,8 @@ pub(crate) enum LeaseAnswer {
     Acquired(HeldLease),
     Filled,
     Busy(LeaseRequest),
-    TakenOver,
+    Failed,
+    NotStorable,
     Unavailable,
 }
 
@@ -87,6 +88,12 @@ impl<K, V> Tier<K, V> {
 
     pub(crate) fn entry_name(&self, _: &K) -> Result<String> {
         match self.never {}
+    }
+}
+
+impl LeaseRequest {
+    pub(crate) fn with_fallback(self, _: bool) -> Self {
+        match self.0 {}
     }
 }
 

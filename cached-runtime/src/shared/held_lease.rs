@@ -26,6 +26,8 @@ pub(crate) struct HeldLease {
     begun_at: tokio::time::Instant,
     /// `None` once it has ended.
     lease: Option<Lease>,
+    /// How the attempt before this one ended: still known if this one is given up.
+    last_attempt: LastAttempt,
 }
 
 impl HeldLease {
@@ -34,6 +36,7 @@ impl HeldLease {
         location: Location,
         mode: LeaseMode,
         lease: Lease,
+        last_attempt: LastAttempt,
     ) -> Self {
         Self {
             namespace,
@@ -44,6 +47,7 @@ impl HeldLease {
             acquired_at: Instant::now(),
             begun_at: tokio::time::Instant::now(),
             lease: Some(lease),
+            last_attempt,
         }
     }
 
@@ -227,7 +231,7 @@ impl Drop for HeldLease {
     /// Gives the lease back in the background.
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
-            self.give_back(lease, LastAttempt::Unknown);
+            self.give_back(lease, self.last_attempt);
         }
     }
 }

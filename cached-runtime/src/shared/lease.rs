@@ -18,6 +18,22 @@ pub(crate) struct LeaseRequest {
     pub(crate) occupant: Occupant,
     /// The lease of another process that an earlier request found.
     pub(crate) lease_id: Option<LeaseId>,
+    /// Whether the caller has something to return if the computation that it waits for fails.
+    pub(crate) has_fallback: bool,
+}
+
+impl LeaseRequest {
+    /// Says whether the caller has something to return if the computation that it waits for fails.
+    pub(crate) fn with_fallback(self, has_fallback: bool) -> Self {
+        Self { has_fallback, ..self }
+    }
+
+    /// Returns `true` if the attempt is over that an earlier request found.
+    fn has_seen_end(&self, acquired: &Acquired) -> bool {
+        self.lease_id.is_some_and(|before| {
+            acquired.is_granted || acquired.holder.is_some_and(|holder| holder != before)
+        })
+    }
 }
 
 /// What the caller knows to be under the key that it wants to fill.
@@ -39,8 +55,11 @@ pub(crate) enum LeaseAnswer {
     Filled,
     /// Another process holds the lease and computes.
     Busy(LeaseRequest),
-    /// Another process holds the lease, but not the one that an earlier request found: that one stored no value.
-    TakenOver,
+    /// The computation that the caller waited for has failed, and the caller has something to return.
+    Failed,
+    /// The computation that the caller waited for has a result that cannot be stored. Another process holds the lease now,
+    /// but nobody else will get its result either.
+    NotStorable,
     /// The store failed.
     Unavailable,
 }
@@ -79,8 +98,15 @@ impl Namespace {
             let (Ok(()), Ok(again)) = (removed, acquire().await) else { return LeaseAnswer::Unavailable };
             (lease, acquired) = again;
         }
+        let ended_as = request.has_seen_end(&acquired).then_some(acquired.last_attempt);
+        if ended_as == Some(LastAttempt::Failed) && request.has_fallback {
+            if acquired.is_granted {
+                self.give_back(request.location.key, lease, LastAttempt::Failed, Grant::Known);
+            }
+            return LeaseAnswer::Failed;
+        }
         if acquired.is_granted {
-            let mut held = HeldLease::new(self, request.location, mode, lease);
+            let mut held = HeldLease::new(self, request.location, mode, lease, acquired.last_attempt);
             return match held.read_generations(request.generations).await {
                 Ok(()) => LeaseAnswer::Acquired(held),
                 Err(_) => LeaseAnswer::Unavailable,
@@ -94,9 +120,8 @@ impl Namespace {
         if is_filled {
             return LeaseAnswer::Filled;
         }
-        let lease_ids = request.lease_id.zip(acquired.holder);
-        if lease_ids.is_some_and(|(before, now)| before != now) {
-            return LeaseAnswer::TakenOver;
+        if ended_as == Some(LastAttempt::NotStored) {
+            return LeaseAnswer::NotStorable;
         }
         let lease_id = acquired.holder.or(request.lease_id);
         // By the time the lease is free the generations are outdated.

@@ -33,7 +33,10 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             return None;
         }
         let request = match self.purpose {
-            Purpose::Answer | Purpose::BackgroundRefresh => self.lease_request.take()?,
+            Purpose::Answer | Purpose::BackgroundRefresh => {
+                let has_stale = self.has_stale(self.cache.policy.stale_if_error);
+                self.lease_request.take()?.with_fallback(has_stale)
+            }
             // Not reached: such a call has no role that takes a lease.
             Purpose::Uncached => return None,
             Purpose::Refresh => tier.replace_request(&self.key, &self.tags)?,
@@ -64,24 +67,33 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 }
             }
             // Without a lease the next value could not be stored: another process computes it, or the store is down.
-            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unavailable
+            LeaseAnswer::Busy(_) | LeaseAnswer::NotStorable | LeaseAnswer::Unavailable
                 if self.purpose == Purpose::BackgroundRefresh =>
             {
                 return false;
             }
-            LeaseAnswer::Busy(_) | LeaseAnswer::TakenOver | LeaseAnswer::Unavailable => {}
-            // Followers read by themselves: they may have called after the new value was invalidated.
-            LeaseAnswer::Filled => {
-                if let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) {
-                    self.cache.flights.withdraw(&self.key, &flight, Ends::One);
-                    flight.mark_outdated();
-                }
-                // So a call computes in the end if the key is filled and emptied again and again.
-                self.filled_leases += 1;
-                return false;
+            LeaseAnswer::Busy(_) | LeaseAnswer::NotStorable | LeaseAnswer::Unavailable => {}
+            LeaseAnswer::Filled => return self.read_again(),
+            LeaseAnswer::Failed => {
+                // As after a failure in this process, the stale value is returned until it is time for a retry.
+                self.record_failure();
+                return self.read_again();
             }
         }
         self.mark_body_begun();
         true
+    }
+
+    /// Ends the flight; returns `false`, because the call does not compute now.
+    ///
+    /// Followers read by themselves: they may have called after the new value was invalidated.
+    fn read_again(&mut self) -> bool {
+        if let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) {
+            self.cache.flights.withdraw(&self.key, &flight, Ends::One);
+            flight.mark_outdated();
+        }
+        // So a call computes in the end if the key is filled and emptied again and again.
+        self.filled_leases += 1;
+        false
     }
 }

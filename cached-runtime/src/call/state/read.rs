@@ -86,11 +86,16 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
     }
 
+    /// Returns `true` if there is a stale value that stopped being fresh less than `window` ago.
+    pub(super) fn has_stale(&self, window: Duration) -> bool {
+        let is_usable = |state| matches!(state, State::Stale(past) if past < window);
+        self.stale_value.as_ref().is_some_and(|cached| is_usable(cached.state))
+    }
+
     /// Takes the stale value, if it stopped being fresh less than `window` ago.
     pub(super) fn take_stale(&mut self, window: Duration) -> Option<O::Output> {
-        let is_usable =
-            |cached: &CachedValue<O::Value>| matches!(cached.state, State::Stale(past) if past < window);
-        let cached = self.stale_value.take().filter(is_usable)?;
+        let is_usable = self.has_stale(window);
+        let cached = self.stale_value.take().filter(|_| is_usable)?;
         self.origin = Origin { source: Source::Stale, age: cached.age.elapsed };
         Some(self.cache.options.kind.output_of_value(cached.value))
     }

@@ -94,6 +94,7 @@ impl<K, V> Tier<K, V> {
             generations: None,
             occupant: Occupant::Any,
             lease_id: None,
+            has_fallback: false,
         })
     }
 

@@ -39,7 +39,13 @@ impl<K, V> Tier<K, V> {
         let generations = Some(found.generations.into_boxed());
         SharedRead {
             cached,
-            lease_request: Some(LeaseRequest { location, generations, occupant, lease_id: None }),
+            lease_request: Some(LeaseRequest {
+                location,
+                generations,
+                occupant,
+                lease_id: None,
+                has_fallback: false,
+            }),
         }
     }
 
