@@ -74,7 +74,7 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) hits: StripedCounter,
-    pub(crate) shared_hits: Counter,
+    pub(crate) shared_hits: StripedCounter,
     pub(crate) stale_hits: Counter,
     pub(crate) computed: Counter,
     pub(crate) joined: Counter,
@@ -94,7 +94,7 @@ impl Counters {
     pub(crate) const fn new() -> Self {
         Self {
             hits: StripedCounter::new(),
-            shared_hits: Counter::new(),
+            shared_hits: StripedCounter::new(),
             stale_hits: Counter::new(),
             computed: Counter::new(),
             joined: Counter::new(),

@@ -107,11 +107,11 @@ fn to_msgpack<V: Serialize>(value: &V) -> Result<Vec<u8>> {
 
 fn from_msgpack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
     reject_incomplete(bytes)?;
-    let mut rest = bytes;
-    let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
+    // Texts and bytes are taken from where they are. No rest is left of a complete value: a collection of another length is
+    // an error.
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
     deserializer.set_max_depth(MAX_DEPTH);
-    let value = V::deserialize(&mut deserializer).map_err(decode_error)?;
-    reject_rest(value, rest)
+    V::deserialize(&mut deserializer).map_err(decode_error)
 }
 
 /// Encodes a self-describing type: lists of bytes as lists, and everything as for a human-readable codec.
@@ -129,11 +129,9 @@ fn to_readable_msgpack<V: Storable>(value: &V) -> Result<Vec<u8>> {
 
 fn from_readable_msgpack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V> {
     reject_incomplete(bytes)?;
-    let mut rest = bytes;
-    let mut deserializer = rmp_serde::Deserializer::new(&mut rest).with_human_readable();
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
     deserializer.set_max_depth(MAX_DEPTH);
-    let value = V::deserialize(&mut deserializer).map_err(decode_error)?;
-    reject_rest(value, rest)
+    V::deserialize(&mut deserializer).map_err(decode_error)
 }
 
 /// Rejects bytes that announce more elements than they have: collections reserve memory for as many elements as a header
@@ -147,14 +145,6 @@ fn reject_incomplete(bytes: &[u8]) -> Result<()> {
 
 /// How many levels a value may have. The default of 1024 overflows a stack of 256 KiB.
 const MAX_DEPTH: usize = 128;
-
-fn reject_rest<V>(value: V, rest: &[u8]) -> Result<V> {
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(Error::new(ErrorKind::Codec, "the stored value is followed by other bytes"))
-    }
-}
 
 #[cfg(feature = "json")]
 fn to_json<V: Serialize>(value: &V) -> Result<Vec<u8>> {
@@ -249,6 +239,9 @@ mod tests {
         let bytes = to_msgpack(&(1, 2)).unwrap();
         assert!(from_msgpack::<(u8, u8)>(&[&bytes[..], b"\0"].concat()).is_err());
         assert!(from_msgpack::<(u8, u8)>(&bytes[..2]).is_err());
+        // Complete, but with more elements than the type has.
+        assert!(from_msgpack::<(u8,)>(&bytes).is_err());
+        assert!(from_msgpack::<[Vec<(u8,)>; 1]>(b"\x91\x91\x92\x01\x02").is_err());
     }
 
     #[test]

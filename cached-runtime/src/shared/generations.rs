@@ -10,15 +10,17 @@
 //! the epoch did not change while it was computed.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 
 use super::envelope;
 use super::location::{Location, generation_from_bytes};
-use super::namespace::Namespace;
+use super::namespace::{Namespace, within};
 use super::observed_store::Operation;
-use super::reads::{Values, Wanted, shutting_down};
+use super::reads::{CommonKeys, Values, Wanted, shutting_down};
 use crate::memory::DerivedTags;
 use crate::util::{random, timer};
 use crate::{Error, ErrorKind, Key, Result};
@@ -70,13 +72,19 @@ impl Namespace {
     /// Reads a value and the generations it depends on in one round trip; the generations of derived tags take a
     /// second one.
     pub(crate) async fn read(&'static self, location: &Location) -> Result<ReadResult> {
-        let found = self.read_combined(location.wanted()).await?;
+        let largest_bytes = self.largest_bytes();
+        let found = self.read_combined(Wanted { largest_bytes, ..location.wanted() }).await;
+        if found.as_ref().is_err_and(Error::is_timeout) {
+            self.ask_for_size(&location.key);
+        }
+        let found = found?;
         self.start_retrier();
         if let Some(tags) = location.tags.namespace() {
             tags.start_retrier();
         }
         let generations = location.generations_in(|index| found.get(1 + index));
         let value = found.get(0).cloned();
+        self.record_size(value.as_ref().map_or(0, Bytes::len));
         let derived_generations = match value.as_deref().map(envelope::derived_tag_keys) {
             Some(keys) if !keys.is_empty() => self.read_generations(&keys).await?,
             Some(_) | None => Box::default(),
@@ -86,7 +94,14 @@ impl Namespace {
 
     /// Reads the generations under these keys.
     async fn read_generations(&'static self, keys: &[Key]) -> Result<Box<[Option<u64>]>> {
-        let found = self.read_combined(Wanted { first: None, common: keys.into(), last: None }).await?;
+        let found = self
+            .read_combined(Wanted {
+                first: None,
+                common: CommonKeys::Shared(keys.into()),
+                last: None,
+                largest_bytes: 0,
+            })
+            .await?;
         Ok((0..keys.len()).map(|index| generation_from_bytes(found.get(index)?)).collect())
     }
 
@@ -94,6 +109,22 @@ impl Namespace {
     async fn read_dependencies(&'static self, location: &Location) -> Result<FoundGenerations> {
         let found = self.read_combined(Wanted { first: None, ..location.wanted() }).await?;
         Ok(location.generations_in(|index| found.get(index)))
+    }
+
+    /// Starts a task that asks for the size of a value: a large one takes longer than the deadline allows, unless it is known
+    /// to be large.
+    fn ask_for_size(&'static self, key: &Key) {
+        let (Ok(store), Ok(runtime)) = (&self.store, Handle::try_current()) else { return };
+        if self.is_asking_for_size.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (key, asking) = (key.clone(), Asking(&self.is_asking_for_size));
+        runtime.spawn(async move {
+            let _asking = asking;
+            if let Ok(bytes) = within(store.time_limit(), store.size_of(&key)).await {
+                self.record_size(bytes);
+            }
+        });
     }
 
     /// Reads keys, together with other calls; a failure is counted and logged.
@@ -194,6 +225,15 @@ impl Namespace {
     /// Returns the key of the generation of a tag.
     pub(crate) fn tag_key(&self, tag: &str) -> Key {
         Key::from_bytes(&self.name, tag.as_bytes())
+    }
+}
+
+/// The task that asks for the size of a value, also if the runtime drops it.
+struct Asking(&'static AtomicBool);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 

@@ -161,6 +161,7 @@ impl HeldLease {
         let Ok(bytes) = sealed.inspect_err(|error| self.namespace.report_uncacheable(error)) else {
             return self.remove_replaced(has_waiters).await;
         };
+        self.namespace.record_size(bytes.len());
         let Some(lease) = self.lease.take() else { return Fill::Unknown };
         let filled = self
             .namespace

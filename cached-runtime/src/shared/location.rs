@@ -1,14 +1,13 @@
 //! Where a value and the generations it depends on are in a shared store.
 
 use std::borrow::Borrow;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::envelope;
 use super::generations::FoundGenerations;
 use super::namespace::Namespace;
-use super::reads::Wanted;
+use super::reads::{CommonKeys, Wanted};
 use crate::Key;
 
 /// The keys of a value and of everything that decides whether it is current.
@@ -21,7 +20,7 @@ use crate::Key;
 pub(crate) struct Location {
     pub(crate) key: Key,
     /// The keys of the generations: of the namespace and, for a function with tags, of all tags and of each static tag.
-    pub(crate) generation_keys: Arc<[Key]>,
+    pub(crate) generation_keys: CommonKeys,
     /// At an alternate location, the primary key; the checksum of its value is the last dependency.
     pub(crate) primary: Option<Key>,
     pub(crate) tags: Tags,
@@ -37,7 +36,7 @@ impl Location {
     /// [`dependency_keys`](Self::dependency_keys).
     pub(crate) fn wanted(&self) -> Wanted {
         let (first, last) = (Some(self.key.clone()), self.primary.clone());
-        Wanted { first, common: Arc::clone(&self.generation_keys), last }
+        Wanted { first, common: self.generation_keys.clone(), last, largest_bytes: 0 }
     }
 
     /// Returns the generations in what the store returned for each of the [`dependency_keys`](Self::dependency_keys).

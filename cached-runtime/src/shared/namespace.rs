@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ pub(crate) struct Namespace {
     /// The reads of the store, once there was one.
     reads: OnceLock<&'static Reads>,
     pub(crate) counters: &'static Counters,
+    /// The size of the largest value so far, in bytes.
+    largest_bytes: AtomicUsize,
+    pub(super) is_asking_for_size: AtomicBool,
     failures: FailureLog,
     /// Whether an uncacheable key or an undecodable value was logged.
     has_reported: AtomicBool,
@@ -52,6 +55,8 @@ impl Namespace {
             generation_key,
             reads: OnceLock::new(),
             counters,
+            largest_bytes: AtomicUsize::new(0),
+            is_asking_for_size: AtomicBool::new(false),
             failures: FailureLog::default(),
             has_reported: AtomicBool::new(false),
             pending: PendingInvalidations::default(),
@@ -127,6 +132,18 @@ impl Namespace {
             self.counters.store_errors.add(1); // The configuration has logged it.
             error.clone()
         })
+    }
+
+    /// Returns the size of the largest value so far, in bytes.
+    pub(super) fn largest_bytes(&self) -> usize {
+        self.largest_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Records the size of a value that was read, or is to be stored.
+    pub(super) fn record_size(&self, bytes: usize) {
+        if bytes > self.largest_bytes() {
+            self.largest_bytes.fetch_max(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Counts and logs the outcome of an operation.

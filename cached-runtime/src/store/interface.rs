@@ -334,6 +334,25 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Some(Duration::from_secs(1))
     }
 
+    /// As [`get`](Self::get), for keys whose values have this size together, in bytes, as far as it is known. Such a read does
+    /// not delay others.
+    #[doc(hidden)]
+    fn get_large<'a>(
+        &'a self,
+        keys: &'a [Key],
+        expected_bytes: usize,
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        let _ = expected_bytes;
+        self.get(keys)
+    }
+
+    /// Returns the size of a value in bytes, without reading it; 0 if it is not known.
+    #[doc(hidden)]
+    fn size_of<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<usize>> {
+        let _ = key;
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
     /// Returns how long combined reads may wait to be sent.
     #[doc(hidden)]
     fn max_queue_wait(&self) -> Duration {
@@ -432,6 +451,18 @@ macro_rules! forward {
 
             fn time_limit(&self) -> Option<Duration> {
                 (**self).time_limit()
+            }
+
+            fn get_large<'a>(
+                &'a self,
+                keys: &'a [Key],
+                expected_bytes: usize,
+            ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+                (**self).get_large(keys, expected_bytes)
+            }
+
+            fn size_of<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<usize>> {
+                (**self).size_of(key)
             }
 
             fn max_queue_wait(&self) -> Duration {

@@ -21,6 +21,8 @@ mod role;
 mod scan;
 mod servers;
 mod store_config;
+#[cfg(any(feature = "redis", feature = "memcached"))]
+mod ticker;
 mod watch;
 
 pub use expression::{StoreExpr, StoreOrName};

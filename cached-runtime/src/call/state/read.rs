@@ -67,7 +67,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let origin = Origin { source, age: cached.age.elapsed };
         match cached.state {
             State::Fresh | State::Due if source == Source::Memory => counters.hits.add_one(),
-            State::Fresh | State::Due => counters.shared_hits.add(1),
+            State::Fresh | State::Due => counters.shared_hits.add_one(),
             State::Stale(past) if past < policy.stale_while_revalidate => counters.stale_hits.add(1),
             State::Stale(past) if past < policy.stale_if_error && !self.cache.try_begin(&self.key) => {
                 counters.stale_hits.add(1);

@@ -1,8 +1,8 @@
 //! The reads of several calls as one read.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,14 +15,38 @@ use crate::{Key, Result};
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub(crate) first: Option<Key>,
-    /// Keys that many calls read.
-    pub(crate) common: Arc<[Key]>,
+    pub(crate) common: CommonKeys,
     pub(crate) last: Option<Key>,
+    /// The size of the largest value that the function has had so far, in bytes.
+    pub(crate) largest_bytes: usize,
+}
+
+/// Keys that many calls read.
+#[derive(Debug, Clone)]
+pub(crate) enum CommonKeys {
+    /// The key of the generation of a namespace. Calls of all threads read it, and would contend for a counter of references.
+    OfNamespace(&'static [Key]),
+    Shared(Arc<[Key]>),
+}
+
+impl Deref for CommonKeys {
+    type Target = [Key];
+
+    fn deref(&self) -> &[Key] {
+        match self {
+            Self::OfNamespace(keys) => keys,
+            Self::Shared(keys) => keys,
+        }
+    }
 }
 
 impl Wanted {
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.first.iter().chain(&*self.common).chain(&self.last)
+    pub(super) fn into_keys(self) -> Vec<Key> {
+        let mut keys = Vec::with_capacity(self.len());
+        keys.extend(self.first);
+        keys.extend_from_slice(&self.common);
+        keys.extend(self.last);
+        keys
     }
 
     pub(super) fn len(&self) -> usize {
@@ -72,31 +96,38 @@ pub(super) struct Batch {
     /// Each key once.
     keys: Vec<Key>,
     positions: Vec<usize>,
-    calls: Vec<Queued>,
+    /// Each call, and where its positions begin.
+    calls: Vec<(oneshot::Sender<Result<Values>>, usize)>,
 }
 
 impl Batch {
     /// Returns the batch of these calls without those that were dropped; `None` if none is left.
-    pub(super) fn of(mut calls: Vec<Queued>) -> Option<Self> {
-        calls.retain(|call| !call.reply.is_closed());
-        let count = calls.len();
-        let mut keys = Keys { all: Vec::with_capacity(2 * count), ..Keys::default() };
-        let mut positions: Vec<usize> = Vec::with_capacity(2 * count);
+    pub(super) fn of(queued: Vec<Queued>) -> Option<Self> {
+        let count = queued.len();
+        let mut keys = Keys::with_capacity(count + 1);
+        let mut positions = Vec::with_capacity(2 * count);
+        let mut calls = Vec::with_capacity(count);
         // The common keys of the call before, which usually are those of this one, and where their positions are.
-        let mut before: Option<(&Arc<[Key]>, usize)> = None;
-        for Queued { wanted, .. } in &calls {
-            positions.extend(wanted.first.iter().map(|key| keys.position(key)));
-            let start = positions.len();
-            match before {
-                Some((common, at)) if Arc::ptr_eq(common, &wanted.common) => {
-                    positions.extend_from_within(at..at + common.len());
-                }
-                _ => positions.extend(wanted.common.iter().map(|key| keys.position(key))),
+        let mut before: Option<(CommonKeys, usize)> = None;
+        for Queued { wanted: Wanted { first, common, last, .. }, reply, .. } in queued {
+            if reply.is_closed() {
+                continue;
             }
-            before = Some((&wanted.common, start));
-            positions.extend(wanted.last.iter().map(|key| keys.position(key)));
+            calls.push((reply, positions.len()));
+            positions.extend(first.map(|key| keys.position(key)));
+            let start = positions.len();
+            match &before {
+                Some((known, at)) if std::ptr::eq(&raw const **known, &raw const *common) => {
+                    positions.extend_from_within(*at..at + known.len());
+                }
+                _ => {
+                    positions.extend(common.iter().map(|key| keys.position(key.clone())));
+                    before = Some((common, start));
+                }
+            }
+            positions.extend(last.map(|key| keys.position(key)));
         }
-        (count > 0).then_some(Self { keys: keys.all, positions, calls })
+        (!calls.is_empty()).then_some(Self { keys: keys.all, positions, calls })
     }
 
     pub(super) fn keys(&self) -> &[Key] {
@@ -107,51 +138,64 @@ impl Batch {
     pub(super) fn deliver(self, result: Result<Vec<Option<Bytes>>>) {
         let positions = self.positions;
         let values = result.map(|values| Arc::new(BatchValues { values, positions }));
-        let mut start = 0;
-        for Queued { wanted, reply, .. } in self.calls {
+        for (reply, start) in self.calls {
             let values = values.clone().map(|values| Values::OfBatch(values, start));
-            start += wanted.len();
             let _ = reply.send(values); // Fails if the call was dropped.
         }
     }
 }
 
 /// Keys without repetitions, each with its position.
-#[derive(Default)]
 struct Keys {
     all: Vec<Key>,
-    positions: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
+    /// The position of the first key with each hash.
+    positions: HashMap<u64, usize, BuildHasherDefault<IsHash>>,
 }
 
 impl Keys {
+    fn with_capacity(count: usize) -> Self {
+        let positions = HashMap::with_capacity_and_hasher(count, BuildHasherDefault::default());
+        Self { all: Vec::with_capacity(count), positions }
+    }
+
     /// Returns the position of a key, at the end if it is a new one.
-    fn position(&mut self, key: &Key) -> usize {
-        match self.positions.entry(key.clone()) {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(entry) => {
-                self.all.push(key.clone());
-                *entry.insert(self.all.len() - 1)
-            }
+    fn position(&mut self, key: Key) -> usize {
+        let next = self.all.len();
+        let position = *self.positions.entry(hash_of(&key)).or_insert(next);
+        if self.all.get(position) == Some(&key) {
+            return position;
         }
+        // A new key, or one with the hash of another one, which is then read as often as it occurs.
+        self.all.push(key);
+        next
     }
 }
 
-/// A hash of the end of a key, which is part of a cryptographic digest already.
-#[derive(Default)]
-struct KeyHasher(u64);
+/// Returns a hash of the end of a key, which is part of a cryptographic digest already.
+fn hash_of(key: &Key) -> u64 {
+    let bytes = key.as_str().as_bytes();
+    let number = |end: Option<&[u8; 8]>| end.map_or(0, |end| u64::from_ne_bytes(*end));
+    let (rest, last) = bytes.split_at(bytes.len().saturating_sub(8));
+    // Of a hexadecimal digit, the lower bits vary.
+    let mixed = number(rest.last_chunk()).rotate_left(4) ^ number(last.last_chunk());
+    mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
 
-impl Hasher for KeyHasher {
+/// The hash of a number that is a hash.
+#[derive(Default)]
+struct IsHash(u64);
+
+impl Hasher for IsHash {
     fn write(&mut self, bytes: &[u8]) {
-        let number = |end: Option<&[u8; 8]>| end.map_or(0, |end| u64::from_ne_bytes(*end));
-        let (rest, last) = bytes.split_at(bytes.len().saturating_sub(8));
-        let mixed = number(rest.last_chunk()).rotate_left(4) ^ number(last.last_chunk());
-        self.0 ^= mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
     }
 
-    fn write_u8(&mut self, _: u8) {}
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash ^ hash >> 32;
+    }
 
     fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 32
+        self.0
     }
 }
 
@@ -163,15 +207,15 @@ mod tests {
         Key::new("batch", &n).unwrap()
     }
 
-    fn queued(first: u64, common: &Arc<[Key]>) -> (Queued, oneshot::Receiver<Result<Values>>) {
+    fn queued(first: u64, common: &CommonKeys) -> (Queued, oneshot::Receiver<Result<Values>>) {
         let (reply, receiver) = oneshot::channel();
-        let wanted = Wanted { first: Some(key(first)), common: Arc::clone(common), last: None };
+        let wanted = Wanted { first: Some(key(first)), common: common.clone(), last: None, largest_bytes: 0 };
         (Queued { wanted, since: Moment::now(), reply }, receiver)
     }
 
     #[test]
     fn each_call_gets_its_values_and_each_key_is_read_once() {
-        let common: [Arc<[Key]>; 2] = [[key(100)].into(), [key(100), key(101)].into()];
+        let common = [vec![key(100)], vec![key(100), key(101)]].map(|keys| CommonKeys::Shared(keys.into()));
         let calls = [(1, 0), (2, 1), (1, 1), (100, 0)];
         let (queue, mut replies): (Vec<_>, Vec<_>) =
             calls.iter().map(|&(first, of)| queued(first, &common[of])).unzip();
@@ -192,7 +236,7 @@ mod tests {
 
     #[test]
     fn dropped_calls_are_not_read_for() {
-        let common: Arc<[Key]> = [key(100)].into();
+        let common = CommonKeys::Shared([key(100)].into());
         let ((dropped, reply), (waiting, _reply)) = (queued(1, &common), queued(2, &common));
         drop(reply);
         assert_eq!(Batch::of(vec![dropped, waiting]).unwrap().keys(), [2, 100].map(key));
@@ -200,7 +244,7 @@ mod tests {
 
     #[test]
     fn an_error_reaches_every_call() {
-        let common: Arc<[Key]> = [].into();
+        let common = CommonKeys::OfNamespace(&[]);
         let (queue, replies): (Vec<_>, Vec<_>) = (0..3).map(|n| queued(n, &common)).unzip();
         let error = crate::Error::new(crate::ErrorKind::Timeout, "late");
         Batch::of(queue).unwrap().deliver(Err(error));

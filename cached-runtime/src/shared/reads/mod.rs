@@ -12,13 +12,14 @@
 mod batch;
 mod queue;
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use tokio::runtime::{Handle, Id};
 
 use self::batch::{Batch, Queued};
-pub(crate) use self::batch::{Values, Wanted};
+pub(crate) use self::batch::{CommonKeys, Values, Wanted};
 use self::queue::{Entered, ReadQueue};
 use super::health::Health;
 use super::namespace::within;
@@ -31,8 +32,14 @@ use crate::{Error, ErrorKind, Key, Result, Store};
 pub(crate) struct Reads {
     store: Arc<dyn Store>,
     health: &'static Health,
-    queues: RwLock<Vec<(Id, Arc<ReadQueue>)>>,
+    queues: RwLock<Vec<(QueueId, Arc<ReadQueue>)>>,
 }
+
+/// The runtime that a queue is for, and whether it is that for large values: others do not wait behind those.
+type QueueId = (Id, bool);
+
+/// The size above which a value is large, in bytes.
+const LARGE_BYTES: usize = 256 * 1024;
 
 impl Reads {
     /// Returns the reads of a store, which are the same for all functions with that store.
@@ -62,16 +69,12 @@ impl Reads {
     pub(super) async fn read(&'static self, wanted: Wanted) -> Result<Values> {
         let runtime = Handle::try_current()
             .map_err(|_| Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"))?;
-        let queue = self.queue(runtime.id());
-        match queue.enter(wanted) {
-            Entered::Single(_place, wanted) => {
-                let keys: Vec<Key> = wanted.keys().cloned().collect();
-                self.get(&keys).await.map(Values::Own)
-            }
+        let largest = wanted.largest_bytes;
+        match self.enter((runtime.id(), largest > LARGE_BYTES), wanted) {
+            Entered::Single(_place, wanted) => self.get(&wanted.into_keys(), largest).await.map(Values::Own),
             Entered::Queued { reply, batch_task } => {
-                // If the runtime is shutting down, this drops the place, which rejects what is queued.
-                drop(queue);
                 if let Some(place) = batch_task {
+                    // If the runtime is shutting down, this drops the place, which rejects what is queued.
                     runtime.spawn(self.send_batches(place));
                 }
                 reply.await.unwrap_or_else(|_| Err(shutting_down()))
@@ -84,8 +87,9 @@ impl Reads {
     async fn send_batches(&'static self, mut place: queue::BatchTask) {
         let max_wait = self.store.max_queue_wait();
         while let Some(queued) = place.next(max_wait).await {
+            let largest = queued.iter().map(|queued| queued.wanted.largest_bytes).max().unwrap_or(0);
             let Some(batch) = Batch::of(queued) else { continue };
-            let result = self.get(batch.keys()).await;
+            let result = self.get(batch.keys(), largest).await;
             if let Ok(values) = &result {
                 place.record(values);
             }
@@ -93,14 +97,37 @@ impl Reads {
         }
     }
 
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
-        self.health.observe(within(self.store.time_limit(), self.store.get(keys))).await
+    /// Reads keys whose values have this size at most, as far as is known.
+    async fn get(&self, keys: &[Key], largest: usize) -> Result<Vec<Option<Bytes>>> {
+        let reading = if largest > LARGE_BYTES {
+            self.store.get_large(keys, keys.len().saturating_mul(largest))
+        } else {
+            self.store.get(keys)
+        };
+        self.health.observe(within(self.store.time_limit(), reading)).await
     }
 
-    /// Returns the queue of a runtime.
-    fn queue(&self, runtime: Id) -> Arc<ReadQueue> {
-        let find = |queues: &[(Id, Arc<ReadQueue>)]| {
-            queues.iter().find(|(id, _)| *id == runtime).map(|(_, queue)| Arc::clone(queue))
+    /// Enters a queue.
+    fn enter(&'static self, queue_id: QueueId, wanted: Wanted) -> Entered {
+        let mut wanted = Some(wanted);
+        let entered = LAST_QUEUE.try_with(|last| match &*last.borrow() {
+            Some((reads, id, queue)) if std::ptr::eq(*reads, self) && *id == queue_id => {
+                wanted.take().map(|wanted| queue.enter(wanted))
+            }
+            Some(_) | None => None,
+        });
+        if let Ok(Some(entered)) = entered {
+            return entered;
+        }
+        let queue = self.queue(queue_id);
+        let _ = LAST_QUEUE.try_with(|last| last.replace(Some((self, queue_id, Arc::clone(&queue)))));
+        wanted.map_or(Entered::Refused, |wanted| queue.enter(wanted))
+    }
+
+    /// Returns a queue.
+    fn queue(&self, queue_id: QueueId) -> Arc<ReadQueue> {
+        let find = |queues: &[(QueueId, Arc<ReadQueue>)]| {
+            queues.iter().find(|(id, _)| *id == queue_id).map(|(_, queue)| Arc::clone(queue))
         };
         if let Some(queue) = find(&self.queues.read().unwrap_or_else(PoisonError::into_inner)) {
             return queue;
@@ -112,7 +139,7 @@ impl Reads {
         // Nothing but reads in flight needs the queue of a runtime, which may have ended.
         queues.retain(|(_, queue)| Arc::strong_count(queue) > 1);
         let queue = Arc::new(ReadQueue::default());
-        queues.push((runtime, Arc::clone(&queue)));
+        queues.push((queue_id, Arc::clone(&queue)));
         queue
     }
 }
@@ -120,6 +147,11 @@ impl Reads {
 /// Returns the error of a read whose runtime ends.
 pub(crate) fn shutting_down() -> Error {
     Error::new(ErrorKind::Unreachable, "the runtime is shutting down")
+}
+
+thread_local! {
+    /// The queue that this thread has used last, which it usually uses again: threads would contend for the table of queues.
+    static LAST_QUEUE: RefCell<Option<(&'static Reads, QueueId, Arc<ReadQueue>)>> = const { RefCell::new(None) };
 }
 
 /// Returns the error of a read that was not sent.

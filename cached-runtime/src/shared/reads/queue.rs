@@ -105,14 +105,14 @@ impl ReadQueue {
 /// Returns how many of the first calls have at most so many keys together; at least 1.
 fn count_within(queue: &VecDeque<Queued>, max_keys: usize) -> usize {
     let mut keys = 0;
-    let mut common: Option<&Arc<[Key]>> = None;
+    let mut common: &[Key] = &[];
     for (index, Queued { wanted, .. }) in queue.iter().enumerate() {
         keys += wanted.len();
         // Calls of one function read the same generations, which a batch reads once.
-        if common.is_some_and(|common| Arc::ptr_eq(common, &wanted.common)) {
+        if std::ptr::eq(common, &raw const *wanted.common) {
             keys -= wanted.common.len();
         }
-        common = Some(&wanted.common);
+        common = &wanted.common;
         if keys > max_keys {
             return index.max(1);
         }
@@ -145,6 +145,10 @@ impl BatchTask {
             return None;
         }
         let latest = Moment::now().before(max_wait);
+        // The first has waited for longest.
+        if taken.first().is_none_or(|first| first.since >= latest) {
+            return Some(taken);
+        }
         let (taken, late): (Vec<_>, Vec<_>) = taken.into_iter().partition(|queued| queued.since >= latest);
         for queued in late {
             let _ = queued.reply.send(Err(overloaded())); // Fails if the call was dropped.

@@ -6,7 +6,6 @@ mod read;
 mod write;
 
 use std::fmt;
-use std::sync::Arc;
 
 pub(crate) use self::read::SharedRead;
 pub(crate) use self::write::clear;
@@ -19,6 +18,7 @@ use super::lease::Occupant;
 pub(crate) use super::lease::{LeaseAnswer, LeaseRequest};
 use super::location::{Location, Tags};
 use super::namespace::{Namespace, run_detached};
+use super::reads::CommonKeys;
 use crate::policy::{Counters, InstanceName, Policy};
 use crate::signature::KeyType;
 use crate::store::KeySpace;
@@ -36,7 +36,7 @@ pub(crate) struct Tier<K, V> {
     policy: &'static Policy,
     tags: Tags,
     /// The keys of the generations of a value without tags.
-    generation_keys: Arc<[Key]>,
+    generation_keys: [Key; 1],
     namespace: Namespace,
     claim: Claim,
 }
@@ -64,7 +64,7 @@ where
             (false, false) => Tags::None,
         };
         let codec = Codec::new(policy.codec);
-        let generation_keys = [namespace.generation_key.clone()].into();
+        let generation_keys = [namespace.generation_key.clone()];
         let claim = Claim::new(&namespace.name, name, policy);
         let key_check = KeyCheck::new();
         let (keys, name) = (KeySpace::new(&namespace.name), namespace.name.clone());
@@ -85,7 +85,7 @@ fn namespace_of(policy: &Policy, name: &str, counters: &'static Counters) -> Nam
 impl<K, V> Tier<K, V> {
     /// Returns a request for a lease that replaces any value; `None` if the key or its tags cannot be stored, or the
     /// namespace is ambiguous.
-    pub(crate) fn replace_request(&self, key: &K, tags: &[String]) -> Option<LeaseRequest> {
+    pub(crate) fn replace_request(&'static self, key: &K, tags: &[String]) -> Option<LeaseRequest> {
         if self.claim.is_ambiguous() {
             return None;
         }
@@ -130,16 +130,18 @@ impl<K, V> Tier<K, V> {
     }
 
     /// Returns the primary location of a key.
-    fn location(&self, key: &K, static_tags: &[String]) -> Result<Location> {
+    fn location(&'static self, key: &K, static_tags: &[String]) -> Result<Location> {
         let (key, generation_key) = (self.store_key(key)?, &self.namespace.generation_key);
         let generation_keys = match self.tags {
-            Tags::None => Arc::clone(&self.generation_keys),
+            Tags::None => CommonKeys::OfNamespace(&self.generation_keys),
             Tags::Static(_) | Tags::Derived(_) if static_tags.len() > MAX_TAGS => {
                 return Err(self.too_many_tags());
             }
             Tags::Static(tags) | Tags::Derived(tags) => {
                 let tag_keys = static_tags.iter().map(|tag| tags.tag_key(tag));
-                [generation_key, &tags.generation_key].into_iter().cloned().chain(tag_keys).collect()
+                CommonKeys::Shared(
+                    [generation_key, &tags.generation_key].into_iter().cloned().chain(tag_keys).collect(),
+                )
             }
         };
         Ok(Location { key, generation_keys, primary: None, tags: self.tags })

@@ -51,6 +51,7 @@ impl<K, V> Tier<K, V> {
                 Tags::None | Tags::Static(_) => Vec::new(),
             };
             let bytes = payload.seal(&location.key, &generations, &derived_generations, Duration::ZERO)?;
+            self.namespace.record_size(bytes.len());
             let ttl = Some(payload.store_ttl());
             self.namespace.with_deadline(|store| store.put(&location.key, bytes, ttl)).await
         };

@@ -12,6 +12,7 @@ use super::config::{Address, Credentials};
 use super::connection_task::ConnectionTask;
 use super::protocol::{Batch, Epoch, Reply};
 use crate::store::in_flight::InFlight;
+use crate::store::ticker::Ticker;
 use crate::{Error, ErrorKind, Result};
 
 /// The connections to one server.
@@ -29,6 +30,8 @@ pub(super) struct Settings {
     pub(super) address: Address,
     pub(super) credentials: Option<Credentials>,
     pub(super) connect_timeout: Duration,
+    /// How long an operation may take.
+    pub(super) deadline: Duration,
     /// How long a reply may take before the connection is closed.
     pub(super) reply_timeout: Duration,
     pub(super) max_value_bytes: usize,
@@ -102,7 +105,7 @@ impl Connections {
         }
         let (requests, queue) = mpsc::channel(QUEUE_CAPACITY);
         connections.retain(|connection| !connection.requests.is_closed());
-        let shared = Arc::new(Shared::new(&self.settings));
+        let shared = Arc::new(Shared::new(&runtime, &self.settings));
         let connection = RuntimeConnection { runtime: id, requests, shared: Arc::clone(&shared) };
         connections.push(connection.clone());
         runtime.spawn(ConnectionTask::new(Arc::clone(&self.settings), queue, shared).run());
@@ -129,14 +132,16 @@ pub(super) struct Shared {
     pub(super) reads: InFlight,
     /// All operations except reads, which do not wait behind them.
     pub(super) writes: InFlight,
+    pub(super) ticker: Ticker,
     /// `true` while requests are rejected, because there is no connection.
     pub(super) is_down: AtomicBool,
 }
 
 impl Shared {
-    fn new(settings: &Settings) -> Self {
+    fn new(runtime: &runtime::Handle, settings: &Settings) -> Self {
         let in_flight = || InFlight::new(settings.max_in_flight, settings.max_queue_wait);
-        Self { reads: in_flight(), writes: in_flight(), is_down: AtomicBool::new(false) }
+        let ticker = Ticker::start(runtime, settings.deadline);
+        Self { reads: in_flight(), writes: in_flight(), ticker, is_down: AtomicBool::new(false) }
     }
 }
 

@@ -136,6 +136,7 @@ impl Memcached {
             address: config.validate()?,
             credentials: config.credentials.clone(),
             connect_timeout: config.connect_timeout,
+            deadline: config.deadline,
             reply_timeout: config.deadline.saturating_mul(2).min(MAX_REPLY_TIMEOUT),
             max_value_bytes: config.max_value_bytes,
             max_in_flight: config.max_in_flight,
@@ -167,6 +168,7 @@ impl Memcached {
     async fn read<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let connection = self.connections.of_current_runtime()?;
         let _place = connection.shared.reads.enter().await?;
+        connection.shared.ticker.keep();
         self.with_deadline(operation).await
     }
 
@@ -174,6 +176,7 @@ impl Memcached {
     async fn write<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let connection = self.connections.of_current_runtime()?;
         let _place = connection.shared.writes.enter().await?;
+        connection.shared.ticker.keep();
         self.with_deadline(operation).await
     }
 

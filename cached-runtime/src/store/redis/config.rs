@@ -38,6 +38,7 @@ pub struct RedisConfig {
     connect_timeout: Duration,
     max_in_flight: usize,
     max_queue_wait: Duration,
+    min_transfer_rate: u64,
     restarts: Restarts,
 }
 
@@ -78,6 +79,7 @@ impl RedisConfig {
             connect_timeout: Duration::from_millis(200),
             max_in_flight: 128,
             max_queue_wait: Duration::from_secs(1),
+            min_transfer_rate: 10_000_000,
             restarts: Restarts::Trusted,
         }
     }
@@ -198,6 +200,25 @@ impl RedisConfig {
         self
     }
 
+    /// Sets the rate at which large values must arrive, in bytes per second; 10 MB/s by default.
+    ///
+    /// An operation with a value above 256 KiB may take as long as its bytes take at this rate, in addition to the
+    /// [`deadline`](Self::deadline); a read counts as large if the function has had such a value before. Reads and fills
+    /// of large values use a connection of their own, so that others do not wait behind them. It must be at least 1 MB/s.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::{Redis, RedisConfig};
+    ///
+    /// let far = RedisConfig::new("redis://far.away").min_transfer_rate(2_000_000);
+    /// assert!(Redis::new(far).is_ok());
+    /// ```
+    pub fn min_transfer_rate(mut self, bytes_per_second: u64) -> Self {
+        self.min_transfer_rate = bytes_per_second;
+        self
+    }
+
     /// Uses no value from before a restart of the server, or from before it became the primary.
     ///
     /// A server that is restarted from a snapshot, or a replica that is promoted, may have values that were
@@ -235,6 +256,9 @@ impl RedisConfig {
         if self.max_in_flight == 0 {
             return config("the maximum number of redis operations in flight must be at least 1");
         }
+        if self.min_transfer_rate < 1_000_000 {
+            return config("the minimum transfer rate of redis must be at least 1 MB/s");
+        }
         if self.prefix.contains(['{', '}']) {
             return config(
                 "the redis prefix must not contain braces, which determine the slot of a key in a cluster",
@@ -262,6 +286,7 @@ impl RedisConfig {
             connect_timeout: self.connect_timeout,
             max_in_flight: self.max_in_flight,
             max_queue_wait: self.max_queue_wait,
+            min_transfer_rate: self.min_transfer_rate,
             restarts: self.restarts,
         })
     }
@@ -277,6 +302,7 @@ impl fmt::Debug for RedisConfig {
             .field("connect_timeout", &self.connect_timeout)
             .field("max_in_flight", &self.max_in_flight)
             .field("max_queue_wait", &self.max_queue_wait)
+            .field("min_transfer_rate", &self.min_transfer_rate)
             .field("restarts", &self.restarts)
             .finish_non_exhaustive()
     }
@@ -295,6 +321,8 @@ pub(super) struct Settings {
     pub(super) connect_timeout: Duration,
     pub(super) max_in_flight: usize,
     pub(super) max_queue_wait: Duration,
+    /// In bytes per second.
+    pub(super) min_transfer_rate: u64,
     pub(super) restarts: Restarts,
 }
 
@@ -328,6 +356,7 @@ mod tests {
             config().deadline(Duration::MAX),
             config().connect_timeout(Duration::ZERO),
             config().max_in_flight(0),
+            config().min_transfer_rate(999_999),
             config().prefix("{}"),
             RedisConfig::new(""),
             RedisConfig::new("localhost:6379"),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
@@ -12,6 +13,7 @@ use super::connection_state::{ConnectionState, SlotGroups};
 use super::session::Session;
 use super::supervisor::{build_client, supervise};
 use crate::store::in_flight::InFlight;
+use crate::store::ticker::Ticker;
 use crate::{Error, ErrorKind, Key, Result};
 
 /// The connections to one server or cluster.
@@ -49,7 +51,7 @@ impl Connections {
         keys: &[Key],
         operation: impl AsyncFnOnce(&Session<'_>) -> Result<T>,
     ) -> Result<T> {
-        let connection = self.of_current_runtime()?;
+        let connection = self.of_current_runtime(traffic.lane())?;
         connection.wait_for_first_attempt(Instant::now() + self.settings.deadline).await;
         let mut client = connection.state.connected_client()?;
         let place = connection.in_flight(traffic).enter().await?;
@@ -58,7 +60,8 @@ impl Connections {
             connection.state.check_replies()?;
             client = connection.state.connected_client()?;
         }
-        let deadline = Instant::now() + self.settings.deadline;
+        connection.ticker.keep();
+        let deadline = Instant::now() + self.settings.deadline + self.transfer_time(traffic);
         let slot_groups = SlotGroups::of(keys, self.settings.topology);
         let session =
             Session { client, state: &connection.state, settings: &self.settings, slot_groups, deadline };
@@ -69,21 +72,31 @@ impl Connections {
         result
     }
 
+    /// Returns how much longer than others an operation may take because of its size.
+    fn transfer_time(&self, traffic: Traffic) -> Duration {
+        let bytes = traffic.bytes();
+        if bytes <= LARGE_BYTES {
+            return Duration::ZERO;
+        }
+        let micros = bytes as u64 / (self.settings.min_transfer_rate / 1_000_000).max(1);
+        Duration::from_micros(micros)
+    }
+
     /// Returns `true` if the connection of the current runtime is being established again.
     pub(super) fn is_known_down(&self) -> bool {
         let Ok(runtime) = Handle::try_current() else { return false };
         let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);
-        let connection = connections.iter().find(|connection| connection.serves(runtime.id()));
+        let connection = connections.iter().find(|connection| connection.serves(runtime.id(), Lane::Main));
         connection.is_some_and(|connection| connection.state.is_known_down())
     }
 
     /// Returns the connection of the current runtime, and starts it if there is none.
-    fn of_current_runtime(&self) -> Result<Arc<RuntimeConnection>> {
+    fn of_current_runtime(&self, lane: Lane) -> Result<Arc<RuntimeConnection>> {
         let runtime = Handle::try_current().map_err(|e| {
             Error::new(ErrorKind::Config, "cannot use redis outside of a tokio runtime").with_source(e)
         })?;
         let find = |connections: &[Arc<RuntimeConnection>]| {
-            connections.iter().find(|connection| connection.serves(runtime.id())).cloned()
+            connections.iter().find(|connection| connection.serves(runtime.id(), lane)).cloned()
         };
 
         if let Some(connection) = find(&self.connections.read().unwrap_or_else(PoisonError::into_inner)) {
@@ -94,7 +107,7 @@ impl Connections {
             return Ok(connection);
         }
         connections.retain(|connection| !connection.supervisor.is_finished());
-        let connection = Arc::new(RuntimeConnection::start(&runtime, &self.settings)?);
+        let connection = Arc::new(RuntimeConnection::start(&runtime, lane, &self.settings)?);
         connections.push(Arc::clone(&connection));
         Ok(connection)
     }
@@ -109,38 +122,71 @@ impl fmt::Debug for Connections {
 /// What an operation does. Reads do not wait behind writes, nor the other way round.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Traffic {
-    Read,
-    Write,
+    /// A read of values of this size, in bytes, as far as it is known.
+    Read(usize),
+    /// The fill of a key with a value of this size. It has no effect once the lease has ended, so it may arrive after
+    /// operations that began later.
+    Fill(usize),
+    /// Any other operation, with a value of this size.
+    Write(usize),
 }
+
+impl Traffic {
+    fn lane(self) -> Lane {
+        match self {
+            Self::Read(bytes) | Self::Fill(bytes) if bytes > LARGE_BYTES => Lane::Large,
+            Self::Read(_) | Self::Fill(_) | Self::Write(_) => Lane::Main,
+        }
+    }
+
+    fn bytes(self) -> usize {
+        let (Self::Read(bytes) | Self::Fill(bytes) | Self::Write(bytes)) = self;
+        bytes
+    }
+}
+
+/// The connections of one runtime. Large values have one of their own, so that others do not wait behind them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Main,
+    /// Established with the first large value.
+    Large,
+}
+
+/// The size above which a value is large, in bytes.
+const LARGE_BYTES: usize = 256 * 1024;
 
 /// The connection of one runtime; dropping it ends its supervisor and closes it.
 struct RuntimeConnection {
     runtime: Id,
+    lane: Lane,
     state: Arc<ConnectionState>,
     reads: InFlight,
     /// All operations except reads.
     writes: InFlight,
+    ticker: Ticker,
     supervisor: AbortHandle,
 }
 
 impl RuntimeConnection {
-    fn start(runtime: &Handle, settings: &Arc<Settings>) -> Result<Self> {
+    fn start(runtime: &Handle, lane: Lane, settings: &Arc<Settings>) -> Result<Self> {
         let state =
             Arc::new(ConnectionState::new(settings.topology, settings.restarts, build_client(settings)?));
         let supervisor = runtime.spawn(supervise(Arc::clone(settings), Arc::clone(&state))).abort_handle();
         let reads = InFlight::new(settings.max_in_flight, settings.max_queue_wait);
         let writes = InFlight::new(settings.max_in_flight, settings.max_queue_wait);
-        Ok(Self { runtime: runtime.id(), state, reads, writes, supervisor })
+        let ticker = Ticker::start(runtime, settings.deadline);
+        Ok(Self { runtime: runtime.id(), lane, state, reads, writes, ticker, supervisor })
     }
 
-    fn serves(&self, runtime: Id) -> bool {
-        self.runtime == runtime && !self.supervisor.is_finished()
+    fn serves(&self, runtime: Id, lane: Lane) -> bool {
+        self.runtime == runtime && self.lane == lane && !self.supervisor.is_finished()
     }
 
     fn in_flight(&self, traffic: Traffic) -> &InFlight {
         match traffic {
-            Traffic::Read => &self.reads,
-            Traffic::Write => &self.writes,
+            Traffic::Read(_) => &self.reads,
+            Traffic::Fill(_) | Traffic::Write(_) => &self.writes,
         }
     }
 

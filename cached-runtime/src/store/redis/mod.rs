@@ -37,7 +37,8 @@ use crate::{
 /// noticed: no operation is confirmed by the reply to another one, and the connection is replaced. A caller that waits for another process to compute a key is notified by the server
 /// (`CLIENT TRACKING`); in a cluster, or if the user lacks the permission, it polls.
 ///
-/// The store has one connection for each tokio runtime that uses it, established with the first use; the
+/// The store has one connection for each tokio runtime that uses it, established with the first use, and one more for values
+/// above 256 KiB, if there are any; the
 /// runtime needs its time and IO drivers. A task supervises the connection. It reconnects without limit, at
 /// least every 500 ms, and replaces the connection if the server does not respond on it. Without a
 /// connection, operations fail immediately with [`ErrorKind::Unreachable`]; only the first operations of a
@@ -122,8 +123,14 @@ impl Redis {
 
     /// Runs a script on a key.
     async fn run(&self, script: &Script, key: &Key, arguments: &[Value]) -> Result<Resp3Frame> {
+        let bytes = arguments.iter().filter_map(Value::as_bytes).map(<[u8]>::len).sum();
+        let traffic = if std::ptr::eq(script, &raw const scripts::FILL) {
+            Traffic::Fill(bytes)
+        } else {
+            Traffic::Write(bytes)
+        };
         self.connections
-            .session(Traffic::Write, std::slice::from_ref(key), async |session| {
+            .session(traffic, std::slice::from_ref(key), async |session| {
                 session
                     .script(script, self.slot(key), |server| self.names(key, server).into(), arguments)
                     .await
@@ -189,6 +196,17 @@ impl Store for Redis {
         None
     }
 
+    fn size_of<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<usize>> {
+        let name = Name::from(self.value_name(key, "").into_bytes().unwrap_or_default());
+        Box::pin(async move {
+            self.connections
+                .session(Traffic::Read(0), std::slice::from_ref(key), async |session| {
+                    session.length(name).await
+                })
+                .await
+        })
+    }
+
     fn max_queue_wait(&self) -> Duration {
         self.connections.settings().max_queue_wait
     }
@@ -198,13 +216,21 @@ impl Store for Redis {
     }
 
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        self.get_large(keys, 0)
+    }
+
+    fn get_large<'a>(
+        &'a self,
+        keys: &'a [Key],
+        expected_bytes: usize,
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         Box::pin(async move {
             if keys.is_empty() {
                 return Ok(Vec::new());
             }
             let &Settings { topology, restarts, .. } = self.connections.settings();
             self.connections
-                .session(Traffic::Read, keys, async |session| match (restarts, topology) {
+                .session(Traffic::Read(expected_bytes), keys, async |session| match (restarts, topology) {
                     (Restarts::Distrusted, Topology::Single) => self.read_by_script(session, keys).await,
                     (Restarts::Distrusted, Topology::Cluster) => {
                         let read = |key| self.read_by_script(session, std::slice::from_ref(key));
@@ -295,7 +321,7 @@ impl Store for Redis {
             }
             let watched = self
                 .connections
-                .session(Traffic::Write, std::slice::from_ref(key), async |session| {
+                .session(Traffic::Write(0), std::slice::from_ref(key), async |session| {
                     match session.server_name(0) {
                         Some(server) => session.watch(self.names(key, &server)).await,
                         None => Ok(None),

@@ -55,6 +55,20 @@ impl Session<'_> {
         replies::values(reply, count)
     }
 
+    /// Returns the length of a string in bytes.
+    pub(super) async fn length(&self, name: Name) -> Result<usize> {
+        let client = self.client.with_options(&self.options()?);
+        let pending = PendingReply::new(self.state, self.slot_groups);
+        match client.strlen(name).await {
+            Ok(length) => {
+                pending.replied();
+                self.state.record_unverified_reply();
+                Ok(length)
+            }
+            Err(error) => Err(self.fail(pending, &error)),
+        }
+    }
+
     /// Runs a script on keys of one slot and returns its result, which may be an error of the server.
     ///
     /// `names` returns the names of the keys; its argument is what the names contain of the server's identity.
@@ -239,7 +253,6 @@ impl Session<'_> {
         if remaining.is_zero() {
             return Err(timed_out()); // To fred, a timeout of zero means none.
         }
-        debug_assert!(remaining <= self.settings.deadline);
         Ok(Options { fail_fast: true, timeout: Some(remaining), ..Options::default() })
     }
 }
