@@ -141,6 +141,18 @@ fn main() {
     }
 }
 
+/// Hits for a profiler, such as `perf record`: of `redis` or `memcached`, from so many tasks.
+fn profile(threads: &Runtime, backend: &str, tasks: usize) {
+    for _ in 0..3_000 / ROUND.as_millis() {
+        threads.block_on(async {
+            match backend {
+                "redis" => cpu_per_call(tasks, |id| async move { drop(redis::user(id, REGION).await) }).await,
+                _ => cpu_per_call(tasks, |id| async move { drop(memcached::user(id, REGION).await) }).await,
+            }
+        });
+    }
+}
+
 async fn prepare(fred: &by_hand::Fred, socket: &by_hand::Socket) {
     for id in 0..KEYS {
         let (user, text) = (User::new(id, REGION), "x".repeat(TEXT_BYTES));
