@@ -10,8 +10,9 @@ use crate::shared::location::Tags;
 use crate::shared::namespace::Namespace;
 use crate::shared::payload::Payload;
 use crate::shared::pending::Invalidation;
+use crate::shared::returned_leases::Grant;
 use crate::util::unix_millis;
-use crate::{BoxFuture, Key, LeaseMode, Result};
+use crate::{BoxFuture, Key, LastAttempt, LeaseMode, Result};
 
 impl<K, V> Tier<K, V> {
     /// Encodes a value, with the keys of its derived tags.
@@ -106,17 +107,24 @@ pub(crate) fn clear(
 
 /// Replaces a value by a stale copy, under the lease, so that a value that is being computed cannot be stored.
 async fn store_stale_copy(namespace: &'static Namespace, key: &Key, retention: Duration) -> Result<()> {
-    let (lease, acquired) = namespace.request_lease(key, LeaseMode::Replace).await?;
-    if !acquired.is_granted {
-        // Another call computes. Removing the key ends its lease; the old value may be gone anyway.
-        return namespace.with_deadline(|store| store.remove(key)).await;
-    }
-    let stale = acquired.value.and_then(|value| envelope::expire(key, &value, unix_millis()));
-    match stale {
-        Some(stale) => {
-            namespace.with_deadline(|store| store.fill(key, lease, stale, retention)).await.map(drop)
+    for _ in 0..MAX_EXPIRE_ATTEMPTS {
+        let (lease, acquired) = namespace.request_lease(key, LeaseMode::Replace).await?;
+        let stale = acquired.value.and_then(|value| envelope::expire(key, &value, unix_millis()));
+        // What cannot be read cannot be made stale. If another call computes, the removal ends its lease; the old value
+        // may be gone anyway.
+        let Some(stale) = stale.filter(|_| acquired.is_granted) else { break };
+        match namespace.with_deadline(|store| store.fill(key, lease, stale, retention)).await {
+            Ok(true) => return Ok(()),
+            // The value was changed, or the lease has ended otherwise, and the old value may still be there.
+            Ok(false) => {}
+            Err(error) => {
+                namespace.give_back(key.clone(), lease, LastAttempt::Unknown, Grant::Known);
+                return Err(error);
+            }
         }
-        // What cannot be read cannot be made stale.
-        None => namespace.with_deadline(|store| store.remove(key)).await,
     }
+    namespace.with_deadline(|store| store.remove(key)).await
 }
+
+/// After this many rejected attempts to make a value stale it is removed.
+const MAX_EXPIRE_ATTEMPTS: usize = 3;
