@@ -161,7 +161,7 @@ pub use crate::policy::{
 };
 pub use crate::shared::invalidate_tag;
 #[cfg(feature = "store")]
-pub use crate::shared::{ServerHealth, ServerState, connect, health};
+pub use crate::shared::{ServerHealth, ServerState, ShutdownReport, connect, health, shutdown};
 #[cfg(feature = "contract")]
 pub use crate::store::contract;
 #[cfg(feature = "store")]

@@ -9,6 +9,7 @@ use cached_runtime::{
     Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Memcached, MemcachedConfig,
     Redis, RedisConfig, Result, Store, Watch, async_cached,
 };
+use cached_tests::in_own_process;
 use cached_tests::map_store::MapStore;
 use cached_tests::proxy::{Proxy, Replies};
 use cached_tests::server::{MemcachedServer, RedisServer};
@@ -210,23 +211,36 @@ mod on_memcached {
     });
 }
 
-/// A store that never answers to `acquire` in time, and whose releases are held.
-#[derive(Debug)]
-struct Silent {
+/// A store that does not answer to `acquire` in time and holds releases, or that rejects fills.
+#[derive(Debug, Default)]
+struct Flawed {
     map: MapStore,
+    is_silent: bool,
+    /// How many of the next fills are rejected: the lease has ended, and the old value is still there.
+    rejects: AtomicUsize,
     releasing: AtomicUsize,
     most: AtomicUsize,
-    gate: Semaphore,
+    gate: Gate,
 }
 
-static SILENT: LazyLock<Silent> = LazyLock::new(|| Silent {
-    map: MapStore::default(),
-    releasing: AtomicUsize::new(0),
-    most: AtomicUsize::new(0),
-    gate: Semaphore::new(0),
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Semaphore::new(0))
+    }
+}
+
+/// Holds those that enter until it is closed.
+#[derive(Debug)]
+struct Gate(Semaphore);
+
+static SILENT: LazyLock<Flawed> = LazyLock::new(|| Flawed { is_silent: true, ..Flawed::default() });
+static REJECTING: LazyLock<Flawed> = LazyLock::new(|| {
+    let store = Flawed::default();
+    store.gate.0.close();
+    store
 });
 
-impl Store for Silent {
+impl Store for Flawed {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         self.map.get(keys)
     }
@@ -239,7 +253,10 @@ impl Store for Silent {
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         Box::pin(async move {
-            self.map.acquire(key, lease, term, mode).await?;
+            let acquired = self.map.acquire(key, lease, term, mode).await?;
+            if !self.is_silent {
+                return Ok(acquired);
+            }
             Err(Error::new(ErrorKind::Timeout, "the answer is late"))
         })
     }
@@ -255,7 +272,13 @@ impl Store for Silent {
         value: Bytes,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
-        self.map.fill(key, lease, value, ttl)
+        Box::pin(async move {
+            if self.rejects.fetch_update(SeqCst, SeqCst, |rejects| rejects.checked_sub(1)).is_ok() {
+                self.map.release(key, lease, LastAttempt::Unknown).await?;
+                return Ok(false);
+            }
+            self.map.fill(key, lease, value, ttl).await
+        })
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
@@ -263,7 +286,7 @@ impl Store for Silent {
             let releasing = self.releasing.fetch_add(1, SeqCst) + 1;
             self.most.fetch_max(releasing, SeqCst);
             // Closed when the test lets all through.
-            let _ = self.gate.acquire().await;
+            let _ = self.gate.0.acquire().await;
             self.releasing.fetch_sub(1, SeqCst);
             self.map.release(key, lease, attempt).await
         })
@@ -302,7 +325,89 @@ async fn giving_leases_back_takes_one_task_and_few_commands_at_a_time() {
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     assert!(tasks <= 3, "{tasks} tasks are left of 20 000 calls");
     assert_eq!(silent::stats().computed, 20_000);
-    SILENT.gate.close();
+    SILENT.gate.0.close();
     until("they are given back", || SILENT.releasing.load(SeqCst) == 0).await;
     assert!(SILENT.most.load(SeqCst) <= 64, "{}", SILENT.most.load(SeqCst));
+}
+
+#[tokio::test]
+async fn expire_does_not_ignore_that_its_copy_was_rejected() {
+    static ANSWER: AtomicUsize = AtomicUsize::new(0);
+
+    #[async_cached(ttl = 600, stale_if_error = 600, backend = &*REJECTING)]
+    async fn answer(key: usize) -> std::result::Result<usize, String> {
+        match ANSWER.load(SeqCst) {
+            0 => Err(format!("{key} fails")),
+            answer => Ok(answer),
+        }
+    }
+
+    for (key, rejected) in [0, 1, 2, 3, 10].into_iter().enumerate() {
+        ANSWER.store(1, SeqCst);
+        assert_eq!(answer(key).await, Ok(1));
+        REJECTING.rejects.store(rejected, SeqCst);
+        answer::expire(key).await.unwrap();
+        REJECTING.rejects.store(0, SeqCst);
+        if rejected < 3 {
+            ANSWER.store(0, SeqCst);
+            assert_eq!(answer(key).await, Ok(1), "the old value is kept");
+            answer::expire(key).await.unwrap(); // Ends the backoff.
+        }
+        ANSWER.store(2, SeqCst);
+        assert_eq!(answer(key).await, Ok(2), "a value from before `expire` is not fresh: {rejected}");
+    }
+}
+
+#[test]
+fn a_shutdown_gives_leases_back() {
+    in_own_process!();
+
+    #[async_cached(ttl = 600, backend = crate::support::redis(), name = "leases.shutdown")]
+    async fn in_redis(key: usize) -> usize {
+        BEGUN.fetch_add(1, SeqCst);
+        let _ = RELEASED.acquire().await;
+        key
+    }
+
+    #[async_cached(ttl = 600, backend = crate::support::memcached(), name = "leases.shutdown")]
+    async fn in_memcached(key: usize) -> usize {
+        BEGUN.fetch_add(1, SeqCst);
+        let _ = RELEASED.acquire().await;
+        key
+    }
+
+    static BEGUN: AtomicUsize = AtomicUsize::new(0);
+    static RELEASED: Semaphore = Semaphore::const_new(0);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut calls = JoinSet::new();
+        for key in 0..100 {
+            calls.spawn(in_redis(key));
+            calls.spawn(in_memcached(key));
+        }
+        until("they compute", || BEGUN.load(SeqCst) == 200).await;
+        let stores = [crate::support::redis(), crate::support::memcached()];
+        let key = Key::new("leases.shutdown.v1", &(7_usize,)).unwrap();
+        let term = Duration::from_secs(10);
+        for store in &stores {
+            assert!(
+                crate::support::acquire(store, &key, term, LeaseMode::IfAbsent).await.is_none(),
+                "it is leased"
+            );
+        }
+        let report = cached_runtime::shutdown(Duration::from_secs(10)).await;
+        assert_eq!((report.leases_returned, report.leases_left), (200, 0));
+        for store in &stores {
+            // As another process would.
+            let lease = crate::support::acquire(store, &key, term, LeaseMode::IfAbsent).await;
+            assert!(lease.is_some(), "the lease is free at once");
+        }
+        // The calls are answered, and so are later ones.
+        RELEASED.close();
+        assert_eq!(calls.join_all().await.len(), 200);
+        assert_eq!((in_redis::stats().rejected_fills, in_memcached::stats().rejected_fills), (100, 100));
+        assert_eq!(in_redis(8).await, 8);
+        assert_eq!(cached_runtime::shutdown(Duration::ZERO).await.leases_left, 0);
+    });
 }

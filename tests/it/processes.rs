@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cached_runtime::{MemcachedConfig, RedisConfig, async_cached, configure};
 use cached_tests::own_process::only;
@@ -20,6 +20,9 @@ const WORKER: &str = "CACHED_TEST_WORKER";
 const FAILS: u32 = u32::MAX;
 /// The key whose first computation of all processes fails.
 const FAILS_ONCE: u32 = u32::MAX - 1;
+/// The environment variables that give a process another term of leases, and another wait budget, in milliseconds.
+const LEASE: &str = "CACHED_TEST_LEASE";
+const WAIT: &str = "CACHED_TEST_WAIT";
 /// The environment variable that names the file which that computation creates.
 const FIRST: &str = "CACHED_TEST_FIRST";
 
@@ -90,6 +93,18 @@ fn a_killed_process_is_replaced_when_its_lease_has_ended_in_redis() {
 fn a_killed_process_is_replaced_when_its_lease_has_ended_in_memcached() {
     let server = MemcachedServer::start();
     a_killed_process_is_replaced("memcached", &server.addr());
+}
+
+#[test]
+fn a_short_term_lets_the_next_process_compute_soon_in_redis() {
+    let server = RedisServer::start();
+    a_short_term_lets_the_next_process_compute_soon("redis", &server.url());
+}
+
+#[test]
+fn a_short_term_lets_the_next_process_compute_soon_in_memcached() {
+    let server = MemcachedServer::start();
+    a_short_term_lets_the_next_process_compute_soon("memcached", &server.addr());
 }
 
 #[test]
@@ -190,6 +205,28 @@ fn a_killed_process_is_replaced(backend: &str, server: &str) {
     second.has_begun();
 }
 
+fn a_short_term_lets_the_next_process_compute_soon(backend: &str, server: &str) {
+    let mut first = Worker::start_with(backend, server, 1, 3_600_000, &[(LEASE, "1000"), (WAIT, "60000")]);
+    first.compute(0);
+    first.has_begun();
+    let mut second = Worker::start_with(backend, server, 1, 3_600_000, &[(LEASE, "1000"), (WAIT, "60000")]);
+    second.compute(0);
+    // Beyond the term: the first process extends its lease.
+    std::thread::sleep(Duration::from_secs(4));
+    first.signal(Signal::KILL);
+    let killed = Instant::now();
+    second.has_begun();
+    println!("{backend}: the second process computes {:?} after the first was killed", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(8), "{:?}", killed.elapsed());
+
+    // A short budget: the third computes without a lease, which the second one holds.
+    let mut third = Worker::start_with(backend, server, 1, 3_600_000, &[(WAIT, "500")]);
+    let called = Instant::now();
+    third.compute(0);
+    third.has_begun();
+    assert!(called.elapsed() >= Duration::from_millis(500));
+}
+
 fn a_process_stopped_beyond_its_lease_stores_nothing(backend: &str, server: &str) {
     let mut stopped = Worker::start(backend, server, 1, 1_000);
     stopped.compute(0);
@@ -203,7 +240,7 @@ fn a_process_stopped_beyond_its_lease_stores_nothing(backend: &str, server: &str
     stopped.signal(Signal::CONT);
     let late = stopped.report();
     assert_eq!(late.answers[0].value, Some(stopped.child.id()), "its own caller gets its result");
-    assert_eq!(late.rejected, 1, "the store rejects it");
+    assert_eq!((late.rejected, late.expired), (1, 1), "the store rejects it, because the lease has expired");
 
     let mut third = Worker::start(backend, server, 1, 1_000);
     third.compute(0);
@@ -224,6 +261,7 @@ struct Report {
     begun: Vec<u64>,
     answers: Vec<Answer>,
     rejected: u64,
+    expired: u64,
 }
 
 struct Answer {
@@ -234,9 +272,20 @@ struct Answer {
 
 impl Worker {
     fn start(backend: &str, server: &str, tasks: usize, millis: u64) -> Self {
+        Self::start_with(backend, server, tasks, millis, &[])
+    }
+
+    fn start_with(
+        backend: &str,
+        server: &str,
+        tasks: usize,
+        millis: u64,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut child = only("processes::worker_process")
             .env(WORKER, format!("{backend} {server} {tasks} {millis}"))
             .env(FIRST, first_file(server))
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -273,8 +322,9 @@ impl Worker {
                 ["answer", value, at] => {
                     report.answers.push(Answer { value: value.parse().ok(), at: at.parse().unwrap() });
                 }
-                ["rejected", rejected] => {
+                ["rejected", rejected, expired] => {
                     report.rejected = rejected.parse().unwrap();
+                    report.expired = expired.parse().unwrap();
                     return report;
                 }
                 _ => {}
@@ -310,7 +360,15 @@ fn worker_process() {
     };
     let (tasks, millis): (usize, u64) = (tasks.parse().unwrap(), millis.parse().unwrap());
     let deadline = Duration::from_secs(5);
-    configure()
+    let limit = |name: &str| Some(Duration::from_millis(std::env::var(name).ok()?.parse().unwrap()));
+    let mut config = configure();
+    if let Some(term) = limit(LEASE) {
+        config = config.lease(term);
+    }
+    if let Some(budget) = limit(WAIT) {
+        config = config.wait(budget);
+    }
+    config
         .redis(
             RedisConfig::new(if backend == "redis" { server } else { "redis://127.0.0.1" })
                 .deadline(deadline),
@@ -359,7 +417,7 @@ fn worker_process() {
             }
         });
         let stats = if is_redis { through_redis::stats() } else { through_memcached::stats() };
-        print_line(&format!("rejected {}", stats.rejected_fills));
+        print_line(&format!("rejected {} {}", stats.rejected_fills, stats.expired_leases));
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Stats {
     pub undecodable: u64,
     /// Results that were not stored, because the key was invalidated, or leased to another process, meanwhile.
     pub rejected_fills: u64,
+    /// Those of the rejected results whose lease had expired, because this process stalled for longer than its term.
+    pub expired_leases: u64,
     /// Values evicted from memory before their time, for want of space.
     pub evictions: u64,
     /// Values in memory now, including expired ones that were not removed yet; 0 with a shared store.
@@ -87,6 +89,7 @@ pub(crate) struct Counters {
     pub(crate) overloaded: Counter,
     pub(crate) undecodable: Counter,
     pub(crate) rejected_fills: Counter,
+    pub(crate) expired_leases: Counter,
     pub(crate) evictions: Counter,
 }
 
@@ -107,6 +110,7 @@ impl Counters {
             overloaded: Counter::new(),
             undecodable: Counter::new(),
             rejected_fills: Counter::new(),
+            expired_leases: Counter::new(),
             evictions: Counter::new(),
         }
     }
@@ -127,6 +131,7 @@ impl Counters {
             overloaded: self.overloaded.get(),
             undecodable: self.undecodable.get(),
             rejected_fills: self.rejected_fills.get(),
+            expired_leases: self.expired_leases.get(),
             evictions: self.evictions.get(),
             entries,
         }

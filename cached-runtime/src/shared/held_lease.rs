@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::location::{Location, Tags};
 use super::namespace::{Namespace, run_detached};
 use super::payload::Payload;
 use super::returned_leases::Grant;
+use super::shutdown::RegisteredLease;
 use crate::memory::{Fill, WriteAction};
 use crate::util::{limits, timer};
 use crate::{ErrorKind, Key, LastAttempt, Lease, LeaseMode, Result};
@@ -25,9 +27,11 @@ pub(crate) struct HeldLease {
     /// The same, by the clock of the timers.
     begun_at: tokio::time::Instant,
     /// `None` once it has ended.
-    lease: Option<Lease>,
+    lease: Option<RegisteredLease>,
     /// How the attempt before this one ended: still known if this one is given up.
     last_attempt: LastAttempt,
+    /// When the store last confirmed the lease.
+    confirmed_at: Arc<Mutex<Instant>>,
 }
 
 impl HeldLease {
@@ -38,6 +42,7 @@ impl HeldLease {
         lease: Lease,
         last_attempt: LastAttempt,
     ) -> Self {
+        let registered = RegisteredLease::new(namespace, location.key.clone(), lease);
         Self {
             namespace,
             location,
@@ -46,8 +51,9 @@ impl HeldLease {
             epoch: None,
             acquired_at: Instant::now(),
             begun_at: tokio::time::Instant::now(),
-            lease: Some(lease),
+            lease: Some(registered),
             last_attempt,
+            confirmed_at: Arc::new(Mutex::new(Instant::now())),
         }
     }
 
@@ -91,7 +97,7 @@ impl HeldLease {
     /// Releases the lease and leaves what is stored; whether it was still held is checked only for waiters.
     async fn keep(self, has_waiters: bool, attempt: LastAttempt) -> Fill {
         let is_held = match &self.lease {
-            Some(lease) if has_waiters => self.is_held(lease).await,
+            Some(lease) if has_waiters => self.is_held(&lease.lease()).await,
             _ => Ok(true),
         };
         self.release(attempt).await;
@@ -126,8 +132,8 @@ impl HeldLease {
     ///
     /// If another process has filled the key after the check, its value is removed too and is computed once more.
     async fn remove(mut self) -> Fill {
-        let Some(lease) = &self.lease else { return Fill::Unknown };
-        match self.is_held(lease).await {
+        let Some(lease) = self.lease.as_ref().map(RegisteredLease::lease) else { return Fill::Unknown };
+        match self.is_held(&lease).await {
             Ok(true) => {}
             Ok(false) => {
                 self.release(LastAttempt::Unknown).await;
@@ -162,13 +168,16 @@ impl HeldLease {
             return self.remove_replaced(has_waiters).await;
         };
         self.namespace.record_size(bytes.len());
-        let Some(lease) = self.lease.take() else { return Fill::Unknown };
+        let Some(lease) = self.take_lease() else { return Fill::Unknown };
         let filled = self
             .namespace
             .with_deadline(|store| store.fill(&self.location.key, lease, bytes, payload.store_ttl()));
         match filled.await {
             Ok(true) => Fill::Stored,
-            Ok(false) => Fill::Rejected,
+            Ok(false) => {
+                self.report_if_expired();
+                Fill::Rejected
+            }
             // The value is too large for the store. The outdated one must not stay in its place.
             Err(error) if error.kind() == ErrorKind::TooLarge && self.mode == LeaseMode::Replace => {
                 // `with_deadline` reports a failure.
@@ -193,9 +202,21 @@ impl HeldLease {
         Ok((tags.epoch().await? == epoch).then_some(generations))
     }
 
+    /// Takes the lease, which is about to end.
+    fn take_lease(&mut self) -> Option<Lease> {
+        self.lease.take().map(|registered| registered.lease())
+    }
+
+    /// Reports a rejected fill if its lease has expired: nobody has extended it in time.
+    fn report_if_expired(&self) {
+        if lock(&self.confirmed_at).elapsed() >= limits::lease_term() {
+            self.namespace.report_expired_lease();
+        }
+    }
+
     /// Releases the lease; `attempt` is for those that wait for it.
     async fn release(mut self, attempt: LastAttempt) {
-        let Some(lease) = self.lease.take() else { return };
+        let Some(lease) = self.take_lease() else { return };
         let released =
             self.namespace.with_deadline(|store| store.release(&self.location.key, lease, attempt));
         if released.await.is_err() {
@@ -213,15 +234,19 @@ impl HeldLease {
     /// Returns a future that extends the lease every third of its term, for the first time when a third has passed since
     /// it was acquired. It ends when the lease was lost; the fill notices it too.
     pub(crate) fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let (namespace, key, lease) = (self.namespace, self.location.key.clone(), self.lease);
+        let (namespace, key, lease) =
+            (self.namespace, self.location.key.clone(), self.lease.as_ref().map(RegisteredLease::lease));
+        let confirmed_at = Arc::clone(&self.confirmed_at);
         let (term, mut next) = (limits::lease_term(), self.begun_at + limits::lease_term() / 3);
         async move {
             let Some(lease) = lease else { return };
             loop {
                 timer::sleep_until(next).await;
                 next = tokio::time::Instant::now() + term / 3;
-                if let Ok(false) = namespace.with_deadline(|store| store.extend(&key, &lease, term)).await {
-                    return;
+                match namespace.with_deadline(|store| store.extend(&key, &lease, term)).await {
+                    Ok(true) => *lock(&confirmed_at) = Instant::now(),
+                    Ok(false) => return,
+                    Err(_) => {}
                 }
             }
         }
@@ -231,7 +256,7 @@ impl HeldLease {
 impl Drop for HeldLease {
     /// Gives the lease back in the background.
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
+        if let Some(lease) = self.take_lease() {
             self.give_back(lease, self.last_attempt);
         }
     }
@@ -244,4 +269,8 @@ impl fmt::Debug for HeldLease {
             .field("lease", &self.lease)
             .finish_non_exhaustive()
     }
+}
+
+fn lock(instant: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
+    instant.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,6 +6,7 @@ use super::held_lease::HeldLease;
 use super::location::Location;
 use super::namespace::Namespace;
 use super::returned_leases::Grant;
+use super::shutdown::is_shut_down;
 use crate::util::limits;
 use crate::{Acquired, ErrorKind, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result};
 
@@ -85,6 +86,9 @@ impl Namespace {
 
     /// Requests a lease.
     pub(crate) async fn acquire(&'static self, request: LeaseRequest) -> LeaseAnswer {
+        if is_shut_down() {
+            return LeaseAnswer::Unavailable;
+        }
         let mode = match request.occupant {
             Occupant::None => LeaseMode::IfAbsent,
             Occupant::Unusable(_) | Occupant::Any => LeaseMode::Replace,

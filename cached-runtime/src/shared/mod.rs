@@ -51,6 +51,8 @@ mod reads;
 mod returned_leases;
 #[cfg(feature = "store")]
 mod schema;
+#[cfg(feature = "store")]
+mod shutdown;
 #[cfg_attr(not(feature = "store"), path = "absent.rs")]
 mod tier;
 
@@ -61,4 +63,6 @@ pub use connect::connect;
 #[cfg(feature = "store")]
 pub use health::{ServerHealth, ServerState, health};
 pub use invalidate_tag::invalidate_tag;
+#[cfg(feature = "store")]
+pub use shutdown::{ShutdownReport, shutdown};
 pub(crate) use tier::{HeldLease, LeaseAnswer, LeaseRequest, SharedRead, Tier, clear};

@@ -35,6 +35,8 @@ pub(crate) struct Namespace {
     failures: FailureLog,
     /// Whether an uncacheable key or an undecodable value was logged.
     has_reported: AtomicBool,
+    /// Whether an expired lease was logged.
+    has_reported_expiry: AtomicBool,
     pub(crate) pending: PendingInvalidations,
     pub(crate) returned_leases: ReturnedLeases,
     /// Held while a pending invalidation is retried.
@@ -59,6 +61,7 @@ impl Namespace {
             is_asking_for_size: AtomicBool::new(false),
             failures: FailureLog::default(),
             has_reported: AtomicBool::new(false),
+            has_reported_expiry: AtomicBool::new(false),
             pending: PendingInvalidations::default(),
             returned_leases: ReturnedLeases::default(),
             retry_lock: tokio::sync::Mutex::new(()),
@@ -171,6 +174,19 @@ impl Namespace {
                 ?error,
                 "a key or value cannot be stored in the shared store; calls with it compute each time. Change what the \
                  error names, or cache in memory; further cases are counted in `store_errors`, not logged"
+            );
+        }
+    }
+
+    /// Counts a result that was not stored because its lease had expired, and logs the first one.
+    pub(super) fn report_expired_lease(&self) {
+        self.counters.expired_leases.add(1);
+        if !self.has_reported_expiry.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                namespace = %self.name,
+                "a result was not stored because its lease had expired: this process stalled, or its runtime had no worker \
+                 free, for longer than the term. Move blocking work to `spawn_blocking`, or raise the term by \
+                 `configure().lease(…)`; further cases are counted in `expired_leases`, not logged"
             );
         }
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::namespace::Namespace;
+use super::shutdown::RegisteredLease;
 use crate::util::{join_all, limits};
 use crate::{Key, LastAttempt, Lease};
 
@@ -27,7 +28,7 @@ pub(crate) struct ReturnedLeases {
 #[derive(Debug)]
 struct Returned {
     key: Key,
-    lease: Lease,
+    lease: RegisteredLease,
     attempt: LastAttempt,
     grant: Grant,
     /// When to release it.
@@ -62,6 +63,7 @@ impl Namespace {
     /// Gives a lease back in the background. Without a tokio runtime, or if it shuts down first, the lease expires.
     pub(crate) fn give_back(&'static self, key: Key, lease: Lease, attempt: LastAttempt, grant: Grant) {
         let due = Instant::now();
+        let lease = RegisteredLease::new(self, key.clone(), lease);
         let expires = due + limits::lease_term();
         self.returned_leases.push(Returned { key, lease, attempt, grant, due, tries: 0, expires });
         self.start_returning();
@@ -90,7 +92,7 @@ impl Namespace {
     /// Releases leases; those that have to be released again are queued.
     async fn release_all(&self, batch: Vec<Returned>) {
         let release = async |returned: Returned| {
-            let (key, lease, attempt) = (&returned.key, returned.lease, returned.attempt);
+            let (key, lease, attempt) = (&returned.key, returned.lease.lease(), returned.attempt);
             let released = self.with_deadline(|store| store.release(key, lease, attempt)).await;
             returned.again(released.is_ok())
         };
