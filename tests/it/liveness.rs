@@ -474,6 +474,7 @@ mod impatient {
         /// 1 024 computations go on without callers, each for five minutes.
         #[tokio::test(start_paused = true)]
         async fn abandoned_computations_are_bounded() {
+            cached_tests::in_own_process!();
             for key in 0..1_100 {
                 timeout(Duration::from_millis(1), hang(key)).await.unwrap_err();
             }
@@ -488,5 +489,60 @@ mod impatient {
             crate::support::settle().await;
             assert_eq!(hang::stats().abandoned, 2_048, "the places were free again");
         }
+    }
+}
+
+/// Calls outside of a tokio runtime, where there are no timers of tokio.
+mod without_a_runtime {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
+    use std::thread::{self, Thread};
+
+    use super::*;
+
+    static COMPUTED: AtomicUsize = AtomicUsize::new(0);
+
+    #[async_cached(ttl = 60)]
+    async fn load(key: u8) -> usize {
+        let number = COMPUTED.fetch_add(1, SeqCst);
+        poll_fn(|_| if key == 0 && number == 0 { Poll::Pending } else { Poll::Ready(()) }).await;
+        number
+    }
+
+    #[async_cached(ttl = 60, timeout = "50ms")]
+    async fn hang() -> Result<usize, cached_runtime::Error> {
+        std::future::pending().await
+    }
+
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        let (mut future, waker) = (pin!(future), Waker::from(Arc::new(Unpark(thread::current()))));
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => thread::park(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_silent_leader_is_replaced() {
+        let mut silent = pin!(load(0));
+        assert!(silent.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(thread::scope(|scope| scope.spawn(|| block_on(load(0))).join().unwrap()), 1);
+    }
+
+    #[test]
+    fn a_timeout_ends_the_function() {
+        assert!(block_on(hang()).unwrap_err().is_timeout());
     }
 }
