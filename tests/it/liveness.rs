@@ -383,7 +383,7 @@ macro_rules! circles {
             Box::pin(through(left, key))
         }
 
-        #[async_cached(ttl = 60, backend = $($backend)+, skip(left))]
+        #[async_cached(ttl = 60, backend = $($backend)+, skip(left), refresh_ahead = 0.1)]
         async fn through(left: Arc<AtomicUsize>, key: u8) -> usize {
             refreshed(left, key).await
         }
