@@ -92,7 +92,7 @@ use crate::memo::Memo;
 /// ## Durations and sizes
 ///
 /// A duration is a number of seconds, `60` or `5 * 60`, a string, `"1h 30m"`, or an expression of type `Duration`, such as a
-/// constant. The units of a string are `w`, `d`, `h`, `m`, `s`, `ms`, `us` and `ns`. A size is a number of bytes or a
+/// constant or `CONFIG.ttl()`, which is evaluated whenever it is needed: a lifetime whenever a value is stored. The units of a string are `w`, `d`, `h`, `m`, `s`, `ms`, `us` and `ns`. A size is a number of bytes or a
 /// string with one of the units `B`, `kB`, `MB`, `GB`, `KiB`, `MiB` and `GiB`.
 ///
 /// ## Functions

@@ -31,6 +31,8 @@ pub struct Lookup<R> {
     pub source: Source,
     /// The time since it was computed or stored by `put`; by the wall clock if it came from a shared store.
     pub age: Duration,
+    /// For how long the value stays fresh; zero if it is stale, or was computed and not stored.
+    pub fresh_for: Duration,
     /// The name of the entry, as the companion `key` returns it: the namespace of the function and a digest of the key. In a
     /// shared store it is the name by which the server has the value.
     pub key: String,
@@ -66,6 +68,7 @@ pub enum Source {
 pub(crate) struct Origin {
     pub(crate) source: Source,
     pub(crate) age: Duration,
+    pub(crate) fresh_for: Duration,
 }
 
 /// Where a value came from, how old it is, and its key for people.
@@ -77,15 +80,17 @@ pub(crate) struct Provenance {
 
 impl Origin {
     /// A value that was computed just now.
-    pub(crate) const COMPUTED: Self = Self { source: Source::Computed, age: Duration::ZERO };
+    pub(crate) const COMPUTED: Self =
+        Self { source: Source::Computed, age: Duration::ZERO, fresh_for: Duration::ZERO };
     /// The error of another call.
-    pub(crate) const SHARED_ERROR: Self = Self { source: Source::SharedError, age: Duration::ZERO };
+    pub(crate) const SHARED_ERROR: Self =
+        Self { source: Source::SharedError, age: Duration::ZERO, fresh_for: Duration::ZERO };
 }
 
 impl Provenance {
     /// Combines this with the value.
     pub(crate) fn into_lookup<R>(self, value: R) -> Lookup<R> {
-        let Self { origin: Origin { source, age }, key } = self;
-        Lookup { value, source, age, key }
+        let Self { origin: Origin { source, age, fresh_for }, key } = self;
+        Lookup { value, source, age, fresh_for, key }
     }
 }

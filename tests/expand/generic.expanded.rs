@@ -56,7 +56,7 @@ impl load {
     {
         use ::cached_runtime::__private;
         static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(|| {
-            __private::Policy::new().ttl(MINUTE)
+            __private::Policy::new().ttl_by(|| MINUTE)
         });
         __private::EntryRef::new(
                 __FUNCTION.instance(&Self::clear::<T, N>),

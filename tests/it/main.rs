@@ -28,6 +28,7 @@ mod lease_wait;
 mod leases;
 #[cfg(feature = "moved-clock")]
 mod lifetime;
+mod lifetimes_at_run_time;
 mod liveness;
 mod load;
 mod log;

@@ -1,7 +1,7 @@
 //! The policy: the options that do not depend on types.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens as _, quote, quote_spanned};
+use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 
 use super::{private, private_at, span_bounds};
@@ -39,7 +39,11 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
                 let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
                 quote!(.#setter(#p::Duration::new(#seconds, #nanos)))
             }
-            Amount::Expr(expr) => quote!(.#setter(#expr)),
+            // Evaluated whenever it is needed.
+            Amount::Expr(expr) => {
+                let setter = format_ident!("{setter}_by");
+                quote!(.#setter(|| #expr))
+            }
         });
     }
     if let Some(Opt { value: fraction, .. }) = &memo.refresh_ahead {

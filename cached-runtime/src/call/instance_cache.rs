@@ -12,7 +12,9 @@ use super::flights::Flights;
 use super::follower_result::FlightOutput;
 use super::typed_options::TypedOptions;
 use crate::lookup::{Origin, Source};
-use crate::memory::{CachedValue, DerivedTags, Entry, EntryParts, Memory, State, Stored, TagSnapshot};
+use crate::memory::{
+    Age, CachedValue, DerivedTags, Entry, EntryParts, Freshness, Memory, State, Stored, TagSnapshot,
+};
 use crate::policy::{Counters, InstanceName, Policy};
 use crate::shared::{HeldLease, Tier};
 use crate::signature::{KeyParts, KeyType, Probe, ReturnKind};
@@ -115,14 +117,14 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
         move || memory.and_then(|(memory, hash)| memory.get_by_hash(hash))
     }
 
-    /// Returns `true` if the value of an entry is fresh, for a call that is about to begin a flight.
-    pub(crate) fn is_fresh(&self, entry: &Entry<O::Value>) -> bool {
-        matches!(self.state(entry), Some(State::Fresh | State::Due))
+    /// Returns `true` if the value of an entry is fresh, for a call that is about to begin a flight. It runs no user code.
+    pub(crate) fn is_fresh(entry: &Entry<O::Value>) -> bool {
+        entry.is_current() && matches!(entry.age().freshness, Freshness::Fresh(_))
     }
 
     /// Returns the output for an entry that was fresh, if it has this key.
     pub(crate) fn output(&self, key: &K, stored: &Stored<K, O::Value>) -> Option<(O::Output, Origin)> {
-        let origin = Origin { source: Source::Memory, age: stored.entry.age().elapsed };
+        let origin = origin_of(Source::Memory, &stored.entry.age());
         (stored.key == *key).then(|| (self.options.kind.output_of_value(stored.entry.value.clone()), origin))
     }
 
@@ -133,6 +135,9 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
 
     /// Returns the time to live of an output, with jitter; `None` if the output is not to be cached.
     pub(crate) fn ttl(&self, key: &K, output: &O::Output) -> Option<Duration> {
+        if let (Some(memory), true) = (self.memory(), self.policy.has_evaluated_retention()) {
+            memory.set_retention(self.policy.retention());
+        }
         let ttl = self.ttl_without_jitter(output)?;
         let jitter = f64::from(self.policy.jitter());
         // The hash is stable, so a key has the same jitter in every process.
@@ -148,15 +153,15 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
             return None;
         }
         let Some(success) = O::success(output) else {
-            return if O::is_err(output) { self.policy.error_ttl } else { self.policy.none_ttl };
+            return if O::is_err(output) { self.policy.error_ttl_now() } else { self.policy.none_ttl_now() };
         };
         if self.options.is_absent.is_some_and(|is_absent| is_absent(output)) {
-            return self.policy.none_ttl;
+            return self.policy.none_ttl_now();
         }
         if !self.options.cache_if.is_none_or(|cache_if| cache_if(success)) {
             return None;
         }
-        self.options.ttl_from.map(|ttl_from| ttl_from(success)).or(self.policy.ttl)
+        self.options.ttl_from.map(|ttl_from| ttl_from(success)).or(self.policy.ttl_now())
     }
 
     /// Returns the tags that are derived from an output; `output` is `None` after a timeout.
@@ -288,7 +293,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
             Tiers::Shared(tier) => tier.peek(&key, &tags).await?,
         };
         match cached.state {
-            State::Stale(past) if past >= self.policy.stale_while_revalidate => None,
+            State::Stale(past) if past >= self.policy.stale_while_revalidate_now() => None,
             State::Fresh | State::Due | State::Stale(_) => {
                 Some(self.options.kind.output_of_value(cached.value))
             }
@@ -349,4 +354,9 @@ impl<K: KeyType, O: ReturnKind> AnyCache for InstanceCache<K, O> {
 /// Returns a hash that is the same in every process.
 fn stable_hash(key: &impl Hash) -> u64 {
     BuildHasherDefault::<DefaultHasher>::new().hash_one(key)
+}
+
+/// Returns where a value with this age came from.
+pub(super) const fn origin_of(source: Source, age: &Age) -> Origin {
+    Origin { source, age: age.elapsed, fresh_for: age.fresh_for() }
 }

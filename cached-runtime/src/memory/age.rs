@@ -39,6 +39,14 @@ pub(crate) enum State {
 }
 
 impl Age {
+    /// Returns for how long the value is fresh.
+    pub(crate) const fn fresh_for(&self) -> Duration {
+        match self.freshness {
+            Freshness::Fresh(left) => left,
+            Freshness::Stale(_) => Duration::ZERO,
+        }
+    }
+
     /// Returns what the value may be used for if it is kept for `retention` after its lifetime, and refreshed early in
     /// the last part of its lifetime, the fraction `refresh_ahead`.
     pub(crate) fn state(&self, retention: Duration, refresh_ahead: Option<f32>) -> State {

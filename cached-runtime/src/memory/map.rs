@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ pub(crate) type Weigher<K, V> = Arc<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 /// An entry is found by the hash of its key. Where keys are numbers, the hash is the number.
 pub(crate) struct Memory<K, V> {
     table: Table<K, V>,
-    /// How long an entry is kept after it was fresh.
-    retention: Duration,
+    /// How long an entry is kept after it was fresh, in nanoseconds.
+    retention: AtomicU64,
     counters: &'static Counters,
     pub(super) sweeper: Sweeper,
 }
@@ -86,7 +87,7 @@ where
         } else {
             Table::Entries { entries: Entries::new(options), hasher: DefaultHashBuilder::default(), weigher }
         };
-        Self { table, retention, counters, sweeper: Sweeper::default() }
+        Self { table, retention: AtomicU64::new(nanos(retention)), counters, sweeper: Sweeper::default() }
     }
 
     /// Returns the value of a key if it is a plain hit: see [`Entry::is_plain_hit`].
@@ -177,7 +178,7 @@ where
 
     /// Makes the entry of the key with this hash stale, or removes it if stale entries are not kept; returns it.
     pub(crate) fn expire(&'static self, hash: u64) -> Evicted<K, V> {
-        if self.retention.is_zero() {
+        if self.retention().is_zero() {
             return self.remove(hash);
         }
         let (expired, fresh_until) = match &self.table {
@@ -231,9 +232,18 @@ where
         }
     }
 
+    /// Sets how long entries are kept after they were fresh, also those that are there.
+    pub(crate) fn set_retention(&self, retention: Duration) {
+        self.retention.store(nanos(retention), Ordering::Relaxed);
+    }
+
+    fn retention(&self) -> Duration {
+        Duration::from_nanos(self.retention.load(Ordering::Relaxed))
+    }
+
     /// Returns when an entry is neither fresh nor stale any more.
     fn expires_at(&self, fresh_until: Moment) -> Moment {
-        fresh_until.after(self.retention)
+        fresh_until.after(self.retention())
     }
 }
 
@@ -255,4 +265,9 @@ const MAX_SHARDS: usize = 4_096;
 fn shards_for(entries: usize) -> usize {
     let for_threads = available_parallelism().map_or(4, usize::from) * 4;
     (entries / 1_024).min(for_threads).max(entries / 16_384).clamp(1, MAX_SHARDS)
+}
+
+/// Returns a duration in nanoseconds; saturates after 584 years.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@ mod config;
 mod erased_function;
 mod handle;
 mod instance_name;
+mod lifetime;
 mod options;
 mod overrides;
 mod registry;

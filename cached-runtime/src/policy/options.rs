@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::handle::Handle;
+use super::lifetime::Lifetime;
 use super::overrides::{self, Mode, Switch};
 #[cfg(feature = "store")]
 use crate::store::{Placement, Role, Store, StoreOrName, placement_of};
@@ -21,14 +22,14 @@ pub struct Policy {
     pub(crate) name: Option<&'static str>,
     pub(crate) is_single_instance: bool,
     pub(crate) version: u32,
-    pub(crate) ttl: Option<Duration>,
-    pub(crate) error_ttl: Option<Duration>,
-    pub(crate) none_ttl: Option<Duration>,
-    pub(crate) stale_while_revalidate: Duration,
-    pub(crate) stale_if_error: Duration,
+    ttl: Option<Lifetime>,
+    error_ttl: Option<Lifetime>,
+    none_ttl: Option<Lifetime>,
+    stale_while_revalidate: Lifetime,
+    stale_if_error: Lifetime,
     pub(crate) refresh_ahead: Option<f32>,
     jitter: Option<f32>,
-    pub(crate) timeout: Option<Duration>,
+    timeout: Option<Lifetime>,
     pub(crate) has_tags: bool,
     pub(crate) bound: Bound,
     single_flight: Option<SingleFlight>,
@@ -104,8 +105,8 @@ impl Policy {
             ttl: None,
             error_ttl: None,
             none_ttl: None,
-            stale_while_revalidate: Duration::ZERO,
-            stale_if_error: Duration::ZERO,
+            stale_while_revalidate: Lifetime::Fixed(Duration::ZERO),
+            stale_if_error: Lifetime::Fixed(Duration::ZERO),
             refresh_ahead: None,
             jitter: None,
             timeout: None,
@@ -145,21 +146,42 @@ impl Policy {
     /// `ttl = 60`
     #[must_use]
     pub const fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = Some(ttl);
+        self.ttl = Some(Lifetime::Fixed(ttl));
+        self
+    }
+
+    /// `ttl = EXPR`
+    #[must_use]
+    pub const fn ttl_by(mut self, ttl: fn() -> Duration) -> Self {
+        self.ttl = Some(Lifetime::Evaluated(ttl));
         self
     }
 
     /// `cache_err = "5s"`
     #[must_use]
     pub const fn error_ttl(mut self, ttl: Duration) -> Self {
-        self.error_ttl = Some(ttl);
+        self.error_ttl = Some(Lifetime::Fixed(ttl));
+        self
+    }
+
+    /// `cache_err = EXPR`
+    #[must_use]
+    pub const fn error_ttl_by(mut self, ttl: fn() -> Duration) -> Self {
+        self.error_ttl = Some(Lifetime::Evaluated(ttl));
         self
     }
 
     /// `cache_none = "30s"`
     #[must_use]
     pub const fn none_ttl(mut self, ttl: Duration) -> Self {
-        self.none_ttl = Some(ttl);
+        self.none_ttl = Some(Lifetime::Fixed(ttl));
+        self
+    }
+
+    /// `cache_none = EXPR`
+    #[must_use]
+    pub const fn none_ttl_by(mut self, ttl: fn() -> Duration) -> Self {
+        self.none_ttl = Some(Lifetime::Evaluated(ttl));
         self
     }
 
@@ -173,14 +195,28 @@ impl Policy {
     /// `stale_while_revalidate = "30s"`
     #[must_use]
     pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
-        self.stale_while_revalidate = window;
+        self.stale_while_revalidate = Lifetime::Fixed(window);
+        self
+    }
+
+    /// `stale_while_revalidate = EXPR`
+    #[must_use]
+    pub const fn stale_while_revalidate_by(mut self, window: fn() -> Duration) -> Self {
+        self.stale_while_revalidate = Lifetime::Evaluated(window);
         self
     }
 
     /// `stale_if_error = "1h"`
     #[must_use]
     pub const fn stale_if_error(mut self, window: Duration) -> Self {
-        self.stale_if_error = window;
+        self.stale_if_error = Lifetime::Fixed(window);
+        self
+    }
+
+    /// `stale_if_error = EXPR`
+    #[must_use]
+    pub const fn stale_if_error_by(mut self, window: fn() -> Duration) -> Self {
+        self.stale_if_error = Lifetime::Evaluated(window);
         self
     }
 
@@ -201,7 +237,14 @@ impl Policy {
     /// `timeout = "2s"`
     #[must_use]
     pub const fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = Some(limit);
+        self.timeout = Some(Lifetime::Fixed(limit));
+        self
+    }
+
+    /// `timeout = EXPR`
+    #[must_use]
+    pub const fn timeout_by(mut self, limit: fn() -> Duration) -> Self {
+        self.timeout = Some(Lifetime::Evaluated(limit));
         self
     }
 
@@ -353,9 +396,38 @@ impl Policy {
         self.single_flight.unwrap_or(default)
     }
 
+    pub(crate) fn ttl_now(&self) -> Option<Duration> {
+        self.ttl.map(Lifetime::get)
+    }
+
+    pub(crate) fn error_ttl_now(&self) -> Option<Duration> {
+        self.error_ttl.map(Lifetime::get)
+    }
+
+    pub(crate) fn none_ttl_now(&self) -> Option<Duration> {
+        self.none_ttl.map(Lifetime::get)
+    }
+
+    pub(crate) fn stale_while_revalidate_now(&self) -> Duration {
+        self.stale_while_revalidate.get()
+    }
+
+    pub(crate) fn stale_if_error_now(&self) -> Duration {
+        self.stale_if_error.get()
+    }
+
+    pub(crate) fn timeout_now(&self) -> Option<Duration> {
+        self.timeout.map(Lifetime::get)
+    }
+
     /// Returns how long a value is kept after its lifetime.
     pub(crate) fn retention(&self) -> Duration {
-        self.stale_while_revalidate.max(self.stale_if_error)
+        self.stale_while_revalidate_now().max(self.stale_if_error_now())
+    }
+
+    /// Returns `true` if the retention may change while the program runs.
+    pub(crate) const fn has_evaluated_retention(&self) -> bool {
+        self.stale_while_revalidate.is_evaluated() || self.stale_if_error.is_evaluated()
     }
 
     /// Returns `true` if failed computations of a key are followed by a pause: if calls can be answered by an older

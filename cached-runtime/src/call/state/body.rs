@@ -19,7 +19,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
 
     pub(super) fn keep_alive(&self) -> Option<BoxFuture<'static, TimeoutOutput<O::Output>>> {
         let flight = self.role.flight().map(Arc::clone);
-        let timeout = self.cache.policy.timeout.zip(self.cache.options.timed_out);
+        let timeout = self.cache.policy.timeout_now().zip(self.cache.options.timed_out);
         if flight.is_none() && timeout.is_none() {
             return None;
         }

@@ -12,7 +12,7 @@ use crate::call::detached::{ABANDONED_LIMIT, AbandonedPlace};
 use crate::call::flight::{FlightEnd, Follower};
 use crate::call::flights::{Attempt, Joined};
 use crate::call::follower_result::{CallFlight, FlightOutput};
-use crate::call::instance_cache::Tiers;
+use crate::call::instance_cache::{InstanceCache, Tiers};
 use crate::call::poll_guard::polling_flights;
 use crate::call::steps::{Join, Next, WaitEnd};
 use crate::call::wait_graph::{FlightId, Wait};
@@ -59,7 +59,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let mut found = None; // Dropped after the lock is released.
         let joined = flights.join(&self.key, attempt, || {
             found = read();
-            found.as_ref().is_some_and(|stored| self.cache.is_fresh(&stored.entry)).then_some(())
+            found.as_ref().is_some_and(|stored| InstanceCache::<K, O>::is_fresh(&stored.entry)).then_some(())
         });
         match joined {
             Joined::Cached(()) => {
@@ -188,7 +188,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 self.cache.counters.joined.add(1);
                 let is_err = O::is_err(&output);
                 self.origin = if is_err { Origin::SHARED_ERROR } else { origin };
-                let stale = if is_err { self.take_stale(self.cache.policy.stale_if_error) } else { None };
+                let stale =
+                    if is_err { self.take_stale(self.cache.policy.stale_if_error_now()) } else { None };
                 return Next::Return(stale.unwrap_or(output));
             }
             WaitEnd::TimeoutOutput(timed_out) => {
@@ -198,7 +199,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 return Next::Return(stale.unwrap_or_else(timed_out));
             }
             WaitEnd::Failed => {
-                if let Some(stale) = self.take_stale(self.cache.policy.stale_if_error) {
+                if let Some(stale) = self.take_stale(self.cache.policy.stale_if_error_now()) {
                     self.cache.counters.joined.add(1);
                     return Next::Return(stale);
                 }
@@ -226,7 +227,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             }
             let Some(_place) = AbandonedPlace::take() else { return };
             counters.abandoned.add(1);
-            if policy.timeout.is_some() {
+            if policy.timeout_now().is_some() {
                 pending::<()>().await;
             }
             loop {

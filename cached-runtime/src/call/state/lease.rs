@@ -34,7 +34,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let request = match self.purpose {
             Purpose::Answer | Purpose::BackgroundRefresh => {
-                let has_stale = self.has_stale(self.cache.policy.stale_if_error);
+                let has_stale = self.has_stale(self.cache.policy.stale_if_error_now());
                 self.lease_request.take()?.with_fallback(has_stale)
             }
             // Not reached: such a call has no role that takes a lease.

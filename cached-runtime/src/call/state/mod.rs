@@ -186,7 +186,12 @@ impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
 
     fn background_turn(&self) -> Turn {
         let cache = self.cache;
-        Turn::new(&cache.background, cache.flights.hash(&self.key), cache.policy.timeout, cache.counters)
+        Turn::new(
+            &cache.background,
+            cache.flights.hash(&self.key),
+            cache.policy.timeout_now(),
+            cache.counters,
+        )
     }
 
     fn begin_background_refresh(&mut self) -> bool {

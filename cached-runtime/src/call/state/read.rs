@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::{CallState, Purpose};
 use crate::call::answer::{Found, FoundTraced};
+use crate::call::instance_cache::origin_of;
 use crate::call::miss::Miss;
 use crate::call::steps::Available;
-use crate::lookup::{Origin, Source};
+use crate::lookup::Source;
 use crate::memory::{CachedValue, State};
 use crate::shared::SharedRead;
 use crate::signature::{KeyType, ReturnKind};
@@ -64,12 +65,12 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     fn classify(&mut self, cached: CachedValue<O::Value>, source: Source) -> Available<O::Output> {
         let (counters, policy) = (self.cache.counters, self.cache.policy);
         let source = if matches!(cached.state, State::Stale(_)) { Source::Stale } else { source };
-        let origin = Origin { source, age: cached.age.elapsed };
+        let origin = origin_of(source, &cached.age);
         match cached.state {
             State::Fresh | State::Due if source == Source::Memory => counters.hits.add_one(),
             State::Fresh | State::Due => counters.shared_hits.add_one(),
-            State::Stale(past) if past < policy.stale_while_revalidate => counters.stale_hits.add(1),
-            State::Stale(past) if past < policy.stale_if_error && !self.cache.try_begin(&self.key) => {
+            State::Stale(past) if past < policy.stale_while_revalidate_now() => counters.stale_hits.add(1),
+            State::Stale(past) if past < policy.stale_if_error_now() && !self.cache.try_begin(&self.key) => {
                 counters.stale_hits.add(1);
             }
             State::Stale(_) | State::Expired => {
@@ -94,9 +95,10 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
 
     /// Takes the stale value, if it stopped being fresh less than `window` ago.
     pub(super) fn take_stale(&mut self, window: Duration) -> Option<O::Output> {
-        let is_usable = self.has_stale(window);
-        let cached = self.stale_value.take().filter(|_| is_usable)?;
-        self.origin = Origin { source: Source::Stale, age: cached.age.elapsed };
+        let is_usable =
+            |cached: &CachedValue<O::Value>| matches!(cached.state, State::Stale(past) if past < window);
+        let cached = self.stale_value.take().filter(is_usable)?;
+        self.origin = origin_of(Source::Stale, &cached.age);
         Some(self.cache.options.kind.output_of_value(cached.value))
     }
 }

@@ -32,6 +32,9 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             return (output, None);
         }
         let write = if is_own { self.write_action(&output) } else { WriteAction::Keep };
+        if let WriteAction::Store(ttl) = &write {
+            self.origin.fresh_for = *ttl;
+        }
         let Some(tier) = self.tier() else {
             let ends = self.ends(&output, true);
             let Written { output, evicted, others } = self.write_memory(output, write, ends);
@@ -87,7 +90,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 }
                 return (output, true);
             }
-            Ok(_) => self.cache.policy.stale_if_error,
+            Ok(_) => self.cache.policy.stale_if_error_now(),
             Err(_) => self.cache.policy.retention(),
         };
         self.cache.counters.errors.add(1);
