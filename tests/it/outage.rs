@@ -382,3 +382,37 @@ impl Calls {
         timeout(BOUND, self.0.join_all()).await.expect("a call takes a bounded time");
     }
 }
+
+/// Expands to a test of a server that answers after 1.5 seconds, within the deadline of the store.
+macro_rules! slow_but_in_time {
+    ($name:ident, $server:ty, $store:expr) => {
+        #[tokio::test]
+        async fn $name() {
+            static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+            #[async_cached(ttl = 600, backend = STORE.get().unwrap().clone())]
+            async fn answer(id: u64) -> u64 {
+                id
+            }
+
+            let server = <$server>::start();
+            let proxy = Proxy::start(&server.addr());
+            STORE.set(Arc::new($store(proxy.addr(), Duration::from_secs(3)))).unwrap();
+            answer(1).await;
+            proxy.delay(Duration::from_millis(750));
+            let start = Instant::now();
+            assert_eq!(answer(1).await, 1);
+            assert!(start.elapsed() >= Duration::from_millis(1500));
+            let Stats { computed, shared_hits, store_errors, .. } = answer::stats();
+            assert_eq!((computed, shared_hits, store_errors), (1, 1, 0));
+        }
+    };
+}
+slow_but_in_time!(an_answer_within_a_long_deadline_is_a_hit_on_redis, RedisServer, |addr, deadline| {
+    crate::support::redis_at(&format!("redis://{addr}"), deadline)
+});
+slow_but_in_time!(
+    an_answer_within_a_long_deadline_is_a_hit_on_memcached,
+    MemcachedServer,
+    |addr: String, deadline| { crate::support::memcached_at(&addr, deadline) }
+);
