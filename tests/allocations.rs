@@ -250,3 +250,19 @@ fn a_number_by_number_takes_at_most_64_bytes() {
     let bytes = measured.bytes_current / NUMBERS.cast_signed();
     assert!((16..=64).contains(&bytes), "{bytes} bytes");
 }
+
+/// The state of the call, its key, and its flight, which other calls could have joined.
+#[test]
+fn a_miss_of_a_number_allocates_three_times() {
+    #[async_cached(ttl = 60)]
+    async fn missed(n: u64) -> u64 {
+        n
+    }
+
+    const WARM: u64 = 20_000;
+    for n in 0..WARM {
+        allocations(|| missed(n));
+    }
+    let most = (WARM..WARM + 1_000).map(|n| allocations(|| missed(n)).0).max();
+    assert_eq!(most, Some(3));
+}

@@ -30,7 +30,8 @@ impl Sequence {
 /// silent.
 #[derive(Debug)]
 pub(crate) struct Flight<S, H> {
-    progress: watch::Sender<Progress<S>>,
+    /// Set by the first follower: most flights have none.
+    progress: OnceLock<watch::Sender<Progress<S>>>,
     pub(crate) liveness: Liveness,
     /// The number of invalidations in the shard of its key when it began.
     pub(crate) invalidations: u64,
@@ -85,7 +86,7 @@ enum Progress<S> {
 impl<S, H> Flight<S, H> {
     pub(super) fn new(invalidations: u64) -> Self {
         Self {
-            progress: watch::Sender::new(Progress::InFlight),
+            progress: OnceLock::new(),
             liveness: Liveness::new(),
             invalidations,
             sealed: AtomicU64::new(UNSEALED),
@@ -109,7 +110,7 @@ impl<S, H> Flight<S, H> {
             return;
         }
         let Some(shared) = shared() else {
-            self.progress.send_replace(Progress::Failed);
+            self.progress().send_replace(Progress::Failed);
             return;
         };
         let shared = Arc::new(shared);
@@ -117,7 +118,7 @@ impl<S, H> Flight<S, H> {
         let joined_before = Sequence(if confirmed { self.sealed.load(Ordering::Acquire) } else { 0 });
         for flight in std::iter::once(self).chain(others.iter().map(|other| &**other)) {
             let shared = Arc::clone(&shared);
-            flight.progress.send_replace(Progress::Completed { shared, called_before, joined_before });
+            flight.progress().send_replace(Progress::Completed { shared, called_before, joined_before });
         }
     }
 
@@ -129,19 +130,19 @@ impl<S, H> Flight<S, H> {
 
     /// Wakes the followers to read again.
     pub(crate) fn mark_outdated(&self) {
-        self.progress.send_replace(Progress::Outdated);
+        self.progress().send_replace(Progress::Outdated);
     }
 
     /// Wakes the followers without a result, and leaves them the lease.
     pub(crate) fn abandon(&self) {
         self.leave_lease();
-        self.progress.send_replace(Progress::Abandoned);
+        self.progress().send_replace(Progress::Abandoned);
     }
 
     /// Wakes the followers without a result, because there is only an error that is not shared, and leaves them the lease.
     pub(crate) fn fail(&self) {
         self.leave_lease();
-        self.progress.send_replace(Progress::Failed);
+        self.progress().send_replace(Progress::Failed);
     }
 
     /// Takes the lease for the leader to hold.
@@ -194,18 +195,23 @@ impl<S, H> Flight<S, H> {
 
     /// Adds a follower.
     pub(crate) fn follow(self: &Arc<Self>) -> Follower<S, H> {
-        let progress = self.progress.subscribe();
+        let progress = self.progress().subscribe();
         Follower { progress, joined: Sequence::next(), flight: Arc::clone(self) }
     }
 
     /// Returns the number of followers.
     pub(super) fn followers(&self) -> usize {
-        self.progress.receiver_count()
+        // It joins under the lock under which the flight leaves the table, so none joins while the flight ends.
+        self.progress.get().map_or(0, watch::Sender::receiver_count)
     }
 
     /// Waits until there are no followers.
     pub(crate) async fn without_followers(&self) {
-        self.progress.closed().await;
+        self.progress().closed().await;
+    }
+
+    fn progress(&self) -> &watch::Sender<Progress<S>> {
+        self.progress.get_or_init(|| watch::Sender::new(Progress::InFlight))
     }
 }
 

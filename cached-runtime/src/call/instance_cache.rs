@@ -258,7 +258,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
                     Arc::new(snapshot)
                 });
                 let entry = Entry::new(value, ttl, Duration::ZERO, tags);
-                let stored = memory.prepare(key.clone(), entry);
+                let stored = memory.prepare(&key, entry);
                 let evicted = self.flights.invalidate(&key, || memory.insert(stored));
                 drop(evicted);
                 Box::pin(std::future::ready(Ok(())))

@@ -46,6 +46,13 @@ enum Table<K, V> {
     },
 }
 
+/// An entry that is to be inserted: what it consists of has been hashed, cloned and weighed.
+#[derive(Debug)]
+pub(crate) enum Prepared<K, V> {
+    Number { key: u64, number: Number },
+    Entry(Arc<Stored<K, V>>),
+}
+
 /// What the entries of a function consist of, apart from key, value and lifetime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntryParts {
@@ -134,29 +141,37 @@ where
         }
     }
 
-    /// Weighs an entry that is to be inserted.
-    pub(crate) fn prepare(&self, key: K, entry: Entry<V>) -> Arc<Stored<K, V>> {
-        let hash = self.hash(&key);
+    /// Makes an entry ready to be inserted.
+    pub(crate) fn prepare(&self, key: &K, entry: Entry<V>) -> Prepared<K, V> {
+        let hash = self.hash(key);
+        if let Table::Numbers(_) = &self.table
+            && let Some(number) = entry.to_number()
+        {
+            return Prepared::Number { key: hash, number };
+        }
         let weight = match &self.table {
             // quick_cache never evicts an entry that weighs nothing.
-            Table::Entries { weigher: Some(weigh), .. } => weigh(&key, &entry.value).max(1),
+            Table::Entries { weigher: Some(weigh), .. } => weigh(key, &entry.value).max(1),
             Table::Entries { weigher: None, .. } | Table::Numbers(_) => 1,
         };
-        Arc::new(Stored { key, entry, hash, weight })
+        Prepared::Entry(Arc::new(Stored { key: key.clone(), entry, hash, weight }))
     }
 
     /// Inserts an entry, and returns what it replaced and what was evicted for it.
-    pub(crate) fn insert(&'static self, stored: Arc<Stored<K, V>>) -> Evicted<K, V> {
-        let expires_at = self.expires_at(stored.entry.fresh_until());
-        let (evicted, evictions) = match &self.table {
-            Table::Numbers(numbers) => {
-                let evictions = match stored.entry.to_number() {
-                    Some(number) => numbers.insert(stored.hash, number),
-                    None => 0,
-                };
-                (Evicted::default(), evictions)
+    pub(crate) fn insert(&'static self, prepared: Prepared<K, V>) -> Evicted<K, V> {
+        let expires_at = self.expires_at(match &prepared {
+            Prepared::Number { number, .. } => number.fresh_until,
+            Prepared::Entry(stored) => stored.entry.fresh_until(),
+        });
+        let (evicted, evictions) = match (&self.table, prepared) {
+            (Table::Numbers(numbers), Prepared::Number { key, number }) => {
+                (Evicted::default(), numbers.insert(key, number))
             }
-            Table::Entries { entries, .. } => entries.insert(stored),
+            (Table::Entries { entries, .. }, Prepared::Entry(stored)) => entries.insert(stored),
+            // A map has one table all its life, and prepares for that one.
+            (Table::Numbers(_), Prepared::Entry(_)) | (Table::Entries { .. }, Prepared::Number { .. }) => {
+                (Evicted::default(), 0)
+            }
         };
         if evictions > 0 {
             self.counters.evictions.add(evictions);

@@ -13,7 +13,7 @@ pub(super) struct Numbers(Cache<u64, Number, UnitWeighter, DefaultHashBuilder, E
 
 /// A value with its lifetime.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Number {
+pub(crate) struct Number {
     pub(super) value: u64,
     pub(super) stored_at: Moment,
     pub(super) fresh_until: Moment,

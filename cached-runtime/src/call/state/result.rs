@@ -164,7 +164,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let hash = memory.hash(&self.key);
         let (output, mut write) = self.with_value(output, write, |value, ttl| {
             let entry = Entry::new(value.clone(), ttl, cost, self.tag_snapshot.clone().map(Arc::new));
-            Some(Some(memory.prepare(K::clone(&self.key), entry)))
+            Some(Some(memory.prepare(&*self.key, entry)))
         });
         let write = || match &mut write {
             WriteAction::Store(stored) if self.is_current() => {
