@@ -1,0 +1,109 @@
+//! The cost of values in memory: of hits, misses, expiry and memory, beside a cache written by hand and two libraries.
+//!
+//! `cargo bench -p cached-benches --bench memory` prints all sections and compares them with what is recorded; a word
+//! after `--` selects one (`hits`, `misses`, `zipf`, `threads`, `stampede`, `expiry`, `size`), and `record` writes all of
+//! them to `docs/benchmarks`. The contenders take turns, so that the ratios hold also on a busy machine.
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot run ends")]
+#![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "it prints a table")]
+#![allow(clippy::unused_async, reason = "cached bodies do not all await")]
+#![allow(
+    clippy::unchecked_time_subtraction,
+    reason = "the clocks of a thread and a process do not run backwards"
+)]
+
+mod contenders;
+mod crowd;
+mod expiry;
+mod keys;
+mod measure;
+mod report;
+mod size;
+
+use std::pin::pin;
+use std::process::ExitCode;
+use std::task::{Context, Poll, Waker};
+
+use crate::contenders::{CONTENDERS, Work};
+use crate::keys::Keys;
+use crate::report::Row;
+
+/// Returns the output of a future that is ready at once, without the cost of an executor.
+#[inline]
+pub(crate) fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the contenders wait for nothing"),
+    }
+}
+
+type Section = (&'static str, fn() -> Vec<Row>);
+
+const SECTIONS: [Section; 7] = [
+    ("hits", || {
+        let mut rows = costs("hit, u64 → u64", Work::Number, || Keys::Thousand(0));
+        rows.extend(costs("hit, (u64, &str) → Result<User>", Work::User, || Keys::Thousand(0)));
+        rows
+    }),
+    ("misses", || costs("miss, u64 → u64", Work::Miss, || Keys::New(0))),
+    ("zipf", || costs("80 % hits by Zipf, u64 → u64", Work::Zipf, || Keys::Zipf(0))),
+    ("threads", crowd::threads),
+    ("stampede", crowd::stampede),
+    ("expiry", expiry::rows),
+    ("size", size::rows),
+];
+
+fn costs(section: &'static str, work: Work, keys: fn() -> Keys) -> Vec<Row> {
+    let costs = measure::costs(work, keys);
+    let row = |figure, tolerance, value: fn(&measure::Costs) -> Option<f64>| Row {
+        section,
+        figure,
+        values: costs.iter().map(value).collect(),
+        tolerance: Some(tolerance),
+    };
+    vec![
+        row("instructions", 1.03, |costs| costs.instructions),
+        row("CPU", 1.3, |costs| Some(costs.cpu)),
+        row("allocations", 1.0, |costs| Some(costs.allocations)),
+    ]
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["count", contender, work, calls] => count(contender, work, calls.parse().unwrap()),
+        ["size", contender] => size::print(contender),
+        ["record"] => {
+            let rows = run(&SECTIONS);
+            report::record(&rows).unwrap();
+        }
+        _ => {
+            let chosen: Vec<Section> =
+                SECTIONS.into_iter().filter(|(name, _)| words.is_empty() || words.contains(name)).collect();
+            let regressions = report::regressions(&run(&chosen)).unwrap_or_default();
+            for regression in &regressions {
+                println!("worse than recorded: {regression}");
+            }
+            return if regressions.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(sections: &[Section]) -> Vec<Row> {
+    let rows: Vec<Row> = sections.iter().flat_map(|(_, rows)| rows()).collect();
+    println!("{}", report::table(&rows));
+    rows
+}
+
+/// Performs calls of one contender, for callgrind.
+fn count(contender: &str, work: &str, calls: u64) {
+    let contender = CONTENDERS.iter().find(|candidate| candidate.name == contender).unwrap();
+    let (work, keys) = match work {
+        "Number" => (Work::Number, Keys::Thousand(0)),
+        "User" => (Work::User, Keys::Thousand(0)),
+        "Miss" => (Work::Miss, Keys::New(0)),
+        _ => (Work::Zipf, Keys::Zipf(0)),
+    };
+    (contender.run)(work, &mut keys.take(usize::try_from(calls).unwrap()));
+}
