@@ -6,6 +6,7 @@
 #![allow(clippy::unused_async, reason = "the cached bodies do not await")]
 
 mod by_hand;
+mod load;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -61,6 +62,11 @@ macro_rules! functions {
             }
 
             #[async_cached(ttl = 3_600, backend = store(&$store))]
+            pub(super) async fn number(key: u64) -> u64 {
+                key
+            }
+
+            #[async_cached(ttl = 3_600, backend = store(&$store))]
             pub(super) async fn text(id: u64) -> String {
                 "x".repeat(TEXT_BYTES + usize::from(id == 0))
             }
@@ -90,6 +96,11 @@ fn main() {
         prepare(&fred, &socket).await;
         (fred, socket)
     });
+    if let [.., backend, tasks] = &*std::env::args().collect::<Vec<_>>()
+        && let Ok(tasks) = tasks.parse()
+    {
+        return profile(&threads, backend, tasks);
+    }
     println!(
         "CPU time of a hit, by hand in µs, and ours × by hand: the median of {ROUNDS} rounds (the quartiles)\n"
     );
@@ -131,6 +142,12 @@ fn main() {
     }
     count_allocations(&redis_url, &memcached_server.addr());
     measure_outage(&threads);
+    println!(
+        "\n| load, with the default settings | tasks in a loop: hits of calls | burst: hits of calls | cold: stored of calls |"
+    );
+    println!("|---|--:|--:|--:|");
+    threads.block_on(load::run("Redis", redis::number, redis::number::stats));
+    threads.block_on(load::run("Memcached", memcached::number, memcached::number::stats));
     let stats =
         [redis::user::stats(), memcached::user::stats(), redis::text::stats(), memcached::text::stats()];
     for stats in stats {
