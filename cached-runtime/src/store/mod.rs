@@ -5,6 +5,8 @@
 
 #[cfg(feature = "contract")]
 pub mod contract;
+#[cfg(any(feature = "redis", feature = "memcached"))]
+mod deadline;
 mod expression;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod in_flight;

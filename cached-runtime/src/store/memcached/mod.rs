@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use self::config::LOCK_SUFFIX;
 pub use self::config::MemcachedConfig;
@@ -25,6 +25,7 @@ use self::connection::{BatchReply, Connections, Settings};
 use self::granted::Granted;
 use self::protocol::{Batch, Epoch, Reply, ServerKey};
 use self::results::{array, protocol_violation};
+use crate::store::deadline::{self, Elapsed};
 use crate::{
     Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Result, Store, Watch,
 };
@@ -181,7 +182,7 @@ impl Memcached {
     }
 
     async fn with_deadline<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
-        timeout(self.config.deadline, operation).await.unwrap_or_else(|_| {
+        deadline::within(Instant::now() + self.config.deadline, operation).await.unwrap_or_else(|Elapsed| {
             Err(Error::new(ErrorKind::Timeout, "memcached did not reply within the deadline"))
         })
     }

@@ -1,6 +1,7 @@
 //! The connections of a store, one for each tokio runtime that uses it.
 
 use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -54,10 +55,11 @@ impl Connections {
         let connection = self.of_current_runtime(traffic.lane())?;
         connection.wait_for_first_attempt(Instant::now() + self.settings.deadline).await;
         let mut client = connection.state.connected_client()?;
+        let replies = connection.state.replies.load(Relaxed);
         let place = connection.in_flight(traffic).enter().await?;
         if place.has_waited {
-            // Those that were in flight may have failed. The others need not find out one after the other.
-            connection.state.check_replies()?;
+            // If all that were in flight have failed, the others need not find out one after the other.
+            connection.state.check_replies(replies)?;
             client = connection.state.connected_client()?;
         }
         connection.ticker.keep();

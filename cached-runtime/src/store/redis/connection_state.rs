@@ -135,9 +135,9 @@ impl ConnectionState {
         self.missed_replies.iter().any(|missed| missed.load(Relaxed) >= MISSED_REPLIES_BEFORE_CHECK)
     }
 
-    /// Returns an error if the server has not answered the last operations.
-    pub(super) fn check_replies(&self) -> Result<()> {
-        if self.has_missed_replies() {
+    /// Returns an error if the server has not answered the last operations, nor any since there were so many replies.
+    pub(super) fn check_replies(&self, replies: u64) -> Result<()> {
+        if self.has_missed_replies() && self.replies.load(Relaxed) == replies {
             return Err(Error::new(
                 ErrorKind::Timeout,
                 "redis did not answer the operations before this one",

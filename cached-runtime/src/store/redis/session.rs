@@ -1,6 +1,7 @@
 //! The commands of one operation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::{Client, Pipeline, WithOptions};
@@ -17,6 +18,7 @@ use super::connection_state::{ConnectionState, PendingReply, SlotGroups};
 use super::scripts::{Script, ScriptText};
 use super::server_ids::ServerId;
 use super::{errors, replies};
+use crate::store::deadline::{self, Elapsed};
 use crate::util::random::random;
 use crate::{Error, ErrorKind, Result};
 
@@ -37,8 +39,11 @@ impl Session<'_> {
         let pending = PendingReply::new(self.state, self.slot_groups);
         // Unlike custom commands, these are not flushed alone.
         let reply: Result<Value, _> = match <[Name; 1]>::try_from(names) {
-            Ok([name]) => client.get(name).await.map(|value| Value::Array(vec![value])),
-            Err(names) => client.mget(names).await,
+            Ok([name]) => {
+                let reply = self.in_time(client.get(name)).await;
+                reply.map(|value| Value::Array(vec![value]))
+            }
+            Err(names) => self.in_time(client.mget(names)).await,
         };
         let reply = match reply {
             Ok(reply) => {
@@ -59,7 +64,7 @@ impl Session<'_> {
     pub(super) async fn length(&self, name: Name) -> Result<usize> {
         let client = self.client.with_options(&self.options()?);
         let pending = PendingReply::new(self.state, self.slot_groups);
-        match client.strlen(name).await {
+        match self.in_time(client.strlen(name)).await {
             Ok(length) => {
                 pending.replied();
                 self.state.record_unverified_reply();
@@ -206,7 +211,8 @@ impl Session<'_> {
         count: usize,
     ) -> Result<Vec<Result<T, ClientError>>> {
         let pending = PendingReply::new(self.state, self.slot_groups);
-        let replies = pipeline.try_all().await;
+        let replies = self.in_time(async { Ok(pipeline.try_all().await) }).await;
+        let replies = replies.unwrap_or_else(|error| vec![Err(error)]);
         let first_error = replies.iter().find_map(|reply| reply.as_ref().err());
         if replies.len() != count || first_error.is_some_and(|e| *e.kind() == Cause::Timeout) {
             let error = first_error
@@ -221,7 +227,7 @@ impl Session<'_> {
     async fn send(&self, command: CustomCommand, arguments: Vec<Value>) -> Result<Frame> {
         let client = self.client.with_options(&self.options()?);
         let pending = PendingReply::new(self.state, self.slot_groups);
-        match client.custom_raw(command, arguments).await {
+        match self.in_time(client.custom_raw(command, arguments)).await {
             Ok(reply) => {
                 pending.replied();
                 if errors::message_of(&reply).is_some_and(|message| errors::code(message) == "READONLY") {
@@ -247,13 +253,24 @@ impl Session<'_> {
         self.state.with_connect_error(errors::from_client(error))
     }
 
-    /// Returns the options of a command that must finish within the deadline.
+    /// Runs a command within the deadline.
+    async fn in_time<T>(
+        &self,
+        command: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        match deadline::within(self.deadline, command).await {
+            Ok(result) => result,
+            Err(Elapsed) => Err(ClientError::new(Cause::Timeout, "")),
+        }
+    }
+
+    /// Returns the options of a command, which ends some time after the deadline also if nobody waits for it.
     fn options(&self) -> Result<Options> {
         let remaining = self.deadline.saturating_duration_since(Instant::now());
         if remaining.is_zero() {
             return Err(timed_out()); // To fred, a timeout of zero means none.
         }
-        Ok(Options { fail_fast: true, timeout: Some(remaining), ..Options::default() })
+        Ok(Options { fail_fast: true, timeout: Some(remaining + TIMEOUT_OF_CLIENT), ..Options::default() })
     }
 }
 
@@ -289,6 +306,9 @@ impl ScriptReply {
         }
     }
 }
+
+/// How long after the deadline the client gives a command up: the deadline is extended if this process is late itself.
+const TIMEOUT_OF_CLIENT: Duration = Duration::from_secs(2);
 
 /// How many servers one operation asks: the first reply tells which server it is, and it may be replaced once.
 const MAX_SERVERS_PER_OPERATION: usize = 3;
