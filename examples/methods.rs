@@ -9,7 +9,7 @@
 //! a method of a trait, three calls: 1 computed
 //! after `clear` by its handle: 1 computed
 //! a generic type, once for each parameter: 2 computed
-//! cached functions in use: 4
+//! cached functions: 4
 //! ```
 
 use std::marker::PhantomData;
@@ -108,7 +108,7 @@ async fn main() -> cached_runtime::Result<()> {
     Repo::<Book>::load(1).await;
     show("a generic type, once for each parameter");
 
-    println!("cached functions in use: {}", cached_runtime::caches().len());
+    println!("cached functions: {}", cached_runtime::caches().len());
     Ok(())
 }
 

@@ -157,7 +157,7 @@ pub use crate::function::MethodCache;
 pub use crate::function::private as __private;
 pub use crate::lookup::{Lookup, Source};
 pub use crate::policy::{
-    CacheInfo, Config, Handle, Stats, caches, configure, recompute, set_enabled, uncached,
+    CacheInfo, Config, Handle, InstanceInfo, Stats, caches, configure, recompute, set_enabled, uncached,
 };
 pub use crate::shared::invalidate_tag;
 #[cfg(feature = "store")]

@@ -55,9 +55,13 @@ impl load {
         T: Entity,
     {
         use ::cached_runtime::__private;
-        static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(|| {
-            __private::Policy::new().ttl_by(|| MINUTE)
-        });
+        static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(
+            __private::FunctionName::new(&|| ()),
+            || __private::Policy::new().ttl_by(|| MINUTE),
+        );
+        __private::declare! {
+            __FUNCTION
+        }
         __private::EntryRef::new(
                 __FUNCTION.instance(&Self::clear::<T, N>),
                 __key,

@@ -82,11 +82,13 @@ impl Users {
         __Key: ::cached_runtime::__private::KeyParts,
     >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private;
-        static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(|| {
-            __private::Policy::new()
-                .ttl(__private::Duration::new(300u64, 0u32))
-                .name("users")
-        });
+        static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(
+            __private::FunctionName::new(&|| ()).named("users"),
+            || __private::Policy::new().ttl(__private::Duration::new(300u64, 0u32)),
+        );
+        __private::declare! {
+            __FUNCTION
+        }
         __private::EntryRef::new(
                 __FUNCTION.instance(&Self::find_cache),
                 __key,

@@ -55,12 +55,14 @@ impl weather {
         use ::cached_runtime::__private;
         __private::redis! {
             { static __FUNCTION : __private::CachedFunction =
-            __private::CachedFunction::new(|| __private::json! { __private::Policy::new()
+            __private::CachedFunction::new(__private::FunctionName::new(& || ())
+            .single_instance(), || __private::json! { __private::Policy::new()
             .ttl(__private::Duration::new(60u64, 0u32)).redis().json() });
-            __private::EntryRef::new(__FUNCTION.only_instance(& Self::clear), __key,
-            __private::ReturnType:: < Result < Option < Weather >, Error > > ::new()
-            .kind(), __private::ReturnType:: < Result < Option < Weather >, Error > >
-            ::new().absent()).shared(__operation) }
+            __private::declare! { __FUNCTION } __private::EntryRef::new(__FUNCTION
+            .only_instance(& Self::clear), __key, __private::ReturnType:: < Result <
+            Option < Weather >, Error > > ::new().kind(), __private::ReturnType:: <
+            Result < Option < Weather >, Error > > ::new().absent()).shared(__operation)
+            }
         }
     }
 }

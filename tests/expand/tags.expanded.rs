@@ -64,12 +64,18 @@ impl user {
         __Key: ::cached_runtime::__private::KeyParts,
     >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private;
-        static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(|| {
-            __private::Policy::new()
-                .ttl(__private::Duration::new(600u64, 0u32))
-                .stale_while_revalidate(__private::Duration::new(60u64, 0u32))
-                .with_tags()
-        });
+        static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(
+            __private::FunctionName::new(&|| ()).single_instance(),
+            || {
+                __private::Policy::new()
+                    .ttl(__private::Duration::new(600u64, 0u32))
+                    .stale_while_revalidate(__private::Duration::new(60u64, 0u32))
+                    .with_tags()
+            },
+        );
+        __private::declare! {
+            __FUNCTION
+        }
         __private::EntryRef::new(
                 __FUNCTION.only_instance(&Self::clear),
                 __key,

@@ -2,12 +2,17 @@ impl Find for Users {
     async fn find(&self, id: u64) -> Result<User, Error> {
         use ::cached_runtime::__private;
         let __lookup = {
-            static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(||
-            {
-                __private::Policy::new()
-                    .ttl(__private::Duration::new(60u64, 0u32))
-                    .handle(&FIND)
-            });
+            static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(
+                __private::FunctionName::new(&|| ()),
+                || {
+                    __private::Policy::new()
+                        .ttl(__private::Duration::new(60u64, 0u32))
+                        .handle(&FIND)
+                },
+            );
+            __private::declare! {
+                __FUNCTION
+            }
             __private::EntryRef::new(
                     __FUNCTION.instance(&|| ()),
                     (__private::Arg::new(&id).key_part(),),

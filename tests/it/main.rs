@@ -42,6 +42,7 @@ mod python;
 mod real_time;
 mod redis;
 mod refresh;
+mod registry;
 mod replies;
 mod restarts;
 mod self_describing;

@@ -323,7 +323,7 @@ impl World {
         let store = Arc::<Store>::default();
         let tags_from: Option<TagsFrom<u64>> = Some(|version| vec![derived_tag(*version)]);
         let tags_from = tags_from.filter(|_| policy.has_tags);
-        let name = InstanceName { namespace: String::new(), has_local_type: false };
+        let name = InstanceName { namespace: String::new(), has_local_type: false, is_named: false };
         let options = TypedOptions { tags_from, ..TypedOptions::new(fallible()) };
         let mut cache = InstanceCache::new(policy, &name, &COUNTERS, options);
         // One shard, because the hasher is random and would choose another shard in each run.

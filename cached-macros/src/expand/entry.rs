@@ -3,7 +3,8 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-use super::policy::{has_one_instance, policy, require_feature};
+use super::name::{function_name, has_one_instance};
+use super::policy::{policy, require_feature};
 use super::signature::with_params;
 use super::{hygienic, import_private, is_memory, private, private_at, span_bounds};
 use crate::args::{Backend, ShareErr};
@@ -43,7 +44,7 @@ pub(super) fn call_chain(
 ) -> TokenStream {
     let (start, end) = span_bounds(&memo.item.output);
     let (p, at_output) = (private(), private_at(start));
-    let (function, policy) = (hygienic("__FUNCTION"), policy(memo));
+    let (function, name, policy) = (hygienic("__FUNCTION"), function_name(memo), policy(memo));
     let (kind, absent) = (return_kind(memo), absence(memo));
     let ttl_from = match &memo.ttl {
         Ttl::FromValue(option) => Some(option),
@@ -73,7 +74,8 @@ pub(super) fn call_chain(
     let tier = if is_memory(memo) { quote_spanned!(end=> memory) } else { quote_spanned!(end=> shared) };
     let operation = quote_spanned!(end=> (#operation));
     let code = quote! {
-        static #function: #p::CachedFunction = #p::CachedFunction::new(|| #policy);
+        static #function: #p::CachedFunction = #p::CachedFunction::new(#name, || #policy);
+        #p::declare! { #function }
         #at.#tier #operation
     };
     let span = memo.backend.span;

@@ -10,6 +10,7 @@ mod entry;
 mod function;
 mod key;
 mod method;
+mod name;
 mod policy;
 mod signature;
 mod trait_impl;

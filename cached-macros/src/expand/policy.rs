@@ -6,15 +6,7 @@ use syn::spanned::Spanned as _;
 
 use super::{private, private_at, span_bounds};
 use crate::args::{Amount, Backend, Codec, Detached, Opt, SingleFlight};
-use crate::memo::{Bound, Companions, Memo, Ttl};
-
-/// Returns `true` if the function has one instance: it has neither type parameters nor a `Self` around it.
-pub(super) fn has_one_instance(memo: &Memo) -> bool {
-    let generics = &memo.item.sig.generics;
-    memo.companions == Companions::Type
-        && generics.type_params().next().is_none()
-        && generics.const_params().next().is_none()
-}
+use crate::memo::{Bound, Memo, Ttl};
 
 /// A chain of calls on `Policy::new()`, one for each option.
 pub(super) fn policy(memo: &Memo) -> TokenStream {
@@ -64,13 +56,6 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
         Bound::Bytes { max, .. } => {
             let (name, max) = (&max.name, amount(&max.value));
             policy.extend(quote_spanned!(name.span()=> .max_bytes(#max)));
-        }
-    }
-    if let Some(name) = &memo.name {
-        let name = &name.value;
-        policy.extend(quote!(.name(#name)));
-        if has_one_instance(memo) {
-            policy.extend(quote!(.single_instance()));
         }
     }
     if let Some(version) = &memo.version {

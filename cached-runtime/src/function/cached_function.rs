@@ -4,9 +4,11 @@ use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::instance_name::instance_name;
+use super::instance_name::{FunctionName, instance_name};
 use crate::call::{AnyCache, InstanceCache, TypedOptions};
-use crate::policy::{Counters, ErasedFunction, Policy, read_environment, register};
+use crate::policy::{
+    Counters, Declaration, ErasedFunction, InstanceInfo, Policy, read_environment, register,
+};
 use crate::shared;
 use crate::signature::{KeyType, ReturnKind};
 use crate::{BoxFuture, Result, Stats};
@@ -16,8 +18,11 @@ use crate::{BoxFuture, Result, Stats};
 /// It is not generic, because all instances of a generic function share one `static`. It has a cache for each instance,
 /// identified by the type of the instance.
 pub struct CachedFunction {
+    declared_name: FunctionName,
+    name: OnceLock<String>,
     build_policy: fn() -> Policy,
     policy: OnceLock<Policy>,
+    /// Those of the first instance, and of what is done before there is one.
     counters: Counters,
     first_slot: OnceLock<Box<Slot>>,
 }
@@ -26,6 +31,7 @@ pub struct CachedFunction {
 struct Slot {
     instance: Option<TypeId>,
     namespace: String,
+    counters: &'static Counters,
     /// The [`InstanceCache`].
     typed: &'static (dyn Any + Send + Sync),
     /// The same cache, without its types.
@@ -45,8 +51,21 @@ pub struct Instance {
 impl CachedFunction {
     /// Creates the static of a function; `build_policy` is called when the function is first used.
     #[must_use]
-    pub const fn new(build_policy: fn() -> Policy) -> Self {
-        Self { build_policy, policy: OnceLock::new(), counters: Counters::new(), first_slot: OnceLock::new() }
+    pub const fn new(declared_name: FunctionName, build_policy: fn() -> Policy) -> Self {
+        Self {
+            declared_name,
+            name: OnceLock::new(),
+            build_policy,
+            policy: OnceLock::new(),
+            counters: Counters::new(),
+            first_slot: OnceLock::new(),
+        }
+    }
+
+    /// Returns what lists the function from the start of the program.
+    #[must_use]
+    pub const fn declaration(&'static self) -> Declaration {
+        Declaration::new(self)
     }
 
     /// Returns the instance that an item belongs to: its type has every type parameter in scope.
@@ -76,6 +95,11 @@ impl CachedFunction {
         })
     }
 
+    /// Clears an instance that was never used in this process: other processes may have stored values.
+    fn clear_unused(&'static self, namespace: &str) -> BoxFuture<'static, Result<()>> {
+        shared::clear(self.policy(), namespace, &self.counters)
+    }
+
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         std::iter::successors(self.first_slot.get(), |slot| slot.next.get()).map(|slot| &**slot)
     }
@@ -83,7 +107,7 @@ impl CachedFunction {
 
 impl ErasedFunction for CachedFunction {
     fn name(&'static self) -> &'static str {
-        self.first_slot.get().map_or("", |slot| &slot.namespace)
+        self.name.get_or_init(|| self.declared_name.display())
     }
 
     fn options(&'static self) -> &'static dyn fmt::Debug {
@@ -91,10 +115,19 @@ impl ErasedFunction for CachedFunction {
     }
 
     fn stats(&'static self) -> Stats {
-        self.counters.snapshot(self.slots().map(|slot| slot.cache.entries()).sum())
+        let later = self.slots().skip(1).map(Slot::stats);
+        let entries = self.first_slot.get().map_or(0, |slot| slot.cache.entries());
+        later.fold(self.counters.snapshot(entries), Stats::plus)
+    }
+
+    fn instances(&'static self) -> Vec<InstanceInfo> {
+        self.slots().map(|slot| InstanceInfo::new(&slot.namespace, slot.stats())).collect()
     }
 
     fn clear(&'static self) -> BoxFuture<'static, Result<()>> {
+        if self.first_slot.get().is_none() && self.declared_name.is_single_instance {
+            return self.clear_unused(self.name());
+        }
         Box::pin(async {
             let mut cleared = Ok(());
             for slot in self.slots() {
@@ -141,14 +174,9 @@ impl Instance {
     pub fn clear(self) -> BoxFuture<'static, Result<()>> {
         match self.function.slots().find(|slot| slot.instance == self.id) {
             Some(slot) => slot.cache.clear(),
-            // It was never called in this process, but other processes may have stored values.
             None => {
-                let policy = self.function.policy();
-                shared::clear(
-                    policy,
-                    &instance_name(policy, self.type_name).namespace,
-                    &self.function.counters,
-                )
+                let name = instance_name(self.function.declared_name, self.type_name);
+                self.function.clear_unused(&name.namespace)
             }
         }
     }
@@ -169,12 +197,22 @@ impl Instance {
         let mut next = &self.function.first_slot;
         loop {
             let slot = next.get_or_init(|| {
-                let name = instance_name(policy, self.type_name);
+                let name = instance_name(self.function.declared_name, self.type_name);
+                let is_first = std::ptr::eq(next, &raw const self.function.first_slot);
+                let counters =
+                    if is_first { &self.function.counters } else { Box::leak(Box::new(Counters::new())) };
                 // The static that refers to it lives for the whole program too.
                 let cache: &'static InstanceCache<K, O> =
-                    Box::leak(Box::new(InstanceCache::new(policy, &name, &self.function.counters, options)));
+                    Box::leak(Box::new(InstanceCache::new(policy, &name, counters, options)));
                 let namespace = name.namespace;
-                Box::new(Slot { instance: self.id, namespace, typed: cache, cache, next: OnceLock::new() })
+                Box::new(Slot {
+                    instance: self.id,
+                    namespace,
+                    counters,
+                    typed: cache,
+                    cache,
+                    next: OnceLock::new(),
+                })
             });
             if let Some(cache) = slot.cache_of(self.id) {
                 return cache;
@@ -185,6 +223,10 @@ impl Instance {
 }
 
 impl Slot {
+    fn stats(&self) -> Stats {
+        self.counters.snapshot(self.cache.entries())
+    }
+
     /// Returns the cache, if it is that of the instance.
     #[inline]
     fn cache_of<K: KeyType, O: ReturnKind>(

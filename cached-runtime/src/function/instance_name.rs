@@ -1,13 +1,62 @@
-//! The name of an instance: under which namespace its values are stored and its statistics are listed.
+//! The names of a function and of its instances: under which namespace values are stored and statistics are listed.
 
-use crate::policy::{InstanceName, Policy};
+use std::any::type_name;
+
+use crate::policy::InstanceName;
+
+/// What an expansion says about the name of a function.
+#[derive(Debug, Clone, Copy)]
+pub struct FunctionName {
+    /// Returns the type name of an item inside of the static of the function.
+    marker: fn() -> &'static str,
+    name: Option<&'static str>,
+    pub(super) is_single_instance: bool,
+}
+
+impl FunctionName {
+    /// Names a function by its path, which the type of a closure inside of its static contains.
+    #[must_use]
+    pub const fn new<F>(_: &F) -> Self {
+        Self { marker: type_name::<F>, name: None, is_single_instance: false }
+    }
+
+    /// `name = "users"`
+    #[must_use]
+    pub const fn named(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Says that the function has neither type parameters nor a `Self` around it, so that it has one instance.
+    #[must_use]
+    pub const fn single_instance(mut self) -> Self {
+        self.is_single_instance = true;
+        self
+    }
+
+    /// Returns the name of the function, with `_` for each type parameter of the types around it.
+    pub(super) fn display(self) -> String {
+        let marker = (self.marker)().trim_end_matches(CLOSURE);
+        let item = marker.strip_suffix(STATIC).unwrap_or(marker).trim_end_matches(CLOSURE);
+        let (path, entry) = item.rsplit_once("::").unwrap_or(("", item));
+        // What the macro writes in the place of a function, and of a method; a method in the impl of a trait has the
+        // static in its body.
+        let method = entry.strip_prefix("__").and_then(|entry| entry.strip_suffix("_entry"));
+        let marker = match (entry, method) {
+            ("__entry", _) => format!("{path}::clear"),
+            (_, Some(method)) => format!("{path}::{method}_cache"),
+            (_, None) => item.to_owned(),
+        };
+        instance_name(self, &marker).namespace
+    }
+}
 
 /// Returns the name of an instance: that in the attribute, or the path of the function, with the types of the instance.
 ///
 /// `marker` is the type name of an item that the macro writes in the place of the function: `shop::find::clear` for the
 /// function `shop::find`, `shop::Repo::find_cache` for a method, a closure in the method in the impl of a trait. A name
 /// in the attribute is the whole namespace only if the function has one instance.
-pub(super) fn instance_name(policy: &Policy, marker: &str) -> InstanceName {
+pub(super) fn instance_name(function: FunctionName, marker: &str) -> InstanceName {
     let marker = marker.replace("'_, ", "").replace("<'_>", "");
     let item = marker.trim_end_matches(CLOSURE);
     let (item, generics) = match item.strip_suffix('>').and_then(split_last_generics) {
@@ -26,15 +75,17 @@ pub(super) fn instance_name(policy: &Policy, marker: &str) -> InstanceName {
     let path = path.replace(CLOSURE, "");
     let generics =
         generics.map_or_else(String::new, |generics| format!("<{}>", generics.replace(CLOSURE, "")));
-    let namespace = match policy.name {
-        Some(name) if policy.is_single_instance => name.to_owned(),
+    let namespace = match function.name {
+        Some(name) if function.is_single_instance => name.to_owned(),
         Some(name) => format!("{name}<{path}{generics}>"),
         None => format!("{path}{generics}"),
     };
-    InstanceName { namespace, has_local_type }
+    InstanceName { namespace, has_local_type, is_named: function.name.is_some() }
 }
 
 const CLOSURE: &str = "::{{closure}}";
+/// The static of a function, in an expansion.
+const STATIC: &str = "::__FUNCTION";
 
 /// Splits `path<generics`, whose closing bracket was cut off, at the matching bracket; `None` if that is the one of
 /// `<T as Trait>`.
@@ -86,7 +137,7 @@ mod tests {
 
     #[test]
     fn namespace_is_the_path_of_the_function() {
-        let namespace = |marker| instance_name(&Policy::new(), marker).namespace;
+        let namespace = |marker| instance_name(FunctionName::new(&()), marker).namespace;
         assert_eq!(namespace("shop::find::clear"), "shop::find");
         assert_eq!(namespace("shop::find::clear<u64, fn() -> u8>"), "shop::find<u64, fn() -> u8>");
         assert_eq!(namespace("shop::Repo<u8>::find_cache<'_>"), "shop::Repo<u8>::find");
@@ -98,16 +149,33 @@ mod tests {
 
     #[test]
     fn name_in_the_attribute_is_the_namespace_only_of_a_single_instance() {
-        let users = || Policy::new().name("users");
-        let namespace = |policy: &Policy, marker| instance_name(policy, marker).namespace;
-        assert_eq!(namespace(&users().single_instance(), "shop::find::clear"), "users");
-        assert_eq!(namespace(&users(), "shop::Repo<u8>::find_cache"), "users<shop::Repo<u8>::find>");
+        let users = FunctionName::new(&()).named("users");
+        let namespace = |function, marker| instance_name(function, marker).namespace;
+        assert_eq!(namespace(users.single_instance(), "shop::find::clear"), "users");
+        assert_eq!(namespace(users, "shop::Repo<u8>::find_cache"), "users<shop::Repo<u8>::find>");
+    }
+
+    #[test]
+    fn function_is_named_as_its_instances_are() {
+        let display = |marker: fn() -> &'static str| {
+            FunctionName { marker, name: None, is_single_instance: false }.display()
+        };
+        assert_eq!(display(|| "shop::find::__entry::__FUNCTION::{{closure}}"), "shop::find");
+        assert_eq!(
+            display(|| "shop::on::{{closure}}::find::__entry::__FUNCTION::{{closure}}"),
+            "shop::on::find"
+        );
+        assert_eq!(display(|| "shop::Repo<_>::__find_entry::__FUNCTION::{{closure}}"), "shop::Repo<_>::find");
+        assert_eq!(display(|| "<A as B>::find::__FUNCTION::{{closure}}"), "<A as B>::find");
+        assert_eq!(display(|| "<A as B>::find::{{closure}}::__FUNCTION::{{closure}}"), "<A as B>::find");
+        let users = FunctionName::new(&()).named("users").single_instance();
+        assert_eq!(users.display(), "users");
     }
 
     /// The type names are those of Rust 1.95.
     #[test]
     fn closures_and_local_types_are_noticed() {
-        let has_local_type = |marker| instance_name(&Policy::new(), marker).has_local_type;
+        let has_local_type = |marker| instance_name(FunctionName::new(&()), marker).has_local_type;
         for marker in [
             "shop::on::clear<i32, shop::main::{{closure}}>",
             "shop::on::clear<Vec<shop::main::{{closure}}::Local>>",

@@ -8,12 +8,13 @@ pub use std::{format, vec};
 
 pub use super::cached_function::{CachedFunction, Instance};
 pub use super::entry_ref::EntryRef;
+pub use super::instance_name::FunctionName;
 pub use super::operations::{
     AnyOperation, AnyOutput, Expire, Get, GetInstance, GetTraced, Invalidate, Name, Operation, Peek, Put,
     Refresh,
 };
 pub use crate::call::{Found, or_compute_detached};
-pub use crate::policy::Policy;
+pub use crate::policy::{Declaration, Policy};
 pub use crate::signature::{
     Arg, Cache, CanCache, CanKeyBy, CanKeySharedBy, IntoOutput, KeyParts, ReturnType, SharedKeyParts,
     TagText, caching_errors, caching_none, keeping_errors, sharing_errors, storing_errors, timed_out,
@@ -22,7 +23,9 @@ pub use crate::signature::{
 #[cfg(feature = "store")]
 pub use crate::store::{StoreExpr as Named, StoreOrName};
 
-pub use crate::{__companions as companions, __computing as computing};
+pub use inventory::submit;
+
+pub use crate::{__companions as companions, __computing as computing, __declare as declare};
 
 // An option that needs a feature becomes a macro call: for `backend = "redis"` it is `redis! { ... }`. The macro expands to
 // the code between the braces, or to a single error if the feature is disabled.
@@ -42,6 +45,15 @@ pub use crate::__passthrough as store;
 pub use crate::__redis_disabled as redis;
 #[cfg(not(feature = "store"))]
 pub use crate::__store_disabled as store;
+
+/// Lists a function from the start of the program.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __declare {
+    ($function:ident) => {
+        $crate::__private::submit! { $function.declaration() }
+    };
+}
 
 #[doc(hidden)]
 #[macro_export]

@@ -3,17 +3,21 @@
 use std::any::Any;
 use std::fmt;
 
+use super::registry::InstanceInfo;
 use super::stats::Stats;
 use crate::{BoxFuture, Result};
 
 /// What a [`Handle`](super::Handle) and the registry do with a cached function, whatever the types of its keys and
 /// values.
 pub(crate) trait ErasedFunction: Sync {
-    /// Returns the name of the function: the one given by the option `name`, or else its path.
+    /// Returns the name of the function: the one given by the option `name`, or else its path. Its options are not
+    /// evaluated.
     fn name(&'static self) -> &'static str;
     /// Returns the options of the function, for `Debug` output.
     fn options(&'static self) -> &'static dyn fmt::Debug;
     fn stats(&'static self) -> Stats;
+    /// Returns the instances that were used.
+    fn instances(&'static self) -> Vec<InstanceInfo>;
     /// Removes every value of every instance.
     fn clear(&'static self) -> BoxFuture<'static, Result<()>>;
     /// Removes the value of a key in every instance whose keys are of this type; returns the number of such instances.

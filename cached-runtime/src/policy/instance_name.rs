@@ -11,4 +11,10 @@ pub(crate) struct InstanceName {
         allow(dead_code, reason = "memory tells instances apart by their types")
     )]
     pub(crate) has_local_type: bool,
+    /// Whether the attribute gives the name.
+    #[cfg_attr(
+        not(feature = "store"),
+        allow(dead_code, reason = "memory tells instances apart by their types")
+    )]
+    pub(crate) is_named: bool,
 }

@@ -23,6 +23,6 @@ pub(crate) use options::{Abandoned, Bound, SingleFlight};
 pub(crate) use overrides::{Mode, Scope, read_environment};
 pub use overrides::{recompute, set_enabled, uncached};
 pub(crate) use registry::register;
-pub use registry::{CacheInfo, caches};
+pub use registry::{CacheInfo, Declaration, InstanceInfo, caches};
 pub(crate) use stats::Counters;
 pub use stats::Stats;

@@ -19,8 +19,6 @@ pub struct Policy {
     /// Where the attribute is.
     #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "only a shared store reports it"))]
     pub(crate) location: &'static Location<'static>,
-    pub(crate) name: Option<&'static str>,
-    pub(crate) is_single_instance: bool,
     pub(crate) version: u32,
     ttl: Option<Lifetime>,
     error_ttl: Option<Lifetime>,
@@ -99,8 +97,6 @@ impl Policy {
         Self {
             switch: Switch::new(),
             location: Location::caller(),
-            name: None,
-            is_single_instance: false,
             version: 1,
             ttl: None,
             error_ttl: None,
@@ -120,20 +116,6 @@ impl Policy {
             codec: Encoding::Msgpack,
             handle: None,
         }
-    }
-
-    /// `name = "users"`
-    #[must_use]
-    pub const fn name(mut self, name: &'static str) -> Self {
-        self.name = Some(name);
-        self
-    }
-
-    /// Says that the function has neither type parameters nor a `Self` around it, so that it has one instance.
-    #[must_use]
-    pub const fn single_instance(mut self) -> Self {
-        self.is_single_instance = true;
-        self
     }
 
     /// `version = 2`

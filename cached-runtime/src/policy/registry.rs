@@ -1,5 +1,6 @@
-//! The registry of the cached functions that this process has used.
+//! The registry of the cached functions of the program.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -7,16 +8,40 @@ use super::erased_function::ErasedFunction;
 use super::stats::Stats;
 use crate::{BoxFuture, Result};
 
-static FUNCTIONS: Mutex<Vec<&'static dyn ErasedFunction>> = Mutex::new(Vec::new());
+/// The functions that were used.
+static USED: Mutex<Vec<&'static dyn ErasedFunction>> = Mutex::new(Vec::new());
 
-/// Returns every cached function that was called, or whose companions were used, in this process so far.
+/// A function of the program, used or not.
+///
+/// The linker collects the declarations of all crates, where `inventory` knows how: on Linux, Android, the BSDs, macOS,
+/// iOS and Windows. Elsewhere there are none.
+pub struct Declaration(&'static dyn ErasedFunction);
+
+inventory::collect!(Declaration);
+
+impl Declaration {
+    pub(crate) const fn new(function: &'static dyn ErasedFunction) -> Self {
+        Self(function)
+    }
+}
+
+impl fmt::Debug for Declaration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Declaration").field(&self.0.name()).finish()
+    }
+}
+
+/// Returns every cached function of the program, by name.
+///
+/// A function is listed from the start of the program, also if it is never called. On platforms other than Linux, Android,
+/// the BSDs, macOS, iOS and Windows it is listed once it was called, or one of its companions was.
 ///
 /// # Examples
 ///
 /// ```
 /// use cached_runtime::async_cached;
 ///
-/// #[async_cached(ttl = 60)]
+/// #[async_cached(ttl = 60, name = "doubles")]
 /// async fn double(n: u64) -> u64 {
 ///     2 * n
 /// }
@@ -25,14 +50,21 @@ static FUNCTIONS: Mutex<Vec<&'static dyn ErasedFunction>> = Mutex::new(Vec::new(
 /// # async fn main() {
 /// double(1).await;
 /// double(1).await;
-/// let cache = cached_runtime::caches().into_iter().find(|cache| cache.name().ends_with("::double")).unwrap();
+/// let cache = cached_runtime::caches().into_iter().find(|cache| cache.name() == "doubles").unwrap();
 /// assert_eq!((cache.stats().computed, cache.stats().hits), (1, 1));
 /// # }
 /// ```
 #[must_use]
 pub fn caches() -> Vec<CacheInfo> {
-    let functions = FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    functions.iter().map(|function| CacheInfo(*function)).collect()
+    let used = USED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let declared = inventory::iter::<Declaration>().map(|declaration| declaration.0);
+    let mut seen = HashSet::new();
+    let mut is_new =
+        |function: &&'static dyn ErasedFunction| seen.insert(std::ptr::from_ref(*function).cast::<()>());
+    let mut caches: Vec<_> =
+        declared.chain(used).filter(|function| is_new(function)).map(CacheInfo).collect();
+    caches.sort_by_key(CacheInfo::name);
+    caches
 }
 
 /// A cached function: its name, its options and its counters.
@@ -55,7 +87,7 @@ pub fn caches() -> Vec<CacheInfo> {
 /// for cache in caches() {
 ///     let stats = cache.stats();
 ///     println!("{}: {} computed, {} hits", cache.name(), stats.computed, stats.hits);
-///     # assert_eq!((stats.computed, stats.hits), (1, 1));
+///     # assert!(stats.computed <= 1 && stats.hits <= 1);
 /// }
 /// # Ok(())
 /// # }
@@ -64,14 +96,14 @@ pub fn caches() -> Vec<CacheInfo> {
 pub struct CacheInfo(&'static dyn ErasedFunction);
 
 impl CacheInfo {
-    /// Returns the name given by `name = "..."`, or else the path of the function; for a generic function, that of the
-    /// instance that was used first.
+    /// Returns the name given by `name = "..."`, or else the path of the function. Types around a method have `_` in the
+    /// place of their parameters; [`instances`](Self::instances) have their own names.
     ///
     /// # Examples
     ///
     /// ```
     /// # use cached_runtime::{async_cached, caches};
-    /// #[async_cached(ttl = 60, name = "doubles")]
+    /// #[async_cached(ttl = 60, name = "doubles.name")]
     /// async fn double(n: u64) -> u64 {
     ///     2 * n
     /// }
@@ -79,7 +111,8 @@ impl CacheInfo {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// double(1).await;
-    /// assert_eq!(caches()[0].name(), "doubles");
+    /// let cache = caches().into_iter().find(|cache| cache.name() == "doubles.name").unwrap();
+    /// assert_eq!(cache.name(), "doubles.name");
     /// # Ok(())
     /// # }
     /// ```
@@ -94,7 +127,7 @@ impl CacheInfo {
     ///
     /// ```
     /// # use cached_runtime::{async_cached, caches};
-    /// #[async_cached(ttl = 60)]
+    /// #[async_cached(ttl = 60, name = "doubles.stats")]
     /// async fn double(n: u64) -> u64 {
     ///     2 * n
     /// }
@@ -102,7 +135,8 @@ impl CacheInfo {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// double(1).await;
-    /// assert_eq!(caches()[0].stats().computed, 1);
+    /// let cache = caches().into_iter().find(|cache| cache.name() == "doubles.stats").unwrap();
+    /// assert_eq!(cache.stats().computed, 1);
     /// # Ok(())
     /// # }
     /// ```
@@ -111,14 +145,41 @@ impl CacheInfo {
         self.0.stats()
     }
 
-    /// Returns the options of the function, with their defaults. They can be printed; the output is for people and may
-    /// change.
+    /// Returns the instances of the function that were used, each with its name and its counters. A function that is not
+    /// generic has one.
     ///
     /// # Examples
     ///
     /// ```
     /// # use cached_runtime::{async_cached, caches};
-    /// #[async_cached(ttl = 60)]
+    /// #[async_cached(ttl = 60, name = "names.instances")]
+    /// async fn name_of<T: Send + Sync + 'static>(id: u64) -> &'static str {
+    ///     std::any::type_name::<T>()
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// name_of::<u8>(1).await;
+    /// name_of::<u16>(1).await;
+    /// let cache = caches().into_iter().find(|cache| cache.name().starts_with("names.instances<")).unwrap();
+    /// let instances = cache.instances();
+    /// assert!(instances[0].name().contains("name_of<u8>"));
+    /// assert_eq!(instances[1].stats().computed, 1);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn instances(&self) -> Vec<InstanceInfo> {
+        self.0.instances()
+    }
+
+    /// Returns the options of the function, with their defaults; expressions among them are evaluated, unless they were.
+    /// They can be printed; the output is for people and may change.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cached_runtime::{async_cached, caches};
+    /// #[async_cached(ttl = 60, name = "doubles.options")]
     /// async fn double(n: u64) -> u64 {
     ///     2 * n
     /// }
@@ -126,7 +187,8 @@ impl CacheInfo {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// double(1).await;
-    /// assert!(format!("{:?}", caches()[0].options()).contains("60s"));
+    /// let cache = caches().into_iter().find(|cache| cache.name() == "doubles.options").unwrap();
+    /// assert!(format!("{:?}", cache.options()).contains("60s"));
     /// # Ok(())
     /// # }
     /// ```
@@ -137,6 +199,9 @@ impl CacheInfo {
 
     /// Removes every value of the function, of all its instances: for tests that begin with an empty cache, for
     /// example.
+    ///
+    /// In a shared store, the values of a function without type parameters are removed also if this process has not used
+    /// it. Of a method or a generic function, those of the instances that this process has used are removed.
     ///
     /// # Errors
     ///
@@ -152,7 +217,7 @@ impl CacheInfo {
     ///
     /// ```
     /// # use cached_runtime::{async_cached, caches};
-    /// #[async_cached(ttl = 60)]
+    /// #[async_cached(ttl = 60, name = "doubles.clear")]
     /// async fn double(n: u64) -> u64 {
     ///     2 * n
     /// }
@@ -160,9 +225,8 @@ impl CacheInfo {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> cached_runtime::Result<()> {
     /// double(1).await;
-    /// for cache in caches() {
-    ///     cache.clear().await?;
-    /// }
+    /// let cache = caches().into_iter().find(|cache| cache.name() == "doubles.clear").unwrap();
+    /// cache.clear().await?;
     /// assert_eq!(double::peek(1).await, None);
     /// # Ok(())
     /// # }
@@ -183,7 +247,86 @@ impl fmt::Debug for CacheInfo {
     }
 }
 
-/// Adds a function, once.
+/// One instance of a cached function: `load::<User>` of a generic function `load`.
+///
+/// # Examples
+///
+/// ```
+/// # use cached_runtime::{async_cached, caches};
+/// #[async_cached(ttl = 60, name = "doubles.instance")]
+/// async fn double(n: u64) -> u64 {
+///     2 * n
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// double(1).await;
+/// let cache = caches().into_iter().find(|cache| cache.name() == "doubles.instance").unwrap();
+/// let instance = &cache.instances()[0];
+/// assert_eq!(instance.name(), "doubles.instance");
+/// assert_eq!(instance.stats().computed, 1);
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct InstanceInfo {
+    name: &'static str,
+    stats: Stats,
+}
+
+impl InstanceInfo {
+    pub(crate) const fn new(name: &'static str, stats: Stats) -> Self {
+        Self { name, stats }
+    }
+
+    /// Returns the name: that of the function, with the types of the instance. It is the namespace in shared stores,
+    /// without the version.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cached_runtime::{async_cached, caches};
+    /// #[async_cached(ttl = 60, name = "doubles.instance-name")]
+    /// async fn double(n: u64) -> u64 {
+    ///     2 * n
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// double(1).await;
+    /// let cache = caches().into_iter().find(|cache| cache.name() == "doubles.instance-name").unwrap();
+    /// assert_eq!(cache.instances()[0].name(), "doubles.instance-name");
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns the counters of the instance, as they were when it was listed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cached_runtime::{async_cached, caches};
+    /// #[async_cached(ttl = 60, name = "doubles.instance-stats")]
+    /// async fn double(n: u64) -> u64 {
+    ///     2 * n
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// double(1).await;
+    /// let cache = caches().into_iter().find(|cache| cache.name() == "doubles.instance-stats").unwrap();
+    /// assert_eq!(cache.instances()[0].stats().computed, 1);
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+}
+
+/// Adds a function that is used, once.
 pub(crate) fn register(function: &'static dyn ErasedFunction) {
-    FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner).push(function);
+    USED.lock().unwrap_or_else(PoisonError::into_inner).push(function);
 }

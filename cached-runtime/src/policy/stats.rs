@@ -72,6 +72,32 @@ pub struct Stats {
     pub entries: u64,
 }
 
+impl Stats {
+    /// Returns the sum of the counters.
+    #[must_use]
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            hits: self.hits + other.hits,
+            shared_hits: self.shared_hits + other.shared_hits,
+            stale_hits: self.stale_hits + other.stale_hits,
+            computed: self.computed + other.computed,
+            joined: self.joined + other.joined,
+            bypassed: self.bypassed + other.bypassed,
+            background_refreshes: self.background_refreshes + other.background_refreshes,
+            errors: self.errors + other.errors,
+            panics: self.panics + other.panics,
+            store_errors: self.store_errors + other.store_errors,
+            undecodable: self.undecodable + other.undecodable,
+            rejected_fills: self.rejected_fills + other.rejected_fills,
+            overloaded: self.overloaded + other.overloaded,
+            abandoned: self.abandoned + other.abandoned,
+            expired_leases: self.expired_leases + other.expired_leases,
+            evictions: self.evictions + other.evictions,
+            entries: self.entries + other.entries,
+        }
+    }
+}
+
 /// The counters behind [`Stats`]; the number of entries is read elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {

@@ -20,7 +20,14 @@ pub(super) struct Claim {
 #[derive(Default)]
 struct Namespace {
     is_ambiguous: Arc<AtomicBool>,
-    policies: Vec<&'static Policy>,
+    claimants: Vec<Claimant>,
+}
+
+#[derive(Clone, Copy)]
+struct Claimant {
+    policy: &'static Policy,
+    /// Whether the attribute of the function gives the name.
+    is_named: bool,
 }
 
 /// By the namespace with its version. It has as many elements as the program has instances.
@@ -44,8 +51,10 @@ impl Claim {
         }
         let mut namespaces = NAMESPACES.lock().unwrap_or_else(PoisonError::into_inner);
         let claimed = namespaces.entry(namespace.to_owned()).or_default();
-        let rival = claimed.policies.iter().copied().find(|other| !may_share(other, policy));
-        claimed.policies.push(policy);
+        let claimant = Claimant { policy, is_named: name.is_named };
+        let rival =
+            claimed.claimants.iter().find(|other| !may_share(**other, claimant)).map(|other| other.policy);
+        claimed.claimants.push(claimant);
         let is_ambiguous = Arc::clone(&claimed.is_ambiguous);
         let is_noticed = rival.is_some() && !is_ambiguous.swap(true, Ordering::Relaxed);
         drop(namespaces);
@@ -61,8 +70,8 @@ impl Claim {
     }
 }
 
-fn may_share(one: &'static Policy, other: &'static Policy) -> bool {
-    one.name.is_some() && other.name.is_some() && !std::ptr::eq(one, other)
+fn may_share(one: Claimant, other: Claimant) -> bool {
+    one.is_named && other.is_named && !std::ptr::eq(one.policy, other.policy)
 }
 
 fn report(namespace: &str, one: &'static Policy, other: &'static Policy) {
