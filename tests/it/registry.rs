@@ -1,6 +1,6 @@
 //! The list of cached functions, and the instances of each.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use cached_runtime::{CacheInfo, async_cached, caches};
 use cached_tests::map_store::MapStore;
@@ -96,6 +96,20 @@ fn unused_functions_are_listed_with_their_options() {
             format!("{module}::unused::outer::inner"),
         ]
     );
+}
+
+#[test]
+fn listing_evaluates_no_option() {
+    #[allow(dead_code, reason = "it is never called")]
+    #[async_cached(ttl = 60, backend = NOT_SET.get().unwrap())]
+    async fn unset(a: u64) -> u64 {
+        a
+    }
+    static NOT_SET: OnceLock<MapStore> = OnceLock::new();
+
+    let cache = here("listing_evaluates_no_option::unset");
+    assert!(format!("{cache:?}").contains("options: None"));
+    assert_eq!((cache.stats(), cache.instances().len()), (cached_runtime::Stats::default(), 0));
 }
 
 #[tokio::test]

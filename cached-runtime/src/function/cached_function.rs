@@ -114,6 +114,10 @@ impl ErasedFunction for CachedFunction {
         self.policy()
     }
 
+    fn evaluated_options(&'static self) -> Option<&'static dyn fmt::Debug> {
+        self.policy.get().map(|policy| policy as &dyn fmt::Debug)
+    }
+
     fn stats(&'static self) -> Stats {
         let later = self.slots().skip(1).map(Slot::stats);
         let entries = self.first_slot.get().map_or(0, |slot| slot.cache.entries());

@@ -15,6 +15,8 @@ pub(crate) trait ErasedFunction: Sync {
     fn name(&'static self) -> &'static str;
     /// Returns the options of the function, for `Debug` output.
     fn options(&'static self) -> &'static dyn fmt::Debug;
+    /// Returns the options if they were evaluated.
+    fn evaluated_options(&'static self) -> Option<&'static dyn fmt::Debug>;
     fn stats(&'static self) -> Stats;
     /// Returns the instances that were used.
     fn instances(&'static self) -> Vec<InstanceInfo>;

@@ -175,6 +175,10 @@ impl CacheInfo {
     /// Returns the options of the function, with their defaults; expressions among them are evaluated, unless they were.
     /// They can be printed; the output is for people and may change.
     ///
+    /// # Panics
+    ///
+    /// Panics if such an expression does: one that takes a store out of a static that is not set yet, for example.
+    ///
     /// # Examples
     ///
     /// ```
@@ -201,7 +205,8 @@ impl CacheInfo {
     /// example.
     ///
     /// In a shared store, the values of a function without type parameters are removed also if this process has not used
-    /// it. Of a method or a generic function, those of the instances that this process has used are removed.
+    /// it; its options are then evaluated, as by [`options`](Self::options). Of a method or a generic function, those of the
+    /// instances that this process has used are removed.
     ///
     /// # Errors
     ///
@@ -241,7 +246,7 @@ impl fmt::Debug for CacheInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CacheInfo")
             .field("name", &self.name())
-            .field("options", self.options())
+            .field("options", &self.0.evaluated_options())
             .field("stats", &self.stats())
             .finish()
     }
