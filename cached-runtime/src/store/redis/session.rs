@@ -254,13 +254,19 @@ impl Session<'_> {
     }
 
     /// Runs a command within the deadline.
-    async fn in_time<T>(
+    ///
+    /// The future of a command of the client takes 20 KB. It is boxed here, so that those that wait for it are not moved
+    /// with it.
+    fn in_time<T>(
         &self,
         command: impl Future<Output = Result<T, ClientError>>,
-    ) -> Result<T, ClientError> {
-        match deadline::within(self.deadline, command).await {
-            Ok(result) => result,
-            Err(Elapsed) => Err(ClientError::new(Cause::Timeout, "")),
+    ) -> impl Future<Output = Result<T, ClientError>> {
+        let in_time = deadline::within(self.deadline, Box::pin(command));
+        async move {
+            match in_time.await {
+                Ok(result) => result,
+                Err(Elapsed) => Err(ClientError::new(Cause::Timeout, "")),
+            }
         }
     }
 
