@@ -23,6 +23,10 @@ pub(super) struct InFlight {
 /// A place in flight, and whether the operation had to wait for it.
 pub(super) struct Place<'a> {
     _permit: SemaphorePermit<'a>,
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(dead_code, reason = "a connection to Memcached knows its queue")
+    )]
     pub(super) has_waited: bool,
 }
 

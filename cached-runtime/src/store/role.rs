@@ -82,9 +82,9 @@ impl Role {
 /// Writes the role as an attribute has it.
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Named(name) => write!(f, "store(\"{}\")", name.escape_debug()),
-            role => write!(f, "\"{}\"", role.name()),
+        if let Self::Named(name) = self {
+            return write!(f, "store(\"{}\")", name.escape_debug());
         }
+        write!(f, "\"{}\"", self.name())
     }
 }
