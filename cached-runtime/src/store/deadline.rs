@@ -1,6 +1,6 @@
 //! A deadline that takes into account that this process may be too busy to see a reply that has come.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -15,24 +15,25 @@ pub(super) struct Elapsed;
 /// how late it may be for the reply, which is waited for as long again.
 pub(super) async fn within<T>(
     mut deadline: Instant,
-    operation: impl Future<Output = T>,
+    mut operation: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Elapsed> {
     let last = deadline + MAX_EXTENSION;
-    let mut operation = pin!(operation);
     loop {
         if let Ok(output) = timeout_at(deadline, operation.as_mut()).await {
             return Ok(output);
         }
-        let now = Instant::now();
-        let late = now.saturating_duration_since(deadline);
-        if late < MIN_LATENESS || deadline >= last {
-            return Err(Elapsed);
-        }
-        deadline = (now + late).min(last);
+        deadline = extended(deadline, last).ok_or(Elapsed)?;
     }
+}
+
+/// Returns the end of the extension of a deadline that has just passed, up to `last`; `None` if this process is not late.
+pub(super) fn extended(deadline: Instant, last: Instant) -> Option<Instant> {
+    let now = Instant::now();
+    let late = now.saturating_duration_since(deadline);
+    (late >= MIN_LATENESS && deadline < last).then(|| (now + late).min(last))
 }
 
 /// How late a timer may be without saying anything about the load.
 const MIN_LATENESS: Duration = Duration::from_millis(5);
 /// By how much a deadline is extended at most.
-const MAX_EXTENSION: Duration = Duration::from_secs(1);
+pub(super) const MAX_EXTENSION: Duration = Duration::from_secs(1);

@@ -15,6 +15,7 @@ use super::connection::{Request, Settings, Shared, connection_lost};
 use super::handshake::{Stream, connect};
 use super::pending_replies::{BUFFER_BYTES, PendingReplies};
 use super::protocol::Epoch;
+use crate::store::deadline::{self, MAX_EXTENSION};
 use crate::{Error, ErrorKind};
 
 /// A task that connects, serves requests, and reconnects when the connection is lost.
@@ -155,10 +156,15 @@ impl ConnectionTask {
                 () = &mut reply_timeout, if !replies.pending.is_empty() => {
                     let Some(since) = replies.waiting_since() else { continue };
                     let due = since + self.settings.reply_timeout;
-                    if due <= Instant::now() {
+                    let next = if due <= Instant::now() {
+                        deadline::extended(reply_timeout.deadline(), due + MAX_EXTENSION)
+                    } else {
+                        Some(due)
+                    };
+                    let Some(next) = next else {
                         break Error::new(ErrorKind::Timeout, "memcached does not reply any more");
-                    }
-                    reply_timeout.as_mut().reset(due);
+                    };
+                    reply_timeout.as_mut().reset(next);
                 }
             }
         };

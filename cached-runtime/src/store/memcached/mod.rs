@@ -13,6 +13,7 @@ mod reservation;
 mod results;
 mod values;
 
+use std::pin::pin;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
@@ -182,9 +183,9 @@ impl Memcached {
     }
 
     async fn with_deadline<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
-        deadline::within(Instant::now() + self.config.deadline, operation).await.unwrap_or_else(|Elapsed| {
-            Err(Error::new(ErrorKind::Timeout, "memcached did not reply within the deadline"))
-        })
+        deadline::within(Instant::now() + self.config.deadline, pin!(operation)).await.unwrap_or_else(
+            |Elapsed| Err(Error::new(ErrorKind::Timeout, "memcached did not reply within the deadline")),
+        )
     }
 }
 

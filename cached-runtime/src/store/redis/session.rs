@@ -1,5 +1,6 @@
 //! The commands of one operation.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,10 +41,10 @@ impl Session<'_> {
         // Unlike custom commands, these are not flushed alone.
         let reply: Result<Value, _> = match <[Name; 1]>::try_from(names) {
             Ok([name]) => {
-                let reply = self.in_time(client.get(name)).await;
+                let reply = self.in_time(pin!(client.get(name))).await;
                 reply.map(|value| Value::Array(vec![value]))
             }
-            Err(names) => self.in_time(client.mget(names)).await,
+            Err(names) => self.in_time(pin!(client.mget(names))).await,
         };
         let reply = match reply {
             Ok(reply) => {
@@ -64,7 +65,7 @@ impl Session<'_> {
     pub(super) async fn length(&self, name: Name) -> Result<usize> {
         let client = self.client.with_options(&self.options()?);
         let pending = PendingReply::new(self.state, self.slot_groups);
-        match self.in_time(client.strlen(name)).await {
+        match self.in_time(pin!(client.strlen(name))).await {
             Ok(length) => {
                 pending.replied();
                 self.state.record_unverified_reply();
@@ -211,7 +212,7 @@ impl Session<'_> {
         count: usize,
     ) -> Result<Vec<Result<T, ClientError>>> {
         let pending = PendingReply::new(self.state, self.slot_groups);
-        let replies = self.in_time(async { Ok(pipeline.try_all().await) }).await;
+        let replies = self.in_time(pin!(async { Ok(pipeline.try_all().await) })).await;
         let replies = replies.unwrap_or_else(|error| vec![Err(error)]);
         let first_error = replies.iter().find_map(|reply| reply.as_ref().err());
         if replies.len() != count || first_error.is_some_and(|e| *e.kind() == Cause::Timeout) {
@@ -227,7 +228,7 @@ impl Session<'_> {
     async fn send(&self, command: CustomCommand, arguments: Vec<Value>) -> Result<Frame> {
         let client = self.client.with_options(&self.options()?);
         let pending = PendingReply::new(self.state, self.slot_groups);
-        match self.in_time(client.custom_raw(command, arguments)).await {
+        match self.in_time(pin!(client.custom_raw(command, arguments))).await {
             Ok(reply) => {
                 pending.replied();
                 if errors::message_of(&reply).is_some_and(|message| errors::code(message) == "READONLY") {
@@ -254,19 +255,13 @@ impl Session<'_> {
     }
 
     /// Runs a command within the deadline.
-    ///
-    /// The future of a command of the client takes 20 KB. It is boxed here, so that those that wait for it are not moved
-    /// with it.
-    fn in_time<T>(
+    async fn in_time<T>(
         &self,
-        command: impl Future<Output = Result<T, ClientError>>,
-    ) -> impl Future<Output = Result<T, ClientError>> {
-        let in_time = deadline::within(self.deadline, Box::pin(command));
-        async move {
-            match in_time.await {
-                Ok(result) => result,
-                Err(Elapsed) => Err(ClientError::new(Cause::Timeout, "")),
-            }
+        command: Pin<&mut impl Future<Output = Result<T, ClientError>>>,
+    ) -> Result<T, ClientError> {
+        match deadline::within(self.deadline, command).await {
+            Ok(result) => result,
+            Err(Elapsed) => Err(ClientError::new(Cause::Timeout, "")),
         }
     }
 
