@@ -89,12 +89,12 @@ mod ttl {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_expression_is_evaluated_once() {
+    async fn an_expression_is_evaluated_for_each_value() {
         lasts(250 * MILLI, named).await;
         lasts(750 * MILLI, computed).await;
         lasts(MILLI, one_milli).await;
-        for _ in 0..3 {
-            lasts(7 * MILLI, evaluated).await;
+        for value in 1..=3 {
+            lasts(7 * MILLI * value, evaluated).await;
         }
     }
 
