@@ -14,7 +14,7 @@ pub(super) struct Granted(Mutex<HashMap<u128, (Epoch, u64)>>);
 const MAX_REMEMBERED: usize = 10_000;
 
 impl Granted {
-    /// Remembers the version of the reservation of a lease.
+    /// Keeps the version of the reservation of a lease for its fill.
     pub(super) fn remember(&self, lease: Lease, epoch: Epoch, version: u64) {
         let mut versions = self.lock();
         if versions.len() >= MAX_REMEMBERED {

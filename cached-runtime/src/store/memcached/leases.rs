@@ -1,9 +1,9 @@
 //! The operations on leases.
 //!
 //! Leases are built on two atomic operations of Memcached: every change gives an item another version (its
-//! "cas unique"), and a store can be made conditional on a version. So whoever reads that a lease is held can change
-//! the key on the condition that nothing has changed since: every other change of the key ends the lease, without
-//! knowing of it.
+//! "cas unique"), and a store can be made conditional on a version. The holder of a lease changes the key on the
+//! condition that its version is still the one that was read. Any other change of the key gives it another version, and
+//! so ends the lease.
 //!
 //! # Keys without a value
 //!

@@ -175,7 +175,7 @@ fn parse_values(buffer: &mut BytesMut, keys: &[u8], max_value: usize) -> Result<
     }
     found.extend(keys.map(|_| None));
 
-    // The values share the memory of the reply. Whoever keeps one for long copies it.
+    // The values share the memory of the reply: a value that is kept for long has to be copied.
     let reply = buffer.split_to(at + b"END\r\n".len()).freeze();
     let values = found.into_iter().map(|range| range.map(|range| reply.slice(range))).collect();
     Ok(Parsed::Complete(Reply::Values(values)))
