@@ -24,13 +24,15 @@
 //! another process cannot.
 
 mod concurrency;
+mod lease_ends;
 mod leases;
 mod probe;
 mod time;
 mod values;
 mod watches;
 
-pub use self::leases::{acquire, extend, fill, last_attempt, lease_expiry, lease_ids, release};
+pub use self::lease_ends::{extend, last_attempt, lease_expiry, release};
+pub use self::leases::{acquire, fill, lease_ids};
 pub use self::time::{MAX_EXPIRY_DELAY, MAX_RESPONSE_TIME};
 pub use self::values::{add, cancellation, expiry, get_and_put, key_isolation};
 pub use self::watches::watch;

@@ -102,6 +102,13 @@ impl<'a> Probe<'a> {
     pub(super) async fn watch(&self, key: &Key) -> Option<Watch> {
         expect_response("watch", self.store.watch(key)).await
     }
+
+    /// Checks that a fill with a lost lease is rejected and changes nothing.
+    pub(super) async fn assert_rejected(&self, key: &Key, lost: Lease, present: Option<&[u8]>, lease: &str) {
+        assert!(!self.fill(key, lost, b"outdated", LONG).await, "`fill` must be rejected with {lease}");
+        let value = self.get(key).await;
+        assert_eq!(value.as_deref(), present, "a rejected `fill` must store nothing, with {lease}");
+    }
 }
 
 /// Returns the result of a call of the store.
