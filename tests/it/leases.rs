@@ -220,6 +220,7 @@ struct Flawed {
     rejects: AtomicUsize,
     releasing: AtomicUsize,
     most: AtomicUsize,
+    released: AtomicUsize,
     gate: Gate,
 }
 
@@ -288,6 +289,7 @@ impl Store for Flawed {
             // Closed when the test lets all through.
             let _ = self.gate.0.acquire().await;
             self.releasing.fetch_sub(1, SeqCst);
+            self.released.fetch_add(1, SeqCst);
             self.map.release(key, lease, attempt).await
         })
     }
@@ -328,6 +330,27 @@ async fn giving_leases_back_takes_one_task_and_few_commands_at_a_time() {
     SILENT.gate.0.close();
     until("they are given back", || SILENT.releasing.load(SeqCst) == 0).await;
     assert!(SILENT.most.load(SeqCst) <= 64, "{}", SILENT.most.load(SeqCst));
+}
+
+#[cfg(feature = "moved-clock")]
+#[tokio::test(start_paused = true)]
+async fn a_lease_does_not_wait_for_another_one_to_be_released_again() {
+    static STORE: LazyLock<Flawed> = LazyLock::new(|| {
+        let store = Flawed { is_silent: true, ..Flawed::default() };
+        store.gate.0.close();
+        store
+    });
+
+    #[async_cached(ttl = 600, backend = &*STORE)]
+    async fn silent(key: usize) -> usize {
+        key
+    }
+
+    silent(1).await;
+    until("a lease is given back", || STORE.released.load(SeqCst) == 1).await;
+    // That one is released again after a second, because its request may arrive late. The clock does not move meanwhile.
+    silent(2).await;
+    until("the next one is given back", || STORE.released.load(SeqCst) == 2).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::namespace::Namespace;
 use super::shutdown::RegisteredLease;
@@ -22,6 +23,8 @@ use crate::{Key, LastAttempt, Lease};
 pub(crate) struct ReturnedLeases {
     queue: Mutex<BinaryHeap<Returned>>,
     has_task: AtomicBool,
+    /// Notified when a lease was queued: it may be due before the one that the task waits for.
+    queued: Notify,
 }
 
 /// A lease that is to be given back.
@@ -78,7 +81,9 @@ impl Namespace {
             while task.is_some() {
                 match self.returned_leases.next_batch() {
                     Next::Batch(batch) => self.release_all(batch).await,
-                    Next::Pause(until) => sleep_until(until).await,
+                    Next::Pause(until) => {
+                        let _ = timeout_at(until, self.returned_leases.queued.notified()).await;
+                    }
                     Next::Nothing => {
                         drop(task.take());
                         // A lease queued before that line found a task and started none.
@@ -130,6 +135,8 @@ impl ReturnedLeases {
         let mut queue = self.lock();
         if queue.len() < MAX_QUEUED {
             queue.push(returned);
+            drop(queue);
+            self.queued.notify_one();
         }
     }
 
