@@ -80,7 +80,7 @@ impl Connections {
         if bytes <= LARGE_BYTES {
             return Duration::ZERO;
         }
-        let micros = bytes as u64 / (self.settings.min_transfer_rate / 1_000_000).max(1);
+        let micros = (bytes as u64).saturating_mul(1_000_000) / self.settings.min_transfer_rate.max(1);
         Duration::from_micros(micros)
     }
 
