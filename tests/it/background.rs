@@ -1,11 +1,9 @@
 //! Background refreshes: every key has its turn, no function keeps another from refreshing, and each ends.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use cached_runtime::async_cached;
-use tokio::sync::Semaphore;
 
 use crate::support::{SOON, until};
 
@@ -91,6 +89,10 @@ mod hanging {
 
 #[cfg(feature = "moved-clock")]
 mod bounded {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     #[async_cached(ttl = 60, stale_while_revalidate = 600, skip(gate))]

@@ -124,6 +124,14 @@ mod busy {
                 assert_eq!(silent(1).await, 3);
                 assert_eq!(silent::peek(1).await, Some(3));
                 assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+
+                // Polled again after all, they return their results, which are not stored, and counted.
+                for (number, call) in never_polled.into_iter().enumerate() {
+                    assert_eq!(call.await, number);
+                }
+                let stats = silent::stats();
+                assert_eq!((stats.rejected_fills, stats.expired_leases), (2, 2));
+                assert_eq!((silent::peek(0).await, silent::peek(1).await), (Some(2), Some(3)));
             }
         };
     }

@@ -53,6 +53,8 @@ struct Held<H> {
     keeper: Option<Aborting<()>>,
     /// Whether the leader has left the lease to a follower.
     is_left: bool,
+    /// Whether the lease was taken from the leader, because it was silent.
+    is_lost: bool,
 }
 
 impl<H> Held<H> {
@@ -91,7 +93,7 @@ impl<S, H> Flight<S, H> {
             invalidations,
             sealed: AtomicU64::new(UNSEALED),
             body_sequence: AtomicU64::new(0),
-            held: Mutex::new(Held { lease: None, keeper: None, is_left: false }),
+            held: Mutex::new(Held { lease: None, keeper: None, is_left: false, is_lost: false }),
             tags: OnceLock::new(),
         }
     }
@@ -169,9 +171,15 @@ impl<S, H> Flight<S, H> {
         let is_silent = self.liveness.at(Instant::now()) == Expectation::Silent;
         let mut held = lock(&self.held);
         let (lease, keeper) = if is_silent || held.is_left { held.take() } else { (None, None) };
+        held.is_lost |= lease.is_some() && !held.is_left;
         drop(held);
         drop(keeper);
         lease
+    }
+
+    /// Returns `true` if the lease was taken from the leader, because it was silent.
+    pub(crate) fn has_lost_lease(&self) -> bool {
+        lock(&self.held).is_lost
     }
 
     fn leave_lease(&self) {

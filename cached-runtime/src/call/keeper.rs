@@ -41,7 +41,7 @@ pub(super) async fn start<S, H>(
         }
         // A follower takes the lease over. Without one, other processes need not wait for its end.
         if kept.followers() == 0 {
-            drop(kept.take_lease());
+            drop(kept.take_left_lease());
         }
     };
     flight.set_keeper(Aborting::new(runtime.spawn(keeper.instrument(Span::current()))));
@@ -54,7 +54,13 @@ async fn until_silent<S, H>(flight: &Flight<S, H>) {
         match flight.liveness.at(Instant::now()) {
             Expectation::Silent => return,
             Expectation::Overdue => timer::sleep(HEARTBEAT_INTERVAL).await,
-            Expectation::Until(next_check) => timer::sleep_until(next_check).await,
+            Expectation::Until(next_check) => {
+                timer::sleep_until(next_check).await;
+                // The whole process may have been suspended: then the leader gets the time to be polled again.
+                if Instant::now() >= next_check + HEARTBEAT_INTERVAL {
+                    timer::sleep(HEARTBEAT_INTERVAL).await;
+                }
+            }
         }
     }
 }

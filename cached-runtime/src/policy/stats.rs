@@ -64,7 +64,8 @@ pub struct Stats {
     pub undecodable: u64,
     /// Results that were not stored, because the key was invalidated, or leased to another process, meanwhile.
     pub rejected_fills: u64,
-    /// Those of the rejected results whose lease had expired, because this process stalled for longer than its term.
+    /// Those of the rejected results whose lease had expired or was given to another call, because this process stalled,
+    /// or nobody polled the computation, for too long.
     pub expired_leases: u64,
     /// Values evicted from memory before their time, for want of space.
     pub evictions: u64,

@@ -178,14 +178,15 @@ impl Namespace {
         }
     }
 
-    /// Counts a result that was not stored because its lease had expired, and logs the first one.
+    /// Counts a result that was not stored because its lease had expired, or was taken from a computation that nobody
+    /// polled, and logs the first one.
     pub(super) fn report_expired_lease(&self) {
         self.counters.expired_leases.add(1);
         if !self.has_reported_expiry.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 namespace = %self.name,
-                "a result was not stored because its lease had expired: this process stalled, or its runtime had no worker \
-                 free, for longer than the term. Move blocking work to `spawn_blocking`, or raise the term by \
+                "a result was not stored because its lease had expired: this process stalled, its runtime had no worker \
+                 free, or nobody polled the call, for too long. Move blocking work to `spawn_blocking`, or raise the term by \
                  `configure().lease(…)`; further cases are counted in `expired_leases`, not logged"
             );
         }

@@ -9,7 +9,7 @@ use crate::BoxFuture;
 use crate::call::flights::{Ends, Others};
 use crate::call::follower_result::{CallFlight, FlightOutput, FollowerResult};
 use crate::memory::{Entry, Evicted, Fill, WriteAction};
-use crate::shared::HeldLease;
+use crate::shared::{HeldLease, Tier};
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
@@ -50,6 +50,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             self.hand_over_lease();
             return (output, None);
         }
+        let is_value = matches!(write, WriteAction::Store(_));
         let is_replacement = self.purpose == Purpose::Refresh && !matches!(write, WriteAction::Keep);
         let replaced = is_replacement.then(|| Arc::clone(&self.key));
         let (output, filling) = match self.role.flight().and_then(|flight| flight.take_lease()) {
@@ -60,15 +61,16 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             }
             None => (output, None),
         };
+        let without_lease =
+            if filling.is_none() { self.fill_without_lease(tier, is_value) } else { Fill::Unknown };
         if filling.is_none() && replaced.is_none() {
-            // The holder of the lease fills the key.
-            self.on_filled(Fill::Unknown, &output);
+            self.on_filled(without_lease, &output);
             return (output, None);
         }
         let filled = async move {
             let fill = match filling {
                 Some(filling) => filling.await,
-                None => Fill::Unknown,
+                None => without_lease,
             };
             // If the fill failed, the value that a refresh was to replace is removed. If that fails too, the tier counts
             // it, and retries it as a pending invalidation.
@@ -78,6 +80,16 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             fill
         };
         (output, Some(Box::pin(filled)))
+    }
+
+    /// Returns what becomes of a result without a lease: the holder of the lease fills the key. A lease that was lost is
+    /// reported.
+    fn fill_without_lease(&self, tier: &'static Tier<K, O::Value>, is_value: bool) -> Fill {
+        if !is_value || !self.role.flight().is_some_and(|flight| flight.has_lost_lease()) {
+            return Fill::Unknown;
+        }
+        tier.report_lost_lease();
+        Fill::Rejected
     }
 
     /// Returns what the caller gets, and whether that is the output of the body: if the body failed or exceeded its

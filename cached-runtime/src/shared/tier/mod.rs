@@ -110,6 +110,11 @@ impl<K, V> Tier<K, V> {
         run_detached(self.namespace.acquire(request)).await.unwrap_or(LeaseAnswer::Unavailable)
     }
 
+    /// Counts and reports a result that was not stored, because its lease was taken from a leader that was silent.
+    pub(crate) fn report_lost_lease(&self) {
+        self.namespace.report_expired_lease();
+    }
+
     /// Returns a future that completes when the key of a request may have changed; `None` if the store cannot watch keys,
     /// or fails.
     pub(crate) async fn watch(&'static self, request: &LeaseRequest) -> Option<Watch> {
