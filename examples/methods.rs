@@ -7,7 +7,7 @@
 //! after `invalidate` for one of the shops: 1 computed
 //! two connections to one directory: 1 computed
 //! a method of a trait, three calls: 1 computed
-//! after `clear` by its handle: 1 computed
+//! after `clear` by its companion: 1 computed
 //! a generic type, once for each parameter: 2 computed
 //! cached functions: 4
 //! ```
@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cached_runtime::{Handle, async_cached};
+use cached_runtime::async_cached;
 
 /// Two shops have different prices, so the key contains what distinguishes them.
 struct Shop {
@@ -50,11 +50,10 @@ trait Find {
 
 struct Users;
 
-/// An impl of a trait cannot contain companions; a static gives access to the values instead.
-static FIND: Handle = Handle::new();
-
+/// With the attribute on the impl of the trait as well, `Users` has the companions.
+#[async_cached]
 impl Find for Users {
-    #[async_cached(ttl = 60, skip(self), handle = FIND)]
+    #[async_cached(ttl = 60, skip(self))]
     async fn find(&self, id: u64) -> String {
         work().await;
         format!("user {id}")
@@ -100,9 +99,9 @@ async fn main() -> cached_runtime::Result<()> {
         Users.find(1).await;
     }
     show("a method of a trait, three calls");
-    FIND.clear().await?;
+    Users::find_cache().clear().await?;
     Users.find(1).await;
-    show("after `clear` by its handle");
+    show("after `clear` by its companion");
 
     Repo::<Author>::load(1).await;
     Repo::<Book>::load(1).await;

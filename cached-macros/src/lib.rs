@@ -12,7 +12,8 @@ mod memo;
 use proc_macro::TokenStream;
 
 use crate::args::Args;
-use crate::memo::Memo;
+use crate::item::ImplBlock;
+use crate::memo::{ImplMemo, Memo};
 
 /// Caches the results of an `async fn`.
 ///
@@ -45,7 +46,7 @@ use crate::memo::Memo;
 /// ```
 ///
 /// The attribute can be applied to free functions, functions in functions, methods, associated functions, and methods
-/// in an `impl Trait for Type`, also under `#[async_trait]`. The documentation of the crate `cached-runtime` explains
+/// in an `impl Trait for Type` as well as to that impl, above or below `#[async_trait]`. The documentation of the crate `cached-runtime` explains
 /// the semantics, with examples.
 ///
 /// # Options
@@ -85,7 +86,7 @@ use crate::memo::Memo;
 /// | `share_err` | `share_err = \|error: &Error\| Error::new(error.code())` | How calls that wait for a computation get its error: by a function of the error that returns another one; `"off"`: they do not, and each of them runs the function. | a clone, or an error made of `cached_runtime::Error` with the same text, if the type allows it |
 /// | `timeout` | `timeout = "2s"` | How long the function may take. After that a call returns the stale value, or an error: the function must return a `Result` whose error is `From<cached_runtime::Error>`. | none |
 /// | **Advanced** | | | |
-/// | `handle` | `handle = FIND` | A static `Handle` through which the cache of a method can be reached. It is for methods in the impl of a trait, which have no companions. | |
+/// | `companions` | `companions = GetUser` | The name of the type with the companions: those of a free function, or those of the methods in the impl of a trait. | the name of the function; the type of the impl |
 /// | `associated` | `associated` | Declares that the function is in an `impl`, although neither `self` nor `Self` occurs in it. | |
 /// | `crate` | `crate = ::my_crate::cached_runtime` | The path of `cached-runtime`, if it is renamed or re-exported. | `::cached_runtime` |
 ///
@@ -139,14 +140,41 @@ use crate::memo::Memo;
 ///
 /// # Companions
 ///
-/// The attribute generates companions, which are as visible as the function:
+/// The attribute generates companions, which are as visible as the function, and have its `cfg`, `deprecated` and
+/// `doc(hidden)`:
 ///
 /// - For a free function `user`: a type `user` with the functions `invalidate`, `expire`, `put`, `peek`, `lookup`,
-///   `refresh`, `uncached`, `key`, `clear`, `stats` and `set_enabled`.
+///   `refresh`, `uncached`, `key`, `clear`, `stats` and `set_enabled`. With `companions = GetUser` the type is `GetUser`.
 /// - For a method `find` with a visibility, such as `pub` or `pub(self)`: `find_cache`, which returns an object with
-///   most of
-///   these functions, and `find_lookup`, `find_refresh` and `find_uncached`.
-/// - For a method in the impl of a trait: none. Its cache can be reached through a `handle`.
+///   most of these functions, and `find_lookup`, `find_refresh` and `find_uncached`.
+/// - For methods in the impl of a trait: the same, if the attribute is on the impl as well. They are in an inherent impl
+///   of the type; with `#[async_cached(companions = FindUsers)]` on the impl, in a type `FindUsers`, where `self` is the
+///   first argument.
+///
+/// ```
+/// use cached_runtime::async_cached;
+///
+/// trait Find {
+///     async fn find(&self, id: u64) -> String;
+/// }
+///
+/// struct Users;
+///
+/// #[async_cached]
+/// impl Find for Users {
+///     #[async_cached(ttl = 60, skip(self))]
+///     async fn find(&self, id: u64) -> String {
+///         format!("user {id}")
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> cached_runtime::Result<()> {
+/// Users.find(42).await;
+/// Users::find_cache().invalidate(42).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[proc_macro_attribute]
 pub fn async_cached(args: TokenStream, input: TokenStream) -> TokenStream {
     expand_attribute(args.into(), input.into()).into()
@@ -156,11 +184,33 @@ fn expand_attribute(
     args: proc_macro2::TokenStream,
     input: proc_macro2::TokenStream,
 ) -> proc_macro2::TokenStream {
+    if item::is_impl(&input) {
+        return expand_impl(args, input);
+    }
     match Memo::new(Args::parse(args), syn::parse2(input.clone())) {
         Ok(memo) => expand::expand(&memo),
         Err(errors) => {
             // The function stays in the output, so that its callers cause no further errors.
+            let mut output = item::for_output(input);
+            output.extend(errors.into_compile_errors());
+            output
+        }
+    }
+}
+
+fn expand_impl(args: proc_macro2::TokenStream, input: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
+    let block = match syn::parse2::<ImplBlock>(input.clone()) {
+        Ok(block) => block,
+        Err(error) => {
             let mut output = input;
+            output.extend(error.into_compile_error());
+            return output;
+        }
+    };
+    match ImplMemo::new(Args::parse(args), &block) {
+        Ok(memo) => expand::expand_impl_block(&memo),
+        Err(errors) => {
+            let mut output = block.without_attributes();
             output.extend(errors.into_compile_errors());
             output
         }

@@ -35,15 +35,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # Examples
 ///
 /// ```
-/// use cached_runtime::{ErrorKind, Handle};
+/// use cached_runtime::{Error, ErrorKind, async_cached};
 ///
-/// static FIND: Handle = Handle::new();
+/// #[async_cached(ttl = 60, timeout = "1ms")]
+/// async fn never() -> Result<u64, Error> {
+///     std::future::pending().await
+/// }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let error = FIND.clear().await.unwrap_err();
-/// assert_eq!(error.kind(), ErrorKind::Config);
-/// assert_eq!(error.to_string(), "the cached function of this handle was not called yet");
+/// let error = never().await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Timeout);
+/// assert_eq!(error.to_string(), "the cached function took longer than its `timeout`");
 /// # }
 /// ```
 #[derive(Clone)]

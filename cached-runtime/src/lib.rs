@@ -40,7 +40,7 @@
 //! | choose how many calls compute | `single_flight`, `detached` | [single flight](guide::single_flight) |
 //! | share values between processes | `backend`, `codec` | [choosing a backend](guide::choosing_a_backend) |
 //! | turn caching off | [`set_enabled`], [`recompute`], [`uncached`] | [turning caching off](guide::turning_caching_off) |
-//! | cache methods | `skip(self)`, `handle`, `associated` | [methods and traits](guide::methods_and_traits) |
+//! | cache methods | `skip(self)`, `companions`, `associated` | [methods and traits](guide::methods_and_traits) |
 //!
 //! More pages: [configuring servers](guide::configuring_servers), [operating](guide::operating),
 //! [testing](guide::testing), [what a server may take back](guide::what_a_server_may_take_back),
@@ -90,7 +90,7 @@
 //! | `user::set_enabled(false)` | turns caching of the function off |
 //!
 //! A method `find` has `find_cache()`, which returns a [`MethodCache`], and `find_lookup`, `find_refresh` and
-//! `find_uncached`. In the impl of a trait, a static [`Handle`] leads to the values. [`invalidate_tag`] ends all values
+//! `find_uncached`; in the impl of a trait, if the attribute is on the impl too. [`invalidate_tag`] ends all values
 //! with a tag, and [`caches`] lists the functions in use.
 //!
 //! # What can be cached
@@ -157,11 +157,12 @@ pub use crate::function::MethodCache;
 pub use crate::function::private as __private;
 pub use crate::lookup::{Lookup, Source};
 pub use crate::policy::{
-    CacheInfo, Config, Handle, InstanceInfo, Stats, caches, configure, recompute, set_enabled, uncached,
+    CacheInfo, Config, InstanceInfo, Stats, caches, configure, recompute, set_enabled, uncached,
 };
 pub use crate::shared::invalidate_tag;
 #[cfg(feature = "store")]
 pub use crate::shared::{ServerHealth, ServerState, ShutdownReport, connect, health, shutdown};
+pub use crate::signature::IntoOutput;
 #[cfg(feature = "contract")]
 pub use crate::store::contract;
 #[cfg(feature = "store")]

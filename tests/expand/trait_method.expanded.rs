@@ -1,36 +1,30 @@
 impl Find for Users {
     async fn find(&self, id: u64) -> Result<User, Error> {
-        use ::cached_runtime::__private;
         let __lookup = {
-            static __FUNCTION: __private::CachedFunction = __private::CachedFunction::new(
-                __private::FunctionName::new(&|| ()),
-                || {
-                    __private::Policy::new()
-                        .ttl(__private::Duration::new(60u64, 0u32))
-                        .handle(&FIND)
-                },
+            use ::cached_runtime::__private as __cached;
+            static __FUNCTION: __cached::CachedFunction = __cached::CachedFunction::new(
+                __cached::FunctionName::new(&|| ()),
+                || __cached::Policy::new().ttl(__cached::Duration::new(60u64, 0u32)),
             );
-            __private::declare! {
+            __cached::declare! {
                 __FUNCTION
             }
-            __private::EntryRef::new(
+            __cached::EntryRef::new(
                     __FUNCTION.instance(&|| ()),
-                    (__private::Arg::new(&id).key_part(),),
-                    __private::ReturnType::<Result<User, Error>>::new().kind(),
-                    __private::ReturnType::<Result<User, Error>>::new().absent(),
+                    (__cached::Arg::new(&id).key_part(),),
+                    __cached::ReturnType::<Result<User, Error>>::new().kind(),
+                    __cached::ReturnType::<Result<User, Error>>::new().absent(),
                 )
-                .memory(__private::Get)
+                .memory(__cached::Get)
         };
         let __lookup = match __lookup {
-            __private::Found::Hit(__output) => return __output,
+            ::cached_runtime::__private::Found::Hit(__output) => return __output,
             __lookup => __lookup,
         };
         __lookup
             .or_compute(move || async move {
-                #[allow(unused_qualifications)]
-                if let __private::Option::Some(__never) = __private::Option::None::<
-                    Result<User, Error>,
-                > {
+                if let ::core::option::Option::Some(__never) = ::cached_runtime::__private::none() {
+                    let __never: Result<User, Error> = __never;
                     return __never;
                 }
                 {

@@ -1,5 +1,5 @@
 impl Find for Users {
-    #[async_cached(ttl = 60, skip(self), handle = FIND)]
+    #[async_cached(ttl = 60, skip(self))]
     async fn find(&self, id: u64) -> Result<User, Error> {
         let row = self.db.load(id).await?;
         Ok(row.into())

@@ -5,7 +5,7 @@ use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use cached_runtime::{
-    CacheInfo, ErrorKind, Handle, Memcached, MemcachedConfig, Redis, RedisConfig, Stats, async_cached, caches,
+    CacheInfo, Memcached, MemcachedConfig, Redis, RedisConfig, Stats, async_cached, caches,
 };
 use cached_tests::map_store::MapStore;
 use cached_tests::runs::Runs;
@@ -283,39 +283,36 @@ macro_rules! companions {
 
                 struct Repo;
 
-                static FIND: Handle = Handle::new();
-                static NEVER: Handle = Handle::new();
-
+                #[async_cached]
                 impl Find for Repo {
-                    #[async_cached(ttl = 60, skip(self), handle = FIND $($backend)*)]
+                    #[async_cached(ttl = 60, skip(self) $($backend)*)]
                     async fn find(&self, id: u64, lang: &str) -> u64 {
                         static RUNS: Runs = Runs::new();
                         let _ = (id, lang);
                         RUNS.next()
                     }
 
-                    #[async_cached(ttl = 60, skip(self), handle = NEVER $($backend)*)]
+                    #[async_cached(ttl = 60, skip(self) $($backend)*)]
                     async fn never(&self) -> u64 {
                         0
                     }
                 }
 
                 #[tokio::test]
-                async fn a_handle_works_after_the_first_call() {
-                    assert_eq!(NEVER.invalidate(()).await.unwrap_err().kind(), ErrorKind::Config);
-                    assert_eq!(NEVER.clear().await.unwrap_err().kind(), ErrorKind::Config);
-                    assert_eq!(calls(NEVER.stats()), 0);
+                async fn each_companion_works_before_the_first_call() {
+                    Repo::never_cache().invalidate(()).await.unwrap();
+                    Repo::never_cache().clear().await.unwrap();
+                    assert_eq!(calls(Repo::never_cache().stats()), 0);
 
-                    assert_eq!((Repo.find(1, "en").await, Repo.find(1, "de").await), (1, 2));
-                    FIND.invalidate((&1_u64, "en")).await.unwrap();
-                    assert_eq!((Repo.find(1, "en").await, Repo.find(1, "de").await), (3, 2));
-                    FIND.clear().await.unwrap();
-                    assert_eq!((Repo.find(1, "en").await, Repo.find(1, "de").await), (4, 5));
-                    assert_eq!(hits_and_computed(FIND.stats()), (1, 5));
-
-                    let other_type = FIND.invalidate((&1_u32, "en")).await.unwrap_err();
-                    assert_eq!(other_type.kind(), ErrorKind::Config);
-                    assert_eq!(Repo.find(1, "en").await, 4);
+                    Repo::find_cache().put((1, "en"), 7).await.unwrap();
+                    assert_eq!((Repo.find(1, "en").await, Repo.find(1, "de").await), (7, 1));
+                    Repo::find_cache().invalidate((1, "en")).await.unwrap();
+                    assert_eq!((Repo.find(1, "en").await, Repo.find(1, "de").await), (2, 1));
+                    assert_eq!(Repo.find_lookup(1, "en").await.value, 2);
+                    assert_eq!((Repo.find_refresh(1, "en").await, Repo.find_uncached(1, "en").await), (3, 4));
+                    Repo::find_cache().clear().await.unwrap();
+                    assert_eq!(Repo::find_cache().peek((1, "de")).await, None);
+                    assert_eq!(hits_and_computed(Repo::find_cache().stats()), (3, 3));
                 }
             }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cached_runtime::{Handle, Store, async_cached, invalidate_tag};
+use cached_runtime::{Store, async_cached, invalidate_tag};
 use cached_tests::own_process::only;
 use cached_tests::proxy::Proxy;
 use cached_tests::server::{MemcachedServer, RedisServer};
@@ -238,14 +238,13 @@ macro_rules! tests {
             }
         }
 
-        static FIND: Handle = Handle::new();
-
         trait Finds {
             async fn find_one(&self, source: &Source, id: &'static str) -> usize;
         }
 
+        #[async_cached]
         impl Finds for Repo {
-            #[async_cached(ttl = 600, backend = $($backend)+, key = (self.0, id), tags("repo:{id}"), handle = FIND)]
+            #[async_cached(ttl = 600, backend = $($backend)+, key = (self.0, id), tags("repo:{id}"))]
             async fn find_one(&self, source: &Source, id: &'static str) -> usize {
                 assert!(!id.is_empty());
                 source.read().await

@@ -1,7 +1,8 @@
 //! Options that change how a call runs, and the forms they share: functions, flags and paths.
 
+use proc_macro2::Ident;
 use syn::spanned::Spanned as _;
-use syn::{Expr, Lit, Path, Result, Token};
+use syn::{Error, Expr, Lit, Path, Result, Token};
 
 use super::syntax::{Keyword, OptionInput, at_end, fail, is_keyword, literal};
 use super::{Opt, at_option};
@@ -39,11 +40,28 @@ pub(crate) enum ShareErr {
 
 const SHARE_ERRS: [Keyword<()>; 1] = [("off", ())];
 
+/// Returns `false` for an expression that cannot be a function, such as `value > 5`.
+fn may_be_function(expr: &Expr) -> bool {
+    match expr {
+        Expr::Group(group) => may_be_function(&group.expr),
+        Expr::Paren(paren) => may_be_function(&paren.expr),
+        _ => !matches!(
+            expr,
+            Expr::Lit(_)
+                | Expr::Binary(_)
+                | Expr::Unary(_)
+                | Expr::Range(_)
+                | Expr::Tuple(_)
+                | Expr::Array(_)
+        ),
+    }
+}
+
 impl OptionInput<'_> {
     /// Parses an expression that is a function of the value.
     pub(super) fn function(self) -> Result<Opt<Expr>> {
         let expr = self.expr()?;
-        if literal(&expr).is_some() {
+        if !may_be_function(&expr) {
             let arguments = if self.name == "weigh" { "the key and the value" } else { "the value" };
             return fail(
                 expr,
@@ -103,6 +121,17 @@ impl OptionInput<'_> {
         } else {
             format!("`{name}` takes no value; write `{name}` alone")
         }))
+    }
+
+    /// Parses the name of a type.
+    pub(super) fn type_name(self) -> Result<Opt<Ident>> {
+        let input = self.equals()?;
+        let span = input.span();
+        let name = input.parse::<Ident>();
+        match name {
+            Ok(name) if at_end(input) => Ok(self.finish(span, name)),
+            _ => Err(Error::new(span, format!("expected the name of a new type; write `{}`", self.example))),
+        }
     }
 
     pub(super) fn path(self) -> Result<Opt<Path>> {

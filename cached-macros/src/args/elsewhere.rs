@@ -27,6 +27,9 @@ pub(super) fn option(name: &str) -> Option<&'static str> {
         "result" => "an `Err` is not cached unless there is `cache_err`; leave `result` out",
         "option" => "a `None` is not cached unless there is `cache_none`; leave `option` out",
         "map_error" => "a failing store is a cache miss, not an error; leave `map_error` out",
+        "handle" => {
+            "write `#[async_cached]` on the `impl` of the trait as well, and use the companions: `Users::find_cache()`"
+        }
         "with_cached_flag" => {
             "the companion `lookup` returns where a value comes from; leave `with_cached_flag` out"
         }

@@ -58,9 +58,11 @@ pub(crate) struct Args {
     pub(crate) share_err: Option<Opt<ShareErr>>,
     pub(crate) detached: Option<Opt<Detached>>,
     pub(crate) codec: Option<Opt<Codec>>,
-    pub(crate) handle: Option<Opt<Path>>,
+    pub(crate) companions: Option<Opt<Ident>>,
     pub(crate) associated: Option<Opt<()>>,
     pub(crate) krate: Option<Opt<Path>>,
+    /// All tokens of the attribute.
+    pub(crate) tokens: TokenStream,
     /// The names of all known options in the attribute, including those whose value is invalid.
     present: Vec<Ident>,
     /// The names of the options that were parsed, in source order.
@@ -110,7 +112,7 @@ const OPTIONS: [(&str, &str); 27] = [
     ("share_err", "share_err = |error: &MyError| MyError::new(error.code())"),
     ("detached", "detached"),
     ("codec", "codec = \"json\""),
-    ("handle", "handle = USERS"),
+    ("companions", "companions = GetUser"),
     ("associated", "associated"),
     ("crate", "crate = ::path::to::cached_runtime"),
 ];
@@ -121,7 +123,7 @@ const RESERVED: [&str; 5] = ["near", "on_backend_error", "compress", "encrypt", 
 impl Args {
     /// Parses the tokens between the parentheses of the attribute.
     pub(crate) fn parse(tokens: TokenStream) -> Self {
-        let mut args = Self::default();
+        let mut args = Self { tokens: tokens.clone(), ..Self::default() };
         let rest = (|input: ParseStream<'_>| {
             args.parse_options(input);
             Ok(())
@@ -137,6 +139,11 @@ impl Args {
     /// Returns `true` if the option is in the attribute, with a valid or an invalid value.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.present.iter().any(|present| present == name)
+    }
+
+    /// The names of all options in the attribute, in source order.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &Ident> {
+        self.present.iter()
     }
 
     /// The first of these options that was parsed, in source order.
@@ -224,7 +231,7 @@ impl Args {
             "share_err" => self.share_err = Some(input.share_err()?),
             "detached" => self.detached = Some(input.detached()?),
             "codec" => self.codec = Some(input.codec()?),
-            "handle" => self.handle = Some(input.path()?),
+            "companions" => self.companions = Some(input.type_name()?),
             "associated" => self.associated = Some(input.flag()?),
             "crate" => self.krate = Some(input.path()?),
             _ => unreachable!("every entry of `OPTIONS` has an arm"),

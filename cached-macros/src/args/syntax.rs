@@ -77,9 +77,18 @@ impl OptionInput<'_> {
         }
     }
 
-    /// Parses `= EXPR`.
+    /// Parses `= EXPR`. The error for half an expression is at what there is of it.
     pub(super) fn expr(&self) -> Result<Expr> {
-        self.equals()?.parse().map_err(|e| self.with_example(&e))
+        let input = self.equals()?;
+        let rest = input.fork();
+        input.parse().map_err(|error| {
+            let error = self.with_example(&error);
+            if !input.is_empty() {
+                return error;
+            }
+            let last = std::iter::from_fn(|| rest.parse::<TokenTree>().ok()).last();
+            Error::new(last.map_or(self.name.span(), |last| last.span()), error)
+        })
     }
 
     /// Parses `=` and returns the input of the value.

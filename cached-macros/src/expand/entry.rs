@@ -5,19 +5,19 @@ use quote::{quote, quote_spanned};
 
 use super::name::{function_name, has_one_instance};
 use super::policy::{policy, require_feature};
-use super::signature::with_params;
-use super::{hygienic, import_private, is_memory, private, private_at, span_bounds};
+use super::signature::{companion_generics, with_params};
+use super::{hygienic, import_private, is_memory, krate, private, private_at, span_bounds};
 use crate::args::{Backend, ShareErr};
 use crate::memo::{Memo, Ttl};
 
 /// The function through which all companions reach the cache: it holds the static with the policy, and knows the types
 /// of the key and the value.
 pub(super) fn entry_fn(memo: &Memo, name: &Ident, marker: &TokenStream) -> TokenStream {
-    let (output, krate, import_private) = (&memo.item.output, &memo.krate, import_private(memo));
+    let (output, krate, import_private) = (&memo.item.output, krate(memo), import_private(memo));
     let (operation_type, key_type) = (hygienic("__Operation"), hygienic("__Key"));
     let parts = if is_memory(memo) { quote!(KeyParts) } else { quote!(SharedKeyParts) };
     let generics = with_params(
-        &memo.item.sig.generics,
+        &companion_generics(memo),
         &[
             quote!(#operation_type: #krate::__private::Operation<#output>),
             quote!(#key_type: #krate::__private::#parts),

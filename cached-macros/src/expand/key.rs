@@ -7,9 +7,9 @@ use syn::spanned::Spanned as _;
 use syn::{Expr, LitStr, Type};
 
 use super::entry::plain_kind;
-use super::{is_memory, private, private_at, span_bounds};
+use super::{hygienic, is_memory, private, private_at, span_bounds};
 use crate::args::{Tag, Template};
-use crate::item::{Param, peel, scan};
+use crate::item::{Apart, Param};
 use crate::memo::{Bound, Memo, Part};
 
 /// Whether this occurrence of the key reports invalid parts. An expansion contains the key several times, and each
@@ -51,7 +51,7 @@ pub(super) fn key(memo: &Memo, diagnostics: Diagnostics) -> TokenStream {
     }
 }
 
-/// The part for a value of type `ty`. The elements of a tuple with references become owned one by one.
+/// The part for a value of type `ty`. What a tuple or an `Option` borrows becomes owned one by one.
 fn whole_param(
     memo: &Memo,
     diagnostics: Diagnostics,
@@ -59,15 +59,20 @@ fn whole_param(
     ty: &Type,
     place: &TokenStream,
 ) -> TokenStream {
-    match peel(ty) {
-        Type::Tuple(tuple) if scan(ty).reference.is_some() => {
+    match Apart::of(ty) {
+        None => key_part(memo, diagnostics, span, place),
+        Some(Apart::Tuple(tuple)) => {
             let parts = tuple.elems.iter().enumerate().map(|(index, ty)| {
                 let index = syn::Index::from(index);
                 whole_param(memo, diagnostics, span, ty, &quote!(#place.#index))
             });
             quote!((#(#parts,)*))
         }
-        _ => key_part(memo, diagnostics, span, place),
+        Some(Apart::Option(inner)) => {
+            let some = hygienic("__some");
+            let part = whole_param(memo, diagnostics, span, inner, &quote!((*#some)));
+            quote!(#place.as_ref().map(|#some| #part))
+        }
     }
 }
 

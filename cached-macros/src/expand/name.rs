@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::ext::IdentExt as _;
 
 use super::private;
 use crate::memo::{Companions, Memo};
@@ -13,6 +14,10 @@ pub(super) fn function_name(memo: &Memo) -> TokenStream {
     if let Some(name) = &memo.name {
         let name = &name.value;
         chain.extend(quote!(.named(#name)));
+    }
+    if memo.companion_type.is_some() {
+        let function = memo.item.sig.ident.unraw().to_string();
+        chain.extend(quote!(.function(#function)));
     }
     if has_one_instance(memo) {
         chain.extend(quote!(.single_instance()));

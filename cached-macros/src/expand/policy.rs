@@ -2,7 +2,6 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
-use syn::spanned::Spanned as _;
 
 use super::{private, private_at, span_bounds};
 use crate::args::{Amount, Backend, Codec, Detached, Opt, SingleFlight};
@@ -71,10 +70,6 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
     match memo.detached.as_ref().map(|option| option.value) {
         None | Some(Detached::GoesOn) => {}
         Some(Detached::WhileAwaited) => policy.extend(quote!(.detached_while_awaited())),
-    }
-    if let Some(handle) = &memo.handle {
-        let (name, handle) = (Ident::new("handle", handle.name.span()), &handle.value);
-        policy.extend(quote_spanned!(handle.span()=> .#name(&#handle)));
     }
     match &memo.backend.value {
         Backend::Memory => {}

@@ -1,17 +1,19 @@
 //! Pieces of the signature: parameters, arguments, generics, attributes, and calls with them.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens as _, quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Attribute, GenericParam, Generics, Meta, Receiver, parse_quote};
+use syn::{
+    Attribute, GenericParam, Generics, Meta, Receiver, Type, TypeParamBound, WherePredicate, parse_quote,
+};
 
-use super::{hygienic, is_memory, private, private_at, span_bounds};
+use super::{generated, hygienic, is_memory, krate_at, span_bounds};
 use crate::args::Opt;
-use crate::item::Param;
+use crate::item::{Body, Param};
 use crate::memo::Memo;
 
 /// All arguments, as they are passed on.
-fn arguments(memo: &Memo) -> TokenStream {
+pub(super) fn arguments(memo: &Memo) -> TokenStream {
     let receiver = memo.item.receiver.iter().map(|receiver| {
         let this = &receiver.arg.self_token;
         quote!(#this)
@@ -40,7 +42,15 @@ pub(super) fn outer_signature(memo: &Memo) -> syn::Signature {
 
 /// Statements that match the patterns of the parameters, for a body below [`outer_signature`].
 pub(super) fn bind_patterns(memo: &Memo) -> TokenStream {
-    let statements = memo.item.params.iter().filter_map(|param| {
+    // An argument `_x` has another name too, but a body that does not use it needs none.
+    let is_unused = |param: &&Param| {
+        let body = match &memo.body {
+            Body::Async(body) => body.stream(),
+            Body::Boxed { .. } => return false,
+        };
+        param.named && param.name.to_string().starts_with('_') && !mentions(body, &param.name)
+    };
+    let statements = memo.item.params.iter().filter(|param| !is_unused(param)).filter_map(|param| {
         let (pattern, name, cfgs) = (param.pattern.as_ref()?, &param.name, param.cfgs());
         Some(quote!(#(#cfgs)* let #pattern = #name;))
     });
@@ -51,10 +61,11 @@ pub(super) fn bind_patterns(memo: &Memo) -> TokenStream {
 pub(super) fn infer_output(memo: &Memo) -> TokenStream {
     let output = &memo.item.output;
     let (start, _) = span_bounds(output);
-    let (p, never) = (private_at(start), Ident::new("__never", Span::mixed_site().located_at(start)));
-    quote_spanned! {start=>
-        #[allow(unused_qualifications)]
-        if let #p::Option::Some(#never) = #p::Option::None::<#output> {
+    let never = Ident::new("__never", Span::mixed_site().located_at(start));
+    let krate = krate_at(memo, generated(start));
+    quote_spanned! {generated(start)=>
+        if let ::core::option::Option::Some(#never) = #krate::__private::none() {
+            let #never: #output = #never;
             return #never;
         }
     }
@@ -77,20 +88,22 @@ pub(super) fn or_compute(memo: &Memo, lookup: &Ident, body: &TokenStream) -> Tok
     let Some(Opt { span, .. }) = memo.detached else {
         return quote!(#lookup.or_compute(move || #body).await);
     };
-    let (p, lookup) = (private_at(span), Ident::new(&lookup.to_string(), lookup.span().located_at(span)));
-    quote_spanned!(span=> #p::or_compute_detached(#lookup, move || #body).await)
+    let (krate, lookup) =
+        (krate_at(memo, span), Ident::new(&lookup.to_string(), lookup.span().located_at(span)));
+    quote_spanned!(span=> #krate::__private::or_compute_detached(#lookup, move || #body).await)
 }
 
 /// [`or_compute`] for the outcome of `Get`. A hit in memory returns before the future of a miss exists: so it is neither
 /// moved into the state of the caller's future nor dropped from there.
 pub(super) fn hit_or_compute(memo: &Memo, lookup: &Ident, body: &TokenStream) -> TokenStream {
-    let (p, output, computed) = (private(), hygienic("__output"), or_compute(memo, lookup, body));
+    let (output, computed) = (hygienic("__output"), or_compute(memo, lookup, body));
     if !is_memory(memo) {
         return computed;
     }
+    let krate = krate_at(memo, Span::call_site());
     quote! {
         let #lookup = match #lookup {
-            #p::Found::Hit(#output) => return #output,
+            #krate::__private::Found::Hit(#output) => return #output,
             #lookup => #lookup,
         };
         #computed
@@ -131,16 +144,70 @@ fn generic_arguments(generics: &Generics) -> Vec<&Ident> {
     arguments
 }
 
+/// The type parameters of the function that are in a type.
+pub(super) fn generic_in<'a>(memo: &'a Memo, ty: &Type) -> impl Iterator<Item = &'a Ident> {
+    let tokens = ty.to_token_stream();
+    let params = memo.item.sig.generics.type_params().map(|param| &param.ident);
+    params.filter(move |param| mentions(tokens.clone(), param))
+}
+
+fn mentions(tokens: TokenStream, name: &Ident) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == *name,
+        TokenTree::Group(group) => mentions(group.stream(), name),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}
+
+/// The generics of companions: type parameters in the key are `'static`, so that the compiler reports for the function
+/// alone that one is not.
+pub(super) fn companion_generics(memo: &Memo) -> Generics {
+    let mut generics = memo.item.sig.generics.clone();
+    for param in memo.item.sig.generics.type_params() {
+        if memo.key_params().any(|key_param| mentions(key_param.ty().to_token_stream(), &param.ident)) {
+            make_static(&mut generics, &param.ident);
+        }
+    }
+    generics
+}
+
+/// Adds `'static` where the other bounds of the parameter are: in the list of parameters, or in the `where` clause.
+fn make_static(generics: &mut Generics, param: &Ident) {
+    let is_of_param = |ty: &Type| matches!(ty, Type::Path(path) if path.path.is_ident(param));
+    let in_clause =
+        generics.where_clause.iter_mut().flat_map(|clause| &mut clause.predicates).filter_map(|predicate| {
+            match predicate {
+                WherePredicate::Type(predicate) if is_of_param(&predicate.bounded_ty) => {
+                    Some(&mut predicate.bounds)
+                }
+                _ => None,
+            }
+        });
+    let in_list = generics.params.iter_mut().filter_map(|other| match other {
+        GenericParam::Type(other) if other.ident == *param => {
+            other.colon_token.get_or_insert_with(Default::default);
+            Some(&mut other.bounds)
+        }
+        _ => None,
+    });
+    let mut bounds: Vec<_> = in_list.chain(in_clause).collect();
+    let is_static =
+        |bound: &TypeParamBound| matches!(bound, TypeParamBound::Lifetime(bound) if bound.ident == "static");
+    if bounds.iter().any(|bounds| bounds.iter().any(is_static)) {
+        return;
+    }
+    let used = bounds.iter().position(|bounds| !bounds.is_empty()).unwrap_or(0);
+    if let Some(bounds) = bounds.get_mut(used) {
+        bounds.push(parse_quote!('static));
+    }
+}
+
 pub(super) fn with_params(generics: &Generics, more: &[TokenStream]) -> Generics {
     let mut generics = generics.clone();
     for param in more {
         generics.params.push(parse_quote!(#param));
     }
     generics
-}
-
-pub(super) fn cfgs(memo: &Memo) -> Vec<&Attribute> {
-    memo.item.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
 }
 
 /// Turns `expect` into `allow`, because the expected lint is reported at the body, not here.
@@ -156,10 +223,4 @@ pub(super) fn expect_to_allow(attr: &Attribute) -> Attribute {
 
 pub(super) fn is_lint(attr: &Attribute) -> bool {
     ["allow", "warn", "deny", "forbid", "expect"].iter().any(|lint| attr.path().is_ident(lint))
-}
-
-/// Allows the use of a parameter `_x` in the key.
-pub(super) fn underscore_attr(memo: &Memo) -> Option<TokenStream> {
-    let any = memo.item.params.iter().any(|param| param.name.to_string().starts_with('_'));
-    any.then(|| quote!(#[allow(clippy::used_underscore_binding)]))
 }

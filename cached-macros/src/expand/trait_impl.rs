@@ -6,10 +6,8 @@ use syn::FnArg;
 
 use super::entry::call_chain;
 use super::key::{Diagnostics, key};
-use super::signature::{
-    bind_patterns, check_associated, hit_or_compute, infer_output, outer_signature, underscore_attr,
-};
-use super::{hygienic, import_private, private};
+use super::signature::{bind_patterns, check_associated, hit_or_compute, infer_output, outer_signature};
+use super::{hygienic, private, runtime_block};
 use crate::item::Body;
 use crate::memo::Memo;
 
@@ -21,10 +19,10 @@ use crate::memo::Memo;
 //         lookup.or(move || async move { body }).await
 //     }
 pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
-    let (attrs, vis, import_private, p) = (&memo.item.attrs, &memo.item.vis, import_private(memo), private());
-    let (lints, associated) = (underscore_attr(memo), check_associated(memo));
-    let lookup = hygienic("__lookup");
+    let (attrs, vis, p) = (&memo.item.attrs, &memo.item.vis, private());
+    let (associated, lookup) = (check_associated(memo), hygienic("__lookup"));
     let look = call_chain(memo, &quote!(&|| ()), &key(memo, Diagnostics::Report), &quote!(#p::Get));
+    let look = runtime_block(memo, &look);
     let bind_patterns = bind_patterns(memo);
     match &memo.body {
         Body::Async(body) => {
@@ -34,18 +32,16 @@ pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
                 *outer = FnArg::Receiver(receiver.arg.clone());
             }
             let infer_output = infer_output(memo);
-            // With spans of the macro, because rustc would lint the braces as unnecessary.
+            // Generated, because rustc would lint the braces as unnecessary.
             let mut body = body.clone();
-            body.set_span(Span::mixed_site());
+            body.set_span(Span::mixed_site().located_at(body.span()));
             let answer =
                 hit_or_compute(memo, &lookup, &quote!(async move { #infer_output #bind_patterns #body }));
             quote! {
                 #(#attrs)*
-                #lints
                 #vis #sig {
-                    #import_private
                     #associated
-                    let #lookup = { #look };
+                    let #lookup = #look;
                     #answer
                 }
             }
@@ -55,13 +51,11 @@ pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
             let answer = hit_or_compute(memo, &lookup, future);
             quote! {
                 #(#attrs)*
-                #lints
                 #vis #sig {
                     #before
                     #pin(async move {
-                        #import_private
                         #associated
-                        let #lookup = { #look };
+                        let #lookup = #look;
                         #answer
                     })
                 }

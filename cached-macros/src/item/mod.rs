@@ -2,9 +2,11 @@
 //!
 //! A [`FnItem`] is a function whose signature is parsed and whose body is a group of tokens, moved as it is. `boxed`
 //! recognizes functions that return a boxed future, `scan` finds references, lifetimes and floats in types, and
-//! `self_type` finds out whether a function is in an `impl`.
+//! `self_type` finds out whether a function is in an `impl`. `output` is what stays of an item with errors.
 
 mod boxed;
+mod impl_block;
+mod output;
 mod scan;
 mod self_type;
 
@@ -20,7 +22,9 @@ use syn::{
 };
 
 use self::boxed::boxed;
-pub(crate) use self::scan::{Scan, peel, scan};
+pub(crate) use self::impl_block::{ImplBlock, is_impl};
+pub(crate) use self::output::for_output;
+pub(crate) use self::scan::{Apart, Scan, option_of, peel, scan};
 use self::self_type::{mentions_self_type, names_self_type};
 
 /// A function: its parsed signature, and its body as tokens.
@@ -98,7 +102,13 @@ impl Parse for FnItem {
         let vis = input.parse()?;
         expect_fn(input)?;
         let sig: Signature = input.parse()?;
-        let block = block(input)?;
+        let block = block(input, &sig)?;
+        if let Some(twice) = attrs.iter().find(|attr| is_async_cached(attr)) {
+            return Err(Error::new_spanned(
+                twice,
+                "`#[async_cached]` is given twice; write all options in one of them, and leave the other out",
+            ));
+        }
 
         let (receiver, params) = params(&sig);
         let return_type = match &sig.output {
@@ -113,6 +123,19 @@ impl Parse for FnItem {
                 .map_or((return_type, None), |(output, body)| (output, Some(body)))
         };
         Ok(Self { attrs, vis, sig, receiver, params, output, body, names_self_type })
+    }
+}
+
+impl FnItem {
+    /// Gives each parameter `_x` a hygienic name of the same spelling, unless the user's own expressions mention it: that an
+    /// expansion uses it is not what a lint about used underscores is for.
+    pub(crate) fn rename_underscored(&mut self, mentioned: &[Ident]) {
+        for param in &mut self.params {
+            if param.named && param.name.to_string().starts_with('_') && !mentioned.contains(&param.name) {
+                param.pattern = Some((*param.arg.pat).clone());
+                param.name.set_span(Span::mixed_site().located_at(param.name.span()));
+            }
+        }
     }
 }
 
@@ -160,6 +183,11 @@ impl Param {
     }
 }
 
+/// Returns `true` for this attribute, by its name.
+pub(crate) fn is_async_cached(attr: &Attribute) -> bool {
+    attr.path().segments.last().is_some_and(|last| last.ident == "async_cached")
+}
+
 /// Rejects items other than functions.
 fn expect_fn(input: ParseStream<'_>) -> Result<()> {
     let ahead = input.fork();
@@ -186,11 +214,15 @@ fn expect_fn(input: ParseStream<'_>) -> Result<()> {
 }
 
 /// The body with the spans of its braces, also if a `macro_rules!` macro substituted it.
-fn block(input: ParseStream<'_>) -> Result<Group> {
+fn block(input: ParseStream<'_>, sig: &Signature) -> Result<Group> {
     if input.peek(Token![;]) {
-        return Err(input.error(
-            "a method without a body cannot be cached; put `#[async_cached]` on the method in each impl",
-        ));
+        let is_method = sig.receiver().is_some();
+        return Err(input.error(if is_method {
+            "a method without a body cannot be cached; put `#[async_cached]` on the method in each impl"
+        } else {
+            "a function without a body cannot be cached; write its body, or put `#[async_cached]` on the function in \
+             each impl"
+        }));
     }
     match input.parse()? {
         TokenTree::Group(group) => {

@@ -5,7 +5,7 @@ use quote::quote;
 use syn::visit::{self, Visit};
 use syn::{
     BoundLifetimes, GenericArgument, Lifetime, ParenthesizedGenericArguments, PathArguments, Token, Type,
-    TypeFnPtr, TypeImplTrait, TypeReference,
+    TypeFnPtr, TypeImplTrait, TypeReference, TypeTuple,
 };
 
 /// What a type contains, as far as its tokens show: the first occurrence of each.
@@ -66,6 +66,38 @@ pub(crate) fn peel(ty: &Type) -> &Type {
         Type::Group(group) => peel(&group.elem),
         Type::Paren(paren) => peel(&paren.elem),
         _ => ty,
+    }
+}
+
+/// `T` in `Option<T>`.
+pub(crate) fn option_of(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = peel(ty) else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.first() {
+        Some(GenericArgument::Type(ty)) => Some(ty),
+        _ => None,
+    }
+}
+
+/// A type that borrows inside, and whose parts become owned one by one.
+pub(crate) enum Apart<'a> {
+    /// `(&str, u8)`
+    Tuple(&'a TypeTuple),
+    /// `T` in `Option<T>`, where `T` has to be taken apart itself, or is an `Option<&U>`.
+    Option(&'a Type),
+}
+
+impl<'a> Apart<'a> {
+    /// Returns how to take a type apart; `None` if it is one part of a key.
+    pub(crate) fn of(ty: &'a Type) -> Option<Self> {
+        let borrows = |ty| scan(ty).reference.is_some();
+        match peel(ty) {
+            Type::Tuple(tuple) => borrows(ty).then_some(Self::Tuple(tuple)),
+            _ => option_of(ty)
+                .filter(|inner| Self::of(inner).is_some() || option_of(inner).is_some_and(borrows))
+                .map(Self::Option),
+        }
     }
 }
 

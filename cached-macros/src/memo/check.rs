@@ -1,6 +1,7 @@
 //! Checks that the options fit together, and that the function can be cached with them.
 
-use syn::Type;
+use syn::visit::Visit;
+use syn::{GenericArgument, ParenthesizedGenericArguments, PathArguments, Type, TypeFnPtr, TypeReference};
 
 use crate::args::{Args, Backend, Opt, ShareErr, SingleFlight};
 use crate::errors::Errors;
@@ -75,6 +76,57 @@ pub(super) fn check_options(args: &Args, errors: &mut Errors) {
         }
         _ => {}
     }
+}
+
+/// Rejects a value that cannot be read from a shared store, because it is a reference.
+pub(super) fn check_stored(item: &FnItem, args: &Args, errors: &mut Errors) {
+    let is_shared = matches!(&args.backend, Some(backend) if !matches!(backend.value, Backend::Memory));
+    let (success, error) = success_and_error(&item.output);
+    let stored = std::iter::once(success).chain(error.filter(|_| args.has("cache_err")));
+    for reference in stored.filter(|_| is_shared).filter_map(static_reference) {
+        let owned = owned(&Type::Reference(reference.clone()));
+        errors.push(
+            reference,
+            format!("a value in a shared store is decoded, which makes no `&'static` reference; {owned}"),
+        );
+    }
+}
+
+/// The types in a `Result`, as far as it is recognized by its name.
+fn success_and_error(output: &Type) -> (&Type, Option<&Type>) {
+    if let Type::Path(path) = peel(output)
+        && let Some(last) = path.path.segments.last()
+        && last.ident == "Result"
+        && let PathArguments::AngleBracketed(arguments) = &last.arguments
+    {
+        let mut types = arguments.args.iter().filter_map(|argument| match argument {
+            GenericArgument::Type(ty) => Some(ty),
+            _ => None,
+        });
+        if let Some(success) = types.next() {
+            return (success, types.next());
+        }
+    }
+    (output, None)
+}
+
+/// The first `&'static T` in a type.
+fn static_reference(ty: &Type) -> Option<&TypeReference> {
+    struct Find<'a>(Option<&'a TypeReference>);
+    impl<'a> Visit<'a> for Find<'a> {
+        fn visit_type_reference(&mut self, ty: &'a TypeReference) {
+            if ty.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static") {
+                self.0.get_or_insert(ty);
+            }
+        }
+
+        // What a function pointer takes and returns is not in the value.
+        fn visit_type_fn_ptr(&mut self, _: &'a TypeFnPtr) {}
+        fn visit_parenthesized_generic_arguments(&mut self, _: &'a ParenthesizedGenericArguments) {}
+    }
+    let mut find = Find(None);
+    find.visit_type(ty);
+    find.0
 }
 
 pub(super) fn check_function(item: &FnItem, errors: &mut Errors) {

@@ -2,19 +2,24 @@
 
 use std::fmt::Display;
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
-use syn::{Expr, GenericArgument, PathArguments, Type};
+use syn::{Expr, Type};
 
+use super::exprs::{self, is_variable, mentions, subject, whole_param};
+use super::floats::{self, float_message};
 use crate::args::{Args, Opt, list, nearest};
 use crate::errors::Errors;
-use crate::item::{FnItem, Param, SelfKind, SelfParam, peel, scan};
+use crate::item::{Apart, FnItem, Param, SelfKind, SelfParam, option_of, peel, scan};
 
 /// The key of a cached value.
 pub(crate) struct Key {
     pub(crate) parts: Vec<Part>,
     /// The parameters used in the parts, as indices into `FnItem::params`, in ascending order.
     pub(crate) params: Vec<usize>,
+    /// The other parameters with a name, if the parts use a name that is not a parameter: a typo gets the same suggestion
+    /// wherever the key is.
+    pub(crate) unused: Vec<usize>,
     /// Whether the parts use `self`.
     pub(crate) uses_self: bool,
 }
@@ -54,7 +59,12 @@ pub(super) fn key(args: &mut Args, item: &FnItem, errors: &mut Errors) -> Key {
             // A detached computation cannot borrow at all, which is an error of its own.
             check_whole_params(&params, item, args.detached.is_none(), errors);
         }
-        Key { parts: params.iter().copied().map(Part::Param).collect(), params, uses_self: false }
+        Key {
+            parts: params.iter().copied().map(Part::Param).collect(),
+            params,
+            unused: Vec::new(),
+            uses_self: false,
+        }
     };
 
     check_length(&key, item, errors);
@@ -178,123 +188,38 @@ fn check_whole_params(params: &[usize], item: &FnItem, may_borrow: bool, errors:
     }
 }
 
-/// The borrow in a type that cannot be converted to an owned part, as `&T`, `&[T]`, `Option<&T>` and tuples of them can.
+/// The borrow in a type that cannot be converted to an owned part, as `&T`, `&[T]`, and tuples and `Option`s of them can.
 fn borrow_inside(ty: &Type) -> Option<TokenStream> {
     let inside = |ty: &Type| {
         let scan = scan(ty);
         let reference = scan.reference.map(ToTokens::into_token_stream);
         reference.or_else(|| scan.lifetime.map(ToTokens::into_token_stream))
     };
+    if let Some(ty) = option_of(ty) {
+        return borrow_inside(ty);
+    }
     match peel(ty) {
         Type::Reference(reference) => inside(&reference.elem),
         Type::Tuple(tuple) => tuple.elems.iter().find_map(borrow_inside),
-        Type::Path(path) => {
-            let last = path.path.segments.last()?;
-            let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
-            match arguments.args.first() {
-                // An `Option` of a tuple is one part, and the elements of the tuple are not converted.
-                Some(GenericArgument::Type(ty)) if last.ident == "Option" => match peel(ty) {
-                    Type::Tuple(_) => inside(ty),
-                    ty => borrow_inside(ty),
-                },
-                _ => inside(ty),
-            }
-        }
-        Type::Array(_) | Type::Slice(_) => inside(ty),
+        Type::Path(_) | Type::Array(_) | Type::Slice(_) => inside(ty),
         _ => None,
     }
 }
 
-fn float_message<'a>(param: &Param, all: impl Iterator<Item = &'a Param>) -> String {
-    if !param.named {
-        return format!(
-            "`{}` cannot be part of the cache key, because floats are neither `Hash` nor `Eq`; give the \
-             parameter a name and write `key = (...)`",
-            { param.ty().to_token_stream() }
-        );
-    }
-    let name = &param.name;
-    let Some(bits) = bits(param) else {
-        return format!(
-            "`{name}` contains floats, which cannot be part of the cache key, because they are neither \
-             `Hash` nor `Eq`; write what identifies it with `key = (...)`"
-        );
-    };
-    let parts: Vec<String> =
-        all.filter(|param| param.named).map(|param| bits_or_name(param, || param.name.to_string())).collect();
-    match &*parts {
-        [_] => format!(
-            "`{name}` is a float, which cannot be part of the cache key, because it is neither `Hash` nor \
-             `Eq`; write `key = ({bits},)`"
-        ),
-        _ => format!(
-            "`{name}` is a float, which cannot be part of the cache key, because it is neither `Hash` nor \
-             `Eq`; write `key = ({})`",
-            parts.join(", ")
-        ),
-    }
-}
-
-fn bits_or_name(param: &Param, name: impl Fn() -> String) -> String {
-    bits(param).unwrap_or_else(name)
-}
-
-/// The expression that turns a float, or an optional float, into its bits.
-fn bits(param: &Param) -> Option<String> {
-    let name = &param.name;
-    let float = param.scan.float.as_ref()?;
-    let mut ty = peel(param.ty());
-    if let Type::Path(path) = ty
-        && path.path.get_ident().is_none()
-    {
-        let option = path.path.segments.last().filter(|last| last.ident == "Option")?;
-        let PathArguments::AngleBracketed(arguments) = &option.arguments else { return None };
-        return match arguments.args.first() {
-            Some(GenericArgument::Type(ty)) if is_path(ty, float) => {
-                Some(format!("{name}.map({float}::to_bits)"))
-            }
-            _ => None,
-        };
-    }
-    while let Type::Reference(reference) = ty {
-        ty = peel(&reference.elem);
-    }
-    is_path(ty, float).then(|| format!("{name}.to_bits()"))
-}
-
-fn is_path(ty: &Type, ident: &Ident) -> bool {
-    matches!(peel(ty), Type::Path(path) if path.path.is_ident(ident))
-}
-
 fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
     let mut mentioned = Vec::new();
+    let known = names(item);
     for expr in &exprs {
-        match whole_param(expr, item).map(|param| (param, bits(param))) {
-            Some((param, Some(bits))) => errors.push(
-                expr,
-                format!(
-                    "`{}` is a float, which cannot be part of the cache key, because it is neither \
-                     `Hash` nor `Eq`; write `{bits}`",
-                    param.name
-                ),
-            ),
-            Some((param, None)) if param.scan.float.is_some() => errors.push(
-                expr,
-                format!(
-                    "`{}` contains floats, which cannot be part of the cache key, because \
-                     they are neither `Hash` nor `Eq`; write what identifies it, such as the \
-                     bits of each float",
-                    param.name
-                ),
-            ),
-            _ => {}
+        if let Some(param) = whole_param(expr, item) {
+            floats::check_explicit(expr, param, errors);
         }
+        exprs::check(expr, "key", ".ok()", item, errors);
         mentions(expr.to_token_stream(), false, &mut mentioned);
         if let Some(name) = subject(expr)
-            && !names(item).iter().any(|known| name == known)
+            && !known.iter().any(|known| name == known)
             && !item.params.iter().any(|param| param.bindings().contains(name))
         {
-            errors.push(name, not_a_param(name, &names(item)));
+            errors.push(name, not_a_param(name, &known));
         }
     }
     for param in &item.params {
@@ -304,32 +229,30 @@ fn explicit_key(exprs: Vec<Expr>, item: &FnItem, errors: &mut Errors) -> Key {
             }
         }
     }
+    let is_mentioned = |index: &usize| {
+        let param: &Param = &item.params[*index];
+        param.named && mentioned.contains(&param.name)
+    };
+    let (params, others): (Vec<_>, Vec<_>) = (0..item.params.len()).partition(is_mentioned);
+    let is_unknown = |name: &Ident| is_variable(name) && !known.iter().any(|known| name == known);
+    let unused = if mentioned.iter().any(is_unknown) { others } else { Vec::new() };
     Key {
-        params: (0..item.params.len())
-            .filter(|&index| item.params[index].named && mentioned.contains(&item.params[index].name))
-            .collect(),
+        params,
+        unused: unused.into_iter().filter(|&index| item.params[index].named).collect(),
         uses_self: item.receiver.is_some() && mentioned.iter().any(|name| name == "self"),
-        parts: exprs.into_iter().map(Part::Expr).collect(),
+        parts: exprs.into_iter().map(|expr| part(expr, item)).collect(),
     }
 }
 
-/// The variable that an expression consists of or reads a member of, unless it is spelled like a constant.
-fn subject(expr: &Expr) -> Option<&Ident> {
-    match expr {
-        Expr::Field(field) => subject(&field.base),
-        Expr::MethodCall(call) => subject(&call.receiver),
-        Expr::Path(path) => path
-            .path
-            .get_ident()
-            .filter(|name| name.to_string().starts_with(|first: char| first == '_' || first.is_lowercase())),
-        _ => None,
+/// An expression that is just a parameter, and has to be taken apart by its type, is that parameter.
+fn part(expr: Expr, item: &FnItem) -> Part {
+    match whole_param(&expr, item) {
+        Some(param) if Apart::of(param.ty()).is_some() => {
+            let index = item.params.iter().position(|other| other.name == param.name);
+            index.map_or(Part::Expr(expr), Part::Param)
+        }
+        _ => Part::Expr(expr),
     }
-}
-
-/// The parameter, if the expression is just its name.
-fn whole_param<'a>(expr: &Expr, item: &'a FnItem) -> Option<&'a Param> {
-    let Expr::Path(path) = expr else { return None };
-    item.params.iter().find(|param| param.named && path.path.is_ident(&param.name))
 }
 
 pub(super) fn part_of_pattern(name: impl Display) -> String {
@@ -337,48 +260,4 @@ pub(super) fn part_of_pattern(name: impl Display) -> String {
         "`{name}` is bound by a pattern and is not a parameter itself; give the parameter a name and \
          destructure it in the body"
     )
-}
-
-/// Collects the names used as values in an expression, as far as the tokens show.
-pub(super) fn mentions(tokens: TokenStream, in_macro: bool, found: &mut Vec<Ident>) {
-    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-    let punct = |index: Option<usize>, wanted: char| matches!(index.and_then(|index| tokens.get(index)), Some(TokenTree::Punct(p)) if p.as_char() == wanted);
-    for (index, token) in tokens.iter().enumerate() {
-        let (before, second_before) = (index.checked_sub(1), index.checked_sub(2));
-        let (after, second_after) = (Some(index + 1), Some(index + 2));
-        match token {
-            TokenTree::Ident(ident) => {
-                let is_member = punct(before, '.') && !punct(second_before, '.');
-                let is_in_path = (punct(before, ':') && punct(second_before, ':'))
-                    || (punct(after, ':') && punct(second_after, ':'));
-                let names_macro =
-                    punct(after, '!') && matches!(tokens.get(index + 2), Some(TokenTree::Group(_)));
-                let is_field = punct(after, ':');
-                let is_lifetime = punct(before, '\'');
-                if !(is_member || is_in_path || names_macro || is_field || is_lifetime) {
-                    found.push(ident.clone());
-                }
-            }
-            TokenTree::Group(group) => {
-                let in_macro = in_macro || (punct(before, '!') && !punct(second_before, '='));
-                mentions(group.stream(), in_macro, found);
-            }
-            TokenTree::Literal(literal) if in_macro => {
-                let string = literal.to_string();
-                let inline = string.split('{').skip(1).filter_map(|rest| rest.split(['}', ':']).next());
-                found.extend(
-                    inline
-                        // `{type}` refers to `r#type`.
-                        .filter_map(|name| {
-                            syn::parse_str(name).or_else(|_| syn::parse_str(&format!("r#{name}"))).ok()
-                        })
-                        .map(|mut name: Ident| {
-                            name.set_span(literal.span());
-                            name
-                        }),
-                );
-            }
-            _ => {}
-        }
-    }
 }

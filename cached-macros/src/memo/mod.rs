@@ -5,6 +5,10 @@
 //! expansion of a [`Memo`] has no errors left to report, except those of types.
 
 mod check;
+mod companion_type;
+mod exprs;
+mod floats;
+mod impl_memo;
 mod key;
 mod tags;
 #[cfg(test)]
@@ -14,9 +18,11 @@ use std::mem;
 use std::time::Duration;
 
 use proc_macro2::{Ident, Span};
-use syn::{Error, Expr, Path, Result, Visibility, parse_quote};
+use quote::ToTokens as _;
+use syn::{Error, Expr, Path, Result, Visibility};
 
-use self::check::{check_detached, check_function, check_options};
+use self::check::{check_detached, check_function, check_options, check_stored};
+pub(crate) use self::impl_memo::ImplMemo;
 pub(crate) use self::key::{Key, Part};
 use crate::args::{Amount, Args, Backend, Codec, Detached, Opt, ShareErr, SingleFlight, Tag};
 use crate::errors::Errors;
@@ -53,11 +59,12 @@ pub(crate) struct Memo {
     pub(crate) detached: Option<Opt<Detached>>,
     /// Set only with a shared backend.
     pub(crate) codec: Option<Opt<Codec>>,
-    pub(crate) handle: Option<Opt<Path>>,
     pub(crate) companions: Companions,
+    /// The name of the type with the companions of a free function, if it is not that of the function.
+    pub(crate) companion_type: Option<Opt<Ident>>,
     pub(crate) associated: Option<Opt<()>>,
-    /// The path of `cached-runtime`.
-    pub(crate) krate: Path,
+    /// The path of `cached-runtime`, if it is not the usual one.
+    pub(crate) krate: Option<Opt<Path>>,
 }
 
 /// How long a value is fresh.
@@ -80,17 +87,30 @@ pub(crate) enum Companions {
     Type,
     /// In associated functions next to the method.
     Method,
+    /// In an impl or in a type of its own, by the attribute on the impl of a trait.
+    TraitImpl,
     /// There are none, because the impl of a trait cannot contain other items.
     None,
 }
 
 impl Memo {
     /// Combines the options with the function, or returns all errors in them.
-    pub(crate) fn new(mut args: Args, item: Result<FnItem>) -> std::result::Result<Self, Errors> {
+    pub(crate) fn new(args: Args, item: Result<FnItem>) -> std::result::Result<Self, Errors> {
+        Self::in_place(args, item, None)
+    }
+
+    /// As [`new`](Self::new); where the companions are is known.
+    pub(crate) fn in_place(
+        mut args: Args,
+        item: Result<FnItem>,
+        companions: Option<Companions>,
+    ) -> std::result::Result<Self, Errors> {
         let mut errors = Errors::default();
         errors.extend(mem::take(&mut args.errors));
         let mut item = match item {
             Ok(item) => item,
+            // The compiler reports the same for the item in the output.
+            Err(error) if is_incomplete(&error) => return Err(errors),
             Err(error) => {
                 errors.extend([error]);
                 return Err(errors);
@@ -100,11 +120,14 @@ impl Memo {
         let ttl = ttl(&mut args, &mut errors);
         check_options(&args, &mut errors);
         check_function(&item, &mut errors);
+        check_stored(&item, &args, &mut errors);
         args.detached = detached(&mut args);
         check_detached(&item, &args, &mut errors);
-        let companions = companions(&item, &args);
+        let companions = companions.unwrap_or_else(|| self::companions(&item, &args));
+        companion_type::check(&item, companions, &args, &mut errors);
         let key = key::key(&mut args, &item, &mut errors);
         tags::check(&args, &item, &key, &mut errors);
+        item.rename_underscored(&mentioned(&key, &args));
 
         // If one of them is missing, an error says so.
         let (Some(ttl), Some(body)) = (ttl, item.body.take()) else { return Err(errors) };
@@ -113,6 +136,7 @@ impl Memo {
             ttl,
             key,
             companions,
+            companion_type: args.companions,
             backend: args.backend.take().unwrap_or_else(|| Opt {
                 name: Ident::new("backend", Span::call_site()),
                 value: Backend::Memory,
@@ -139,9 +163,8 @@ impl Memo {
             share_err: args.share_err,
             detached: args.detached,
             codec: args.codec,
-            handle: args.handle,
             associated: args.associated,
-            krate: args.krate.map_or_else(|| parse_quote!(::cached_runtime), |path| path.value),
+            krate: args.krate,
             item,
         })
     }
@@ -150,6 +173,29 @@ impl Memo {
     pub(crate) fn key_params(&self) -> impl Iterator<Item = &Param> {
         self.key.params.iter().map(|&index| &self.item.params[index])
     }
+}
+
+/// The names that the expressions of the user in `key` and `tags` use.
+fn mentioned(key: &Key, args: &Args) -> Vec<Ident> {
+    let parts = key.parts.iter().filter_map(|part| match part {
+        Part::Expr(expr) => Some(expr),
+        Part::Param(_) => None,
+    });
+    let tags = args.tags.iter().flat_map(|tags| &tags.value).filter_map(|tag| match tag {
+        Tag::Expr(expr) => Some(expr),
+        Tag::Template(_) => None,
+    });
+    let mut mentioned = Vec::new();
+    for expr in parts.chain(tags) {
+        exprs::mentions(expr.to_token_stream(), false, &mut mentioned);
+    }
+    mentioned
+}
+
+/// Returns `true` for the error about an item in which something is missing, as while it is being written: in
+/// `fn f(id: )`. No syntax of a later Rust can make it valid, so that the compiler does not accept it without the cache.
+fn is_incomplete(error: &Error) -> bool {
+    error.to_string().starts_with("unexpected end of input")
 }
 
 fn ttl(args: &mut Args, errors: &mut Errors) -> Option<Ttl> {

@@ -4,7 +4,8 @@ use quote::ToTokens as _;
 use syn::Expr;
 use syn::ext::IdentExt as _;
 
-use super::key::{Key, mentions, part_of_pattern};
+use super::exprs::{self, mentions};
+use super::key::{Key, part_of_pattern};
 use crate::args::{Args, Tag, Template, list, nearest};
 use crate::errors::Errors;
 use crate::item::{FnItem, Param};
@@ -52,8 +53,9 @@ fn check_expr(expr: &Expr, item: &FnItem, key: &Key, errors: &mut Errors) {
         let message = not_in_the_key(&name, &name, item).filter(|_| !is_known(&name))?;
         Some((mention, message))
     });
-    if let Some((mention, message)) = wrong {
-        errors.push(mention, message);
+    match wrong {
+        Some((mention, message)) => errors.push(mention, message),
+        None => exprs::check(expr, "tags", ".unwrap_or_default()", item, errors),
     }
 }
 

@@ -1,6 +1,5 @@
 //! What all calls of one instance of a function share: its tiers, its flights, and its options.
 
-use std::any::Any;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::Arc;
@@ -329,8 +328,6 @@ pub(crate) trait AnyCache: Sync {
     fn entries(&self) -> u64;
     /// Removes every value, and discards every computation that is in flight.
     fn clear(&'static self) -> BoxFuture<'static, Result<()>>;
-    /// Removes the value of a key; `None` if the keys of this instance are of another type.
-    fn invalidate(&'static self, key: &(dyn Any + Send + Sync)) -> Option<BoxFuture<'static, Result<()>>>;
 }
 
 impl<K: KeyType, O: ReturnKind> AnyCache for InstanceCache<K, O> {
@@ -343,11 +340,6 @@ impl<K: KeyType, O: ReturnKind> AnyCache for InstanceCache<K, O> {
 
     fn clear(&'static self) -> BoxFuture<'static, Result<()>> {
         Box::pin(self.clear())
-    }
-
-    fn invalidate(&'static self, key: &(dyn Any + Send + Sync)) -> Option<BoxFuture<'static, Result<()>>> {
-        let key = key.downcast_ref::<K>()?.clone();
-        Some(Box::pin(self.invalidate(key)))
     }
 }
 

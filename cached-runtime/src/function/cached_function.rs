@@ -82,14 +82,11 @@ impl CachedFunction {
         Instance { function: self, id: None, type_name: type_name::<F>() }
     }
 
-    /// Returns the policy. The first call registers the function, and binds its handle.
+    /// Returns the policy. The first call registers the function.
     fn policy(&'static self) -> &'static Policy {
         self.policy.get_or_init(|| {
             read_environment();
             let policy = (self.build_policy)().resolve();
-            if let Some(handle) = policy.handle {
-                handle.bind(self);
-            }
             register(self);
             policy
         })
@@ -139,18 +136,6 @@ impl ErasedFunction for CachedFunction {
                 cleared = slot.cache.clear().await.and(cleared);
             }
             cleared
-        })
-    }
-
-    fn invalidate<'a>(&'static self, key: &'a (dyn Any + Send + Sync)) -> BoxFuture<'a, Result<usize>> {
-        Box::pin(async move {
-            let mut instances = Ok(0);
-            for slot in self.slots() {
-                if let Some(invalidated) = slot.cache.invalidate(key) {
-                    instances = invalidated.await.and(instances.map(|instances| instances + 1));
-                }
-            }
-            instances
         })
     }
 }

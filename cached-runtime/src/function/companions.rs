@@ -8,7 +8,7 @@
 #[macro_export]
 macro_rules! __companions {
     (
-        ($($key_param:tt)*) [$($entry:tt)*] => $key:expr;
+        ($($key_param:tt)*) [$($unused:tt)*] [$($entry:tt)*] => $key:expr;
         $vis:vis, $safety:tt [$($generics:tt)*] $params:tt -> $output:ty, [$($where:tt)*]
         $found:ident => $answer:expr
     ) => {
@@ -20,8 +20,9 @@ macro_rules! __companions {
         $vis fn invalidate $($generics)* ($($key_param)*) -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
-            use $crate::__private;
-            $($entry)* (__private::Invalidate, $key)
+            use $crate::__private as __cached;
+            $($unused)*
+            $($entry)* (__cached::Invalidate, $key)
         }
 
         /// Makes the value of a key stale, and discards a computation of it that is in flight.
@@ -34,8 +35,9 @@ macro_rules! __companions {
         $vis fn expire $($generics)* ($($key_param)*) -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
-            use $crate::__private;
-            $($entry)* (__private::Expire, $key)
+            use $crate::__private as __cached;
+            $($unused)*
+            $($entry)* (__cached::Expire, $key)
         }
 
         /// Stores a value that the application already has, and discards a computation of it that is in flight. `Ok` and
@@ -44,12 +46,13 @@ macro_rules! __companions {
         /// # Errors
         ///
         /// Returns the error of the shared store, or of the codec if the value cannot be encoded.
-        $vis fn put $($generics)* ($($key_param)* __value: impl $crate::__private::IntoOutput<$output>)
+        $vis fn put $($generics)* ($($key_param)* new_value: impl $crate::IntoOutput<$output>)
         -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
-            use $crate::__private;
-            $($entry)* (__private::Put(__private::IntoOutput::into_output(__value)), $key)
+            use $crate::__private as __cached;
+            $($unused)*
+            $($entry)* (__cached::Put(__cached::IntoOutput::into_output(new_value)), $key)
         }
 
         /// Returns the value that a call would return without computing.
@@ -57,8 +60,9 @@ macro_rules! __companions {
         -> $crate::BoxFuture<'static, $crate::__private::Option<$output>>
         $($where)*
         {
-            use $crate::__private;
-            $($entry)* (__private::Peek, $key)
+            use $crate::__private as __cached;
+            $($unused)*
+            $($entry)* (__cached::Peek, $key)
         }
 
         /// Returns the name of the entry of a key, without computing: in a shared store, the name by which the server has it.
@@ -69,8 +73,9 @@ macro_rules! __companions {
         $vis fn key $($generics)* ($($key_param)*) -> $crate::Result<$crate::__private::String>
         $($where)*
         {
-            use $crate::__private;
-            $($entry)* (__private::Name, $key)
+            use $crate::__private as __cached;
+            $($unused)*
+            $($entry)* (__cached::Name, $key)
         }
 
         /// Removes every value.
@@ -101,7 +106,7 @@ macro_rules! __companions {
         }
 
         $crate::__computing! {
-            refresh lookup [$($entry)*] => $key;
+            [] refresh lookup [$($entry)*] => $key;
             $vis, $safety [$($generics)*] $params -> $output, [$($where)*]
             $found => $answer
         }
@@ -113,28 +118,28 @@ macro_rules! __companions {
 #[macro_export]
 macro_rules! __computing {
     (
-        $refresh:ident $lookup:ident [$($entry:tt)*] => $key:expr;
+        [$($attrs:tt)*] $refresh:ident $lookup:ident [$($entry:tt)*] => $key:expr;
         $vis:vis, [$($safety:tt)*] [$($generics:tt)*] $params:tt -> $output:ty, [$($where:tt)*]
         $found:ident => $answer:expr
     ) => {
         /// Computes a new value, replaces the cached one, and returns it.
-        #[allow(dead_code, clippy::all, clippy::pedantic)]
+        $($attrs)*
         $vis async $($safety)* fn $refresh $($generics)* $params -> $output
         $($where)*
         {
-            use $crate::__private;
+            use $crate::__private as __cached;
             // Two statements, so that the borrows of the first one end before the second one waits.
-            let $found = $($entry)* (__private::Refresh, $key);
+            let $found = $($entry)* (__cached::Refresh, $key);
             $answer
         }
 
         /// Calls the function, and also returns where the value comes from and how old it is.
-        #[allow(dead_code, clippy::all, clippy::pedantic)]
+        $($attrs)*
         $vis async $($safety)* fn $lookup $($generics)* $params -> $crate::Lookup<$output>
         $($where)*
         {
-            use $crate::__private;
-            let $found = $($entry)* (__private::GetTraced, $key);
+            use $crate::__private as __cached;
+            let $found = $($entry)* (__cached::GetTraced, $key);
             $answer
         }
     };

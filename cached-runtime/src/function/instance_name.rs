@@ -10,6 +10,8 @@ pub struct FunctionName {
     /// Returns the type name of an item inside of the static of the function.
     marker: fn() -> &'static str,
     name: Option<&'static str>,
+    /// The name of the function, if that of its companions is another one.
+    function: Option<&'static str>,
     pub(super) is_single_instance: bool,
 }
 
@@ -17,13 +19,20 @@ impl FunctionName {
     /// Names a function by its path, which the type of a closure inside of its static contains.
     #[must_use]
     pub const fn new<F>(_: &F) -> Self {
-        Self { marker: type_name::<F>, name: None, is_single_instance: false }
+        Self { marker: type_name::<F>, name: None, function: None, is_single_instance: false }
     }
 
     /// `name = "users"`
     #[must_use]
     pub const fn named(mut self, name: &'static str) -> Self {
         self.name = Some(name);
+        self
+    }
+
+    /// Names the function, for one with `companions = Name`.
+    #[must_use]
+    pub const fn function(mut self, function: &'static str) -> Self {
+        self.function = Some(function);
         self
     }
 
@@ -72,7 +81,11 @@ pub(super) fn instance_name(function: FunctionName, marker: &str) -> InstanceNam
     };
     let has_local_type = owner.into_iter().chain(generics).any(is_local);
 
-    let path = path.replace(CLOSURE, "");
+    let mut path = path.replace(CLOSURE, "");
+    if let Some(function) = function.function {
+        path.truncate(path.rfind("::").map_or(0, |at| at + "::".len()));
+        path.push_str(function);
+    }
     let generics =
         generics.map_or_else(String::new, |generics| format!("<{}>", generics.replace(CLOSURE, "")));
     let namespace = match function.name {
@@ -158,7 +171,7 @@ mod tests {
     #[test]
     fn function_is_named_as_its_instances_are() {
         let display = |marker: fn() -> &'static str| {
-            FunctionName { marker, name: None, is_single_instance: false }.display()
+            FunctionName { marker, name: None, function: None, is_single_instance: false }.display()
         };
         assert_eq!(display(|| "shop::find::__entry::__FUNCTION::{{closure}}"), "shop::find");
         assert_eq!(
@@ -170,6 +183,14 @@ mod tests {
         assert_eq!(display(|| "<A as B>::find::{{closure}}::__FUNCTION::{{closure}}"), "<A as B>::find");
         let users = FunctionName::new(&()).named("users").single_instance();
         assert_eq!(users.display(), "users");
+    }
+
+    #[test]
+    fn name_of_the_companions_is_not_in_the_namespace() {
+        let function = FunctionName::new(&|| ()).function("find");
+        let namespace = |marker| instance_name(function, marker).namespace;
+        assert_eq!(namespace("shop::Finder::clear"), "shop::find");
+        assert_eq!(namespace("shop::outer::{{closure}}::Finder::clear<u8>"), "shop::outer::find<u8>");
     }
 
     /// The type names are those of Rust 1.95.

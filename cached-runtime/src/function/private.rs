@@ -1,6 +1,5 @@
 //! The names that expansions use. They are not part of the public interface, and change without notice.
 
-pub use core::future::Future;
 pub use core::option::Option;
 pub use core::time::Duration;
 pub use std::string::String;
@@ -13,19 +12,22 @@ pub use super::operations::{
     AnyOperation, AnyOutput, Expire, Get, GetInstance, GetTraced, Invalidate, Name, Operation, Peek, Put,
     Refresh,
 };
+pub use crate::IntoOutput;
 pub use crate::call::{Found, or_compute_detached};
 pub use crate::policy::{Declaration, Policy};
 pub use crate::signature::{
-    Arg, Cache, CanCache, CanKeyBy, CanKeySharedBy, IntoOutput, KeyParts, ReturnType, SharedKeyParts,
-    TagText, caching_errors, caching_none, keeping_errors, sharing_errors, storing_errors, timed_out,
-    with_fallback, with_tags, with_weight,
+    Arg, Cache, CanCache, CanKeyBy, CanKeySharedBy, KeyParts, ReturnType, SharedKeyParts, TagText,
+    caching_errors, caching_none, keeping_errors, sharing_errors, storing_errors, timed_out, with_fallback,
+    with_tags, with_weight,
 };
 #[cfg(feature = "store")]
 pub use crate::store::{StoreExpr as Named, StoreOrName};
 
 pub use inventory::submit;
 
-pub use crate::{__companions as companions, __computing as computing, __declare as declare};
+pub use crate::{
+    __companions as companions, __computing as computing, __declare as declare, __passthrough as code,
+};
 
 // An option that needs a feature becomes a macro call: for `backend = "redis"` it is `redis! { ... }`. The macro expands to
 // the code between the braces, or to a single error if the feature is disabled.
@@ -45,6 +47,12 @@ pub use crate::__passthrough as store;
 pub use crate::__redis_disabled as redis;
 #[cfg(not(feature = "store"))]
 pub use crate::__store_disabled as store;
+
+/// Returns `None`: a value of any type that there never is.
+#[must_use]
+pub const fn none<T>() -> Option<T> {
+    None
+}
 
 /// Lists a function from the start of the program.
 #[doc(hidden)]

@@ -1,14 +1,12 @@
 //! A cached function without its types.
 
-use std::any::Any;
 use std::fmt;
 
 use super::registry::InstanceInfo;
 use super::stats::Stats;
 use crate::{BoxFuture, Result};
 
-/// What a [`Handle`](super::Handle) and the registry do with a cached function, whatever the types of its keys and
-/// values.
+/// What the registry does with a cached function, whatever the types of its keys and values.
 pub(crate) trait ErasedFunction: Sync {
     /// Returns the name of the function: the one given by the option `name`, or else its path. Its options are not
     /// evaluated.
@@ -22,6 +20,4 @@ pub(crate) trait ErasedFunction: Sync {
     fn instances(&'static self) -> Vec<InstanceInfo>;
     /// Removes every value of every instance.
     fn clear(&'static self) -> BoxFuture<'static, Result<()>>;
-    /// Removes the value of a key in every instance whose keys are of this type; returns the number of such instances.
-    fn invalidate<'a>(&'static self, key: &'a (dyn Any + Send + Sync)) -> BoxFuture<'a, Result<usize>>;
 }

@@ -1,9 +1,8 @@
-//! What is known of a cached function without its types: its options, its statistics, the handle that leads to it, and
+//! What is known of a cached function without its types: its options, its statistics, and
 //! the registry of all cached functions.
 
 mod config;
 mod erased_function;
-mod handle;
 mod instance_name;
 mod lifetime;
 mod options;
@@ -14,7 +13,6 @@ mod striped_counter;
 
 pub use config::{Config, configure};
 pub(crate) use erased_function::ErasedFunction;
-pub use handle::Handle;
 pub(crate) use instance_name::InstanceName;
 #[cfg(feature = "store")]
 pub(crate) use options::Encoding;

@@ -4,7 +4,6 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::handle::Handle;
 use super::lifetime::Lifetime;
 use super::overrides::{self, Mode, Switch};
 #[cfg(feature = "store")]
@@ -38,7 +37,6 @@ pub struct Policy {
     pub(crate) placement: Placement,
     #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "memory encodes nothing"))]
     pub(crate) codec: Encoding,
-    pub(crate) handle: Option<&'static Handle>,
 }
 
 /// Where values live, as the attribute says it.
@@ -114,7 +112,6 @@ impl Policy {
             #[cfg(feature = "store")]
             placement: Placement::Memory,
             codec: Encoding::Msgpack,
-            handle: None,
         }
     }
 
@@ -262,13 +259,6 @@ impl Policy {
     #[must_use]
     pub const fn detached_while_awaited(mut self) -> Self {
         self.abandoned = Abandoned::Stops;
-        self
-    }
-
-    /// `handle = USERS`
-    #[must_use]
-    pub const fn handle(mut self, handle: &'static Handle) -> Self {
-        self.handle = Some(handle);
         self
     }
 

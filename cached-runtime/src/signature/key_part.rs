@@ -12,11 +12,6 @@ impl<T: Hash + Eq + Clone + Send + Sync + 'static> KeyType for T {}
 /// One part of a key, borrowed from an argument.
 ///
 /// It has the hash of its owned form, so that a lookup needs no owned key.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a part of a key",
-    label = "a part of a key is a reference: `&42_u64`, `\"en\"`, `&bytes[..]`",
-    note = "write a tuple of references, with exactly the types of the arguments: `(&42_u64, \"en\")`"
-)]
 pub trait KeyPart {
     /// The form in which the part is stored.
     type Owned: KeyType;

@@ -7,11 +7,6 @@ use quick_cache::Equivalent;
 use super::key_part::{KeyPart, KeyType};
 
 /// A whole key: a tuple of key parts.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a key",
-    label = "a key is a tuple of references to its parts",
-    note = "write `(&42_u64,)`, or `(&42_u64, \"en\")`, with exactly the types of the arguments"
-)]
 pub trait KeyParts {
     /// The form in which the key is stored.
     type Owned: KeyType;

@@ -3,7 +3,7 @@
 // `async_trait` needs this name.
 use ::std::boxed::Box;
 
-use renamed::{Handle, async_cached};
+use renamed::async_cached;
 
 #[allow(unused_imports, reason = "they only shadow names")]
 use crate::shadows::crates::{alloc, cached_runtime, core, std};
@@ -107,13 +107,9 @@ pub trait FindShort {
     fn find_short(&self, id: u64) -> impl ::core::future::Future<Output = u64>;
 }
 
-static FIND: Handle = Handle::new();
-
-/// The handle of the implementation of `Find`.
-pub static HANDLE: &Handle = &FIND;
-
+#[async_cached]
 impl<T> Find for Repo<T> {
-    #[async_cached(ttl = 60, crate = ::renamed, skip(self), handle = FIND, stale_if_error = "5s", tags("user:{id}"))]
+    #[async_cached(ttl = 60, crate = ::renamed, skip(self), stale_if_error = "5s", tags("user:{id}"))]
     async fn find_one(&self, id: u64) -> ::core::result::Result<u64, u8> {
         if id == 0 {
             return ::core::result::Result::Err(1);
@@ -122,12 +118,14 @@ impl<T> Find for Repo<T> {
     }
 }
 
+#[async_cached(companions = FindAnyShort)]
 impl<T> FindShort for Repo<T> {
     #[rustfmt::skip]
     #[async_cached(ttl = 60, crate = ::renamed, skip(self))]
     async fn find_short(&self, id: u64) -> u64 { id }
 }
 
+#[async_cached]
 #[async_trait::async_trait]
 impl<T: ::core::marker::Send + ::core::marker::Sync> FindObject for Repo<T> {
     #[async_cached(ttl = 60, crate = ::renamed, skip(self))]

@@ -59,6 +59,41 @@ macro_rules! with_types {
 
 with_types!(types_of_a_macro, (&str, u8), &str, usize);
 
+#[allow(clippy::type_complexity, clippy::option_option, reason = "they are the subject")]
+#[async_cached(ttl = 60)]
+async fn optional_tuples(
+    pair: Option<(&str, u8)>,
+    deep: (Option<((&[u8], u8), &str)>, u8),
+    twice: Option<Option<&str>>,
+) -> usize {
+    let inside = deep.0.map_or(0, |deep| deep.0.0.len() + deep.1.len());
+    pair.map_or(0, |pair| pair.0.len()) + inside + twice.flatten().map_or(0, str::len)
+}
+
+#[async_cached(ttl = 60, key = (pair, id))]
+async fn tuples_in_an_explicit_key(pair: ((&str, u8), u8), id: u64, _other: &str) -> u64 {
+    id + u64::from(pair.1)
+}
+
+mod __private {
+    pub const FACTOR: u64 = 2;
+
+    pub fn factor() -> u64 {
+        FACTOR
+    }
+}
+
+// The names of the runtime do not shadow those of the user.
+#[async_cached(
+    ttl = 60,
+    key = (id * __private::FACTOR, __private::factor()),
+    tags(__private::FACTOR.to_string()),
+    cache_if = |value: &u64| *value > __private::FACTOR,
+)]
+async fn private(id: u64) -> u64 {
+    id * __private::factor()
+}
+
 #[async_cached(ttl = 60)]
 async fn structs(Place { id, name }: Place) -> u64 {
     id + name.len() as u64
@@ -135,6 +170,13 @@ async fn every_argument_can_be_in_the_key() {
     assert_eq!(nested::peek((("a", 1), Some("b")), ((2, (&[3], 4)), "c")).await, Some(7));
     types_of_a_macro(("a", 1), "b").await;
     assert_eq!(types_of_a_macro::peek(("a", 1), "b").await, Some(3));
+    let deep = || (Some(((&[1, 2][..], 3), "a")), 4);
+    optional_tuples(Some(("a", 1)), deep(), Some(Some("b"))).await;
+    assert_eq!(optional_tuples::peek(Some(("a", 1)), deep(), Some(Some("b"))).await, Some(5));
+    assert_eq!(optional_tuples::peek(None, deep(), Some(Some("b"))).await, None);
+    tuples_in_an_explicit_key((("a", 1), 2), 3, "b").await;
+    assert_eq!(tuples_in_an_explicit_key::peek((("a", 1), 2), 3).await, Some(5));
+    assert_eq!((private(1).await, private::peek(1).await, private(2).await), (2, None, 4));
     structs(place.clone()).await;
     assert_eq!(structs::peek(place.clone()).await, Some(5));
     for _ in 0..2 {

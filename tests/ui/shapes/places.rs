@@ -16,6 +16,41 @@ pub mod inner {
     }
 }
 
+pub mod find_user {
+    use cached_runtime::async_cached;
+
+    #[async_cached(ttl = 60, companions = FindUser)]
+    pub async fn find_user(id: u64) -> u64 {
+        id
+    }
+}
+
+pub use find_user::{FindUser, find_user};
+
+pub mod named_like_a_crate {
+    use cached_runtime::async_cached;
+
+    #[async_cached(ttl = 60, companions = Tokio)]
+    pub async fn tokio(id: u64) -> u64 {
+        tokio::task::yield_now().await;
+        id
+    }
+
+    // A path from the root, and a companion.
+    #[async_cached(ttl = 60)]
+    pub async fn serde(id: u64) -> u64 {
+        let _: Option<::serde::de::IgnoredAny> = None;
+        serde::peek(id + 1).await.unwrap_or(id)
+    }
+
+    pub mod own {
+        #[::cached_runtime::async_cached(ttl = 60)]
+        pub async fn cached_runtime(id: u64) -> u64 {
+            id
+        }
+    }
+}
+
 macro_rules! cached {
     ($name:ident, $id:ident: $ty:ty, $ttl:expr, $body:block) => {
         #[async_cached(ttl = $ttl, key = ($id,))]
@@ -54,6 +89,12 @@ whole! {
 #[tokio::test]
 async fn functions_can_be_cached_in_any_place() {
     use inner::seen_above;
+
+    assert_eq!((find_user(1).await, FindUser::peek(1).await), (1, Some(1)));
+    let caches = cached_runtime::caches();
+    assert!(caches.iter().any(|cache| cache.name() == "shapes::places::find_user::find_user"), "{caches:?}");
+    assert_eq!((named_like_a_crate::tokio(1).await, named_like_a_crate::Tokio::peek(1).await), (1, Some(1)));
+    assert_eq!(named_like_a_crate::own::cached_runtime(1).await, 1);
 
     #[async_cached(ttl = 60)]
     async fn in_a_function(id: u64) -> u64 {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cached_runtime::{Handle, Lookup, Source, async_cached};
+use cached_runtime::{Lookup, Source, async_cached};
 
 use crate::count;
 
@@ -130,10 +130,9 @@ trait FindObject {
     async fn find_borrowed(&self, name: &str) -> Reply<usize>;
 }
 
-static FIND: Handle = Handle::new();
-
+#[async_cached]
 impl Find for Users {
-    #[async_cached(ttl = 60, skip(self), handle = FIND, stale_while_revalidate = "1s", timeout = "1s", jitter = 0.2)]
+    #[async_cached(ttl = 60, skip(self), stale_while_revalidate = "1s", timeout = "1s", jitter = 0.2)]
     async fn find_one(self: Arc<Self>, id: u64) -> Reply<u64> {
         tokio::task::yield_now().await;
         Ok(self.0 + id)
@@ -198,7 +197,7 @@ async fn options_work_on_a_method() {
     assert_eq!(Users::associated(1).await, 1);
     assert_eq!(Users::associated_lookup(1).await.source, Source::Memory);
     assert_eq!(Arc::clone(&users).find_one(1).await, Ok(2));
-    assert_eq!(FIND.stats().computed, 1);
+    assert_eq!(Users::find_one_cache().stats().computed, 1);
     assert_eq!(Arc::clone(&users).find_object(1).await, Ok(2));
     assert_eq!(users.find_borrowed("a").await, Ok(1));
 }

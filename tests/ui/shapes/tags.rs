@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use cached_runtime::{Handle, async_cached, invalidate_tag};
+use cached_runtime::{async_cached, invalidate_tag};
 
 use crate::count;
 
@@ -98,9 +98,6 @@ trait FindObject {
     async fn find_object(&self, id: u64) -> u64;
 }
 
-static FIND_ONE: Handle = Handle::new();
-static FIND_OBJECT: Handle = Handle::new();
-
 count!(METHOD);
 
 impl Users {
@@ -116,16 +113,18 @@ impl Users {
     }
 }
 
+#[async_cached]
 impl Find for Users {
-    #[async_cached(ttl = 60, key = (self.tenant, id), handle = FIND_ONE, tags("tags: one {id}", format!("tags: one of {}", self.tenant)))]
+    #[async_cached(ttl = 60, key = (self.tenant, id), tags("tags: one {id}", format!("tags: one of {}", self.tenant)))]
     async fn find_one(&self, id: u64) -> u64 {
         self.tenant + id
     }
 }
 
+#[async_cached]
 #[async_trait::async_trait]
 impl FindObject for Users {
-    #[async_cached(ttl = 60, skip(self), handle = FIND_OBJECT, tags("tags: object {id}"))]
+    #[async_cached(ttl = 60, skip(self), tags("tags: object {id}"))]
     async fn find_object(&self, id: u64) -> u64 {
         self.tenant + id
     }
@@ -204,11 +203,11 @@ async fn invalidating_a_tag_removes_values_of_methods() {
         users.find_one(1).await;
         invalidate_tag(tag).await.unwrap();
     }
-    assert_eq!(FIND_ONE.stats().computed, 2);
+    assert_eq!(Users::find_one_cache().stats().computed, 2);
     users.find_object(1).await;
     invalidate_tag("tags: object 1").await.unwrap();
     users.find_object(1).await;
-    assert_eq!(FIND_OBJECT.stats().computed, 2);
+    assert_eq!(Users::find_object_cache().stats().computed, 2);
 }
 
 #[cfg(feature = "store")]

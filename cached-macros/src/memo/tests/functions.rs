@@ -73,7 +73,14 @@ fn invalid_keys_are_rejected() {
         ("version = 1", "async fn f(ids: Vec<&str>) {}", "`ids` contains borrowed data"),
         ("version = 1", "async fn f(ids: [&str; 2]) {}", "`ids` contains borrowed data"),
         ("version = 1", "async fn f(name: Cow<'_, str>) {}", "`name` contains borrowed data"),
-        ("version = 1", "async fn f(pair: Option<(&str, u8)>) {}", "`pair` contains borrowed data"),
+        ("version = 1", "async fn f(pair: Option<(&[&str], u8)>) {}", "`pair` contains borrowed data"),
+        ("key = (x.parse::<u8>()?,)", "async fn f(x: &str) {}", "write `.ok()` instead"),
+        ("key = (x.into_bytes(),)", "async fn f(x: String) {}", "this moves `x`"),
+        ("key = ((x, 1),)", "async fn f(x: String) {}", "or write `x.clone()`"),
+        ("key = (x + \"y\",)", "async fn f(x: String) {}", "this moves `x`"),
+        ("key = (X { x },)", "async fn f(x: Vec<u8>) {}", "this moves `x`"),
+        ("tags(x?)", "async fn f(x: Option<String>) {}", "write `.unwrap_or_default()` instead"),
+        ("tags(String::from(x))", "async fn f(x: String) {}", "this moves `x`"),
         ("version = 1", "async fn f(pair: ((&[&str], u8), u8)) {}", "`pair` contains borrowed data"),
         ("version = 1", "async fn f(pair: (Cow<'_, str>, u8)) {}", "`pair` contains borrowed data"),
         ("version = 1", "async fn f(filter: &Filter<'_>) {}", "`filter` contains borrowed data"),
@@ -96,6 +103,13 @@ fn valid_functions_are_accepted() {
         ("key = self.id", "async fn f(&self) {}"),
         ("version = 1", "async fn f(a: &str, b: &[u64], c: Option<&str>, d: Vec<&'static str>) {}"),
         ("version = 1", "async fn f(a: Option<&[u8]>, b: ((&str, u8), u8), c: fn(&str) -> u8) {}"),
+        (
+            "version = 1",
+            "async fn f(a: Option<(&str, u8)>, b: (Option<(&str, u8)>, Option<Option<&str>>)) {}",
+        ),
+        ("key = (a, b)", "async fn f(a: Option<(&str, u8)>, b: ((&str, u8), u8)) {}"),
+        ("key = (x.as_bytes(), y(&x), || x?)", "async fn f(x: String) {}"),
+        ("key = (x.into_inner(), y(x), (x, z))", "async fn f(x: UserId, z: u8) {}"),
         ("skip(names)", "async fn f(names: &[&str]) {}"),
         ("key = (names.len(),)", "async fn f(names: &[&str]) {}"),
         ("key = (self.id, id)", "async fn f(self: &Arc<Self>, id: u8) {}"),
@@ -171,7 +185,7 @@ fn patterns_are_replaced_by_names() {
             ("arg3 : (D , E)", "(d , e)", 0),
             ("arg4 : G", "ref g", 0),
             ("arg5 : Option < H >", "h @ Some (_)", 0),
-            ("_i : I", "", 0),
+            ("_i : I", "_i", 0),
         ]
     );
 }
@@ -180,13 +194,11 @@ fn patterns_are_replaced_by_names() {
 fn companions_depend_on_the_place_of_the_function() {
     for (option, item, companions) in [
         ("version = 1", "async fn f() {}", Companions::Type),
-        ("handle = F", "async fn f() {}", Companions::Type),
         ("version = 1", "async fn f() { impl X { fn x() -> Self { X } } }", Companions::Type),
         ("skip(self)", "pub(self) async fn f(&self) {}", Companions::Method),
         ("version = 1", "pub async fn f() -> Self { X }", Companions::Method),
         ("version = 1", "pub async fn f() -> u8 { Self::X }", Companions::Method),
         ("version = 1", "pub async fn f(x: Box<dyn Into<Self>>) {}", Companions::Method),
-        ("skip(self), handle = F", "pub async fn f(&self) {}", Companions::Method),
         ("skip(self)", "async fn f(&self) {}", Companions::None),
         ("associated", "async fn f() {}", Companions::None),
         ("associated", "pub async fn f() {}", Companions::Method),

@@ -1,5 +1,6 @@
 //! Unit tests of [`Memo::new`](super::Memo::new): what is accepted, and the errors for everything else.
 
+mod companions;
 mod functions;
 mod options;
 

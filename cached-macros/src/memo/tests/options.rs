@@ -18,7 +18,7 @@ fn a_plain_function_needs_only_a_ttl() {
     assert!(matches!(memo.backend.value, Backend::Memory));
     assert!(matches!(memo.bound, Bound::Default));
     assert_eq!(memo.companions, Companions::Type);
-    assert_eq!(memo.krate.to_token_stream().to_string(), ":: cached_runtime");
+    assert!(memo.krate.is_none());
     assert_eq!(memo.item.output.to_token_stream().to_string(), "Result < User , Error >");
     assert_eq!(names(memo.key_params()), ["db", "id"]);
     assert!(matches!(&memo.body, Body::Async(block) if block.to_string() == "{ body }"));
@@ -29,7 +29,7 @@ fn every_option_is_parsed() {
     memo(
         "ttl = 60, backend = \"memory\", max_bytes = \"64MiB\", weigh = |k, v| k.len() + v.len(), name = \"users\",
          version = 2, cache_if = |value: &User| value.active, cache_err = \"5s\", cache_none = 30,
-         single_flight = \"process\", key = (id, name.len(),), crate = ::renamed, handle = USERS,",
+         single_flight = \"process\", key = (id, name.len(),), crate = ::renamed,",
         "async fn f(id: u64, name: String) -> u64 { 1 }",
     );
     memo(
@@ -194,8 +194,8 @@ fn invalid_options_are_rejected() {
         ("detached = false", "leave `detached` out"),
         ("associated(true)", "write `associated` alone"),
         ("crate = \"path\"", "without quotes"),
-        ("handle = \"USERS\"", "without quotes"),
-        ("handle = 5", "without quotes"),
+        ("crate = 5", "without quotes"),
+        ("handle = USERS", "`Users::find_cache()`"),
         ("key = \"{id}\"", "all calls would share this key"),
         ("key = (id,), skip(id)", "leave one of them out"),
         ("skip(id), key = id", "leave one of them out"),
