@@ -24,6 +24,8 @@
 #![allow(clippy::redundant_pub_crate, reason = "it is the opposite of `unreachable_pub`")]
 #![allow(non_camel_case_types, non_upper_case_globals, reason = "they are the shadowed names")]
 
+pub mod forbidden;
+pub mod forbidden_style;
 pub mod functions;
 pub mod methods;
 mod shadows;

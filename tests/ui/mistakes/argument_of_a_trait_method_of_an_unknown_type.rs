@@ -1,0 +1,24 @@
+use cached_runtime::async_cached;
+
+trait Find {
+    async fn find(&self, id: u64) -> u64;
+    async fn found(&self, id: u64) -> u64;
+}
+
+struct Users;
+
+impl Find for Users {
+    #[async_cached(ttl = 60, skip(self))]
+    async fn find(&self, id: Unknown) -> u64 {
+        1
+    }
+
+    #[async_cached(ttl = 60, skip(self))]
+    async fn found(&self, id: u64) -> Missing {
+        1
+    }
+}
+
+fn main() {
+    let _ = Users.find(1);
+}

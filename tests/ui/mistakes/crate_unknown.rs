@@ -1,0 +1,20 @@
+use cached_runtime::async_cached;
+
+#[async_cached(ttl = 60, crate = ::nowhere)]
+async fn user(id: u64) -> u64 {
+    id
+}
+
+struct Users;
+
+impl Users {
+    #[async_cached(ttl = 60, crate = ::nowhere, skip(self))]
+    pub async fn user(&self, id: u64) -> u64 {
+        id
+    }
+}
+
+fn main() {
+    let _ = user(1);
+    let _ = Users.user(1);
+}

@@ -1,0 +1,8 @@
+use cached_runtime::async_cached;
+
+#[async_cached(ttl = 60)]
+async fn user(id: u64) -> u64;
+
+fn main() {
+    let _ = user(1);
+}
