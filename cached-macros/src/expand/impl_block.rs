@@ -1,6 +1,6 @@
 //! The expansion of the impl of a trait with cached methods.
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 use syn::{
@@ -9,6 +9,7 @@ use syn::{
 
 use super::companions::passed_to_uncached;
 use super::method::{method_companions, method_uncached, method_wrapper};
+use super::rewrite::{Rewrite, mentions, this_name};
 use super::signature::{arguments, is_unsafe, outer_signature};
 use super::{generated, hygienic};
 use crate::args::Args;
@@ -160,69 +161,29 @@ impl<'a> Scope<'a> {
     fn companions(&self, options: &TokenStream, method: &Memo) -> (TokenStream, TokenStream) {
         let (attrs, safety) = (&method.item.attrs, is_unsafe(method));
         let (mut sig, arguments) = (plain(method, outer_signature(method)), arguments(method));
+        let this = this_name(&quote!(#sig #options));
+        let rewriter = Rewrite { block: self.block, this: self.name.is_some().then_some(&this) };
+        let rewrite = |tokens: TokenStream| rewriter.tokens(tokens);
         if self.name.is_some()
             && let Some(FnArg::Receiver(receiver)) = sig.inputs.first()
         {
-            let this = this_type(receiver);
-            let name = this_name();
+            let ty = this_type(receiver);
             if let Some(first) = sig.inputs.first_mut() {
-                *first = parse_quote!(#name: #this);
+                *first = parse_quote!(#this: #ty);
             }
         }
         let (_, type_generics, _) = self.block.generics.split_for_impl();
         let (uncached, name) = (uncached_trait(), &method.item.sig.ident);
-        let call = self.rewrite(quote!(<Self as #uncached #type_generics>::#name(#arguments)));
+        let call = rewrite(quote!(<Self as #uncached #type_generics>::#name(#arguments)));
         let call = if safety { quote!(unsafe { #call }) } else { call };
-        let sig = self.rewrite(sig.into_token_stream());
+        let sig = rewrite(sig.into_token_stream());
         let function = quote!(#(#attrs)* pub #sig { #call.await });
-        let args = Args::parse(self.rewrite(options.clone()));
+        let args = Args::parse(rewrite(options.clone()));
         match Memo::in_place(args, syn::parse2(function), Some(Companions::Method)) {
             Ok(memo) => (method_uncached(&memo), method_companions(&memo)),
             Err(errors) => (TokenStream::new(), errors.into_compile_errors()),
         }
     }
-
-    /// Tokens of the impl, as they are written in the impl with the companions: `<Self as Find>::Item` for `Self::Item`, and
-    /// with a companion type the self type for `Self`, and `this` for `self`.
-    fn rewrite(&self, tokens: TokenStream) -> TokenStream {
-        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-        let is_colon = |index: usize| matches!(tokens.get(index), Some(TokenTree::Punct(colon)) if colon.as_char() == ':');
-        let mut rewritten = TokenStream::new();
-        for (index, token) in tokens.iter().enumerate() {
-            let before_path = is_colon(index + 1) && is_colon(index + 2);
-            match token {
-                TokenTree::Group(group) => {
-                    let mut inner = Group::new(group.delimiter(), self.rewrite(group.stream()));
-                    inner.set_span(group.span());
-                    inner.to_tokens(&mut rewritten);
-                }
-                TokenTree::Ident(ident) if ident == "Self" => {
-                    let self_type = match &self.name {
-                        Some(_) => self.block.self_type.to_token_stream(),
-                        None => ident.to_token_stream(),
-                    };
-                    let of_trait = &self.block.of_trait;
-                    let is_assoc_type = before_path
-                        && matches!(tokens.get(index + 3), Some(TokenTree::Ident(name)) if self.block.defines_type(name));
-                    rewritten.extend(match (is_assoc_type, before_path && self.name.is_some()) {
-                        (true, _) => quote!(<#self_type as #of_trait>),
-                        (false, true) => quote!(<#self_type>),
-                        (false, false) => self_type,
-                    });
-                }
-                TokenTree::Ident(ident) if ident == "self" && self.name.is_some() => {
-                    this_name().to_tokens(&mut rewritten);
-                }
-                other => other.to_tokens(&mut rewritten),
-            }
-        }
-        rewritten
-    }
-}
-
-/// The parameter of companions that stands for `self`.
-fn this_name() -> Ident {
-    hygienic("this")
 }
 
 fn without_bounds(param: &GenericParam) -> GenericParam {
@@ -299,12 +260,4 @@ fn remove_lifetime(generics: &mut Generics, name: &str) {
             generics.where_clause = None;
         }
     }
-}
-
-fn mentions(tokens: TokenStream, name: &str) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == name,
-        TokenTree::Group(group) => mentions(group.stream(), name),
-        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-    })
 }

@@ -1,6 +1,6 @@
 //! What can be seen of an expression in `key` or `tags`: the names it uses, a `?` in it, and what it moves.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{BinOp, Expr, ExprAsync, ExprBinary, ExprCall, ExprClosure, ExprMethodCall, ExprTry, Token, Type};
 
@@ -155,10 +155,8 @@ pub(super) fn mentions(tokens: TokenStream, in_macro: bool, found: &mut Vec<Iden
                 found.extend(
                     inline
                         // `{type}` refers to `r#type`.
-                        .filter_map(|name| {
-                            syn::parse_str(name).or_else(|_| syn::parse_str(&format!("r#{name}"))).ok()
-                        })
-                        .map(|mut name: Ident| {
+                        .filter_map(captured)
+                        .map(|mut name| {
                             name.set_span(literal.span());
                             name
                         }),
@@ -167,4 +165,12 @@ pub(super) fn mentions(tokens: TokenStream, in_macro: bool, found: &mut Vec<Iden
             _ => {}
         }
     }
+}
+
+/// The variable that a name in a format string refers to: `{type}` to `r#type`, and `{self}` to `self`.
+fn captured(name: &str) -> Option<Ident> {
+    if name == "self" {
+        return Some(Ident::new(name, Span::call_site()));
+    }
+    syn::parse_str(name).or_else(|_| syn::parse_str(&format!("r#{name}"))).ok()
 }

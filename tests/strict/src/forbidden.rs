@@ -44,6 +44,7 @@ impl Users {
     }
 }
 
+#[async_cached]
 impl Find for Users {
     #[async_cached(ttl = 60, crate = ::renamed, skip(self))]
     async fn find(&self, id: u64, _lang: &str) -> Result<u64, u8> {
@@ -51,5 +52,14 @@ impl Find for Users {
             return Err(1);
         }
         Ok(id)
+    }
+}
+
+/// A companion type.
+#[async_cached(companions = FindList)]
+impl Find for Vec<u64> {
+    #[async_cached(ttl = 60, crate = ::renamed, key = (self, id))]
+    async fn find(&self, id: u64, _lang: &str) -> Result<u64, u8> {
+        self.first().copied().ok_or(1).map(|first| first + id)
     }
 }

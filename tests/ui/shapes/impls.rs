@@ -167,7 +167,7 @@ impl Total for Vec<u64> {
 }
 
 // A blanket impl.
-trait Text {
+pub(super) trait Text {
     fn text(&self) -> String;
 }
 

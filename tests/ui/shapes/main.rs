@@ -21,6 +21,7 @@ mod attributes;
 mod bodies;
 mod futures;
 mod generics;
+mod impl_generics;
 mod impls;
 mod methods;
 mod places;
