@@ -1,0 +1,19 @@
+use cached_runtime::async_cached;
+
+trait Find {
+    async fn find(&self, id: u64) -> u64;
+}
+
+struct Users;
+
+#[async_cached(ttl = 60, skip(self))]
+impl Find for Users {
+    #[async_cached(ttl = 60, skip(self), companions = FindUsers)]
+    async fn find(&self, id: u64) -> u64 {
+        id
+    }
+}
+
+fn main() {
+    let _ = Users.find(1);
+}
