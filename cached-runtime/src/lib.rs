@@ -151,6 +151,7 @@ mod util;
 #[cfg(feature = "macros")]
 pub use cached_macros::async_cached;
 
+pub use crate::call::shutdown;
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::function::MethodCache;
 #[doc(hidden)]
@@ -159,9 +160,9 @@ pub use crate::lookup::{Lookup, Source};
 pub use crate::policy::{
     CacheInfo, Config, InstanceInfo, Stats, caches, configure, recompute, set_enabled, uncached,
 };
-pub use crate::shared::invalidate_tag;
 #[cfg(feature = "store")]
-pub use crate::shared::{ServerHealth, ServerState, ShutdownReport, connect, health, shutdown};
+pub use crate::shared::{ServerHealth, ServerState, connect, health};
+pub use crate::shared::{ShutdownReport, invalidate_tag};
 pub use crate::signature::IntoOutput;
 #[cfg(feature = "contract")]
 pub use crate::store::contract;

@@ -49,6 +49,7 @@ mod self_describing;
 mod servers;
 mod shared_backend;
 mod shared_errors;
+mod shutdown;
 mod single_flight;
 mod stale;
 mod support;

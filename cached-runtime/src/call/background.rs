@@ -1,7 +1,7 @@
 //! The tasks that compute in the background, without a caller that waits.
 //!
 //! A task runs in the tokio runtime of the call that submits it, and ends with that runtime. The number of tasks is
-//! bounded by [`MAX_TASKS`], but an instance of a function always has [`OWN_PLACES`]. So a function whose bodies hang does
+//! bounded, but an instance of a function always has [`OWN_PLACES`]. So a function whose bodies hang does
 //! not keep another from refreshing. A refresh that finds no place waits in the queue of
 //! its instance, first in first out, so that every key has its turn; a key waits there once.
 
@@ -18,18 +18,20 @@ use tracing::{Instrument as _, Span};
 
 use crate::BoxFuture;
 use crate::policy::Counters;
+use crate::util::{end_of_process, limits};
 
-/// The number of refreshes that run at a time in this process, as long as no instance needs its own places.
-const MAX_TASKS: usize = 256;
 /// The number of refreshes that each instance of a function can run whatever others do.
 const OWN_PLACES: usize = 16;
 /// The maximum number of refreshes of one instance that wait for a place; a later call for a further key tries again.
 const MAX_QUEUED: usize = 1_024;
-/// How long one refresh may take, unless the function has a longer `timeout`.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The number of refreshes that run.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns the number of refreshes that run.
+pub(super) fn running() -> usize {
+    RUNNING.load(Ordering::Acquire)
+}
 
 /// The background refreshes of one instance of a function.
 #[derive(Default)]
@@ -62,15 +64,23 @@ impl Turn {
         timeout: Option<Duration>,
         counters: &'static Counters,
     ) -> Self {
-        Self { queue, key, time_limit: timeout.unwrap_or_default().max(TIME_LIMIT), counters }
+        Self {
+            queue,
+            key,
+            time_limit: timeout.unwrap_or_default().max(limits::BACKGROUND_TIMEOUT.time()),
+            counters,
+        }
     }
 
     /// Runs the computation that `begin` returns, in the current tracing span: now, or when there is a place for it.
     ///
     /// Does nothing if the key is being refreshed or queued already, if the queue is full, if there is no tokio runtime
-    /// here, or if `begin` returns `None`. A panic ends only the task.
+    /// here, if the process is about to end, or if `begin` returns `None`. A panic ends only the task.
     pub(crate) fn submit(self, begin: impl FnOnce() -> Option<BoxFuture<'static, ()>> + Send + 'static) {
         let Ok(runtime) = Handle::try_current() else { return };
+        if end_of_process::has_begun() {
+            return;
+        }
         let queue = self.queue;
         match queue.admit(self.key) {
             Admission::Place(place) => {
@@ -96,8 +106,14 @@ impl Turn {
     ) {
         let bounded = async move {
             let _place = place;
-            if tokio::time::timeout(self.time_limit, computation).await.is_err() {
-                self.counters.errors.add(1);
+            tokio::select! {
+                biased;
+                () = end_of_process::begun() => {}
+                bounded = tokio::time::timeout(self.time_limit, computation) => {
+                    if bounded.is_err() {
+                        self.counters.errors.add(1);
+                    }
+                }
             }
         };
         runtime.spawn(bounded.instrument(span));
@@ -190,8 +206,9 @@ impl fmt::Debug for BackgroundQueue {
 impl State {
     /// Takes a place, and returns `true` if there was one.
     fn take_place(&mut self) -> bool {
-        let is_own = self.running < OWN_PLACES;
-        let free = |running| (is_own || running < MAX_TASKS).then_some(running + 1);
+        let limit = limits::BACKGROUND_REFRESHES.number();
+        let is_own = self.running < OWN_PLACES.min(limit);
+        let free = |running| (is_own || running < limit).then_some(running + 1);
         let is_taken = RUNNING.fetch_update(Ordering::AcqRel, Ordering::Acquire, free).is_ok();
         self.running += usize::from(is_taken);
         is_taken

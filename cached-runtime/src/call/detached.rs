@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -13,12 +12,9 @@ use super::state_machine::Computing;
 use crate::BoxFuture;
 use crate::lookup::Provenance;
 use crate::policy::Scope;
+use crate::util::limits;
 
-/// How long a computation goes on without callers, unless the function has a `timeout`.
-pub(super) const ABANDONED_LIMIT: Duration = Duration::from_secs(300);
 /// The number of computations of this process that go on without callers.
-const MAX_ABANDONED: usize = 1_024;
-
 static ABANDONED: AtomicUsize = AtomicUsize::new(0);
 
 /// The right to go on without callers, while it lives.
@@ -26,9 +22,9 @@ static ABANDONED: AtomicUsize = AtomicUsize::new(0);
 pub(super) struct AbandonedPlace(());
 
 impl AbandonedPlace {
-    /// Returns `None` if [`MAX_ABANDONED`] computations have one.
+    /// Returns `None` if as many computations have one as may.
     pub(super) fn take() -> Option<Self> {
-        let free = |taken| (taken < MAX_ABANDONED).then_some(taken + 1);
+        let free = |taken| (taken < limits::ABANDONED_COMPUTATIONS.number()).then_some(taken + 1);
         ABANDONED.fetch_update(Ordering::AcqRel, Ordering::Acquire, free).ok().map(|_| Self(()))
     }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn acquire<K, V, S>(
     let since = Instant::now();
     let mut watch = None;
     let mut is_reachable = false;
-    while started_at.elapsed() < limits::wait_budget() {
+    while started_at.elapsed() < limits::WAIT_BUDGET.time() {
         match tier.acquire(request.clone()).await {
             LeaseAnswer::Busy(busy) => (request, is_reachable) = (busy, true),
             LeaseAnswer::Unavailable if is_reachable => is_reachable = false,

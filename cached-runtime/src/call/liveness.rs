@@ -72,7 +72,7 @@ impl Liveness {
     pub(crate) fn at(&self, now: Instant) -> Expectation {
         let after =
             |millis: &AtomicU64| self.began_at + Duration::from_millis(millis.load(Ordering::Acquire));
-        let limit = after(&self.body_millis) + limits::wait_budget();
+        let limit = after(&self.body_millis) + limits::WAIT_BUDGET.time();
         let is_in_poll = self.polls.load(Ordering::Acquire) % 2 == 1;
         let silent_at = if is_in_poll { now } else { after(&self.polled_millis) } + HEARTBEAT_TIMEOUT;
         if now >= silent_at {

@@ -1,6 +1,5 @@
 //! The configuration of the process, in code.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::overrides;
@@ -12,7 +11,7 @@ use crate::RedisConfig;
 use crate::StoreConfig;
 #[cfg(feature = "store")]
 use crate::store::{self, Role};
-use crate::util::limits;
+use crate::util::limits::{self, Setting};
 use crate::{Error, ErrorKind, Result};
 
 /// Returns an empty configuration, which takes effect with [`Config::install`].
@@ -65,9 +64,7 @@ pub struct Config {
     /// Of each role at most one.
     #[cfg(feature = "store")]
     stores: Vec<(Role, StoreConfig)>,
-    #[cfg(feature = "store")]
-    lease_term: Option<Duration>,
-    wait_budget: Option<Duration>,
+    limits: Vec<Setting>,
     is_disabled: bool,
 }
 
@@ -168,9 +165,8 @@ impl Config {
     /// # Ok::<(), cached_runtime::Error>(())
     /// ```
     #[cfg(feature = "store")]
-    pub const fn lease(mut self, term: Duration) -> Self {
-        self.lease_term = Some(term);
-        self
+    pub fn lease(self, term: Duration) -> Self {
+        self.limit(limits::LEASE_TERM.to_time(term))
     }
 
     /// Sets the longest time that a call waits for the computation of another one, in this process or in another one; 30
@@ -188,9 +184,97 @@ impl Config {
     /// configure().wait(Duration::from_secs(5)).install()?;
     /// # Ok::<(), cached_runtime::Error>(())
     /// ```
-    pub const fn wait(mut self, budget: Duration) -> Self {
-        self.wait_budget = Some(budget);
-        self
+    pub fn wait(self, budget: Duration) -> Self {
+        self.limit(limits::WAIT_BUDGET.to_time(budget))
+    }
+
+    /// Sets how many background refreshes run at a time in this process; 256 by default.
+    ///
+    /// Each function can run 16 of them whatever the others do. Further refreshes wait in a queue, in which every key has
+    /// its turn. From 1 to 65 536.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::configure;
+    ///
+    /// configure().background_refreshes(32).install()?;
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
+    pub fn background_refreshes(self, limit: usize) -> Self {
+        self.limit(limits::BACKGROUND_REFRESHES.to_number(limit))
+    }
+
+    /// Sets how long one background refresh may take, unless the function has a longer `timeout`; 30 seconds by default.
+    ///
+    /// A refresh that takes longer is stopped, and counted in `Stats::errors`. From 100 milliseconds to 1 hour.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use cached_runtime::configure;
+    ///
+    /// configure().background_timeout(Duration::from_secs(10)).install()?;
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
+    pub fn background_timeout(self, timeout: Duration) -> Self {
+        self.limit(limits::BACKGROUND_TIMEOUT.to_time(timeout))
+    }
+
+    /// Sets how many computations of `detached` functions go on after all their callers have left; 1 024 by default.
+    ///
+    /// Others end with their last caller, as without `detached`. At most 65 536.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::configure;
+    ///
+    /// configure().abandoned_computations(64).install()?;
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
+    pub fn abandoned_computations(self, limit: usize) -> Self {
+        self.limit(limits::ABANDONED_COMPUTATIONS.to_number(limit))
+    }
+
+    /// Sets how long a computation of a `detached` function goes on after all its callers have left, unless the function has
+    /// a `timeout`; 5 minutes by default.
+    ///
+    /// From 100 milliseconds to 24 hours.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use cached_runtime::configure;
+    ///
+    /// configure().abandoned_timeout(Duration::from_secs(60)).install()?;
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
+    pub fn abandoned_timeout(self, timeout: Duration) -> Self {
+        self.limit(limits::ABANDONED_TIMEOUT.to_time(timeout))
+    }
+
+    /// Sets the longest pause between two attempts to send a pending invalidation; 5 seconds by default.
+    ///
+    /// The first pause is 100 milliseconds, and each further one twice as long. From 100 milliseconds to 5 minutes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use cached_runtime::configure;
+    ///
+    /// configure().retry_pause(Duration::from_secs(1)).install()?;
+    /// # Ok::<(), cached_runtime::Error>(())
+    /// ```
+    #[cfg(feature = "store")]
+    pub fn retry_pause(self, longest: Duration) -> Self {
+        self.limit(limits::RETRY_PAUSE.to_time(longest))
     }
 
     /// Turns caching off, as [`set_enabled(false)`](crate::set_enabled) does, and as the environment variable
@@ -247,13 +331,7 @@ impl Config {
         if let Some(mistake) = mistakes.into_iter().next() {
             return Err(mistake);
         }
-        #[cfg(feature = "store")]
-        if let Some(term) = self.lease_term {
-            limits::set_lease_term(term);
-        }
-        if let Some(budget) = self.wait_budget {
-            limits::set_wait_budget(budget);
-        }
+        self.limits.iter().for_each(Setting::apply);
         if self.is_disabled {
             overrides::set_enabled(false);
         }
@@ -262,18 +340,13 @@ impl Config {
 
     /// Returns what is wrong with the limits.
     fn mistakes(&self) -> Vec<Error> {
-        let is_outside = |value: Option<Duration>, range: RangeInclusive<Duration>| {
-            value.is_some_and(|value| !range.contains(&value))
-        };
-        let mut mistakes = Vec::new();
-        #[cfg(feature = "store")]
-        if is_outside(self.lease_term, LEASE_TERMS) {
-            mistakes.push("the term of a lease must be from 1 second to 10 minutes");
-        }
-        if is_outside(self.wait_budget, WAIT_BUDGETS) {
-            mistakes.push("the wait budget must be from 100 milliseconds to 1 hour");
-        }
-        mistakes.into_iter().map(|mistake| Error::new(ErrorKind::Config, mistake)).collect()
+        let mistakes = self.limits.iter().filter_map(Setting::mistake);
+        mistakes.map(|mistake| Error::new(ErrorKind::Config, mistake)).collect()
+    }
+
+    fn limit(mut self, setting: Setting) -> Self {
+        self.limits.push(setting);
+        self
     }
 
     #[cfg(feature = "store")]
@@ -283,7 +356,3 @@ impl Config {
         self
     }
 }
-
-#[cfg(feature = "store")]
-const LEASE_TERMS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 60);
-const WAIT_BUDGETS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60 * 60);

@@ -9,7 +9,7 @@ use super::location::{Location, Tags};
 use super::namespace::{Namespace, run_detached};
 use super::payload::Payload;
 use super::returned_leases::Grant;
-use super::shutdown::RegisteredLease;
+use super::shutdown::{RegisteredLease, WriteInFlight};
 use crate::memory::{Fill, WriteAction};
 use crate::util::{limits, timer};
 use crate::{ErrorKind, Key, LastAttempt, Lease, LeaseMode, Result};
@@ -77,7 +77,9 @@ impl HeldLease {
     ///
     /// The write completes even if the caller is dropped.
     pub(crate) async fn finish(self, action: WriteAction<Payload>, has_waiters: bool) -> Fill {
+        let in_flight = WriteInFlight::new();
         let finished = async move {
+            let _in_flight = in_flight;
             let (namespace, location, generations) =
                 (self.namespace, self.location.clone(), self.generations.clone());
             let fill = match action {
@@ -112,7 +114,7 @@ impl HeldLease {
     async fn is_held(&self, lease: &Lease) -> Result<bool> {
         let is_extended = self
             .namespace
-            .with_deadline(|store| store.extend(&self.location.key, lease, limits::lease_term()))
+            .with_deadline(|store| store.extend(&self.location.key, lease, limits::LEASE_TERM.time()))
             .await?;
         match (self.location.tags, self.epoch) {
             (Tags::Derived(tags), Some(epoch)) if is_extended => Ok(tags.epoch().await? == epoch),
@@ -209,7 +211,7 @@ impl HeldLease {
 
     /// Reports a rejected fill if its lease has expired: nobody has extended it in time.
     fn report_if_expired(&self) {
-        if lock(&self.confirmed_at).elapsed() >= limits::lease_term() {
+        if lock(&self.confirmed_at).elapsed() >= limits::LEASE_TERM.time() {
             self.namespace.report_expired_lease();
         }
     }
@@ -237,7 +239,7 @@ impl HeldLease {
         let (namespace, key, lease) =
             (self.namespace, self.location.key.clone(), self.lease.as_ref().map(RegisteredLease::lease));
         let confirmed_at = Arc::clone(&self.confirmed_at);
-        let (term, mut next) = (limits::lease_term(), self.begun_at + limits::lease_term() / 3);
+        let (term, mut next) = (limits::LEASE_TERM.time(), self.begun_at + limits::LEASE_TERM.time() / 3);
         async move {
             let Some(lease) = lease else { return };
             loop {

@@ -4,7 +4,9 @@ use std::future::Future;
 
 use super::generations::new_generation;
 use super::namespace::{Namespace, TAGS};
-use super::pending::{FIRST_RETRY_PAUSE, Invalidation, MAX_RETRY_PAUSE};
+use super::pending::{FIRST_RETRY_PAUSE, Invalidation};
+use super::shutdown::{self, WriteInFlight};
+use crate::util::limits;
 use crate::{Error, ErrorKind, Key, Result};
 
 impl Namespace {
@@ -29,13 +31,14 @@ impl Namespace {
         W: Future<Output = Result<()>> + Send + 'static,
     {
         let applied = {
-            let invalidation = invalidation.clone();
+            let (invalidation, in_flight) = (invalidation.clone(), WriteInFlight::new());
             async move {
+                let _in_flight = in_flight;
                 let last = self.pending.last_number();
                 let written = write.await;
                 match &written {
                     Ok(()) => self.pending.confirm(&invalidation, last),
-                    Err(_) => self.pending.add(invalidation),
+                    Err(_) => self.owe(invalidation),
                 }
                 self.start_retrier();
                 written
@@ -48,9 +51,16 @@ impl Namespace {
                 Err(_) => None,
             }
             .unwrap_or_else(|| {
-                self.pending.add(invalidation);
+                self.owe(invalidation);
                 Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime that stays alive"))
             })
+        }
+    }
+
+    /// Queues an invalidation that the store has not confirmed.
+    fn owe(&'static self, invalidation: Invalidation) {
+        if self.pending.add(invalidation) {
+            shutdown::add_debtor(self);
         }
     }
 
@@ -68,7 +78,7 @@ impl Namespace {
                     Some(Ok(())) => confirmed += 1,
                     Some(Err(_)) => {
                         tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(MAX_RETRY_PAUSE);
+                        pause = (pause * 2).min(limits::RETRY_PAUSE.time());
                     }
                     None => {
                         drop(retrier.take());

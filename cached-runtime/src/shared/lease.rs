@@ -6,8 +6,7 @@ use super::held_lease::HeldLease;
 use super::location::Location;
 use super::namespace::Namespace;
 use super::returned_leases::Grant;
-use super::shutdown::is_shut_down;
-use crate::util::limits;
+use crate::util::{end_of_process, limits};
 use crate::{Acquired, ErrorKind, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result};
 
 /// What a lease is requested with: a location without a usable value, and what is known about it.
@@ -75,7 +74,7 @@ impl Namespace {
     ) -> Result<(Lease, Acquired)> {
         let lease = Lease::random();
         let acquired =
-            self.with_deadline(|store| store.acquire(key, lease, limits::lease_term(), mode)).await;
+            self.with_deadline(|store| store.acquire(key, lease, limits::LEASE_TERM.time(), mode)).await;
         if let Err(error) = &acquired
             && matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::Protocol)
         {
@@ -86,7 +85,7 @@ impl Namespace {
 
     /// Requests a lease.
     pub(crate) async fn acquire(&'static self, request: LeaseRequest) -> LeaseAnswer {
-        if is_shut_down() {
+        if end_of_process::has_begun() {
             return LeaseAnswer::Unavailable;
         }
         let mode = match request.occupant {

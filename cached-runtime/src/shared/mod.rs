@@ -53,6 +53,7 @@ mod returned_leases;
 mod schema;
 #[cfg(feature = "store")]
 mod shutdown;
+mod shutdown_report;
 #[cfg_attr(not(feature = "store"), path = "absent.rs")]
 mod tier;
 
@@ -64,5 +65,8 @@ pub use connect::connect;
 pub use health::{ServerHealth, ServerState, health};
 pub use invalidate_tag::invalidate_tag;
 #[cfg(feature = "store")]
-pub use shutdown::{ShutdownReport, shutdown};
+pub(crate) use shutdown::shut_down_stores;
+pub use shutdown_report::ShutdownReport;
+#[cfg(not(feature = "store"))]
+pub(crate) use tier::shut_down_stores;
 pub(crate) use tier::{HeldLease, LeaseAnswer, LeaseRequest, SharedRead, Tier, clear};

@@ -45,10 +45,10 @@ const MAX_KEYS: usize = 1_024;
 
 /// The pause after the first failed retry; each further failure doubles it.
 pub(crate) const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(100);
-pub(crate) const MAX_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 impl PendingInvalidations {
-    pub(crate) fn add(&self, invalidation: Invalidation) {
+    /// Adds an invalidation; returns `true` for the first one ever.
+    pub(crate) fn add(&self, invalidation: Invalidation) -> bool {
         let mut queue = self.lock();
         let number = self.last_number.fetch_add(1, Ordering::AcqRel) + 1;
         match invalidation {
@@ -61,6 +61,7 @@ impl PendingInvalidations {
             }
         }
         self.count(&queue);
+        number == 1
     }
 
     /// Returns `true` if the store may still have an invalidated value under this key.
@@ -72,7 +73,11 @@ impl PendingInvalidations {
     }
 
     pub(crate) fn has_any(&self) -> bool {
-        self.number.load(Ordering::Acquire) > 0
+        self.len() > 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.number.load(Ordering::Acquire)
     }
 
     /// Returns one of the pending invalidations without removing it.

@@ -67,7 +67,7 @@ impl Namespace {
     pub(crate) fn give_back(&'static self, key: Key, lease: Lease, attempt: LastAttempt, grant: Grant) {
         let due = Instant::now();
         let lease = RegisteredLease::new(self, key.clone(), lease);
-        let expires = due + limits::lease_term();
+        let expires = due + limits::LEASE_TERM.time();
         self.returned_leases.push(Returned { key, lease, attempt, grant, due, tries: 0, expires });
         self.start_returning();
     }

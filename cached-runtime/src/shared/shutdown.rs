@@ -1,43 +1,76 @@
-//! The end of the process's use of shared stores: the leases that it holds are given back.
+//! What a process that is about to end owes to its shared stores: the writes on their way, the pending invalidations, and
+//! the leases that it holds.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::ShutdownReport;
 use super::namespace::Namespace;
-use crate::util::{join_all, timer};
+use crate::util::{end_of_process, join_all, timer};
 use crate::{Key, LastAttempt, Lease};
 
-/// Gives back the leases that this process holds in shared stores, so that other processes compute their keys at once
-/// instead of after the term.
-///
-/// Call it last, when no request is answered any more. A computation that is still running goes on, and its caller gets the
-/// result, but it is not stored; calls that come later compute without leases. It takes no longer than `deadline`, and the
-/// report says what is left. What is left expires after its term.
-///
-/// # Cancel safety
-///
-/// Leases that were not given back yet expire after their term.
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// let report = cached_runtime::shutdown(Duration::from_secs(1)).await;
-/// assert_eq!(report.leases_left, 0);
-/// # }
-/// ```
-pub async fn shutdown(deadline: Duration) -> ShutdownReport {
-    IS_SHUT_DOWN.store(true, Ordering::Release);
-    let end = Instant::now() + deadline;
-    let mut report = ShutdownReport::default();
-    let held: Vec<_> = lock()
+/// How much was done before the deadline, and how much was not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Done {
+    done: usize,
+    left: usize,
+}
+
+/// Waits for the writes on their way, flushes pending invalidations and gives the leases back, until `end`.
+pub(crate) async fn shut_down_stores(end: Instant) -> ShutdownReport {
+    let (writes_left, invalidations, leases) =
+        tokio::join!(finish_writes(end), flush_invalidations(end), return_leases(end));
+    ShutdownReport {
+        refreshes_stopped: 0,
+        writes_left,
+        invalidations_flushed: invalidations.done,
+        invalidations_left: invalidations.left,
+        leases_returned: leases.done,
+        leases_left: leases.left,
+    }
+}
+
+/// Waits for the writes of this process; returns how many have not ended in time.
+async fn finish_writes(end: Instant) -> usize {
+    let finished = async {
+        loop {
+            let ended = WRITE_ENDED.notified();
+            if WRITES.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    };
+    let _ = timer::timeout_at(end, finished).await;
+    WRITES.load(Ordering::Acquire)
+}
+
+/// Retries the pending invalidations of every namespace until the stores confirm them.
+async fn flush_invalidations(end: Instant) -> Done {
+    let namespaces = lock(&DEBTORS).clone();
+    let pending = || namespaces.iter().map(|namespace| namespace.pending.len()).sum::<usize>();
+    let before = pending();
+    let flush = async |namespace: &&'static Namespace| {
+        while let Some(flushed) = namespace.retry_one().await {
+            if flushed.is_err() {
+                timer::sleep(FLUSH_PAUSE).await;
+            }
+        }
+    };
+    let _ = timer::timeout_at(end, join_all(namespaces.iter().map(flush))).await;
+    let left = pending();
+    Done { done: before.saturating_sub(left), left }
+}
+
+/// Gives back the leases that this process holds.
+async fn return_leases(end: Instant) -> Done {
+    let mut report = Done::default();
+    let held: Vec<_> = lock(&REGISTERED)
         .iter()
         .map(|(token, (namespace, key))| (Lease::new(*token), *namespace, key.clone()))
         .collect();
@@ -49,51 +82,62 @@ pub async fn shutdown(deadline: Duration) -> ShutdownReport {
         };
         let released = timer::timeout_at(end, join_all(batch.iter().map(release))).await;
         let returned = released.unwrap_or_default().into_iter().filter(|is_ok| *is_ok).count();
-        report.leases_returned += returned;
-        report.leases_left += batch.len() - returned;
+        report.done += returned;
+        report.left += batch.len() - returned;
     }
     report
 }
 
-/// What [`shutdown`] has done, and what it has left.
-///
-/// # Examples
-///
-/// ```
-/// let report = cached_runtime::ShutdownReport::default();
-/// assert_eq!((report.leases_returned, report.leases_left), (0, 0));
-/// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShutdownReport {
-    /// The leases that were given back.
-    pub leases_returned: usize,
-    /// The leases that could not be given back before the deadline. They expire after their term.
-    pub leases_left: usize,
-}
-
-/// Returns `true` after [`shutdown`] was called: this process takes no more leases.
-pub(super) fn is_shut_down() -> bool {
-    IS_SHUT_DOWN.load(Ordering::Acquire)
-}
-
-static IS_SHUT_DOWN: AtomicBool = AtomicBool::new(false);
-
 /// The leases that this process holds, or is giving back, by their tokens.
 static REGISTERED: LazyLock<Mutex<HashMap<u128, (&'static Namespace, Key)>>> = LazyLock::new(Mutex::default);
+
+/// The namespaces that have had pending invalidations. There are no more of them than instances of functions.
+static DEBTORS: Mutex<Vec<&'static Namespace>> = Mutex::new(Vec::new());
+
+/// The number of writes on their way.
+static WRITES: AtomicUsize = AtomicUsize::new(0);
+/// Notified when a write has ended and [`shutdown`](crate::shutdown) may be waiting for it.
+static WRITE_ENDED: Notify = Notify::const_new();
 
 /// The maximum number of leases that are registered. Others expire.
 const MAX_REGISTERED: usize = 100_000;
 /// How many leases are released at the same time.
 const BATCH: usize = 64;
+/// The pause after an invalidation that the store did not confirm: shorter than usual, as the process is about to end.
+const FLUSH_PAUSE: Duration = Duration::from_millis(50);
 
-/// A lease that [`shutdown`] gives back while this lives.
+/// Adds a namespace that has its first pending invalidation.
+pub(super) fn add_debtor(namespace: &'static Namespace) {
+    lock(&DEBTORS).push(namespace);
+}
+
+/// A write on its way, while this lives.
+#[derive(Debug)]
+pub(super) struct WriteInFlight(());
+
+impl WriteInFlight {
+    pub(super) fn new() -> Self {
+        WRITES.fetch_add(1, Ordering::AcqRel);
+        Self(())
+    }
+}
+
+impl Drop for WriteInFlight {
+    fn drop(&mut self) {
+        WRITES.fetch_sub(1, Ordering::AcqRel);
+        if end_of_process::has_begun() {
+            WRITE_ENDED.notify_waiters();
+        }
+    }
+}
+
+/// A lease that [`shutdown`](crate::shutdown) gives back while this lives.
 #[derive(Debug)]
 pub(super) struct RegisteredLease(Lease);
 
 impl RegisteredLease {
     pub(super) fn new(namespace: &'static Namespace, key: Key, lease: Lease) -> Self {
-        let mut registered = lock();
+        let mut registered = lock(&REGISTERED);
         if registered.len() < MAX_REGISTERED {
             registered.insert(lease.token(), (namespace, key));
         }
@@ -107,11 +151,11 @@ impl RegisteredLease {
 
 impl Drop for RegisteredLease {
     fn drop(&mut self) {
-        let removed = lock().remove(&self.0.token());
+        let removed = lock(&REGISTERED).remove(&self.0.token());
         drop(removed);
     }
 }
 
-fn lock() -> MutexGuard<'static, HashMap<u128, (&'static Namespace, Key)>> {
-    REGISTERED.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod aborting;
 mod clock;
+pub(crate) mod end_of_process;
 mod future;
 #[cfg(all(target_os = "linux", any(test, not(any(debug_assertions, feature = "test-util")))))]
 mod kernel_clock;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{CallState, Purpose, Role};
 use crate::BoxFuture;
-use crate::call::detached::{ABANDONED_LIMIT, AbandonedPlace};
+use crate::call::detached::AbandonedPlace;
 use crate::call::flight::{FlightEnd, Follower};
 use crate::call::flights::{Attempt, Joined};
 use crate::call::follower_result::{CallFlight, FlightOutput};
@@ -38,7 +38,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let is_refresh = self.purpose == Purpose::Refresh;
         let is_independent = self.cache.policy.single_flight() == SingleFlight::Off
             || self.filled_leases >= MAX_FILLED_LEASES
-            || (self.has_leader_failed() && self.started_at.elapsed() >= limits::wait_budget());
+            || (self.has_leader_failed() && self.started_at.elapsed() >= limits::WAIT_BUDGET.time());
         if is_independent {
             if is_refresh {
                 flights.invalidate(&self.key, || ());
@@ -158,7 +158,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     ) -> BoxFuture<'static, WaitEnd<O::Output>> {
         let (sequence, kind) = (self.sequence, self.cache.options.kind);
         // Each of several flights in turn could fail, so the wait for all of them is bounded.
-        let deadline = self.has_leader_failed().then(|| self.started_at + limits::wait_budget());
+        let deadline = self.has_leader_failed().then(|| self.started_at + limits::WAIT_BUDGET.time());
         Box::pin(async move {
             let _wait = wait;
             let end = match deadline {
@@ -231,7 +231,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 pending::<()>().await;
             }
             loop {
-                timer::sleep(ABANDONED_LIMIT).await;
+                timer::sleep(limits::ABANDONED_TIMEOUT.time()).await;
                 if flight.followers() == 0 {
                     return;
                 }
