@@ -182,7 +182,9 @@ mod tests {
     #[test]
     fn a_full_queue_invalidates_the_namespace() {
         let pending = PendingInvalidations::default();
-        (0..=MAX_KEYS).for_each(|n| pending.add(Invalidation::Key(key(n))));
+        for n in 0..=MAX_KEYS {
+            pending.add(Invalidation::Key(key(n)));
+        }
         assert_eq!(pending.next(), Some(Invalidation::Namespace));
         assert!(pending.covers(&key(usize::MAX)));
         pending.confirm(&Invalidation::Namespace, pending.last_number());
