@@ -123,6 +123,7 @@
 //! | `json` | `codec = "json"` | |
 //! | `store` | `backend = "shared"`, `backend = EXPR` and the trait `Store` for stores of your own; part of the four above | |
 //! | `contract` | `contract::check`, which every `Store` must pass; with `store` | |
+//! | `metrics` | `publish_metrics`, and histograms, by the crate [`metrics`](https://docs.rs/metrics) | |
 //! | `test-util` | release builds follow tokio's paused clock; debug builds always do | |
 //!
 //! # Safety
@@ -140,7 +141,10 @@ mod function;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 mod lookup;
+mod measure;
 mod memory;
+#[cfg(feature = "metrics")]
+mod observe;
 mod policy;
 mod shared;
 mod signature;
@@ -157,6 +161,8 @@ pub use crate::function::MethodCache;
 #[doc(hidden)]
 pub use crate::function::private as __private;
 pub use crate::lookup::{Lookup, Source};
+#[cfg(feature = "metrics")]
+pub use crate::observe::publish_metrics;
 pub use crate::policy::{
     CacheInfo, Config, InstanceInfo, Stats, caches, configure, recompute, set_enabled, uncached,
 };

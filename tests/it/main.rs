@@ -34,6 +34,7 @@ mod load;
 mod log;
 mod lookup;
 mod memcached;
+mod metrics;
 mod outage;
 mod oversized;
 mod pending_invalidations;

@@ -13,6 +13,8 @@
 mod error;
 #[path = "../../cached-runtime/src/lookup.rs"]
 mod lookup;
+#[path = "../../cached-runtime/src/measure.rs"]
+mod measure;
 #[path = "../../cached-runtime/src/memory/mod.rs"]
 mod memory;
 #[path = "../../cached-runtime/src/policy/mod.rs"]

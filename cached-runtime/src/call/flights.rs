@@ -267,6 +267,11 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
         PollGuard::new(self.hash(key), FlightId::of(flight), flight.liveness.enter_poll())
     }
 
+    /// Returns the number of keys in the table.
+    pub(crate) fn keys(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).in_flight.len()).sum()
+    }
+
     /// Returns a number that identifies a key of this table among the keys of all tables: each has its own hasher.
     pub(crate) fn hash(&self, key: &K) -> u64 {
         self.hasher.hash_one(key)

@@ -22,7 +22,7 @@ use crate::{BoxFuture, Result};
 
 /// The cache of one instance of a function.
 pub(crate) struct InstanceCache<K: KeyType, O: ReturnKind> {
-    namespace: String,
+    pub(crate) namespace: String,
     pub(crate) policy: &'static Policy,
     pub(crate) counters: &'static Counters,
     pub(crate) options: TypedOptions<K, O>,
@@ -326,6 +326,12 @@ impl<K: KeyType, O: ReturnKind> fmt::Debug for InstanceCache<K, O> {
 pub(crate) trait AnyCache: Sync {
     /// Returns the number of entries in memory.
     fn entries(&self) -> u64;
+    /// Returns the sum of the weights of the entries in memory.
+    fn weight(&self) -> u64;
+    /// Returns the number of keys that are being computed in this process.
+    fn computing(&self) -> usize;
+    /// Returns what the attribute calls the backend.
+    fn backend(&self) -> &'static str;
     /// Removes every value, and discards every computation that is in flight.
     fn clear(&'static self) -> BoxFuture<'static, Result<()>>;
 }
@@ -336,6 +342,18 @@ impl<K: KeyType, O: ReturnKind> AnyCache for InstanceCache<K, O> {
             Tiers::Memory(memory) => memory.len() as u64,
             Tiers::Shared(_) => 0,
         }
+    }
+
+    fn weight(&self) -> u64 {
+        self.memory().map_or(0, Memory::weight)
+    }
+
+    fn computing(&self) -> usize {
+        self.flights.keys()
+    }
+
+    fn backend(&self) -> &'static str {
+        self.policy.backend()
     }
 
     fn clear(&'static self) -> BoxFuture<'static, Result<()>> {

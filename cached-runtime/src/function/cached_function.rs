@@ -122,7 +122,7 @@ impl ErasedFunction for CachedFunction {
     }
 
     fn instances(&'static self) -> Vec<InstanceInfo> {
-        self.slots().map(|slot| InstanceInfo::new(&slot.namespace, slot.stats())).collect()
+        self.slots().map(Slot::info).collect()
     }
 
     fn clear(&'static self) -> BoxFuture<'static, Result<()>> {
@@ -214,6 +214,16 @@ impl Instance {
 impl Slot {
     fn stats(&self) -> Stats {
         self.counters.snapshot(self.cache.entries())
+    }
+
+    fn info(&'static self) -> InstanceInfo {
+        InstanceInfo {
+            name: &self.namespace,
+            backend: self.cache.backend(),
+            stats: self.stats(),
+            weight: self.cache.weight(),
+            computing: self.cache.computing(),
+        }
     }
 
     /// Returns the cache, if it is that of the instance.

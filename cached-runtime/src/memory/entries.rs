@@ -56,6 +56,10 @@ impl<K, V> Entries<K, V> {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
+
+    pub(super) fn weight(&self) -> u64 {
+        self.0.weight()
+    }
 }
 
 impl<K: Send + Sync, V: Send + Sync> Entries<K, V> {

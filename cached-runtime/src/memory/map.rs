@@ -224,6 +224,14 @@ where
         }
     }
 
+    /// Returns the sum of the weights of all entries; without `weigh` the number of entries.
+    pub(crate) fn weight(&self) -> u64 {
+        match &self.table {
+            Table::Numbers(numbers) => numbers.len() as u64,
+            Table::Entries { entries, .. } => entries.weight(),
+        }
+    }
+
     /// Iterates over the hashes of all keys, with the time when their entries expire. It locks a shard for one entry at
     /// a time.
     pub(super) fn expiries(&self) -> impl Iterator<Item = (u64, Moment)> + Send {

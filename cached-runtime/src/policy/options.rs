@@ -353,6 +353,17 @@ impl Policy {
         if self.is_disabled() { Mode::Uncached } else { overrides::current_mode() }
     }
 
+    /// Returns what the attribute calls the backend: `custom` for a store of the user's own.
+    pub(crate) fn backend(&self) -> &str {
+        match &self.backend {
+            Backend::Memory => "memory",
+            #[cfg(feature = "store")]
+            Backend::Configured(role) => role.name(),
+            #[cfg(feature = "store")]
+            Backend::Store(_) => "custom",
+        }
+    }
+
     /// Returns `true` if values live in a store that other processes may share.
     #[cfg_attr(not(feature = "store"), allow(clippy::unused_self, reason = "values are in memory"))]
     pub(crate) fn is_shared(&self) -> bool {

@@ -274,15 +274,14 @@ impl fmt::Debug for CacheInfo {
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct InstanceInfo {
-    name: &'static str,
-    stats: Stats,
+    pub(crate) name: &'static str,
+    pub(crate) backend: &'static str,
+    pub(crate) stats: Stats,
+    pub(crate) weight: u64,
+    pub(crate) computing: usize,
 }
 
 impl InstanceInfo {
-    pub(crate) const fn new(name: &'static str, stats: Stats) -> Self {
-        Self { name, stats }
-    }
-
     /// Returns the name: that of the function, with the types of the instance. It is the namespace in shared stores,
     /// without the version.
     ///
@@ -328,6 +327,77 @@ impl InstanceInfo {
     #[must_use]
     pub const fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// Returns what the attribute calls the backend: `memory`, `shared`, `redis`, `memcached`, the name of a named store, or
+    /// `custom` for a store of your own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cached_runtime::{async_cached, caches};
+    /// #[async_cached(ttl = 60, name = "doubles.instance-backend")]
+    /// async fn double(n: u64) -> u64 {
+    ///     2 * n
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// double(1).await;
+    /// let cache = caches().into_iter().find(|cache| cache.name() == "doubles.instance-backend").unwrap();
+    /// assert_eq!(cache.instances()[0].backend(), "memory");
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn backend(&self) -> &'static str {
+        self.backend
+    }
+
+    /// Returns the sum of what `weigh` says of the values in memory; without `weigh`, their number. It is 0 with a
+    /// shared store.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cached_runtime::{async_cached, caches};
+    /// #[async_cached(ttl = 60, name = "texts.weight", max_bytes = "1MiB", weigh = |_, text: &String| text.len() as u64)]
+    /// async fn text(n: usize) -> String {
+    ///     "x".repeat(n)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// text(100).await;
+    /// let cache = caches().into_iter().find(|cache| cache.name() == "texts.weight").unwrap();
+    /// assert!(cache.instances()[0].weight() >= 100);
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    /// Returns the number of keys that were being computed in this process when the instance was listed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cached_runtime::{async_cached, caches};
+    /// #[async_cached(ttl = 60, name = "doubles.instance-computing")]
+    /// async fn double(n: u64) -> u64 {
+    ///     2 * n
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// double(1).await;
+    /// let cache = caches().into_iter().find(|cache| cache.name() == "doubles.instance-computing").unwrap();
+    /// assert_eq!(cache.instances()[0].computing(), 0);
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn computing(&self) -> usize {
+        self.computing
     }
 }
 

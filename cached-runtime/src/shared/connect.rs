@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::health::Health;
 use super::namespace::within;
+use super::observed_store::Operation;
 use crate::util::join_all;
 use crate::{Error, ErrorKind, Key, Result, Store, store};
 
@@ -66,7 +67,8 @@ async fn reach(store: &Arc<dyn Store>) -> Result<()> {
     let (probe, health) = ([Key::from_bytes("connect", &[])], Health::of(store));
     let end = tokio::time::Instant::now() + LIMIT;
     loop {
-        let Err(error) = health.observe(within(store.time_limit(), store.get(&probe))).await else {
+        let Err(error) = health.observe(Operation::Get, within(store.time_limit(), store.get(&probe))).await
+        else {
             return Ok(());
         };
         let is_final = matches!(error.kind(), ErrorKind::Config | ErrorKind::Rejected | ErrorKind::Protocol);

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::{Error, ErrorKind, Result, Store, store};
+use super::observed_store::Operation;
+use crate::{Error, ErrorKind, Result, Store, measure, store};
 
 /// How a store is, as the operations of this process see it; see [`health`].
 ///
@@ -146,12 +147,18 @@ impl Health {
     }
 
     /// Runs an operation of the store, and records its outcome and its duration.
-    pub(super) async fn observe<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) async fn observe<T>(
+        &self,
+        operation: Operation,
+        result: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let started = Instant::now();
-        let result = operation.await;
+        let result = result.await;
+        let took = started.elapsed();
+        measure::store_operation(operation.name(), result.is_ok(), took);
         match &result {
             Ok(_) => {
-                let latency = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX - 1);
+                let latency = u64::try_from(took.as_micros()).unwrap_or(u64::MAX - 1);
                 self.latency.store(latency, Ordering::Relaxed);
                 if !self.is_up.load(Ordering::Relaxed) {
                     self.change(ServerState::Up, None);

@@ -102,7 +102,7 @@ impl Namespace {
             operation = started.operation;
             let result = within(store.time_limit(), started.result);
             match self.health {
-                Some(health) => health.observe(result).await,
+                Some(health) => health.observe(operation, result).await,
                 None => result.await,
             }
         };

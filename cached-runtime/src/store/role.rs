@@ -56,7 +56,7 @@ impl Role {
     }
 
     /// Returns what the attributes call the store.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Shared => "shared",
             #[cfg(feature = "redis")]

@@ -183,6 +183,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     pub(super) fn on_wait_ended(&mut self, end: WaitEnd<O::Output>) -> Next<O::Output> {
+        crate::measure::wait(&self.cache.namespace, self.started_at.elapsed());
         match end {
             WaitEnd::Output(output, origin) => {
                 self.cache.counters.joined.add(1);

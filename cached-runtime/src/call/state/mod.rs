@@ -86,6 +86,16 @@ impl Purpose {
             Mode::Uncached => Self::Uncached,
         }
     }
+
+    /// Returns what metrics and spans call it.
+    const fn cause(self) -> &'static str {
+        match self {
+            Self::Answer => "miss",
+            Self::BackgroundRefresh => "background",
+            Self::Refresh => "refresh",
+            Self::Uncached => "uncached",
+        }
+    }
 }
 
 /// The role of a call in the flight of its key.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CallState, Purpose, Role};
-use crate::BoxFuture;
 use crate::call::flights::{Ends, Others};
 use crate::call::follower_result::{CallFlight, FlightOutput, FollowerResult};
 use crate::memory::{Entry, Evicted, Fill, WriteAction};
 use crate::shared::{HeldLease, Tier};
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
+use crate::{BoxFuture, measure};
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(super) fn on_computed(
@@ -23,6 +23,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             (_, Purpose::BackgroundRefresh) => cache.counters.background_refreshes.add(1),
             (_, Purpose::Answer | Purpose::Refresh | Purpose::Uncached) => cache.counters.computed.add(1),
         }
+        measure::computation(&cache.namespace, self.purpose.cause(), self.compute_started_at.elapsed());
         let derived_tags = cache.derived_tags(output.as_ref().ok());
         if let Some(tags) = &mut self.tag_snapshot {
             tags.extend(&derived_tags);

@@ -23,7 +23,8 @@ pub(crate) use self::batch::{CommonKeys, Values, Wanted};
 use self::queue::{Entered, ReadQueue};
 use super::health::Health;
 use super::namespace::within;
-use crate::{Error, ErrorKind, Key, Result, Store};
+use super::observed_store::Operation;
+use crate::{Error, ErrorKind, Key, Result, Store, measure};
 
 /// The reads of one store.
 ///
@@ -104,7 +105,8 @@ impl Reads {
         } else {
             self.store.get(keys)
         };
-        self.health.observe(within(self.store.time_limit(), reading)).await
+        measure::read_batch(keys.len());
+        self.health.observe(Operation::Get, within(self.store.time_limit(), reading)).await
     }
 
     /// Enters a queue.

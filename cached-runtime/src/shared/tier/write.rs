@@ -12,13 +12,14 @@ use crate::shared::payload::Payload;
 use crate::shared::pending::Invalidation;
 use crate::shared::returned_leases::Grant;
 use crate::util::unix_millis;
-use crate::{BoxFuture, Key, LastAttempt, LeaseMode, Result};
+use crate::{BoxFuture, Key, LastAttempt, LeaseMode, Result, measure};
 
 impl<K, V> Tier<K, V> {
     /// Encodes a value, with the keys of its derived tags.
     pub(crate) fn encode(&self, value: &V, ttl: Duration, derived_tags: &DerivedTags) -> Result<Payload> {
         let bytes =
             (self.codec.encode)(value).inspect_err(|error| self.namespace.report_uncacheable(error))?;
+        measure::value_size(&self.namespace.name, bytes.len());
         let derived_tag_keys = match self.tags {
             Tags::Derived(tags) => tags.derived_tag_keys(derived_tags),
             Tags::None | Tags::Static(_) => Vec::new(),
