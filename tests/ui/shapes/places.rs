@@ -90,16 +90,17 @@ whole! {
 async fn functions_can_be_cached_in_any_place() {
     use inner::seen_above;
 
-    assert_eq!((find_user(1).await, FindUser::peek(1).await), (1, Some(1)));
-    let caches = cached_runtime::caches();
-    assert!(caches.iter().any(|cache| cache.name() == "shapes::places::find_user::find_user"), "{caches:?}");
-    assert_eq!((named_like_a_crate::tokio(1).await, named_like_a_crate::Tokio::peek(1).await), (1, Some(1)));
-    assert_eq!(named_like_a_crate::own::cached_runtime(1).await, 1);
-
     #[async_cached(ttl = 60)]
     async fn in_a_function(id: u64) -> u64 {
         id
     }
+
+    assert_eq!((find_user(1).await, FindUser::peek(1).await), (1, Some(1)));
+    let caches = cached_runtime::caches();
+    assert!(caches.iter().any(|cache| cache.name() == "shapes::places::find_user::find_user"), "{caches:?}");
+    assert_eq!((named_like_a_crate::tokio(1).await, named_like_a_crate::Tokio::peek(1).await), (1, Some(1)));
+    assert_eq!(named_like_a_crate::serde(1).await, 1);
+    assert_eq!(named_like_a_crate::own::cached_runtime(1).await, 1);
 
     assert_eq!(seen_above(1).await, 1);
     // `use` imports the companions with the function.
