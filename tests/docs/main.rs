@@ -6,6 +6,7 @@ mod examples;
 mod layers;
 mod links;
 mod logs;
+mod metrics;
 mod options;
 mod packages;
 
