@@ -53,7 +53,7 @@ pub(crate) enum Grant {
 }
 
 /// The maximum number of leases of a namespace that wait to be given back.
-const MAX_QUEUED: usize = 10_000;
+const MAX_QUEUED: usize = 100_000;
 /// How many leases are released at the same time.
 const BATCH: usize = 64;
 /// The pauses between the attempts to release a lease that the store did not confirm, in milliseconds; the last one is
