@@ -251,6 +251,8 @@ mod shutdown {
     use std::sync::Arc;
     use std::thread;
 
+    use cached_runtime::configure;
+    use cached_tests::in_own_process;
     use tokio::runtime::{Builder, Handle, Runtime};
 
     use super::*;
@@ -341,6 +343,50 @@ mod shutdown {
             let number = caller.join().unwrap();
             assert!([1, 2].contains(&number), "{number}");
         }
+    }
+
+    #[async_cached(ttl = 60, backend = crate::support::redis())]
+    async fn never_called(key: usize) -> usize {
+        key
+    }
+
+    /// Companions return; those that would have to change a store say that they could not.
+    #[test]
+    fn companions_after_the_shutdown_return() {
+        in_own_process!();
+        configure().shared(crate::support::redis()).install().unwrap();
+        let body = Body::held();
+        body.let_all_through();
+        let started = runtime();
+        started.block_on(async {
+            on_redis(Arc::clone(&body), "companions").await;
+            on_memcached(Arc::clone(&body), "companions").await;
+        });
+        let handle = shut_down(started);
+        let companions = thread::spawn(move || {
+            handle.block_on(async {
+                let key = "companions";
+                in_callers_task::put(key, 7).await.unwrap();
+                assert_eq!(in_callers_task::peek(key).await, Some(7));
+                in_callers_task::invalidate(key).await.unwrap();
+                on_redis::put(key, 7).await.unwrap_err();
+                on_redis::expire(key).await.unwrap_err();
+                on_redis::invalidate(key).await.unwrap_err();
+                on_redis::clear().await.unwrap_err();
+                on_memcached::put(key, 7).await.unwrap_err();
+                on_memcached::expire(key).await.unwrap_err();
+                on_memcached::invalidate(key).await.unwrap_err();
+                on_memcached::clear().await.unwrap_err();
+                never_called::clear().await.unwrap_err();
+                assert_eq!((on_redis::peek(key).await, on_memcached::peek(key).await), (None, None));
+                on_redis::refresh(Arc::clone(&body), key).await;
+                on_memcached::lookup(Arc::clone(&body), key).await;
+                cached_runtime::connect().await.unwrap_err();
+                let report = cached_runtime::shutdown(SOON).await;
+                assert!(report.invalidations_left > 0, "{report:?}");
+            });
+        });
+        companions.join().unwrap();
     }
 
     #[test]

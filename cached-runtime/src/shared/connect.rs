@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::health::Health;
 use super::namespace::within;
 use super::observed_store::Operation;
-use crate::util::join_all;
+use super::reads::shutting_down;
+use crate::util::{join_all, timer};
 use crate::{Error, ErrorKind, Key, Result, Store, store};
 
 /// For how long a store is asked again.
@@ -43,7 +44,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub async fn connect() -> Result<()> {
     let reached = join_all(store::configured_servers().map(|(name, store)| async move {
         match store {
-            Ok(store) => (name, reach(store).await),
+            Ok(store) => {
+                let reached = timer::in_task(reach(Arc::clone(store))).await;
+                (name, reached.unwrap_or_else(|| Err(shutting_down())))
+            }
             Err(error) => (name, Err(error.clone())),
         }
     }))
@@ -60,11 +64,11 @@ pub async fn connect() -> Result<()> {
 }
 
 /// Asks a store until it answers, or says that it never will.
-async fn reach(store: &Arc<dyn Store>) -> Result<()> {
+async fn reach(store: Arc<dyn Store>) -> Result<()> {
     if tokio::runtime::Handle::try_current().is_err() {
         return Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"));
     }
-    let (probe, health) = ([Key::from_bytes("connect", &[])], Health::of(store));
+    let (probe, health) = ([Key::from_bytes("connect", &[])], Health::of(&store));
     let end = tokio::time::Instant::now() + LIMIT;
     loop {
         let Err(error) = health.observe(Operation::Get, within(store.time_limit(), store.get(&probe))).await

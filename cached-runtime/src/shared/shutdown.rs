@@ -22,7 +22,18 @@ struct Done {
 }
 
 /// Waits for the writes on their way, flushes pending invalidations and gives the leases back, until `end`.
+///
+/// Without a runtime that stays alive nothing can be sent, and everything is left.
 pub(crate) async fn shut_down_stores(end: Instant) -> ShutdownReport {
+    timer::in_task(shut_down(end)).await.unwrap_or_else(|| ShutdownReport {
+        writes_left: WRITES.load(Ordering::Acquire),
+        invalidations_left: pending(&lock(&DEBTORS)),
+        leases_left: lock(&REGISTERED).len(),
+        ..ShutdownReport::default()
+    })
+}
+
+async fn shut_down(end: Instant) -> ShutdownReport {
     let (writes_left, invalidations, leases) =
         tokio::join!(finish_writes(end), flush_invalidations(end), return_leases(end));
     ShutdownReport {
@@ -53,8 +64,7 @@ async fn finish_writes(end: Instant) -> usize {
 /// Retries the pending invalidations of every namespace until the stores confirm them.
 async fn flush_invalidations(end: Instant) -> Done {
     let namespaces = lock(&DEBTORS).clone();
-    let pending = || namespaces.iter().map(|namespace| namespace.pending.len()).sum::<usize>();
-    let before = pending();
+    let before = pending(&namespaces);
     let flush = async |namespace: &&'static Namespace| {
         while let Some(flushed) = namespace.retry_one().await {
             if flushed.is_err() {
@@ -63,8 +73,13 @@ async fn flush_invalidations(end: Instant) -> Done {
         }
     };
     let _ = timer::timeout_at(end, join_all(namespaces.iter().map(flush))).await;
-    let left = pending();
+    let left = pending(&namespaces);
     Done { done: before.saturating_sub(left), left }
+}
+
+/// Returns the number of pending invalidations.
+fn pending(namespaces: &[&'static Namespace]) -> usize {
+    namespaces.iter().map(|namespace| namespace.pending.len()).sum()
 }
 
 /// Gives back the leases that this process holds.

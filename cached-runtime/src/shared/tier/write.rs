@@ -10,8 +10,9 @@ use crate::shared::location::Tags;
 use crate::shared::namespace::Namespace;
 use crate::shared::payload::Payload;
 use crate::shared::pending::Invalidation;
+use crate::shared::reads::shutting_down;
 use crate::shared::returned_leases::Grant;
-use crate::util::unix_millis;
+use crate::util::{timer, unix_millis};
 use crate::{BoxFuture, Key, LastAttempt, LeaseMode, Result, measure};
 
 impl<K, V> Tier<K, V> {
@@ -100,7 +101,9 @@ pub(crate) fn clear(
     let namespace = policy.is_shared().then(|| namespace_of(policy, name, counters));
     Box::pin(async move {
         match namespace {
-            Some(namespace) => namespace.renew_generation().await,
+            Some(namespace) => timer::in_task(async move { namespace.renew_generation().await })
+                .await
+                .unwrap_or_else(|| Err(shutting_down())),
             None => Ok(()),
         }
     })
