@@ -124,6 +124,7 @@
 //! | `store` | `backend = "shared"`, `backend = EXPR` and the trait `Store` for stores of your own; part of the four above | |
 //! | `contract` | `contract::check`, which every `Store` must pass; with `store` | |
 //! | `metrics` | `publish_metrics`, and histograms, by the crate [`metrics`](https://docs.rs/metrics) | |
+//! | `tracing` | a span around each computation, and an event for each call | |
 //! | `test-util` | release builds follow tokio's paused clock; debug builds always do | |
 //!
 //! # Safety
@@ -150,6 +151,7 @@ mod shared;
 mod signature;
 #[cfg(feature = "store")]
 mod store;
+mod trace;
 mod util;
 
 #[cfg(feature = "macros")]

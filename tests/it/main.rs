@@ -52,10 +52,12 @@ mod shared_backend;
 mod shared_errors;
 mod shutdown;
 mod single_flight;
+mod spans;
 mod stale;
 mod support;
 #[cfg(feature = "moved-clock")]
 mod sweeping;
 mod switches;
 mod tags;
+
 mod user_code;

@@ -19,6 +19,8 @@ mod measure;
 mod memory;
 #[path = "../../cached-runtime/src/policy/mod.rs"]
 mod policy;
+#[path = "../../cached-runtime/src/trace.rs"]
+mod trace;
 
 mod call;
 mod calls;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use super::state_machine::Computing;
 use crate::BoxFuture;
@@ -53,13 +54,14 @@ where
 {
     let unfinished = Unfinished::default();
     let mut run = Run { computing: Some(computing), unfinished: Arc::clone(&unfinished) };
-    let task = runtime.spawn(Scope::current().enter(async move {
+    let running = async move {
         tokio::select! {
             biased;
             answer = run.answer() => Some(answer),
             () = abandoned => None,
         }
-    }));
+    };
+    let task = runtime.spawn(Scope::current().enter(running).in_current_span());
     match task.await {
         Ok(Some(answer)) => return answer,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

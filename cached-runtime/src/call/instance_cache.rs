@@ -18,7 +18,7 @@ use crate::policy::{Counters, InstanceName, Policy};
 use crate::shared::{HeldLease, Tier};
 use crate::signature::{KeyParts, KeyType, Probe, ReturnKind};
 use crate::util::{Moment, random};
-use crate::{BoxFuture, Result};
+use crate::{BoxFuture, Result, trace};
 
 /// The cache of one instance of a function.
 pub(crate) struct InstanceCache<K: KeyType, O: ReturnKind> {
@@ -78,6 +78,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
         let Tiers::Memory(memory) = &self.tiers else { return None };
         let value = memory.plain_hit(&Probe(parts), self.policy.refresh_ahead)?;
         self.counters.hits.add_one();
+        trace::hit(&self.namespace, Source::Memory, || self.name_in_memory(&Probe(parts)));
         Some(self.options.kind.output_of_value(value))
     }
 
@@ -182,9 +183,13 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
     /// has it.
     pub(crate) fn entry_name(&self, key: &K) -> Result<String> {
         match &self.tiers {
-            Tiers::Memory(_) => Ok(format!("{}:{:016x}", self.namespace, stable_hash(key))),
+            Tiers::Memory(_) => Ok(self.name_in_memory(key)),
             Tiers::Shared(tier) => tier.entry_name(key),
         }
+    }
+
+    fn name_in_memory(&self, key: &impl Hash) -> String {
+        format!("{}:{:016x}", self.namespace, stable_hash(key))
     }
 
     /// As [`entry_name`](Self::entry_name); the namespace alone for a key that cannot be serialized.

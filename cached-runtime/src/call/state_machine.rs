@@ -22,6 +22,7 @@ use crate::lookup::Provenance;
 use crate::memory::Fill;
 use crate::shared::LeaseAnswer;
 use crate::signature::TimeoutOutput;
+use crate::trace::ComputeSpan;
 
 pin_project! {
     /// A call on its way to a result. The body is stored in it once.
@@ -29,6 +30,7 @@ pin_project! {
     pub struct Computing<R, F> {
         call: Box<dyn Call<R>>,
         stage: Stage<R>,
+        span: ComputeSpan,
         #[pin]
         body: Option<F>,
     }
@@ -50,7 +52,7 @@ pub(super) enum Stage<R> {
 impl<R, F> Computing<R, F> {
     #[inline]
     pub(super) fn new(call: Box<dyn Call<R>>, stage: Stage<R>, body: F) -> Self {
-        Self { call, stage, body: Some(body) }
+        Self { call, stage, span: ComputeSpan::default(), body: Some(body) }
     }
 
     /// Returns where the answer came from.
@@ -74,7 +76,7 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let this = self.project();
-        let (call, stage, mut body) = (&mut **this.call, this.stage, this.body);
+        let (call, stage, span, mut body) = (&mut **this.call, this.stage, this.span, this.body);
         loop {
             *stage = match stage {
                 Stage::ReadShared | Stage::Join | Stage::Waiting(_) => {
@@ -96,7 +98,7 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
                 }
                 Stage::Computing(keep_alive) => {
                     let Some(running) = body.as_mut().as_pin_mut() else { return Poll::Pending };
-                    let output = match poll_body(call, running, cx) {
+                    let output = match poll_body(call, span, running, cx) {
                         Poll::Ready(output) => Ok(output),
                         Poll::Pending => {
                             // A body that is ready at once needs none of this.
@@ -136,10 +138,12 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
 
 fn poll_body<R, F: Future<Output = R>>(
     call: &dyn Call<R>,
+    span: &mut ComputeSpan,
     body: Pin<&mut F>,
     cx: &mut Context<'_>,
 ) -> Poll<R> {
     let guard = call.poll_guard();
+    let _entered = span.enter(|| call.compute_span());
     let polled = body.poll(cx);
     if let Some(guard) = guard.filter(|_| polled.is_pending()) {
         guard.pending();

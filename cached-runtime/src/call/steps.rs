@@ -3,6 +3,8 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
+use tracing::Span;
+
 use super::background::Turn;
 use super::poll_guard::PollGuard;
 use crate::BoxFuture;
@@ -30,6 +32,8 @@ pub(crate) trait Call<R>: Send {
     fn acquire_lease(&mut self) -> Option<BoxFuture<'static, LeaseAnswer>>;
     /// Records the answer of the shared store; returns `true` if the call still has to compute.
     fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool;
+    /// Creates the span of the computation.
+    fn compute_span(&self) -> Span;
     /// Marks the key as being computed by this thread, and its flight as alive, while the body is polled.
     fn poll_guard(&self) -> Option<PollGuard<'_>>;
     /// Returns a future that wakes the leader of a flight now and then beside the body, and ends when the body has exceeded

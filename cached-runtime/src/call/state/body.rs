@@ -3,14 +3,20 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use tracing::Span;
+
 use super::CallState;
-use crate::BoxFuture;
 use crate::call::liveness::HEARTBEAT_INTERVAL;
 use crate::call::poll_guard::PollGuard;
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 use crate::util::timer::sleep;
+use crate::{BoxFuture, trace};
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
+    pub(super) fn compute_span(&self) -> Span {
+        trace::computation(&self.cache.namespace, self.purpose.cause(), || self.cache.display_key(&self.key))
+    }
+
     pub(super) fn poll_guard(&self) -> Option<PollGuard<'_>> {
         // Not only the leader: an independent call may hold the lease of the key, for which a recursive call would wait.
         let flight = self.role.flight()?;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{CallState, Purpose, Role};
-use crate::BoxFuture;
 use crate::call::detached::AbandonedPlace;
 use crate::call::flight::{FlightEnd, Follower};
 use crate::call::flights::{Attempt, Joined};
@@ -21,6 +20,7 @@ use crate::policy::{Abandoned, SingleFlight};
 use crate::shared::HeldLease;
 use crate::signature::{KeyType, ReturnKind};
 use crate::util::{limits, timer};
+use crate::{BoxFuture, measure, trace};
 
 /// After this many failed waits a call computes beside others. The first failure costs one computation more, whether or
 /// not it is the last one; from the second on it is the function that fails.
@@ -66,7 +66,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 let output = found.and_then(|stored| self.cache.output(&self.key, &stored));
                 // Another key with the same hash is cached.
                 let Some((output, origin)) = output else { return self.compute_independently() };
-                self.cache.counters.joined.add(1);
+                self.count_joined();
                 self.origin = origin;
                 Join::Cached(output)
             }
@@ -183,10 +183,10 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     pub(super) fn on_wait_ended(&mut self, end: WaitEnd<O::Output>) -> Next<O::Output> {
-        crate::measure::wait(&self.cache.namespace, self.started_at.elapsed());
+        measure::wait(&self.cache.namespace, self.started_at.elapsed());
         match end {
             WaitEnd::Output(output, origin) => {
-                self.cache.counters.joined.add(1);
+                self.count_joined();
                 let is_err = O::is_err(&output);
                 self.origin = if is_err { Origin::SHARED_ERROR } else { origin };
                 let stale =
@@ -194,14 +194,14 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 return Next::Return(stale.unwrap_or(output));
             }
             WaitEnd::TimeoutOutput(timed_out) => {
-                self.cache.counters.joined.add(1);
+                self.count_joined();
                 self.origin = Origin::SHARED_ERROR;
                 let stale = self.take_stale(self.cache.policy.retention());
                 return Next::Return(stale.unwrap_or_else(timed_out));
             }
             WaitEnd::Failed => {
                 if let Some(stale) = self.take_stale(self.cache.policy.stale_if_error_now()) {
-                    self.cache.counters.joined.add(1);
+                    self.count_joined();
                     return Next::Return(stale);
                 }
                 self.failed_waits = self.failed_waits.saturating_add(1);
@@ -210,6 +210,12 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             WaitEnd::Abandoned => {}
         }
         Next::Join
+    }
+
+    /// Counts the call as one that another call's computation answers.
+    fn count_joined(&self) {
+        self.cache.counters.joined.add(1);
+        trace::joined(&self.cache.namespace, || self.cache.display_key(&self.key));
     }
 
     pub(super) fn caller_guard(&self) -> Option<Box<dyn fmt::Debug + Send>> {

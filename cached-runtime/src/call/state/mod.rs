@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::background::Turn;
 use super::flight::Sequence;
@@ -214,6 +215,10 @@ impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
 
     fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool {
         self.on_lease_answer(answer)
+    }
+
+    fn compute_span(&self) -> Span {
+        self.compute_span()
     }
 
     fn poll_guard(&self) -> Option<PollGuard<'_>> {

@@ -13,6 +13,7 @@ use crate::lookup::Source;
 use crate::memory::{CachedValue, State};
 use crate::shared::SharedRead;
 use crate::signature::{KeyType, ReturnKind};
+use crate::trace;
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     /// Reads memory for a call that is not a plain hit.
@@ -79,6 +80,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             }
         }
         self.origin = origin;
+        trace::hit(&self.cache.namespace, source, || self.cache.display_key(&self.key));
         let output = self.cache.options.kind.output_of_value(cached.value);
         if cached.state == State::Fresh {
             Available::Answer(output)
