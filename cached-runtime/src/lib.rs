@@ -124,6 +124,7 @@
 //! | `store` | `backend = "shared"`, `backend = EXPR` and the trait `Store` for stores of your own; part of the four above | |
 //! | `contract` | `contract::check`, which every `Store` must pass; with `store` | |
 //! | `metrics` | `publish_metrics`, and histograms, by the crate [`metrics`](https://docs.rs/metrics) | |
+//! | `inspector` | `inspector()`, a page about the functions and stores of the program, for axum and other servers | |
 //! | `tracing` | a span around each computation, and an event for each call | |
 //! | `test-util` | release builds follow tokio's paused clock; debug builds always do | |
 //!
@@ -144,7 +145,7 @@ pub mod guide;
 mod lookup;
 mod measure;
 mod memory;
-#[cfg(feature = "metrics")]
+#[cfg(any(feature = "inspector", feature = "metrics"))]
 mod observe;
 mod policy;
 mod shared;
@@ -165,6 +166,8 @@ pub use crate::function::private as __private;
 pub use crate::lookup::{Lookup, Source};
 #[cfg(feature = "metrics")]
 pub use crate::observe::publish_metrics;
+#[cfg(feature = "inspector")]
+pub use crate::observe::{Inspector, inspector};
 pub use crate::policy::{
     CacheInfo, Config, InstanceInfo, Stats, caches, configure, recompute, set_enabled, uncached,
 };

@@ -93,12 +93,13 @@ struct Item {
     has_example: bool,
 }
 
-/// Returns the folders among the names that the root of the crate exports.
+/// Returns the modules among the names that the root of the crate exports.
 fn public_modules(lib: &str) -> BTreeSet<String> {
-    let is_folder = |(name, layer): &(String, String)| {
-        !name.is_empty() && top().join(SOURCE).join(layer).join(name).is_dir()
+    let is_module = |(name, layer): &(String, String)| {
+        let file = top().join(SOURCE).join(layer).join("mod.rs");
+        std::fs::read_to_string(file).is_ok_and(|layer| layer.contains(&format!("pub mod {name};")))
     };
-    re_exports(lib).into_iter().filter(is_folder).map(|(name, _)| name).collect()
+    re_exports(lib).into_iter().filter(is_module).map(|(name, _)| name).collect()
 }
 
 /// Returns the public items of a file, including those of impls and traits. Relies on the layout of rustfmt.

@@ -22,6 +22,7 @@ mod harness;
 mod health;
 mod history;
 mod identity;
+mod inspector;
 mod invalidation;
 mod key_isolation;
 mod lease_wait;

@@ -223,6 +223,7 @@ impl Slot {
             stats: self.stats(),
             weight: self.cache.weight(),
             computing: self.cache.computing(),
+            mean_computation: self.counters.mean_computation(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::erased_function::ErasedFunction;
 use super::stats::Stats;
@@ -201,6 +202,12 @@ impl CacheInfo {
         self.0.options()
     }
 
+    /// Returns the options if they were evaluated.
+    #[cfg(feature = "inspector")]
+    pub(crate) fn evaluated_options(&self) -> Option<&'static dyn fmt::Debug> {
+        self.0.evaluated_options()
+    }
+
     /// Removes every value of the function, of all its instances: for tests that begin with an empty cache, for
     /// example.
     ///
@@ -279,6 +286,7 @@ pub struct InstanceInfo {
     pub(crate) stats: Stats,
     pub(crate) weight: u64,
     pub(crate) computing: usize,
+    pub(crate) mean_computation: Option<Duration>,
 }
 
 impl InstanceInfo {
@@ -398,6 +406,29 @@ impl InstanceInfo {
     #[must_use]
     pub const fn computing(&self) -> usize {
         self.computing
+    }
+
+    /// Returns how long a computation took that returned, on average; `None` before the first one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cached_runtime::{async_cached, caches};
+    /// #[async_cached(ttl = 60, name = "doubles.instance-duration")]
+    /// async fn double(n: u64) -> u64 {
+    ///     2 * n
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// double(1).await;
+    /// let cache = caches().into_iter().find(|cache| cache.name() == "doubles.instance-duration").unwrap();
+    /// assert!(cache.instances()[0].mean_computation().is_some());
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn mean_computation(&self) -> Option<Duration> {
+        self.mean_computation
     }
 }
 

@@ -1,6 +1,7 @@
 //! The counters of a cached function.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use super::striped_counter::StripedCounter;
 
@@ -118,6 +119,8 @@ pub(crate) struct Counters {
     pub(crate) rejected_fills: Counter,
     pub(crate) expired_leases: Counter,
     pub(crate) evictions: Counter,
+    /// The sum of the durations of the computations that returned.
+    pub(crate) computing_nanos: Counter,
 }
 
 impl Counters {
@@ -139,7 +142,14 @@ impl Counters {
             rejected_fills: Counter::new(),
             expired_leases: Counter::new(),
             evictions: Counter::new(),
+            computing_nanos: Counter::new(),
         }
+    }
+
+    /// Returns how long a computation took that returned, on average; `None` before the first one.
+    pub(crate) fn mean_computation(&self) -> Option<Duration> {
+        let computations = self.computed.get() + self.bypassed.get() + self.background_refreshes.get();
+        self.computing_nanos.get().checked_div(computations).map(Duration::from_nanos)
     }
 
     pub(crate) fn snapshot(&self, entries: u64) -> Stats {
@@ -178,7 +188,7 @@ impl Counter {
         self.0.fetch_add(n, Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }

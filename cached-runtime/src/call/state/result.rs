@@ -23,7 +23,9 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             (_, Purpose::BackgroundRefresh) => cache.counters.background_refreshes.add(1),
             (_, Purpose::Answer | Purpose::Refresh | Purpose::Uncached) => cache.counters.computed.add(1),
         }
-        measure::computation(&cache.namespace, self.purpose.cause(), self.compute_started_at.elapsed());
+        let took = self.compute_started_at.elapsed();
+        cache.counters.computing_nanos.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        measure::computation(&cache.namespace, self.purpose.cause(), took);
         let derived_tags = cache.derived_tags(output.as_ref().ok());
         if let Some(tags) = &mut self.tag_snapshot {
             tags.extend(&derived_tags);
