@@ -100,12 +100,7 @@ impl Store for MapStore {
         done(self.with_lease(key, lease, |item| *item = Item::new(value, Some(ttl))))
     }
 
-    fn release<'a>(
-        &'a self,
-        key: &'a Key,
-        lease: Lease,
-        attempt: LastAttempt,
-    ) -> BoxFuture<'a, Result<()>> {
+    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
         let forgotten = Instant::now() + Duration::from_secs(10);
         self.with_lease(key, lease, |item| {
             (item.lease, item.last_attempt) = (None, Some((attempt, forgotten)));

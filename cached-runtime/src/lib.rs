@@ -126,7 +126,7 @@
 //! | `metrics` | `publish_metrics`, and histograms, by the crate [`metrics`](https://docs.rs/metrics) | |
 //! | `inspector` | `inspector()`, a page about the functions and stores of the program, for axum and other servers | |
 //! | `tracing` | a span around each computation, and an event for each call | |
-//! | `test-util` | release builds follow tokio's paused clock; debug builds always do | |
+//! | `test-util` | `test`: caches of their own for each test, and a store with failures on demand; release builds follow tokio's paused clock, as debug builds always do | |
 //!
 //! # Safety
 //!
@@ -136,6 +136,10 @@
 #![cfg_attr(feature = "macros", doc = "[`async_cached`]: macro@async_cached")]
 #![cfg_attr(not(feature = "macros"), doc = "[`async_cached`]: https://docs.rs/cached-macros")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+// The store of `test` is the one that the documentation shows.
+#[cfg(all(feature = "store", feature = "test-util"))]
+extern crate self as cached_runtime;
 
 mod call;
 mod error;
@@ -152,6 +156,8 @@ mod shared;
 mod signature;
 #[cfg(feature = "store")]
 mod store;
+#[cfg(feature = "test-util")]
+pub mod test;
 mod trace;
 mod util;
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::{files, read, top};
 
 /// The folders of `cached-runtime/src`, from the top.
-const RUNTIME: [&str; 9] =
-    ["observe", "function", "call", "shared", "memory", "policy", "store", "signature", "util"];
+const RUNTIME: [&str; 10] =
+    ["test", "observe", "function", "call", "shared", "memory", "policy", "store", "signature", "util"];
 
 /// The modules of `cached-macros/src`, from the top.
 const MACROS: [&str; 5] = ["expand", "memo", "args", "item", "errors"];

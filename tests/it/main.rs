@@ -24,6 +24,8 @@ mod history;
 mod identity;
 mod inspector;
 mod invalidation;
+#[cfg(feature = "moved-clock")]
+mod isolation;
 mod key_isolation;
 mod lease_wait;
 mod leases;

@@ -337,6 +337,9 @@ pub(crate) trait AnyCache: Sync {
     fn computing(&self) -> usize;
     /// Returns what the attribute calls the backend.
     fn backend(&self) -> &'static str;
+    /// Drops every value in memory, and discards every computation that is in flight.
+    #[cfg(feature = "test-util")]
+    fn drop_values(&'static self);
     /// Removes every value, and discards every computation that is in flight.
     fn clear(&'static self) -> BoxFuture<'static, Result<()>>;
 }
@@ -359,6 +362,15 @@ impl<K: KeyType, O: ReturnKind> AnyCache for InstanceCache<K, O> {
 
     fn backend(&self) -> &'static str {
         self.policy.backend()
+    }
+
+    #[cfg(feature = "test-util")]
+    fn drop_values(&'static self) {
+        self.flights.invalidate_all(|| {
+            if let Some(memory) = self.memory() {
+                memory.clear();
+            }
+        });
     }
 
     fn clear(&'static self) -> BoxFuture<'static, Result<()>> {

@@ -2,13 +2,17 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::fmt;
+#[cfg(feature = "test-util")]
+use std::sync::Arc;
 use std::sync::OnceLock;
 
 use super::instance_name::{FunctionName, instance_name};
 use crate::call::{AnyCache, InstanceCache, TypedOptions};
 use crate::policy::{
-    Counters, Declaration, ErasedFunction, InstanceInfo, Policy, read_environment, register,
+    Counters, Declaration, ErasedFunction, InstanceInfo, InstanceName, Policy, read_environment, register,
 };
+#[cfg(feature = "test-util")]
+use crate::policy::{Isolation, current_isolation};
 use crate::shared;
 use crate::signature::{KeyType, ReturnKind};
 use crate::{BoxFuture, Result, Stats};
@@ -25,6 +29,16 @@ pub struct CachedFunction {
     /// Those of the first instance, and of what is done before there is one.
     counters: Counters,
     first_slot: OnceLock<Box<Slot>>,
+    /// What it stands for, if that is another function in an isolation.
+    #[cfg(feature = "test-util")]
+    isolated: Option<Isolated>,
+}
+
+/// A function in an isolation.
+#[cfg(feature = "test-util")]
+struct Isolated {
+    function: &'static CachedFunction,
+    isolation: Arc<Isolation>,
 }
 
 /// The cache of one instance, in a linked list: most functions have one instance.
@@ -59,7 +73,50 @@ impl CachedFunction {
             policy: OnceLock::new(),
             counters: Counters::new(),
             first_slot: OnceLock::new(),
+            #[cfg(feature = "test-util")]
+            isolated: None,
         }
+    }
+
+    /// Returns what stands for this function in the isolation that the current future runs in; without one, itself.
+    #[inline]
+    fn in_isolation(&'static self) -> &'static Self {
+        #[cfg(feature = "test-util")]
+        if let Some(isolation) = current_isolation() {
+            return isolation.function(self, || {
+                let own = Self::new(self.declared_name, self.build_policy);
+                // Leaked, in tests only. The values in it are dropped when the isolation ends.
+                let isolated = Isolated { function: self, isolation: Arc::clone(&isolation) };
+                Box::leak(Box::new(Self { isolated: Some(isolated), ..own }))
+            });
+        }
+        self
+    }
+
+    /// Returns the name of an instance, which an isolation makes its own.
+    fn instance_name(&self, type_name: &str) -> InstanceName {
+        let name = instance_name(self.declared_name, type_name);
+        #[cfg(feature = "test-util")]
+        if let Some(Isolated { isolation, .. }) = &self.isolated {
+            return InstanceName { namespace: isolation.name(&name.namespace), ..name };
+        }
+        name
+    }
+
+    /// Drops what the cache holds when the isolation ends, if this function is in one.
+    #[cfg_attr(not(feature = "test-util"), allow(clippy::unused_self, reason = "there is no isolation"))]
+    fn clear_at_end(&'static self, cache: &'static (dyn AnyCache + Send + Sync)) {
+        #[cfg(feature = "test-util")]
+        if let Some(Isolated { isolation, .. }) = &self.isolated {
+            isolation.at_end(move || {
+                cache.drop_values();
+                // A switch that stays off would be looked at by every hit.
+                self.policy().switch.set(true);
+                Box::pin(std::future::ready(()))
+            });
+        }
+        #[cfg(not(feature = "test-util"))]
+        let _ = cache;
     }
 
     /// Returns what lists the function from the start of the program.
@@ -72,20 +129,24 @@ impl CachedFunction {
     #[inline]
     #[must_use]
     pub fn instance<F>(&'static self, _: &F) -> Instance {
-        Instance { function: self, id: Some(typeid::of::<F>()), type_name: type_name::<F>() }
+        Instance { function: self.in_isolation(), id: Some(typeid::of::<F>()), type_name: type_name::<F>() }
     }
 
     /// Returns the instance of a function that has only this one: there is no type parameter in scope.
     #[inline]
     #[must_use]
     pub fn only_instance<F>(&'static self, _: &F) -> Instance {
-        Instance { function: self, id: None, type_name: type_name::<F>() }
+        Instance { function: self.in_isolation(), id: None, type_name: type_name::<F>() }
     }
 
     /// Returns the policy. The first call registers the function.
     fn policy(&'static self) -> &'static Policy {
         self.policy.get_or_init(|| {
             read_environment();
+            #[cfg(feature = "test-util")]
+            if let Some(Isolated { function, .. }) = &self.isolated {
+                return (self.build_policy)().placed_as(function.policy());
+            }
             let policy = (self.build_policy)().resolve();
             register(self);
             policy
@@ -115,6 +176,10 @@ impl ErasedFunction for CachedFunction {
         self.policy.get().map(|policy| policy as &dyn fmt::Debug)
     }
 
+    fn in_isolation(&'static self) -> &'static dyn ErasedFunction {
+        self.in_isolation()
+    }
+
     fn stats(&'static self) -> Stats {
         let later = self.slots().skip(1).map(Slot::stats);
         let entries = self.first_slot.get().map_or(0, |slot| slot.cache.entries());
@@ -126,7 +191,11 @@ impl ErasedFunction for CachedFunction {
     }
 
     fn clear(&'static self) -> BoxFuture<'static, Result<()>> {
-        if self.first_slot.get().is_none() && self.declared_name.is_single_instance {
+        #[cfg(feature = "test-util")]
+        let may_have_values = self.isolated.is_none();
+        #[cfg(not(feature = "test-util"))]
+        let may_have_values = true;
+        if may_have_values && self.first_slot.get().is_none() && self.declared_name.is_single_instance {
             return self.clear_unused(self.name());
         }
         Box::pin(async {
@@ -164,7 +233,7 @@ impl Instance {
         match self.function.slots().find(|slot| slot.instance == self.id) {
             Some(slot) => slot.cache.clear(),
             None => {
-                let name = instance_name(self.function.declared_name, self.type_name);
+                let name = self.function.instance_name(self.type_name);
                 self.function.clear_unused(&name.namespace)
             }
         }
@@ -186,13 +255,14 @@ impl Instance {
         let mut next = &self.function.first_slot;
         loop {
             let slot = next.get_or_init(|| {
-                let name = instance_name(self.function.declared_name, self.type_name);
+                let name = self.function.instance_name(self.type_name);
                 let is_first = std::ptr::eq(next, &raw const self.function.first_slot);
                 let counters =
                     if is_first { &self.function.counters } else { Box::leak(Box::new(Counters::new())) };
                 // The static that refers to it lives for the whole program too.
                 let cache: &'static InstanceCache<K, O> =
                     Box::leak(Box::new(InstanceCache::new(policy, &name, counters, options)));
+                self.function.clear_at_end(cache);
                 let namespace = name.namespace;
                 Box::new(Slot {
                     instance: self.id,

@@ -13,12 +13,15 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use quick_cache::DefaultHashBuilder;
 
+use crate::policy::IsolationId;
+
 /// The tags of one value, as of the time when its computation began.
 #[derive(Debug, Clone)]
 pub(crate) struct TagSnapshot {
     generations: Vec<Arc<Generation>>,
     /// The number of the last invalidation, of whichever tag, before the computation began.
     epoch: u64,
+    isolation: IsolationId,
 }
 
 /// The tags that are derived from a value, by `tags_from`.
@@ -37,20 +40,22 @@ struct Generation(AtomicU64);
 impl TagSnapshot {
     /// Returns the snapshot for a value with these static tags whose computation begins now.
     pub(crate) fn new(tags: &[String]) -> Self {
-        let mut table = table();
-        let epoch = table.epoch;
-        Self { generations: tags.iter().map(|tag| table.generation(tag)).collect(), epoch }
+        let isolation = IsolationId::current();
+        with_table(isolation, |table| Self {
+            generations: tags.iter().map(|tag| table.generation(tag)).collect(),
+            epoch: table.epoch,
+            isolation,
+        })
     }
 
     /// Adds the tags that were derived from the value.
     ///
     /// An invalidation of them since the computation began counts, also if no value had them then.
     pub(crate) fn extend(&mut self, derived: &DerivedTags) {
-        let mut table = table();
-        match derived {
+        with_table(self.isolation, |table| match derived {
             DerivedTags::Known(tags) => self.generations.extend(tags.iter().map(|tag| table.generation(tag))),
             DerivedTags::Any => self.generations.push(Arc::clone(&table.any_tag)),
-        }
+        });
     }
 
     /// Returns `true` if none of the tags was invalidated since the computation began.
@@ -62,15 +67,7 @@ impl TagSnapshot {
 
 /// Invalidates every value in memory that has this tag, and the computations in flight.
 pub(crate) fn invalidate_tag(tag: &str) {
-    let mut table = table();
-    table.epoch += 1;
-    let epoch = table.epoch;
-    table.any_tag.0.store(epoch, Ordering::Release);
-    if let Some(generation) = table.by_name.get(tag).and_then(Weak::upgrade) {
-        generation.0.store(epoch, Ordering::Release);
-    }
-    // A computation in flight may derive the tag when no other value has it any more.
-    *table.initial_generation(tag) = epoch;
+    with_table(IsolationId::current(), |table| table.invalidate(tag));
 }
 
 /// The generations of all tags that values have.
@@ -92,6 +89,28 @@ const BUCKETS: usize = 1_024;
 const MIN_PRUNE_AT: usize = 64;
 
 impl Table {
+    fn new() -> Self {
+        Self {
+            by_name: HashMap::new(),
+            epoch: 0,
+            any_tag: Arc::new(Generation(AtomicU64::new(0))),
+            initial_generations: Box::new([0; BUCKETS]),
+            hasher: DefaultHashBuilder::default(),
+            prune_at: MIN_PRUNE_AT,
+        }
+    }
+
+    fn invalidate(&mut self, tag: &str) {
+        self.epoch += 1;
+        let epoch = self.epoch;
+        self.any_tag.0.store(epoch, Ordering::Release);
+        if let Some(generation) = self.by_name.get(tag).and_then(Weak::upgrade) {
+            generation.0.store(epoch, Ordering::Release);
+        }
+        // A computation in flight may derive the tag when no other value has it any more.
+        *self.initial_generation(tag) = epoch;
+    }
+
     fn generation(&mut self, tag: &str) -> Arc<Generation> {
         if let Some(generation) = self.by_name.get(tag).and_then(Weak::upgrade) {
             return generation;
@@ -116,19 +135,41 @@ impl Table {
     }
 }
 
-/// Locks the table. A panic of another thread that held the lock leaves nothing half done.
+/// Uses the table of an isolation, or that of the process, under its lock. A panic of another thread that held the lock
+/// leaves nothing half done.
+fn with_table<T>(isolation: IsolationId, operation: impl FnOnce(&mut Table) -> T) -> T {
+    #[cfg(feature = "test-util")]
+    if !isolation.is_none() {
+        return operation(
+            isolated_tables().entry(isolation).or_insert_with(|| new_isolated_table(isolation)),
+        );
+    }
+    #[cfg(not(feature = "test-util"))]
+    let _ = isolation;
+    operation(&mut table())
+}
+
 fn table() -> MutexGuard<'static, Table> {
-    static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(|| {
-        Mutex::new(Table {
-            by_name: HashMap::new(),
-            epoch: 0,
-            any_tag: Arc::new(Generation(AtomicU64::new(0))),
-            initial_generations: Box::new([0; BUCKETS]),
-            hasher: DefaultHashBuilder::default(),
-            prune_at: MIN_PRUNE_AT,
-        })
-    });
+    static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(|| Mutex::new(Table::new()));
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(feature = "test-util")]
+fn isolated_tables() -> MutexGuard<'static, HashMap<IsolationId, Table>> {
+    static TABLES: LazyLock<Mutex<HashMap<IsolationId, Table>>> = LazyLock::new(Mutex::default);
+    TABLES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns a table that goes when the isolation ends.
+#[cfg(feature = "test-util")]
+fn new_isolated_table(isolation: IsolationId) -> Table {
+    if let Some(current) = crate::policy::current_isolation() {
+        current.at_end(move || {
+            isolated_tables().remove(&isolation);
+            Box::pin(std::future::ready(()))
+        });
+    }
+    Table::new()
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub(crate) trait ErasedFunction: Sync {
     fn options(&'static self) -> &'static dyn fmt::Debug;
     /// Returns the options if they were evaluated.
     fn evaluated_options(&'static self) -> Option<&'static dyn fmt::Debug>;
+    /// Returns what stands for the function in the isolation that the current future runs in; without one, itself.
+    fn in_isolation(&'static self) -> &'static dyn ErasedFunction;
     fn stats(&'static self) -> Stats;
     /// Returns the instances that were used.
     fn instances(&'static self) -> Vec<InstanceInfo>;

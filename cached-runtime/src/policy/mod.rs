@@ -4,6 +4,7 @@
 mod config;
 mod erased_function;
 mod instance_name;
+mod isolation;
 mod lifetime;
 mod options;
 mod overrides;
@@ -14,6 +15,11 @@ mod striped_counter;
 pub use config::{Config, configure};
 pub(crate) use erased_function::ErasedFunction;
 pub(crate) use instance_name::InstanceName;
+pub(crate) use isolation::IsolationId;
+#[cfg(feature = "store")]
+pub(crate) use isolation::own_name;
+#[cfg(feature = "test-util")]
+pub(crate) use isolation::{Isolation, current as current_isolation};
 #[cfg(feature = "store")]
 pub(crate) use options::Encoding;
 pub use options::Policy;

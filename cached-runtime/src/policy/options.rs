@@ -322,6 +322,18 @@ impl Policy {
         self
     }
 
+    /// Takes the store of another policy of the same function, in the place of [`resolve`](Self::resolve).
+    #[cfg(feature = "test-util")]
+    pub(crate) fn placed_as(self, other: &Self) -> Self {
+        #[cfg(feature = "store")]
+        return Self { placement: other.placement.clone(), ..self };
+        #[cfg(not(feature = "store"))]
+        {
+            let _ = other;
+            self
+        }
+    }
+
     #[cfg(not(feature = "store"))]
     pub(crate) fn resolve(self) -> Self {
         self

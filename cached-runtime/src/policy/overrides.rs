@@ -7,11 +7,16 @@ use std::env;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(feature = "test-util")]
+use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+
+#[cfg(feature = "test-util")]
+use super::isolation::Isolation;
 
 /// How many overrides are in force: switches that are off, and futures with a scope.
 static ACTIVE: AtomicUsize = AtomicUsize::new(0);
@@ -206,14 +211,25 @@ impl fmt::Debug for Switch {
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     mode: Mode,
+    #[cfg(feature = "test-util")]
+    pub(super) isolation: Option<Arc<Isolation>>,
 }
 
 impl Scope {
-    const NONE: Self = Self { mode: Mode::Normal };
+    const NONE: Self = Self {
+        mode: Mode::Normal,
+        #[cfg(feature = "test-util")]
+        isolation: None,
+    };
 
     /// Returns the scope of the current future, for a task that computes for it.
     pub(crate) fn current() -> Self {
         if any() { CURRENT.with_borrow(Clone::clone) } else { Self::NONE }
+    }
+
+    const fn with(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
     }
 
     /// Returns a future with this scope.
@@ -221,7 +237,17 @@ impl Scope {
         Scoped::new(future, Change::To(self))
     }
 
+    /// Returns the current scope, in an isolation.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn isolated(isolation: Arc<Isolation>) -> Self {
+        Self { isolation: Some(isolation), ..Self::current() }
+    }
+
     const fn is_none(&self) -> bool {
+        #[cfg(feature = "test-util")]
+        if self.isolation.is_some() {
+            return false;
+        }
         matches!(self.mode, Mode::Normal)
     }
 }
@@ -262,7 +288,7 @@ impl<F: Future> Future for Scoped<F> {
         let this = self.project();
         if this.entered.is_none() {
             let scope = match this.change {
-                Change::Mode(mode) => Scope { mode: *mode },
+                Change::Mode(mode) => Scope::current().with(*mode),
                 Change::To(scope) => scope.clone(),
             };
             if scope.is_none() {

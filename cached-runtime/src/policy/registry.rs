@@ -62,8 +62,11 @@ pub fn caches() -> Vec<CacheInfo> {
     let mut seen = HashSet::new();
     let mut is_new =
         |function: &&'static dyn ErasedFunction| seen.insert(std::ptr::from_ref(*function).cast::<()>());
-    let mut caches: Vec<_> =
-        declared.chain(used).filter(|function| is_new(function)).map(CacheInfo).collect();
+    let mut caches: Vec<_> = declared
+        .chain(used)
+        .filter(|function| is_new(function))
+        .map(|function| CacheInfo(function.in_isolation()))
+        .collect();
     caches.sort_by_key(CacheInfo::name);
     caches
 }

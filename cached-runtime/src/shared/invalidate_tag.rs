@@ -10,7 +10,7 @@ use crate::Result;
 use crate::Store;
 use crate::memory;
 #[cfg(feature = "store")]
-use crate::policy::Counters;
+use crate::policy::{Counters, IsolationId, own_name};
 
 /// Invalidates every value with this tag, of any function.
 ///
@@ -64,7 +64,9 @@ pub async fn invalidate_tag(tag: impl AsRef<str>) -> Result<()> {
         for store in crate::store::configured() {
             let _ = tag_namespace(store);
         }
-        let namespaces = tag_namespaces().clone();
+        let isolation = IsolationId::current();
+        let mut namespaces = tag_namespaces().clone();
+        namespaces.retain(|namespace| namespace.isolation == isolation);
         // All stores are asked at once: one that does not answer neither delays the others nor, if the caller is dropped
         // meanwhile, keeps them from being asked.
         let started: Vec<_> = namespaces.into_iter().map(|namespace| namespace.invalidate_tag(tag)).collect();
@@ -79,7 +81,9 @@ pub async fn invalidate_tag(tag: impl AsRef<str>) -> Result<()> {
 /// Returns the namespace of the tags in a store, which is the same for equal stores.
 #[cfg(feature = "store")]
 pub(crate) fn tag_namespace(store: &Result<Arc<dyn Store>>) -> &'static Namespace {
+    let isolation = IsolationId::current();
     let is_same = |namespace: &&&'static Namespace| match (&namespace.store, store) {
+        _ if namespace.isolation != isolation => false,
         (Ok(one), Ok(other)) => one.identity() == other.identity(),
         (Err(_), Err(_)) => true,
         (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
@@ -91,7 +95,7 @@ pub(crate) fn tag_namespace(store: &Result<Arc<dyn Store>>) -> &'static Namespac
     // Leaked, which is bounded: there is one for each store of the program.
     let counters: &'static Counters = Box::leak(Box::default());
     let namespace: &'static Namespace =
-        Box::leak(Box::new(Namespace::new(store.clone(), TAGS.to_owned(), counters)));
+        Box::leak(Box::new(Namespace::new(store.clone(), own_name(TAGS), counters)));
     namespace.report_pending();
     namespaces.push(namespace);
     namespace

@@ -56,6 +56,8 @@ mod shutdown;
 mod shutdown_report;
 #[cfg_attr(not(feature = "store"), path = "absent.rs")]
 mod tier;
+#[cfg(all(feature = "store", feature = "test-util"))]
+mod written_keys;
 
 #[cfg(feature = "store")]
 pub(crate) use codec::Storable;
@@ -64,6 +66,8 @@ pub use connect::connect;
 #[cfg(feature = "store")]
 pub use health::{ServerHealth, ServerState, health};
 pub use invalidate_tag::invalidate_tag;
+#[cfg(all(feature = "store", feature = "test-util"))]
+pub use observed_store::Operation;
 #[cfg(feature = "store")]
 pub(crate) use shutdown::shut_down_stores;
 pub use shutdown_report::ShutdownReport;

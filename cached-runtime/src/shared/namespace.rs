@@ -12,7 +12,9 @@ use super::observed_store::{Begun, ObservedStore, Operation};
 use super::pending::PendingInvalidations;
 use super::reads::Reads;
 use super::returned_leases::ReturnedLeases;
-use crate::policy::{Counters, Policy};
+#[cfg(feature = "test-util")]
+use super::written_keys::WrittenKeys;
+use crate::policy::{Counters, IsolationId, Policy};
 use crate::store::Placement;
 use crate::{Error, ErrorKind, Key, Result, Store};
 
@@ -29,6 +31,11 @@ pub(crate) struct Namespace {
     /// The reads of the store, once there was one.
     reads: OnceLock<&'static Reads>,
     pub(crate) counters: &'static Counters,
+    /// Of the future in which the namespace was first used.
+    pub(crate) isolation: IsolationId,
+    /// What was written in an isolation.
+    #[cfg(feature = "test-util")]
+    written: Option<Arc<WrittenKeys>>,
     /// The size of the largest value so far, in bytes.
     largest_bytes: AtomicUsize,
     pub(super) is_asking_for_size: AtomicBool,
@@ -50,6 +57,8 @@ impl Namespace {
     pub(crate) fn new(store: Result<Arc<dyn Store>>, name: String, counters: &'static Counters) -> Self {
         let generation_key = Key::from_bytes(&format!("{name}.generation"), &[]);
         let health = store.as_ref().ok().map(Health::of);
+        #[cfg(feature = "test-util")]
+        let written = store.as_ref().ok().and_then(WrittenKeys::of_current_isolation);
         Self {
             store,
             health,
@@ -57,6 +66,9 @@ impl Namespace {
             generation_key,
             reads: OnceLock::new(),
             counters,
+            isolation: IsolationId::current(),
+            #[cfg(feature = "test-util")]
+            written,
             largest_bytes: AtomicUsize::new(0),
             is_asking_for_size: AtomicBool::new(false),
             failures: FailureLog::default(),
@@ -70,7 +82,7 @@ impl Namespace {
 
     /// Shows the pending invalidations in the health of the store: for a namespace that stays.
     pub(super) fn report_pending(&self) {
-        if let Some(health) = self.health {
+        if let Some(health) = self.health.filter(|_| self.isolation.is_none()) {
             health.add_pending(self.pending.number());
         }
     }
@@ -98,7 +110,11 @@ impl Namespace {
             if tokio::runtime::Handle::try_current().is_err() {
                 return Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"));
             }
-            let started = begin(ObservedStore(store));
+            let started = begin(ObservedStore {
+                store,
+                #[cfg(feature = "test-util")]
+                written: self.written.as_deref(),
+            });
             operation = started.operation;
             let result = within(store.time_limit(), started.result);
             match self.health {

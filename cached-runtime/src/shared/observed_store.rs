@@ -5,19 +5,45 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::failure_log::OperationClass;
+#[cfg(feature = "test-util")]
+use super::written_keys::WrittenKeys;
 use crate::{Acquired, BoxFuture, Key, LastAttempt, Lease, LeaseMode, Result, Store, Watch};
 
-/// An operation of a [`Store`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
+/// An operation of a [`Store`], by the name of its method.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "test-util")]
+/// # fn main() {
+/// use cached_runtime::test::{Fault, Operation, TestStore};
+///
+/// TestStore::new().inject(Fault::lost_answer().on(Operation::Get));
+/// # }
+/// # #[cfg(not(feature = "test-util"))]
+/// # fn main() {}
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[cfg_attr(not(feature = "test-util"), allow(unreachable_pub, reason = "it is exported for tests"))]
+pub enum Operation {
+    /// Reads values.
     Get,
+    /// Requests the lease of a key.
     Acquire,
+    /// Extends a lease.
     Extend,
+    /// Stores a value, and gives the lease back.
     Fill,
+    /// Gives a lease back.
     Release,
+    /// Stores a value without a lease.
     Put,
+    /// Stores a value where there is none.
     Add,
+    /// Removes a value.
     Remove,
+    /// Asks to be notified of a change.
     Watch,
 }
 
@@ -55,9 +81,25 @@ pub(crate) struct Begun<'k, T> {
 
 /// A store with the methods of [`Store`], which also say what they are.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ObservedStore<'a>(pub(super) &'a dyn Store);
+pub(crate) struct ObservedStore<'a> {
+    pub(super) store: &'a dyn Store,
+    /// Remembers what is written, in an isolation.
+    #[cfg(feature = "test-util")]
+    pub(super) written: Option<&'a WrittenKeys>,
+}
 
 impl<'a> ObservedStore<'a> {
+    /// Remembers a key that is written, in an isolation.
+    #[cfg_attr(not(feature = "test-util"), allow(clippy::unused_self, reason = "there is no isolation"))]
+    fn note(self, key: &Key) {
+        #[cfg(feature = "test-util")]
+        if let Some(written) = self.written {
+            written.note(key);
+        }
+        #[cfg(not(feature = "test-util"))]
+        let _ = key;
+    }
+
     pub(crate) fn acquire<'k>(
         self,
         key: &'k Key,
@@ -68,55 +110,58 @@ impl<'a> ObservedStore<'a> {
     where
         'a: 'k,
     {
-        Begun { operation: Operation::Acquire, result: self.0.acquire(key, lease, term, mode) }
+        self.note(key);
+        Begun { operation: Operation::Acquire, result: self.store.acquire(key, lease, term, mode) }
     }
 
     pub(crate) fn extend<'k>(self, key: &'k Key, lease: &'k Lease, term: Duration) -> Begun<'k, bool>
     where
         'a: 'k,
     {
-        Begun { operation: Operation::Extend, result: self.0.extend(key, lease, term) }
+        Begun { operation: Operation::Extend, result: self.store.extend(key, lease, term) }
     }
 
     pub(crate) fn fill<'k>(self, key: &'k Key, lease: Lease, value: Bytes, ttl: Duration) -> Begun<'k, bool>
     where
         'a: 'k,
     {
-        Begun { operation: Operation::Fill, result: self.0.fill(key, lease, value, ttl) }
+        Begun { operation: Operation::Fill, result: self.store.fill(key, lease, value, ttl) }
     }
 
     pub(crate) fn release<'k>(self, key: &'k Key, lease: Lease, attempt: LastAttempt) -> Begun<'k, ()>
     where
         'a: 'k,
     {
-        Begun { operation: Operation::Release, result: self.0.release(key, lease, attempt) }
+        Begun { operation: Operation::Release, result: self.store.release(key, lease, attempt) }
     }
 
     pub(crate) fn put<'k>(self, key: &'k Key, value: Bytes, ttl: Option<Duration>) -> Begun<'k, ()>
     where
         'a: 'k,
     {
-        Begun { operation: Operation::Put, result: self.0.put(key, value, ttl) }
+        self.note(key);
+        Begun { operation: Operation::Put, result: self.store.put(key, value, ttl) }
     }
 
     pub(crate) fn add<'k>(self, key: &'k Key, value: Bytes, ttl: Option<Duration>) -> Begun<'k, Bytes>
     where
         'a: 'k,
     {
-        Begun { operation: Operation::Add, result: self.0.add(key, value, ttl) }
+        self.note(key);
+        Begun { operation: Operation::Add, result: self.store.add(key, value, ttl) }
     }
 
     pub(crate) fn remove<'k>(self, key: &'k Key) -> Begun<'k, ()>
     where
         'a: 'k,
     {
-        Begun { operation: Operation::Remove, result: self.0.remove(key) }
+        Begun { operation: Operation::Remove, result: self.store.remove(key) }
     }
 
     pub(crate) fn watch<'k>(self, key: &'k Key) -> Begun<'k, Option<Watch>>
     where
         'a: 'k,
     {
-        Begun { operation: Operation::Watch, result: self.0.watch(key) }
+        Begun { operation: Operation::Watch, result: self.store.watch(key) }
     }
 }

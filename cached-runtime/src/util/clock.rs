@@ -73,10 +73,23 @@ impl Default for AtomicMoment {
 }
 
 /// Returns the milliseconds since 1970 by the system clock, for what other machines read.
+///
+/// Where lifetimes follow tokio's clock, it is moved as that one is.
 #[cfg(feature = "store")]
 pub(crate) fn unix_millis() -> u64 {
     let now = std::time::SystemTime::now();
+    #[cfg(any(debug_assertions, feature = "test-util"))]
+    let now = moved_as_tokio(now);
     now.duration_since(std::time::UNIX_EPOCH).map_or(0, millis)
+}
+
+/// Returns the time by as much later, or earlier, as tokio's clock is later than the real one.
+#[cfg(all(feature = "store", any(debug_assertions, feature = "test-util")))]
+fn moved_as_tokio(now: std::time::SystemTime) -> std::time::SystemTime {
+    let (moved, real) = (tokio::time::Instant::now().into_std(), std::time::Instant::now());
+    let ahead = now.checked_add(moved.saturating_duration_since(real));
+    let back = ahead.and_then(|time| time.checked_sub(real.saturating_duration_since(moved)));
+    back.unwrap_or(now)
 }
 
 /// Returns a duration in milliseconds; saturates after 584 million years.
