@@ -72,6 +72,7 @@ use crate::memo::{ImplMemo, Memo};
 /// | `weigh` | `weigh = \|key, value\| value.len() as u64` | The size of an entry in bytes, as a function of the key, a tuple, and the value. | |
 /// | `name` | `name = "users"` | The namespace of the function in shared stores. | the path of the function |
 /// | `version` | `version = 2` | The version of the values in shared stores. Values of other versions are not read. | 1 |
+/// | `readable` | `readable` | Puts the arguments into the names of entries in shared stores, as text and before the digest. Only for arguments that whoever may list the keys of the server may know. | off |
 /// | `codec` | `codec = "json"` | The encoding of values in shared stores: `"msgpack"` or `"json"`. | `"msgpack"` |
 /// | **Staleness** | | | |
 /// | `stale_while_revalidate` | `stale_while_revalidate = "30s"` | For this long after `ttl`, calls return the stale value at once, while the next value is computed in the background. | off |

@@ -88,9 +88,9 @@ impl Server {
     }
 }
 
-/// Returns the part of a page that is about one function.
+/// Returns the part of a page that is about the function or the store whose name ends like this.
 fn row<'a>(page: &'a str, name: &str) -> &'a str {
-    let from = page.find(&format!(">{name}<")).unwrap_or_else(|| panic!("{name} is not in {page}"));
+    let from = page.find(&format!("{name}<")).unwrap_or_else(|| panic!("{name} is not in {page}"));
     page[from..].split("</tr>").next().unwrap()
 }
 
@@ -112,8 +112,8 @@ async fn the_page_shows_functions_and_stores() {
     assert!(double.contains("<td>memory<td>4<td>50 %"), "{double}");
     assert!(double.contains("60s"), "{double}");
     assert!(row(&page, "shown.stored").contains("<td>custom<td>4<td>50 %"), "{page}");
-    assert!(row(&page, "shown.generic&lt;u16&gt;").contains("<td>memory<td>4"), "{page}");
-    assert!(row(&page, "shown.generic&lt;u32&gt;").contains("<td>memory<td>4"), "{page}");
+    assert!(row(&page, "::generic&lt;u16&gt;&gt;").contains("<td>memory<td>4"), "{page}");
+    assert!(row(&page, "::generic&lt;u32&gt;&gt;").contains("<td>memory<td>4"), "{page}");
     assert!(page.contains("<td>MapStore") && page.contains(">up<"), "{page}");
     assert!(!page.contains("<form"), "nothing can be changed: {page}");
     let headers = page.split("\r\n\r\n").next().unwrap();

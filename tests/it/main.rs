@@ -43,6 +43,7 @@ mod oversized;
 mod pending_invalidations;
 mod processes;
 mod python;
+mod readable;
 mod real_time;
 mod redis;
 mod refresh;

@@ -274,8 +274,9 @@ thread_local! {
 }
 
 impl tracing::Subscriber for Spans {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
+    /// The spans of the test; those of the crate are in `spans`.
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        !metadata.target().starts_with("cached_runtime")
     }
 
     fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {

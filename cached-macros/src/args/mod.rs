@@ -44,6 +44,7 @@ pub(crate) struct Args {
     pub(crate) skip: Option<Opt<Vec<Ident>>>,
     pub(crate) name: Option<Opt<String>>,
     pub(crate) version: Option<Opt<u32>>,
+    pub(crate) readable: Option<Opt<()>>,
     pub(crate) cache_if: Option<Opt<Expr>>,
     pub(crate) cache_err: Option<Opt<Amount<Duration>>>,
     pub(crate) cache_none: Option<Opt<Amount<Duration>>>,
@@ -87,7 +88,7 @@ pub(crate) enum Amount<T> {
 }
 
 /// All options, each with an example.
-const OPTIONS: [(&str, &str); 27] = [
+const OPTIONS: [(&str, &str); 28] = [
     ("ttl", "ttl = 60"),
     ("ttl_from", "ttl_from = |value: &Token| value.lifetime()"),
     ("backend", "backend = \"redis\""),
@@ -98,6 +99,7 @@ const OPTIONS: [(&str, &str); 27] = [
     ("skip", "skip(db, self)"),
     ("name", "name = \"users\""),
     ("version", "version = 2"),
+    ("readable", "readable"),
     ("cache_if", "cache_if = |value: &User| value.active"),
     ("cache_err", "cache_err = \"5s\""),
     ("cache_none", "cache_none = \"30s\""),
@@ -217,6 +219,7 @@ impl Args {
             "skip" => self.skip = Some(input.skip()?),
             "name" => self.name = Some(input.namespace()?),
             "version" => self.version = Some(input.version()?),
+            "readable" => self.readable = Some(input.flag()?),
             "cache_if" => self.cache_if = Some(input.function()?),
             "cache_err" => self.cache_err = Some(input.duration(ZERO_TTL)?),
             "cache_none" => self.cache_none = Some(input.duration(ZERO_TTL)?),

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
+use syn::Expr;
 
 use super::{private, private_at, span_bounds};
 use crate::args::{Amount, Backend, Codec, Detached, Opt, SingleFlight};
@@ -61,6 +62,9 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
         let version = version.value;
         policy.extend(quote!(.version(#version)));
     }
+    if memo.readable.is_some() {
+        policy.extend(quote!(.readable()));
+    }
     match memo.single_flight.as_ref().map(|option| option.value) {
         // The default in a shared store; an error in memory.
         None | Some(SingleFlight::Fleet) => {}
@@ -79,13 +83,28 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
         Backend::Store(store) => {
             let (start, end) = span_bounds(store);
             let p = private_at(start);
-            let named = quote_spanned!(start=> #p::Named::new(&#store));
-            policy.extend(quote_spanned!(end=> .store(#named.to_arc())));
+            let store = if is_place(store) {
+                let named = quote_spanned!(start=> #p::Named::new(&#store));
+                quote_spanned!(end=> #named.to_store())
+            } else {
+                quote_spanned!(start=> #p::Named::owned(#store))
+            };
+            policy.extend(quote_spanned!(end=> .store(#store)));
         }
     }
     match memo.codec.as_ref().map(|codec| (codec.value, codec.span)) {
         Some((Codec::Json, span)) => require_feature(&Ident::new("json", span), &quote!(#policy.json())),
         Some((Codec::Msgpack, _)) | None => policy,
+    }
+}
+
+/// Returns `true` if an expression may be the place of a value that cannot be moved, as `STORE` is.
+fn is_place(expr: &Expr) -> bool {
+    match expr {
+        Expr::Group(group) => is_place(&group.expr),
+        Expr::Paren(paren) => is_place(&paren.expr),
+        Expr::Path(_) | Expr::Field(_) | Expr::Index(_) | Expr::Macro(_) => true,
+        _ => false,
     }
 }
 

@@ -20,6 +20,13 @@ pub(super) fn check_options(args: &Args, errors: &mut Errors) {
              \"redis\"`",
         );
     }
+    if let (Some(true), Some(readable)) = (is_memory, &args.readable) {
+        errors.push(
+            &readable.name,
+            "values in memory have no names that anybody could read; leave `readable` out, or add a shared store with \
+             `backend = \"redis\"`",
+        );
+    }
     if let (Some(true), Some(Opt { value: SingleFlight::Fleet, name, .. })) = (is_memory, &args.single_flight)
     {
         errors.push(

@@ -37,6 +37,9 @@ pub struct Policy {
     pub(crate) placement: Placement,
     #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "memory encodes nothing"))]
     pub(crate) codec: Encoding,
+    /// Whether names in a shared store contain the arguments.
+    #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "memory names nothing"))]
+    pub(crate) is_readable: bool,
 }
 
 /// Where values live, as the attribute says it.
@@ -112,6 +115,7 @@ impl Policy {
             #[cfg(feature = "store")]
             placement: Placement::Memory,
             codec: Encoding::Msgpack,
+            is_readable: false,
         }
     }
 
@@ -289,11 +293,18 @@ impl Policy {
     /// `backend = EXPR`
     #[cfg(feature = "store")]
     #[must_use]
-    pub fn store(mut self, store: impl Into<StoreOrName>) -> Self {
-        self.backend = match store.into() {
+    pub fn store(mut self, store: StoreOrName) -> Self {
+        self.backend = match store {
             StoreOrName::Store(store) => Backend::Store(store),
             StoreOrName::Named(name) => Backend::Configured(Role::Named(name.0.into())),
         };
+        self
+    }
+
+    /// `readable`
+    #[must_use]
+    pub const fn readable(mut self) -> Self {
+        self.is_readable = true;
         self
     }
 

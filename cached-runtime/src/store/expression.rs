@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use super::{NamedStore, Store};
 
-/// The expression in `backend = EXPR`: `StoreExpr::new(&EXPR).to_arc()` accepts a pointer to a store as well
-/// as a `static` store.
+/// The expression in `backend = EXPR`: `StoreExpr::owned(EXPR)` accepts a store, a pointer to one, and the name of one.
 ///
-/// Method resolution chooses the conversion: `to_arc` of [`StoreExpr`] itself applies if the expression can
+/// What cannot be moved, such as a `static`, is borrowed: `StoreExpr::new(&EXPR).to_store()`. Method resolution chooses the conversion: `to_store` of [`StoreExpr`] itself applies if the expression can
 /// be cloned, and otherwise auto-deref finds that of `StaticStore`.
 #[derive(Debug)]
 pub struct StoreExpr<'a, S>(StaticStore<'a, S>);
@@ -21,19 +20,51 @@ impl<'a, S> StoreExpr<'a, S> {
     }
 }
 
+impl<S: IntoStore> StoreExpr<'static, S> {
+    /// Takes the value of the expression.
+    #[must_use]
+    pub fn owned(store: S) -> StoreOrName {
+        store.into_store()
+    }
+}
+
+/// The value of an expression: a store, or the name of one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Store`",
+    label = "this type must implement `cached_runtime::Store`"
+)]
+pub trait IntoStore {
+    /// Turns the value into a store, or the name of one.
+    fn into_store(self) -> StoreOrName;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Store> IntoStore for S {
+    fn into_store(self) -> StoreOrName {
+        StoreOrName::Store(Arc::new(self))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoStore for NamedStore {
+    fn into_store(self) -> StoreOrName {
+        StoreOrName::Named(self)
+    }
+}
+
 impl<S: Store + Clone> StoreExpr<'_, S> {
     /// Clones the expression, which is a pointer such as an `Arc` or a reference to a static.
     #[must_use]
-    pub fn to_arc(&self) -> Arc<dyn Store> {
-        Arc::new(self.0.0.clone())
+    pub fn to_store(&self) -> StoreOrName {
+        StoreOrName::Store(Arc::new(self.0.0.clone()))
     }
 }
 
 impl StoreExpr<'_, NamedStore> {
     /// Copies the name.
     #[must_use]
-    pub const fn to_arc(&self) -> NamedStore {
-        *self.0.0
+    pub const fn to_store(&self) -> StoreOrName {
+        StoreOrName::Named(*self.0.0)
     }
 }
 
@@ -52,31 +83,19 @@ pub struct StaticStore<'a, S>(&'a S);
 impl<S> StaticStore<'static, S> {
     /// Wraps the reference to the `static`.
     #[must_use]
-    pub fn to_arc(&self) -> Arc<dyn Store>
+    pub fn to_store(&self) -> StoreOrName
     where
         S: Store,
     {
-        Arc::new(self.0)
+        StoreOrName::Store(Arc::new(self.0))
     }
 }
 
-/// What `to_arc` returns: a store, or the name of one.
+/// What an expression is turned into: a store, or the name of one.
 #[derive(Debug, Clone)]
 pub enum StoreOrName {
     /// A store.
     Store(Arc<dyn Store>),
     /// The name of a store that is configured.
     Named(NamedStore),
-}
-
-impl From<Arc<dyn Store>> for StoreOrName {
-    fn from(store: Arc<dyn Store>) -> Self {
-        Self::Store(store)
-    }
-}
-
-impl From<NamedStore> for StoreOrName {
-    fn from(name: NamedStore) -> Self {
-        Self::Named(name)
-    }
 }

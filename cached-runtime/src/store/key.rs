@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::readable;
 use super::scan::Scan;
 use crate::{Error, ErrorKind, Result};
 
@@ -124,6 +125,8 @@ pub(crate) struct KeySpace {
     prefix: Box<str>,
     /// The state of the digest after the namespace.
     digest: Sha256,
+    /// Whether the arguments precede the digest as text.
+    is_readable: bool,
 }
 
 impl KeySpace {
@@ -133,7 +136,14 @@ impl KeySpace {
         digest.update(namespace.as_bytes());
         // Shortened for readability; the digest covers the whole namespace.
         let readable = namespace.chars().map(|c| if is_plain(c) { c } else { '_' }).take(MAX_NAMESPACE);
-        Self { prefix: readable.chain([':']).collect(), digest }
+        Self { prefix: readable.chain([':']).collect(), digest, is_readable: false }
+    }
+
+    /// `readable`: puts the arguments before the digest, as text.
+    #[must_use]
+    pub(crate) fn readable(mut self, is_readable: bool) -> Self {
+        self.is_readable = is_readable;
+        self
     }
 
     /// As [`Key::new`].
@@ -160,7 +170,15 @@ impl KeySpace {
         digest.update((arguments.len() as u64).to_be_bytes());
         digest.update(arguments);
         digest.update(options);
-        compose(&self.prefix, &digest.finalize()[..Key::DIGEST])
+        let digest = &digest.finalize()[..Key::DIGEST];
+        if !self.is_readable {
+            return compose(&self.prefix, digest);
+        }
+        // One character less, for the second colon.
+        let free = MAX_NAMESPACE.saturating_sub(self.prefix.len());
+        let text = readable::text(arguments, free);
+        let colon = if text.is_empty() { "" } else { ":" };
+        compose(&format!("{}{text}{colon}", self.prefix), digest)
     }
 }
 
@@ -230,7 +248,7 @@ const MAX_ARGUMENTS: usize = 1 << 20;
 const MAX_NAMESPACE: usize = 120;
 
 /// Returns `true` if every protocol can send the character without escaping.
-fn is_plain(c: char) -> bool {
+pub(super) fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_-.:<>,&".contains(c)
 }
 
@@ -284,6 +302,19 @@ mod tests {
             let arguments = (7_u64, text.as_str(), 8_u64);
             let bytes = rmp_serde::to_vec_named(&arguments).unwrap();
             assert_eq!(Key::new("n", &arguments).unwrap(), Key::from_bytes("n", &bytes), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_readable_key_has_the_arguments_before_the_same_digest() {
+        let key = |namespace: &str| KeySpace::new(namespace).readable(true).key(&(42_u64, "en us")).unwrap();
+        let plain = Key::new("shop::user.v1", &(42_u64, "en us")).unwrap();
+        let digest = plain.as_str().strip_prefix("shop::user.v1:").unwrap();
+        assert_eq!(key("shop::user.v1").as_str(), format!("shop::user.v1:42,en_us:{digest}"));
+        assert_eq!(key("shop::user.v1").digest(), plain.digest());
+        for length in [110, 115, 118, 119, 120, 121, 500] {
+            let key = key(&"n".repeat(length));
+            assert!(key.as_str().len() <= Key::MAX_LEN && key.as_str().chars().all(is_plain), "{key}");
         }
     }
 

@@ -17,6 +17,7 @@ mod lease;
 mod memcached;
 mod named_store;
 mod placement;
+mod readable;
 #[cfg(feature = "redis")]
 mod redis;
 mod role;

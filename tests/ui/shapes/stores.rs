@@ -12,6 +12,11 @@ fn store() -> &'static Nowhere {
     &STORE
 }
 
+/// Neither `Clone` nor a pointer.
+fn owned() -> Nowhere {
+    Nowhere
+}
+
 fn object() -> Arc<dyn Store> {
     Arc::clone(&OBJECT)
 }
@@ -48,6 +53,11 @@ async fn chosen(name: &str, id: u64) -> String {
 #[async_cached(ttl = 60, backend = store())]
 async fn a_function(id: Option<&str>) -> usize {
     id.map_or(0, str::len)
+}
+
+#[async_cached(ttl = 60, backend = owned())]
+async fn an_owned_store(id: u64) -> User {
+    User(id)
 }
 
 #[async_cached(ttl = 60, backend = object(), detached)]
@@ -97,6 +107,7 @@ async fn any_expression_can_be_a_store() {
     assert_eq!(chosen::peek("a", 1).await.as_deref(), Some("a 1"));
     assert_eq!(a_name(1).await, User(1));
     assert_eq!(a_function(Some("a")).await, 1);
+    assert_eq!(an_owned_store(1).await, User(1));
     assert_eq!(a_function::peek(Some("a")).await, None);
     assert_eq!(an_object(1).await, User(1));
     assert_eq!(an_arc(vec![1]).await, Some(User(1)));

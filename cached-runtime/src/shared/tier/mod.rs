@@ -67,7 +67,8 @@ where
         let generation_keys = [namespace.generation_key.clone()];
         let claim = Claim::new(&namespace.name, name, policy);
         let key_check = KeyCheck::new();
-        let (keys, name) = (KeySpace::new(&namespace.name), namespace.name.clone());
+        let keys = KeySpace::new(&namespace.name).readable(policy.is_readable);
+        let name = namespace.name.clone();
         let to_key = Box::new(move |key: &K| {
             let store_key = keys.key(key)?;
             key_check.check(&name, &store_key, key);
