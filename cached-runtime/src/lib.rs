@@ -91,7 +91,7 @@
 //!
 //! A method `find` has `find_cache()`, which returns a [`MethodCache`], and `find_lookup`, `find_refresh` and
 //! `find_uncached`; in the impl of a trait, if the attribute is on the impl too. [`invalidate_tag`] ends all values
-//! with a tag, and [`caches`] lists the functions in use.
+//! with a tag, [`expire_tag`] makes them stale, and [`caches`] lists the functions in use.
 //!
 //! # What can be cached
 //!
@@ -179,7 +179,7 @@ pub use crate::policy::{
 };
 #[cfg(feature = "store")]
 pub use crate::shared::{ServerHealth, ServerState, connect, health};
-pub use crate::shared::{ShutdownReport, invalidate_tag};
+pub use crate::shared::{ShutdownReport, expire_tag, invalidate_tag};
 pub use crate::signature::IntoOutput;
 #[cfg(feature = "contract")]
 pub use crate::store::contract;

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cached_runtime::{Result, Store, async_cached, invalidate_tag};
+use cached_runtime::{Result, Store, async_cached, expire_tag, invalidate_tag};
 use cached_tests::in_own_process;
 use cached_tests::proxy::Proxy;
 use cached_tests::server::{MemcachedServer, RedisServer};
@@ -17,13 +17,14 @@ use cached_tests::server::{MemcachedServer, RedisServer};
 use crate::support::{SOON, memcached_at, redis_at};
 
 /// The measured operations.
-const OPERATIONS: [&str; 10] = [
+const OPERATIONS: [&str; 11] = [
     "a hit",
     "a hit, of a function with two tags",
     "a miss: the lease, and the value",
     "the same, of a function with two tags that are in use",
     "`invalidate`",
     "`invalidate_tag`",
+    "`expire_tag`",
     "`expire`",
     "`expire`, of a function with a `stale_…` option",
     "`put`",
@@ -142,6 +143,10 @@ macro_rules! functions {
                     .await,
                     cost(server, proxy, async |key| done(plain::invalidate(key)).await).await,
                     cost(server, proxy, async |_| done(invalidate_tag(TAG)).await).await,
+                    {
+                        let _ = tagged(false, 0).await; // so that the tag is in use
+                        cost(server, proxy, async |_| done(expire_tag(TAG)).await).await
+                    },
                     cost(server, proxy, async |key| done(plain::expire(new(key))).await).await,
                     cost(server, proxy, async |key| done(stale::expire(key)).await).await,
                     cost(server, proxy, async |key| done(plain::put(key, key)).await).await,

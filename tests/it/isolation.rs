@@ -213,6 +213,25 @@ async fn a_shared_store_is_left_as_it_was() {
     assert_eq!(in_redis(1).await, outside);
 }
 
+#[async_cached(ttl = 60, backend = Arc::new(redis()), name = "isolated.derived.redis", tags_from = |id: &u64| vec![format!("derived:{id}")])]
+async fn derived_in_redis(id: u64) -> u64 {
+    id
+}
+
+#[tokio::test]
+async fn derived_tags_in_a_shared_store_do_not_cross() {
+    derived_in_redis(1).await;
+    isolated(async {
+        derived_in_redis(1).await;
+        assert_eq!(derived_in_redis::lookup(1).await.source, Source::Shared);
+        invalidate_tag("derived:1").await.unwrap();
+        assert_eq!(derived_in_redis::peek(1).await, None);
+    })
+    .await;
+    assert_eq!(derived_in_redis::lookup(1).await.source, Source::Shared);
+    assert_eq!(SERVER.command(&["KEYS", "*test-*"]), "");
+}
+
 static STORE: LazyLock<TestStore> = LazyLock::new(TestStore::new);
 static ORIGIN_FAILS: AtomicBool = AtomicBool::new(false);
 

@@ -16,6 +16,7 @@ mod contract;
 mod corrupt_values;
 mod credentials;
 mod deploys;
+mod expire_tag;
 mod forked;
 mod futures;
 mod harness;

@@ -100,7 +100,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
 
     /// Returns what the value of an entry may be used for; `None` if one of its tags was invalidated.
     fn state(&self, entry: &Entry<O::Value>) -> Option<State> {
-        if !entry.is_current() {
+        if !entry.is_usable() {
             return None;
         }
         let retention = if O::is_stored_err(&entry.value) { Duration::ZERO } else { self.policy.retention() };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::age::{Age, Freshness, State};
 use super::number::to_word;
 use super::numbers::Number;
-use super::tags::TagSnapshot;
+use super::tags::{TagSnapshot, TagState};
 use crate::util::{AtomicMoment, Moment};
 
 /// A value in memory.
@@ -60,10 +60,24 @@ impl<V> Entry<V> {
         !end.has_passed() && self.is_current()
     }
 
-    /// Returns `true` if none of its tags was invalidated since its computation began.
+    /// Returns `true` if none of its tags was invalidated or expired since its computation began.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
         self.tags.as_ref().is_none_or(|tags| tags.is_current())
+    }
+
+    /// Returns `true` if none of its tags was invalidated since its computation began. If one was expired, the lifetime has
+    /// ended then.
+    #[cold]
+    pub(crate) fn is_usable(&self) -> bool {
+        match self.tags.as_ref().map_or(TagState::Current, |tags| tags.state()) {
+            TagState::Current => true,
+            TagState::Expired(at) => {
+                self.fresh_until.bring_forward(at);
+                true
+            }
+            TagState::Invalidated => false,
+        }
     }
 
     #[inline]

@@ -27,5 +27,5 @@ pub(crate) use entry::{CachedValue, Entry};
 pub(crate) use eviction::Evicted;
 pub(crate) use map::{EntryParts, Memory, Weigher};
 pub(crate) use stored::Stored;
-pub(crate) use tags::{DerivedTags, TagSnapshot, invalidate_tag};
+pub(crate) use tags::{DerivedTags, TagSnapshot, expire_tag, invalidate_tag};
 pub(crate) use write::{Fill, WriteAction};

@@ -14,6 +14,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use quick_cache::DefaultHashBuilder;
 
 use crate::policy::IsolationId;
+use crate::util::{AtomicMoment, Moment};
 
 /// The tags of one value, as of the time when its computation began.
 #[derive(Debug, Clone)]
@@ -33,9 +34,57 @@ pub(crate) enum DerivedTags {
     Any,
 }
 
-/// The number of the last invalidation of a tag; shared by all values that have the tag.
+/// What happened to a tag last; shared by all values that have the tag.
 #[derive(Debug)]
-struct Generation(AtomicU64);
+struct Generation {
+    /// The number of the last invalidation, or expiration.
+    changed: AtomicU64,
+    /// The number of the last invalidation.
+    invalidated: AtomicU64,
+    /// The time of the last expiration.
+    expired_at: AtomicMoment,
+}
+
+/// What the tags say about a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TagState {
+    /// Nothing happened to its tags since its computation began.
+    Current,
+    /// It stopped being fresh then, because one of its tags was expired.
+    Expired(Moment),
+    /// One of its tags was invalidated.
+    Invalidated,
+}
+
+impl Generation {
+    fn new(number: u64) -> Self {
+        Self {
+            changed: AtomicU64::new(number),
+            invalidated: AtomicU64::new(number),
+            expired_at: AtomicMoment::default(),
+        }
+    }
+
+    /// Records a change with this number. The number of any change is written last: whoever sees it sees the rest.
+    fn change(&self, number: u64, change: Change) {
+        match change {
+            Change::Invalidation => self.invalidated.store(number, Ordering::Release),
+            Change::Expiration(now) => self.expired_at.set(now),
+        }
+        self.changed.store(number, Ordering::Release);
+    }
+
+    fn has_changed_since(&self, number: u64) -> bool {
+        self.changed.load(Ordering::Acquire) > number
+    }
+}
+
+/// What happens to a tag.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Invalidation,
+    Expiration(Moment),
+}
 
 impl TagSnapshot {
     /// Returns the snapshot for a value with these static tags whose computation begins now.
@@ -58,16 +107,47 @@ impl TagSnapshot {
         });
     }
 
-    /// Returns `true` if none of the tags was invalidated since the computation began.
+    /// Returns `true` if none of the tags was invalidated or expired since the computation began.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
-        self.generations.iter().all(|generation| generation.0.load(Ordering::Acquire) <= self.epoch)
+        !self.generations.iter().any(|generation| generation.has_changed_since(self.epoch))
+    }
+
+    /// Returns what the tags say about the value.
+    pub(crate) fn state(&self) -> TagState {
+        let changed = self.generations.iter().filter(|generation| generation.has_changed_since(self.epoch));
+        let state = |generation: &Arc<Generation>| {
+            if generation.invalidated.load(Ordering::Acquire) > self.epoch {
+                TagState::Invalidated
+            } else {
+                TagState::Expired(generation.expired_at.get())
+            }
+        };
+        changed.map(state).fold(TagState::Current, TagState::and)
+    }
+}
+
+impl TagState {
+    /// Combines what two tags say: an invalidation counts for more than an expiration, and of two expirations the earlier one.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Invalidated, _) | (_, Self::Invalidated) => Self::Invalidated,
+            (Self::Expired(one), Self::Expired(another)) => Self::Expired(one.min(another)),
+            (Self::Expired(at), Self::Current) | (Self::Current, Self::Expired(at)) => Self::Expired(at),
+            (Self::Current, Self::Current) => Self::Current,
+        }
     }
 }
 
 /// Invalidates every value in memory that has this tag, and the computations in flight.
 pub(crate) fn invalidate_tag(tag: &str) {
-    with_table(IsolationId::current(), |table| table.invalidate(tag));
+    with_table(IsolationId::current(), |table| table.change(tag, Change::Invalidation));
+}
+
+/// Makes every value in memory that has this tag stale, and discards the computations in flight.
+pub(crate) fn expire_tag(tag: &str) {
+    let now = Moment::now();
+    with_table(IsolationId::current(), |table| table.change(tag, Change::Expiration(now)));
 }
 
 /// The generations of all tags that values have.
@@ -93,19 +173,19 @@ impl Table {
         Self {
             by_name: HashMap::new(),
             epoch: 0,
-            any_tag: Arc::new(Generation(AtomicU64::new(0))),
+            any_tag: Arc::new(Generation::new(0)),
             initial_generations: Box::new([0; BUCKETS]),
             hasher: DefaultHashBuilder::default(),
             prune_at: MIN_PRUNE_AT,
         }
     }
 
-    fn invalidate(&mut self, tag: &str) {
+    fn change(&mut self, tag: &str, change: Change) {
         self.epoch += 1;
         let epoch = self.epoch;
-        self.any_tag.0.store(epoch, Ordering::Release);
+        self.any_tag.change(epoch, change);
         if let Some(generation) = self.by_name.get(tag).and_then(Weak::upgrade) {
-            generation.0.store(epoch, Ordering::Release);
+            generation.change(epoch, change);
         }
         // A computation in flight may derive the tag when no other value has it any more.
         *self.initial_generation(tag) = epoch;
@@ -119,7 +199,7 @@ impl Table {
             self.by_name.retain(|_, generation| generation.strong_count() > 0);
             self.prune_at = (2 * self.by_name.len()).max(MIN_PRUNE_AT);
         }
-        let generation = Arc::new(Generation(AtomicU64::new(*self.initial_generation(tag))));
+        let generation = Arc::new(Generation::new(*self.initial_generation(tag)));
         self.by_name.insert(tag.into(), Arc::downgrade(&generation));
         generation
     }
@@ -205,6 +285,23 @@ mod tests {
         assert!(!both.is_current() && one.is_current());
         assert!(snapshot(&["tags a", "tags b"]).is_current(), "computed after it");
         assert!(snapshot(&[]).is_current());
+    }
+
+    #[test]
+    fn value_is_stale_once_one_of_its_tags_is_expired() {
+        let (both, one) = (snapshot(&["soft a", "soft b"]), snapshot(&["soft a"]));
+        let before = Moment::now();
+        expire_tag("soft b");
+        assert!(!both.is_current());
+        let TagState::Expired(at) = both.state() else { panic!("{:?}", both.state()) };
+        assert!(before <= at && at <= Moment::now());
+        assert_eq!(one.state(), TagState::Current);
+        assert_eq!(snapshot(&["soft a", "soft b"]).state(), TagState::Current, "computed after it");
+
+        invalidate_tag("soft a");
+        assert_eq!((both.state(), one.state()), (TagState::Invalidated, TagState::Invalidated));
+        expire_tag("soft a");
+        assert_eq!((both.state(), one.state()), (TagState::Invalidated, TagState::Invalidated), "for good");
     }
 
     #[test]

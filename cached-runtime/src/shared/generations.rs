@@ -17,13 +17,14 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 
 use super::envelope;
-use super::location::{Location, generation_from_bytes};
+use super::generation::Generation;
+use super::location::Location;
 use super::namespace::{Namespace, within};
 use super::observed_store::Operation;
 use super::reads::{CommonKeys, Values, Wanted, shutting_down};
 use crate::memory::DerivedTags;
 use crate::util::{random, timer};
-use crate::{Error, ErrorKind, Key, Result};
+use crate::{Error, Key, Result};
 
 /// What a store has at a location.
 #[derive(Debug, Clone)]
@@ -32,18 +33,18 @@ pub(crate) struct ReadResult {
     /// The generations at the location's dependency keys.
     pub(crate) generations: FoundGenerations,
     /// The generations of the derived tags that are listed in the value.
-    pub(crate) derived_generations: Box<[Option<u64>]>,
+    pub(crate) derived_generations: Box<[Option<Generation>]>,
 }
 
 /// Generations as they were found. Usually there is one, which needs no allocation.
 #[derive(Debug, Clone)]
 pub(crate) enum FoundGenerations {
-    One(Option<u64>),
-    Many(Box<[Option<u64>]>),
+    One(Option<Generation>),
+    Many(Box<[Option<Generation>]>),
 }
 
 impl FoundGenerations {
-    pub(crate) fn into_boxed(self) -> Box<[Option<u64>]> {
+    pub(crate) fn into_boxed(self) -> Box<[Option<Generation>]> {
         match self {
             Self::One(generation) => Box::new([generation]),
             Self::Many(generations) => generations,
@@ -52,9 +53,9 @@ impl FoundGenerations {
 }
 
 impl Deref for FoundGenerations {
-    type Target = [Option<u64>];
+    type Target = [Option<Generation>];
 
-    fn deref(&self) -> &[Option<u64>] {
+    fn deref(&self) -> &[Option<Generation>] {
         match self {
             Self::One(generation) => std::slice::from_ref(generation),
             Self::Many(generations) => generations,
@@ -63,10 +64,10 @@ impl Deref for FoundGenerations {
 }
 
 /// How many generations of namespaces precede those of tags in a location: of the function, and of all tags.
-const NAMESPACE_GENERATIONS: usize = 2;
+pub(super) const NAMESPACE_GENERATIONS: usize = 2;
 
 /// How long the generation of a tag stays in a store. When it expires, the values with that tag are computed once more.
-const TAG_GENERATION_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(super) const TAG_GENERATION_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl Namespace {
     /// Reads a value and the generations it depends on in one round trip; the generations of derived tags take a
@@ -93,7 +94,7 @@ impl Namespace {
     }
 
     /// Reads the generations under these keys.
-    async fn read_generations(&'static self, keys: &[Key]) -> Result<Box<[Option<u64>]>> {
+    async fn read_generations(&'static self, keys: &[Key]) -> Result<Box<[Option<Generation>]>> {
         let found = self
             .read_combined(Wanted {
                 first: None,
@@ -102,7 +103,7 @@ impl Namespace {
                 largest_bytes: 0,
             })
             .await?;
-        Ok((0..keys.len()).map(|index| generation_from_bytes(found.get(index)?)).collect())
+        Ok((0..keys.len()).map(|index| Generation::from_bytes(found.get(index)?)).collect())
     }
 
     /// Reads the generations that a value at this location depends on.
@@ -141,7 +142,7 @@ impl Namespace {
     pub(crate) async fn generations(
         &'static self,
         location: &Location,
-        known: Option<Box<[Option<u64>]>>,
+        known: Option<Box<[Option<Generation>]>>,
     ) -> Result<Box<[u64]>> {
         let known = match known {
             Some(known) => known,
@@ -152,7 +153,7 @@ impl Namespace {
         let mut generations = Vec::with_capacity(known.len());
         for (index, (key, known)) in location.dependency_keys().zip(known).enumerate() {
             generations.push(match known {
-                Some(generation) => generation,
+                Some(generation) => generation.number,
                 // The primary value is gone: a number that matches nothing, so that no call finds the alternate value.
                 None if index == location.generation_keys.len() => random::token(),
                 None => {
@@ -166,21 +167,24 @@ impl Namespace {
 
     /// Returns the generation under a key and creates it if there is none.
     async fn create_generation(&self, key: &Key, ttl: Option<Duration>) -> Result<u64> {
-        let found = self.with_deadline(|store| store.add(key, new_generation(), ttl)).await?;
-        if let Some(generation) = generation_from_bytes(&found) {
-            return Ok(generation);
+        // Those of tags, and only those, expire.
+        let new = if ttl.is_some() { Generation::of_tag() } else { Generation::random() };
+        let found = self.with_deadline(|store| store.add(key, new.to_bytes(), ttl)).await?;
+        if let Some(generation) = Generation::from_bytes(&found) {
+            return Ok(generation.number);
         }
         // Foreign bytes are there. The generation they replaced is lost, so the values stored with it are stale anyway.
-        let generation = new_generation();
-        self.with_deadline(|store| store.put(key, generation.clone(), ttl)).await?;
-        generation_from_bytes(&generation)
-            .ok_or(Error::new(ErrorKind::Protocol, "a generation is not 8 bytes long"))
+        self.with_deadline(|store| store.put(key, new.to_bytes(), ttl)).await?;
+        Ok(new.number)
     }
 
     /// Returns `true` if the store still has these generations; `false` also if it fails.
     pub(crate) async fn are_current(&'static self, location: &Location, generations: &[u64]) -> bool {
         let found = self.read_dependencies(location).await;
-        found.is_ok_and(|found| found.iter().copied().eq(generations.iter().copied().map(Some)))
+        found.is_ok_and(|found| {
+            let numbers = found.iter().map(|generation| generation.map(|generation| generation.number));
+            numbers.eq(generations.iter().copied().map(Some))
+        })
     }
 
     /// Returns each of these tags with its generation and creates those that are missing.
@@ -191,7 +195,7 @@ impl Namespace {
         let mut generations = Vec::with_capacity(tag_keys.len());
         for (key, found) in tag_keys.iter().zip(self.read_generations(tag_keys).await?) {
             let generation = match found {
-                Some(generation) => generation,
+                Some(generation) => generation.number,
                 None => self.create_generation(key, Some(TAG_GENERATION_TTL)).await?,
             };
             generations.push((key.clone(), generation));
@@ -223,8 +227,11 @@ impl Namespace {
     }
 
     /// Returns the key of the generation of a tag.
+    ///
+    /// A value lists the digests of its derived tags only, so the rest of the key is the same in an isolation.
     pub(crate) fn tag_key(&self, tag: &str) -> Key {
-        Key::from_bytes(&self.name, tag.as_bytes())
+        let key = Key::from_bytes(&self.name, tag.as_bytes());
+        if self.isolation.is_none() { key } else { Key::of_tag(key.digest()) }
     }
 }
 
@@ -239,5 +246,5 @@ impl Drop for Asking {
 
 /// Returns a random generation, so that no two clears produce the same one.
 pub(crate) fn new_generation() -> Bytes {
-    Bytes::copy_from_slice(&random::token().to_be_bytes())
+    Generation::random().to_bytes()
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::generation::Generation;
 use super::location::{Location, Tags};
 use super::namespace::{Namespace, run_detached};
 use super::payload::Payload;
@@ -61,7 +62,7 @@ impl HeldLease {
     ///
     /// This happens before the computation, so that a value computed from data that was invalidated meanwhile is stale
     /// from the start.
-    pub(super) async fn read_generations(&mut self, known: Option<Box<[Option<u64>]>>) -> Result<()> {
+    pub(super) async fn read_generations(&mut self, known: Option<Box<[Option<Generation>]>>) -> Result<()> {
         self.generations = self.namespace.generations(&self.location, known).await?;
         if let Tags::Derived(tags) = self.location.tags {
             self.epoch = Some(tags.epoch().await?);

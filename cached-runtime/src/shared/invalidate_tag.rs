@@ -1,16 +1,18 @@
-//! Invalidation of a tag, in the memory of this process and in shared stores.
+//! Invalidation and expiration of a tag, in the memory of this process and in shared stores.
 
+#[cfg(feature = "store")]
+use std::future::Future;
 #[cfg(feature = "store")]
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(feature = "store")]
-use super::namespace::{Namespace, TAGS};
+use super::namespace::Namespace;
 use crate::Result;
 #[cfg(feature = "store")]
 use crate::Store;
 use crate::memory;
 #[cfg(feature = "store")]
-use crate::policy::{Counters, IsolationId, own_name};
+use crate::policy::{Counters, IsolationId};
 
 /// Invalidates every value with this tag, of any function.
 ///
@@ -50,32 +52,79 @@ use crate::policy::{Counters, IsolationId, own_name};
 /// # Ok(())
 /// # }
 /// ```
-#[cfg_attr(
-    not(feature = "store"),
-    allow(clippy::unused_async, reason = "it awaits with a shared store only")
-)]
 pub async fn invalidate_tag(tag: impl AsRef<str>) -> Result<()> {
     let tag = tag.as_ref();
     memory::invalidate_tag(tag);
-    #[cfg(not(feature = "store"))]
-    return Ok(());
     #[cfg(feature = "store")]
-    {
-        for store in crate::store::configured() {
-            let _ = tag_namespace(store);
-        }
-        let isolation = IsolationId::current();
-        let mut namespaces = tag_namespaces().clone();
-        namespaces.retain(|namespace| namespace.isolation == isolation);
-        // All stores are asked at once: one that does not answer neither delays the others nor, if the caller is dropped
-        // meanwhile, keeps them from being asked.
-        let started: Vec<_> = namespaces.into_iter().map(|namespace| namespace.invalidate_tag(tag)).collect();
-        let mut confirmed = Ok(());
-        for invalidation in started {
-            confirmed = invalidation.await.and(confirmed);
-        }
-        confirmed
+    return in_stores(|namespace| namespace.invalidate_tag(tag)).await;
+    #[cfg(not(feature = "store"))]
+    std::future::ready(Ok(())).await
+}
+
+/// Makes every value with this tag stale, of any function: instead of [`invalidate_tag`], where an older value is better than none.
+///
+/// A function with `stale_while_revalidate` still returns the value at once, while the next one is computed; one with
+/// `stale_if_error` returns it if it fails to compute the next one. For the others it is as if the tag were invalidated. The time
+/// during which a stale value is used begins now, or began at the end of its `ttl`.
+///
+/// It applies where [`invalidate_tag`] does, and costs as much. After it has returned `Ok`, no later call returns a value with the tag that was
+/// computed before it as a fresh one.
+///
+/// # Errors
+///
+/// The error of a shared store that did not confirm it. This process then invalidates the tag, and retries until the store confirms
+/// that.
+///
+/// # Cancel safety
+///
+/// That of [`invalidate_tag`].
+///
+/// # Examples
+///
+/// ```
+/// use cached_runtime::{Source, async_cached, expire_tag};
+///
+/// #[async_cached(ttl = 60, stale_if_error = "1h", tags("user:{id}"))]
+/// async fn profile(id: u64) -> Result<String, String> {
+///     if profile::stats().computed == 0 { Ok(format!("user {id}")) } else { Err("down".to_owned()) }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> cached_runtime::Result<()> {
+/// assert!(profile(42).await.is_ok());
+/// expire_tag("user:42").await?;
+/// let lookup = profile::lookup(42).await; // The function ran, and failed.
+/// assert_eq!((lookup.value.as_deref(), lookup.source), (Ok("user 42"), Source::Stale));
+/// # Ok(())
+/// # }
+/// ```
+pub async fn expire_tag(tag: impl AsRef<str>) -> Result<()> {
+    let tag = tag.as_ref();
+    memory::expire_tag(tag);
+    #[cfg(feature = "store")]
+    return in_stores(|namespace| namespace.expire_tag(tag)).await;
+    #[cfg(not(feature = "store"))]
+    std::future::ready(Ok(())).await
+}
+
+/// Applies a change to the tags of every store.
+///
+/// All stores are asked at once: one that does not answer neither delays the others nor, if the caller is dropped meanwhile, keeps
+/// them from being asked.
+#[cfg(feature = "store")]
+async fn in_stores<C: Future<Output = Result<()>>>(change: impl Fn(&'static Namespace) -> C) -> Result<()> {
+    for store in crate::store::configured() {
+        let _ = tag_namespace(store);
     }
+    let isolation = IsolationId::current();
+    let mut namespaces = tag_namespaces().clone();
+    namespaces.retain(|namespace| namespace.isolation == isolation);
+    let started: Vec<_> = namespaces.into_iter().map(change).collect();
+    let mut confirmed = Ok(());
+    for changed in started {
+        confirmed = changed.await.and(confirmed);
+    }
+    confirmed
 }
 
 /// Returns the namespace of the tags in a store, which is the same for equal stores.
@@ -94,8 +143,7 @@ pub(crate) fn tag_namespace(store: &Result<Arc<dyn Store>>) -> &'static Namespac
     }
     // Leaked, which is bounded: there is one for each store of the program.
     let counters: &'static Counters = Box::leak(Box::default());
-    let namespace: &'static Namespace =
-        Box::leak(Box::new(Namespace::new(store.clone(), own_name(TAGS), counters)));
+    let namespace: &'static Namespace = Box::leak(Box::new(Namespace::of_tags(store.clone(), counters)));
     namespace.report_pending();
     namespaces.push(namespace);
     namespace

@@ -2,12 +2,16 @@
 
 use std::future::Future;
 
-use super::generations::new_generation;
-use super::namespace::{Namespace, TAGS};
+use super::generation::Generation;
+use super::generations::{TAG_GENERATION_TTL, new_generation};
+use super::namespace::Namespace;
 use super::pending::{FIRST_RETRY_PAUSE, Invalidation};
 use super::shutdown::{self, WriteInFlight};
-use crate::util::limits;
-use crate::{Error, ErrorKind, Key, Result};
+use crate::util::{limits, unix_millis};
+use crate::{Error, ErrorKind, Key, LeaseMode, Result};
+
+/// How often the lease of a generation is requested, before its tag is invalidated instead of expired.
+const MAX_EXPIRE_ATTEMPTS: usize = 3;
 
 impl Namespace {
     /// Makes every value of the namespace stale, by one write.
@@ -116,17 +120,52 @@ impl Namespace {
 
     /// Removes what is under a key.
     ///
-    /// For the generation of a tag, the epoch of all tags is replaced first: it ends the computations whose values do
-    /// not have the tag yet but may turn out to.
+    /// For the generation of a tag, the epoch of all tags is replaced first.
     pub(crate) async fn send_invalidation(&self, key: &Key) -> Result<()> {
-        if self.name == TAGS {
-            let epoch_key = self.epoch_key();
-            self.with_deadline(|store| store.put(&epoch_key, new_generation(), None)).await?;
+        if self.is_of_tags {
+            self.renew_epoch().await?;
         }
         self.with_deadline(|store| store.remove(key)).await
     }
 
-    /// Makes every value with this tag stale, and every value with it that is being computed.
+    /// Makes every value with this tag stale, as of now.
+    ///
+    /// The generation is replaced under its lease. An invalidation removes it and ends the lease, so it is not undone. Where that does
+    /// not succeed, the tag is invalidated.
+    async fn send_expiration(&'static self, key: &Key) -> Result<()> {
+        self.renew_epoch().await?;
+        for _ in 0..MAX_EXPIRE_ATTEMPTS {
+            let (lease, acquired) = self.request_lease(key, LeaseMode::Replace).await?;
+            let current = acquired.value.as_deref().and_then(Generation::from_bytes);
+            let next = current.and_then(|generation| generation.after_expiration(unix_millis()));
+            // Without a generation no value has the tag; the removal ends the lease.
+            let Some(next) = next else { break };
+            if acquired.is_granted {
+                let replaced =
+                    self.with_deadline(|store| store.fill(key, lease, next.to_bytes(), TAG_GENERATION_TTL));
+                if replaced.await? {
+                    return Ok(());
+                }
+            }
+        }
+        self.with_deadline(|store| store.remove(key)).await
+    }
+
+    /// Replaces the epoch of all tags, which ends the computations whose values do not have a tag yet but may turn out to.
+    async fn renew_epoch(&self) -> Result<()> {
+        let epoch_key = self.epoch_key();
+        self.with_deadline(|store| store.put(&epoch_key, new_generation(), None)).await
+    }
+
+    /// Makes every value with this tag stale, for the time that its function uses stale values.
+    ///
+    /// It starts at once, as [`apply`](Self::apply) does.
+    pub(crate) fn expire_tag(&'static self, tag: &str) -> impl Future<Output = Result<()>> + Send + use<> {
+        let key = self.tag_key(tag);
+        self.apply(Invalidation::Key(key.clone()), async move { self.send_expiration(&key).await })
+    }
+
+    /// Makes every value with this tag unusable, and every value with it that is being computed.
     ///
     /// It starts at once, as [`apply`](Self::apply) does.
     pub(crate) fn invalidate_tag(

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::generation::Generation;
 use super::held_lease::HeldLease;
 use super::location::Location;
 use super::namespace::Namespace;
@@ -14,7 +15,7 @@ use crate::{Acquired, ErrorKind, Key, LastAttempt, Lease, LeaseId, LeaseMode, Re
 pub(crate) struct LeaseRequest {
     pub(crate) location: Location,
     /// The generations that were read together with the value, if they are recent.
-    pub(crate) generations: Option<Box<[Option<u64>]>>,
+    pub(crate) generations: Option<Box<[Option<Generation>]>>,
     pub(crate) occupant: Occupant,
     /// The lease of another process that an earlier request found.
     pub(crate) lease_id: Option<LeaseId>,

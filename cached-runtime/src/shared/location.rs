@@ -5,6 +5,7 @@ use std::borrow::Borrow;
 use bytes::Bytes;
 
 use super::envelope;
+use super::generation::Generation;
 use super::generations::FoundGenerations;
 use super::namespace::Namespace;
 use super::reads::{CommonKeys, Wanted};
@@ -41,12 +42,12 @@ impl Location {
 
     /// Returns the generations in what the store returned for each of the [`dependency_keys`](Self::dependency_keys).
     pub(crate) fn generations_in<'a>(&self, found: impl Fn(usize) -> Option<&'a Bytes>) -> FoundGenerations {
-        let generation = |index: usize| generation_from_bytes(found(index)?);
+        let generation = |index: usize| Generation::from_bytes(found(index)?);
         let count = self.generation_keys.len();
         if count == 1 && self.primary.is_none() {
             return FoundGenerations::One(generation(0));
         }
-        let primary = self.primary.iter().map(|_| envelope::checksum(found(count)?));
+        let primary = self.primary.iter().map(|_| Some(Generation::new(envelope::checksum(found(count)?)?)));
         FoundGenerations::Many((0..count).map(generation).chain(primary).collect())
     }
 }
@@ -82,9 +83,4 @@ impl Tags {
             namespace.pending.has_any() && tag_keys.into_iter().any(|key| is_pending(key.borrow()))
         })
     }
-}
-
-/// Parses a generation; `None` if it is not 8 bytes long.
-pub(crate) fn generation_from_bytes(bytes: &[u8]) -> Option<u64> {
-    bytes.try_into().ok().map(u64::from_be_bytes)
 }

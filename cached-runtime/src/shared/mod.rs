@@ -21,6 +21,8 @@ mod envelope;
 #[cfg(feature = "store")]
 mod failure_log;
 #[cfg(feature = "store")]
+mod generation;
+#[cfg(feature = "store")]
 mod generations;
 #[cfg(feature = "store")]
 mod health;
@@ -65,7 +67,7 @@ pub(crate) use codec::Storable;
 pub use connect::connect;
 #[cfg(feature = "store")]
 pub use health::{ServerHealth, ServerState, health};
-pub use invalidate_tag::invalidate_tag;
+pub use invalidate_tag::{expire_tag, invalidate_tag};
 #[cfg(all(feature = "store", feature = "test-util"))]
 pub use observed_store::Operation;
 #[cfg(feature = "store")]

@@ -14,7 +14,7 @@ use super::reads::Reads;
 use super::returned_leases::ReturnedLeases;
 #[cfg(feature = "test-util")]
 use super::written_keys::WrittenKeys;
-use crate::policy::{Counters, IsolationId, Policy};
+use crate::policy::{Counters, IsolationId, Policy, own_name};
 use crate::store::Placement;
 use crate::{Error, ErrorKind, Key, Result, Store};
 
@@ -24,6 +24,7 @@ use crate::{Error, ErrorKind, Key, Result, Store};
 pub(crate) struct Namespace {
     pub(crate) store: Result<Arc<dyn Store>>,
     pub(crate) name: String,
+    pub(super) is_of_tags: bool,
     /// The key of the generation; a clear replaces it.
     pub(crate) generation_key: Key,
     /// `None` if the settings of the store are wrong.
@@ -51,9 +52,14 @@ pub(crate) struct Namespace {
 }
 
 /// The name of the namespace of the tags in every store. It has no version, unlike the namespace of a function.
-pub(crate) const TAGS: &str = "tags";
+const TAGS: &str = "tags";
 
 impl Namespace {
+    /// Creates the namespace of the tags in a store.
+    pub(super) fn of_tags(store: Result<Arc<dyn Store>>, counters: &'static Counters) -> Self {
+        Self { is_of_tags: true, ..Self::new(store, own_name(TAGS), counters) }
+    }
+
     pub(crate) fn new(store: Result<Arc<dyn Store>>, name: String, counters: &'static Counters) -> Self {
         let generation_key = Key::from_bytes(&format!("{name}.generation"), &[]);
         let health = store.as_ref().ok().map(Health::of);
@@ -63,6 +69,7 @@ impl Namespace {
             store,
             health,
             name,
+            is_of_tags: false,
             generation_key,
             reads: OnceLock::new(),
             counters,

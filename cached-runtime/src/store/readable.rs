@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn arguments_are_plain_text() {
         assert_eq!(text_of(&(42, "en", true, 0.5, -1)), "42,en,true,0.5,-1");
-        assert_eq!(text_of(&("a b\r\n{é}", vec![1, 2], None::<u8>, 'x')), "a_b____,1,2,-,x");
+        assert_eq!(text_of(&("a b\r\n{é}", vec![1, 2], None::<u8>, 'x')), "a_b_____,1,2,-,x");
         let query = |order| (Query { page: 3, order },);
         assert_eq!(text_of(&query(Some(Order::Name))), "3,Name");
         assert_eq!(text_of(&query(Some(Order::By { field: "price" }))), "3,price");

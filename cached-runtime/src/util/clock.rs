@@ -60,6 +60,10 @@ impl AtomicMoment {
         Moment(self.0.load(Ordering::Acquire))
     }
 
+    pub(crate) fn set(&self, moment: Moment) {
+        self.0.store(moment.0, Ordering::Release);
+    }
+
     /// Unsets it.
     pub(crate) fn reset(&self) {
         self.0.store(u64::MAX, Ordering::Release);

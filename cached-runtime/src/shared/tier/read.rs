@@ -1,11 +1,13 @@
 //! Reading values, and deciding whether they can be used.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::Tier;
 use crate::memory::{Age, CachedValue, Freshness, State};
 use crate::shared::envelope::{self, Envelope};
-use crate::shared::generations::ReadResult;
+use crate::shared::generation::Generation;
+use crate::shared::generations::{NAMESPACE_GENERATIONS, ReadResult};
 use crate::shared::lease::{LeaseRequest, Occupant};
 use crate::shared::location::Location;
 use crate::util::unix_millis;
@@ -78,7 +80,7 @@ impl<K, V> Tier<K, V> {
             return None;
         }
         let opened = envelope::open(&primary.key, other)?;
-        let is_in_use = opened.generations().next() == *found.generations.first()?
+        let is_in_use = opened.generations().next() == found.generations.first()?.map(|first| first.number)
             && opened.fresh_until() > unix_millis();
         let own_namespace =
             format!("{}.{:016x}.{}", self.namespace.name, self.codec.fingerprint, self.codec.id);
@@ -97,13 +99,15 @@ impl<K, V> Tier<K, V> {
         let is_valid = || !self.has_pending_invalidation(location) && self.confirmations() == confirmations;
         let bytes = found.value.as_ref().filter(|_| is_valid())?;
         let (envelope, value) = self.open(&location.key, bytes)?;
-        let is_current = are_equal(&found.generations, envelope.generations())
-            && are_equal(&found.derived_generations, envelope.derived_generations())
-            && !location.tags.has_pending_invalidation(envelope.derived_tag_keys());
-        if !is_current {
+        if location.tags.has_pending_invalidation(envelope.derived_tag_keys()) {
             return None;
         }
-        let age = age(&envelope);
+        let tags = NAMESPACE_GENERATIONS..location.generation_keys.len();
+        let stale_since = stale_since(&found.generations, envelope.generations(), &tags)?;
+        let derived = &found.derived_generations;
+        let all = 0..derived.len();
+        let stale_since = stale_since.min(self::stale_since(derived, envelope.derived_generations(), &all)?);
+        let age = age(&envelope, stale_since);
         let retention = if (self.is_err)(&value) { Duration::ZERO } else { self.policy.retention() };
         let state = age.state(retention, self.policy.refresh_ahead);
         (state != State::Expired).then_some(CachedValue { value, age, state })
@@ -146,14 +150,28 @@ impl<K, V> Tier<K, V> {
     }
 }
 
-/// Returns `true` if every generation was found and is that of the value.
-fn are_equal(found: &[Option<u64>], generations: impl Iterator<Item = u64>) -> bool {
-    found.iter().copied().eq(generations.map(Some))
+/// Returns when a value with these numbers of generations stopped being fresh because a tag was expired, in milliseconds since
+/// the Unix epoch; `None` if it was invalidated: every generation must have been found, and be that of the value, or one of a tag
+/// that was expired since. `tags` are the positions of the tags.
+fn stale_since(
+    found: &[Option<Generation>],
+    mut own: impl Iterator<Item = u64>,
+    tags: &Range<usize>,
+) -> Option<u64> {
+    let mut stale_since = u64::MAX;
+    for (position, found) in found.iter().enumerate() {
+        let (found, own) = ((*found)?, own.next()?);
+        if found.number != own {
+            stale_since = stale_since.min(found.stale_since(own).filter(|_| tags.contains(&position))?);
+        }
+    }
+    own.next().is_none().then_some(stale_since)
 }
 
-fn age(envelope: &Envelope<'_>) -> Age {
+/// Returns the age of a value that, because of its tags, is stale since this time at the latest.
+fn age(envelope: &Envelope<'_>, stale_since: u64) -> Age {
     let (now, millis) = (unix_millis(), Duration::from_millis);
-    let (computed_at, fresh_until) = (envelope.computed_at(), envelope.fresh_until());
+    let (computed_at, fresh_until) = (envelope.computed_at(), envelope.fresh_until().min(stale_since));
     let freshness = match fresh_until.checked_sub(now) {
         Some(left) if left > 0 => Freshness::Fresh(millis(left)),
         Some(_) | None => Freshness::Stale(millis(now - fresh_until)),
