@@ -18,6 +18,7 @@ where
     __lookup.or_compute(move || <load>::uncached::<T, N>(db, id)).await
 }
 ///The cache of [`load()`](load()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
+#[non_exhaustive]
 pub struct load {}
 impl load {
     /// Runs the function as it is written: it neither reads the cache nor stores the result.

@@ -10,6 +10,7 @@ async fn user(id: u64) -> User {
     __lookup.or_compute(move || <user>::uncached(id)).await
 }
 ///The cache of [`user()`](user()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
+#[non_exhaustive]
 struct user {}
 impl user {
     /// Runs the function as it is written: it neither reads the cache nor stores the result.

@@ -32,6 +32,7 @@ pub async fn user(id: u64, r#type: Kind, lang: String) -> Result<User, Error> {
         .await
 }
 ///The cache of [`user()`](user()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
+#[non_exhaustive]
 pub struct user {}
 impl user {
     /// Runs the function as it is written: it neither reads the cache nor stores the result.

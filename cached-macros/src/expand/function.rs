@@ -79,7 +79,7 @@ pub(super) fn expand_function(memo: &Memo) -> TokenStream {
 
     // Where the name cannot be defined, the compiler reports it at the name.
     let span = generated(function.span());
-    let definition = quote_spanned!(span=> #vis struct #name {});
+    let definition = quote_spanned!(span=> #[non_exhaustive] #vis struct #name {});
     let implementation = quote_spanned!(span=> impl #name);
 
     quote! {

@@ -153,6 +153,7 @@ impl<'a> Scope<'a> {
         quote! {
             #(#cfgs)*
             #[doc = #doc]
+            #[non_exhaustive]
             pub struct #name<#(#params),*>(::core::marker::PhantomData<fn() -> (#(#mentioned,)*)>);
         }
     }

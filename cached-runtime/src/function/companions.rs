@@ -46,6 +46,7 @@ macro_rules! __companions {
         /// # Errors
         ///
         /// Returns the error of the shared store, or of the codec if the value cannot be encoded.
+        #[allow(clippy::impl_trait_in_params, reason = "nobody names this type")]
         $vis fn put $($generics)* ($($key_param)* new_value: impl $crate::IntoOutput<$output>)
         -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*

@@ -66,6 +66,7 @@ pub async fn shared(id: u64, name: &str) -> ::core::option::Option<User> {
 
 /// An error.
 #[derive(Debug, ::core::clone::Clone)]
+#[non_exhaustive]
 pub struct Failed;
 
 impl From<renamed::Error> for Failed {

@@ -18,7 +18,10 @@
     clippy::nursery,
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic
+    clippy::panic,
+    // Of those that a function without the attribute does not have either.
+    clippy::exhaustive_structs,
+    clippy::impl_trait_in_params
 )]
 #![allow(clippy::unused_async, clippy::future_not_send, reason = "these bodies do nothing")]
 #![allow(clippy::redundant_pub_crate, reason = "it is the opposite of `unreachable_pub`")]
