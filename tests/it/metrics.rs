@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use cached_runtime::{async_cached, publish_metrics};
+use cached_runtime::{async_cached, configure, publish_metrics};
+use cached_tests::in_own_process;
 use cached_tests::map_store::MapStore;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::task::yield_now;
@@ -102,6 +103,28 @@ fn durations_and_sizes_are_recorded_as_they_happen() {
         );
     }
     assert_eq!(count("cached_read_batch_keys", &[]), Some(3.0), "{text}");
+}
+
+#[async_cached(ttl = 60, name = "metrics.lost", backend = cached_runtime::store("lost"))]
+async fn lost(n: u64) -> u64 {
+    n
+}
+
+#[test]
+fn failures_of_a_store_are_published() {
+    in_own_process!();
+    configure().store("lost", "redis://127.0.0.1:1").install().unwrap();
+    let text = scrape(async {
+        lost(1).await;
+        lost::invalidate(1).await.unwrap_err();
+    });
+    let cache = ["cache=\"metrics.lost\"", "backend=\"lost\""];
+    assert!(value(&text, "cached_store_errors_total", &cache).is_some_and(|errors| errors >= 2.0), "{text}");
+    assert_eq!(value(&text, "cached_store_up", &["server=\"lost\""]), Some(0.0), "{text}");
+    assert_eq!(value(&text, "cached_pending_invalidations", &["server=\"lost\""]), Some(1.0), "{text}");
+    let failed = ["operation=\"remove\"", "outcome=\"error\""];
+    let count = value(&text, "cached_store_operation_duration_seconds_count", &failed);
+    assert!(count.is_some_and(|count| count >= 1.0), "{text}");
 }
 
 /// The name of each metric, with its labels.
