@@ -59,6 +59,7 @@ mod shutdown;
 mod single_flight;
 mod spans;
 mod stale;
+mod suggestions;
 mod support;
 #[cfg(feature = "moved-clock")]
 mod sweeping;

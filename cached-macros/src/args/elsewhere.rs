@@ -78,7 +78,23 @@ pub(super) fn backend(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::{backend, option};
-    use crate::args::OPTIONS;
+    use crate::args::{Args, OPTIONS};
+
+    /// What stands between backquotes in the hints above, and is an option, is accepted.
+    #[test]
+    fn what_the_hints_say_can_be_written() {
+        let source = include_str!("elsewhere.rs").split("#[cfg(test)]").next().unwrap();
+        let code = source.split('`').skip(1).step_by(2).map(|code| code.replace("\\\"", "\""));
+        let mut options = 0;
+        for option in code.filter(|code| !code.starts_with('#') && (code.contains('=') || code.contains('(')))
+        {
+            let args = Args::parse(option.parse().unwrap());
+            let is_companion = option.contains("::");
+            assert!(is_companion || args.errors.is_empty(), "{option}: {:?}", args.errors);
+            options += 1;
+        }
+        assert!(options >= 20, "{options}");
+    }
 
     #[test]
     fn names_of_our_own_are_not_from_elsewhere() {

@@ -271,6 +271,20 @@ fn skip_option(input: ParseStream<'_>) {
 mod tests {
     use super::{Args, OPTIONS};
 
+    /// A path of a crate that does not exist cannot be compiled.
+    const NOT_COMPILED: &str = "crate";
+
+    /// The functions there are compiled and listed.
+    #[test]
+    fn every_example_is_compiled() {
+        let compiled = std::fs::read_to_string("../tests/it/suggestions.rs").unwrap();
+        for (option, example) in OPTIONS.iter().filter(|(option, _)| *option != NOT_COMPILED) {
+            let is_there =
+                [format!(", {example}"), format!(": {example}")].iter().any(|code| compiled.contains(code));
+            assert!(is_there, "tests/it/suggestions.rs lacks {option}: {example}");
+        }
+    }
+
     #[test]
     fn every_example_is_parsed() {
         for (option, example) in OPTIONS {
