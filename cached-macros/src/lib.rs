@@ -69,7 +69,7 @@ use crate::memo::{ImplMemo, Memo};
 /// | `backend` | `backend = "redis"` | Where values are stored: `"memory"`, `"shared"` (where the configuration of the process says), `"redis"`, `"memcached"`, or an expression whose value is a `Store`, or `cached_runtime::store("name")`. | `"memory"` |
 /// | `capacity` | `capacity = 100_000` | The maximum number of entries in memory, for each instance of the function. | 10 000 |
 /// | `max_bytes` | `max_bytes = "64MiB"` | The maximum size of all entries in memory. Replaces `capacity`, and requires `weigh`. | |
-/// | `weigh` | `weigh = \|key, value\| value.len() as u64` | The size of an entry in bytes, as a function of the key, a tuple, and the value. | |
+/// | `weigh` | `weigh = \|_, value\| value.len() as u64` | The size of an entry in bytes, as a function of the key, a tuple, and the value. | |
 /// | `name` | `name = "users"` | The namespace of the function in shared stores. | the path of the function |
 /// | `version` | `version = 2` | The version of the values in shared stores. Values of other versions are not read. | 1 |
 /// | `readable` | `readable` | Puts the arguments into the names of entries in shared stores, as text and before the digest. Only for arguments that whoever may list the keys of the server may know. | off |

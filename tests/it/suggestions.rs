@@ -69,7 +69,7 @@ functions! {
     (memory: ttl = 60, backend = "memory") (id: u64) -> u64, id;
     (own_store: ttl = 60, backend = my_store()) (id: u64) -> u64, id;
     (capacity: ttl = 60, capacity = 10_000) (id: u64) -> u64, id;
-    (weigh: ttl = 60, max_bytes = "64MiB", weigh = |key, value| value.len() as u64) (id: u64) -> String, id.to_string();
+    (weigh: ttl = 60, max_bytes = "64MiB", weigh = |_, value| value.len() as u64) (id: u64) -> String, id.to_string();
     (key: ttl = 60, key = (a, b.id)) (a: u64, b: &Order) -> u64, a + b.id;
     (name: ttl = 60, name = "users") (id: u64) -> u64, id;
     (version: ttl = 60, version = 2) (id: u64) -> u64, id;

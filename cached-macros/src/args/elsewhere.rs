@@ -15,7 +15,7 @@ pub(super) fn option(name: &str) -> Option<&'static str> {
             "write `capacity = 10_000`"
         }
         "unbound" | "unbounded" => "a cache in memory always has a bound; write `capacity = 10_000`",
-        "weigher" | "weight" => "write `weigh = |key, value| value.len() as u64`",
+        "weigher" | "weight" => "write `weigh = |_, value| value.len() as u64`",
         "convert" | "key_fn" | "key_builder" | "key_generator" | "keyGenerator" | "cache_key" => {
             "write `key = (a, b.id)`"
         }

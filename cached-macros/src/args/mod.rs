@@ -94,7 +94,7 @@ const OPTIONS: [(&str, &str); 28] = [
     ("backend", "backend = \"redis\""),
     ("capacity", "capacity = 10_000"),
     ("max_bytes", "max_bytes = \"64MiB\""),
-    ("weigh", "weigh = |key, value| value.len() as u64"),
+    ("weigh", "weigh = |_, value| value.len() as u64"),
     ("key", "key = (a, b.id)"),
     ("skip", "skip(db, self)"),
     ("name", "name = \"users\""),

@@ -165,7 +165,7 @@ fn invalid_options_are_rejected() {
         ("max_bytes = \"64mb\", weigh = |k, v| 1", "write `MB`"),
         (
             "weigh = 5, max_bytes = 5",
-            "a function of the key and the value; write `weigh = |key, value| value.len() as u64`",
+            "a function of the key and the value; write `weigh = |_, value| value.len() as u64`",
         ),
         ("weigh = |k, v| 1", "add `max_bytes = \"64MiB\"`"),
         ("weigh = |k, v| 1, capacity = 5", "add `max_bytes = \"64MiB\"`"),
