@@ -86,6 +86,7 @@ use crate::memo::{ImplMemo, Memo};
 /// | `detached` | `detached`, `detached = "while_awaited"` | The computation runs in a task of its own, and is completed and stored although every caller has been dropped; with `"while_awaited"` it is stopped when the last caller that waits for it is dropped. | the first caller computes |
 /// | `share_err` | `share_err = \|error: &Error\| Error::new(error.code())` | How calls that wait for a computation get its error: by a function of the error that returns another one; `"off"`: they do not, and each of them runs the function. | a clone, or an error made of `cached_runtime::Error` with the same text, if the type allows it |
 /// | `timeout` | `timeout = "2s"` | How long the function may take. After that a call returns the stale value, or an error: the function must return a `Result` whose error is `From<cached_runtime::Error>`. | none |
+/// | `max_concurrent` | `max_concurrent = 16` | How many computations of the function can run at a time in this process, over all keys. A call over the bound returns the stale value, if there is one, or waits for its turn, at most for the wait budget, and then computes. | any number |
 /// | **Advanced** | | | |
 /// | `companions` | `companions = GetUser` | The name of the type with the companions: those of a free function, or those of the methods in the impl of a trait. | the name of the function; the type of the impl |
 /// | `associated` | `associated` | Declares that the function is in an `impl`, although neither `self` nor `Self` occurs in it. | |

@@ -37,6 +37,7 @@ mod liveness;
 mod load;
 mod log;
 mod lookup;
+mod max_concurrent;
 mod memcached;
 mod metrics;
 mod outage;

@@ -82,6 +82,7 @@ functions! {
     (refresh_ahead: ttl = 60, refresh_ahead = 0.2) (id: u64) -> u64, id;
     (jitter: ttl = 60, jitter = 0.1) (id: u64) -> u64, id;
     (timeout: ttl = 60, timeout = "2s") (id: u64) -> Result<u64, MyError>, Ok(id);
+    (max_concurrent: ttl = 60, max_concurrent = 16) (id: u64) -> u64, id;
     (tags: ttl = 60, tags("user:{id}", "users")) (id: u64) -> u64, id;
     (tags_from: ttl = 60, tags_from = |value: &User| vec![format!("team:{}", value.team)]) (id: u64) -> User,
         User { active: true, team: id };

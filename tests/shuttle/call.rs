@@ -23,6 +23,8 @@ mod lease_wait;
 mod liveness;
 #[path = "../../cached-runtime/src/call/miss.rs"]
 mod miss;
+#[path = "../../cached-runtime/src/call/places.rs"]
+mod places;
 #[path = "../../cached-runtime/src/call/poll_guard.rs"]
 mod poll_guard;
 #[path = "../../cached-runtime/src/call/state/mod.rs"]

@@ -40,6 +40,19 @@ pub(crate) enum ShareErr {
 
 const SHARE_ERRS: [Keyword<()>; 1] = [("off", ())];
 
+/// Checks a number of computations.
+pub(super) fn places(number: u64) -> std::result::Result<u64, String> {
+    if number == 0 {
+        Err("without a computation there is no value; write at least 1".to_owned())
+    } else {
+        Ok(number)
+    }
+}
+
+pub(super) fn places_from_str<T>(_: &str) -> std::result::Result<T, String> {
+    Err("this is a number of computations; write `max_concurrent = 16`".to_owned())
+}
+
 /// Returns `false` for an expression that cannot be a function, such as `value > 5`.
 fn may_be_function(expr: &Expr) -> bool {
     match expr {

@@ -53,6 +53,7 @@ pub(crate) struct Args {
     pub(crate) refresh_ahead: Option<Opt<f32>>,
     pub(crate) jitter: Option<Opt<f32>>,
     pub(crate) timeout: Option<Opt<Amount<Duration>>>,
+    pub(crate) max_concurrent: Option<Opt<Amount<u64>>>,
     pub(crate) tags: Option<Opt<Vec<Tag>>>,
     pub(crate) tags_from: Option<Opt<Expr>>,
     pub(crate) single_flight: Option<Opt<SingleFlight>>,
@@ -88,7 +89,7 @@ pub(crate) enum Amount<T> {
 }
 
 /// All options, each with an example.
-const OPTIONS: [(&str, &str); 28] = [
+const OPTIONS: [(&str, &str); 29] = [
     ("ttl", "ttl = 60"),
     ("ttl_from", "ttl_from = |value: &Token| value.lifetime()"),
     ("backend", "backend = \"redis\""),
@@ -108,6 +109,7 @@ const OPTIONS: [(&str, &str); 28] = [
     ("refresh_ahead", "refresh_ahead = 0.2"),
     ("jitter", "jitter = 0.1"),
     ("timeout", "timeout = \"2s\""),
+    ("max_concurrent", "max_concurrent = 16"),
     ("tags", "tags(\"user:{id}\", \"users\")"),
     ("tags_from", "tags_from = |value: &User| vec![format!(\"team:{}\", value.team)]"),
     ("single_flight", "single_flight = \"off\""),
@@ -228,6 +230,9 @@ impl Args {
             "refresh_ahead" => self.refresh_ahead = Some(input.fraction_or(DEFAULT_REFRESH_AHEAD)?),
             "jitter" => self.jitter = Some(input.fraction()?),
             "timeout" => self.timeout = Some(input.duration(ZERO_TIMEOUT)?),
+            "max_concurrent" => {
+                self.max_concurrent = Some(input.amount(behavior::places, behavior::places_from_str)?);
+            }
             "tags" => self.tags = Some(input.tags()?),
             "tags_from" => self.tags_from = Some(input.function()?),
             "single_flight" => self.single_flight = Some(input.single_flight()?),

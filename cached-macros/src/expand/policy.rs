@@ -71,6 +71,10 @@ pub(super) fn policy(memo: &Memo) -> TokenStream {
         Some(SingleFlight::Process) => policy.extend(quote!(.single_flight_process())),
         Some(SingleFlight::Off) => policy.extend(quote!(.single_flight_off())),
     }
+    if let Some(option) = &memo.max_concurrent {
+        let computations = amount(&option.value);
+        policy.extend(quote_spanned!(option.name.span()=> .max_concurrent(#computations)));
+    }
     match memo.detached.as_ref().map(|option| option.value) {
         None | Some(Detached::GoesOn) => {}
         Some(Detached::WhileAwaited) => policy.extend(quote!(.detached_while_awaited())),

@@ -49,6 +49,7 @@ pub(crate) struct Memo {
     pub(crate) refresh_ahead: Option<Opt<f32>>,
     pub(crate) jitter: Option<Opt<f32>>,
     pub(crate) timeout: Option<Opt<Amount<Duration>>>,
+    pub(crate) max_concurrent: Option<Opt<Amount<u64>>>,
     /// They use only parameters in the key.
     pub(crate) tags: Option<Opt<Vec<Tag>>>,
     pub(crate) tags_from: Option<Opt<Expr>>,
@@ -159,6 +160,7 @@ impl Memo {
             refresh_ahead: args.refresh_ahead,
             jitter: args.jitter,
             timeout: args.timeout,
+            max_concurrent: args.max_concurrent,
             tags: args.tags,
             tags_from: args.tags_from,
             single_flight: args.single_flight,

@@ -1,5 +1,6 @@
 //! One flight: a computation of a key, and the followers that wait for its result.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
@@ -41,6 +42,8 @@ pub(crate) struct Flight<S, H> {
     /// The [`Sequence`] number at which its body began, or 0.
     body_sequence: AtomicU64,
     held: Mutex<Held<H>>,
+    /// Whether a computation with a place waits for it. Not of `crate::util::sync`: it needs no exploration.
+    is_needed: AtomicBool,
     /// The tags of its value; when one is invalidated, calls no longer join.
     tags: OnceLock<TagSnapshot>,
 }
@@ -94,6 +97,7 @@ impl<S, H> Flight<S, H> {
             sealed: AtomicU64::new(UNSEALED),
             body_sequence: AtomicU64::new(0),
             held: Mutex::new(Held { lease: None, keeper: None, is_left: false, is_lost: false }),
+            is_needed: AtomicBool::new(false),
             tags: OnceLock::new(),
         }
     }
@@ -199,6 +203,15 @@ impl<S, H> Flight<S, H> {
     /// Returns `true` if no tag was invalidated since the flight began.
     pub(super) fn is_current(&self) -> bool {
         self.tags.get().is_none_or(TagSnapshot::is_current)
+    }
+
+    /// Marks it as one that a computation with a place waits for.
+    pub(crate) fn mark_needed(&self) {
+        self.is_needed.store(true, std::sync::atomic::Ordering::Release);
+    }
+
+    pub(crate) fn is_needed(&self) -> bool {
+        self.is_needed.load(std::sync::atomic::Ordering::Acquire)
     }
 
     /// Adds a follower.

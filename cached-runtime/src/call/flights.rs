@@ -26,7 +26,7 @@ use quick_cache::DefaultHashBuilder;
 use tokio::time::Instant;
 
 use super::flight::{Flight, Follower, followers_of, lock};
-use super::poll_guard::{PollGuard, is_polling};
+use super::poll_guard::{PollGuard, TableId, is_polling, is_polling_of};
 use super::wait_graph::FlightId;
 use crate::util::sync::{Mutex, MutexGuard};
 
@@ -264,7 +264,16 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
 
     /// Marks the key as being computed by the current thread, and its flight as being polled, until the guard is dropped.
     pub(crate) fn poll_guard<'a>(&self, key: &K, flight: &'a Arc<Flight<S, H>>) -> PollGuard<'a> {
-        PollGuard::new(self.hash(key), FlightId::of(flight), flight.liveness.enter_poll())
+        PollGuard::new(self.hash(key), FlightId::of(flight), self.id(), flight.liveness.enter_poll())
+    }
+
+    /// Returns `true` if the current thread is polling a computation of this table: that of any of its keys.
+    pub(crate) fn is_polling_any(&self) -> bool {
+        is_polling_of(self.id())
+    }
+
+    fn id(&self) -> TableId {
+        TableId(std::ptr::from_ref(self).addr())
     }
 
     /// Returns the number of keys in the table.

@@ -9,6 +9,7 @@ use super::background::BackgroundQueue;
 use super::backoff::Backoff;
 use super::flights::Flights;
 use super::follower_result::FlightOutput;
+use super::places::Places;
 use super::typed_options::TypedOptions;
 use crate::lookup::{Origin, Source};
 use crate::memory::{
@@ -29,6 +30,8 @@ pub(crate) struct InstanceCache<K: KeyType, O: ReturnKind> {
     pub(crate) flights: Flights<K, FlightOutput<O>, HeldLease>,
     pub(crate) backoff: Backoff,
     pub(crate) background: BackgroundQueue,
+    /// Where `max_concurrent` bounds the computations.
+    pub(crate) places: Option<Places>,
     pub(crate) tiers: Tiers<K, O::Value>,
 }
 
@@ -66,6 +69,7 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
             flights: Flights::new(),
             backoff: Backoff::new(),
             background: BackgroundQueue::new(),
+            places: policy.max_concurrent.map(Places::new),
             tiers,
         }
     }

@@ -16,6 +16,7 @@ mod keeper;
 mod lease_wait;
 mod liveness;
 mod miss;
+mod places;
 mod poll_guard;
 mod shutdown;
 mod state;

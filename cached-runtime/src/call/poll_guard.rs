@@ -18,7 +18,12 @@ struct Polling {
     /// have waited.
     hash: u64,
     flight: FlightId,
+    table: TableId,
 }
+
+/// Identifies a table of flights as long as it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TableId(pub(super) usize);
 
 /// Marks a key as being polled by the current thread, and its flight as alive, while it lives.
 #[derive(Debug)]
@@ -28,8 +33,8 @@ pub(crate) struct PollGuard<'a> {
 }
 
 impl<'a> PollGuard<'a> {
-    pub(super) fn new(hash: u64, flight: FlightId, mark: PollMark<'a>) -> Self {
-        let polling = Polling { hash, flight };
+    pub(super) fn new(hash: u64, flight: FlightId, table: TableId, mark: PollMark<'a>) -> Self {
+        let polling = Polling { hash, flight, table };
         POLLING.with(|all| all.borrow_mut().push(polling));
         Self { polling, mark: Some(mark) }
     }
@@ -57,6 +62,11 @@ impl Drop for PollGuard<'_> {
 /// Returns `true` if the current thread is polling the computation of the key with this hash.
 pub(super) fn is_polling(hash: u64) -> bool {
     POLLING.with(|all| all.borrow().iter().any(|polling| polling.hash == hash))
+}
+
+/// Returns `true` if the current thread is polling a computation whose flight is of a table.
+pub(super) fn is_polling_of(table: TableId) -> bool {
+    POLLING.with(|all| all.borrow().iter().any(|polling| polling.table == table))
 }
 
 /// Returns the flights whose computations the current thread is polling.

@@ -2,7 +2,7 @@
 //!
 //! 1. Read the shared store, if there is one.
 //! 2. Join the flight of the key. If another call leads it, wait for that.
-//! 3. Otherwise acquire the lease, compute, fill the shared store, and publish the result to the followers.
+//! 3. Otherwise acquire the lease, wait for a place among the computations, compute, fill the shared store, and publish the result to the followers.
 //!
 //! # Cancel safety
 //!
@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use super::places::Place;
 use super::steps::{Available, Call, Join, Next, WaitEnd};
 use crate::BoxFuture;
 use crate::lookup::Provenance;
@@ -43,6 +44,8 @@ pub(super) enum Stage<R> {
     Waiting(BoxFuture<'static, WaitEnd<R>>),
     AcquireLease,
     AcquiringLease(BoxFuture<'static, LeaseAnswer>),
+    TakePlace,
+    WaitingForPlace(BoxFuture<'static, Option<Place>>),
     /// The body runs; after its first `Pending`, with what keeps the flight and the lease alive.
     Computing(Option<BoxFuture<'static, TimeoutOutput<R>>>),
     Filling(BoxFuture<'static, Fill>, Option<R>),
@@ -90,11 +93,20 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
                 }
                 Stage::AcquireLease => match call.acquire_lease() {
                     Some(acquiring) => Stage::AcquiringLease(acquiring),
-                    None => Stage::Computing(None),
+                    None => Stage::TakePlace,
                 },
                 Stage::AcquiringLease(acquiring) => {
                     let answer = ready!(acquiring.as_mut().poll(cx));
-                    if call.on_lease_answer(answer) { Stage::Computing(None) } else { Stage::ReadShared }
+                    if call.on_lease_answer(answer) { Stage::TakePlace } else { Stage::ReadShared }
+                }
+                Stage::TakePlace => match call.take_place() {
+                    Some(waiting) => Stage::WaitingForPlace(waiting),
+                    None => Stage::Computing(None),
+                },
+                Stage::WaitingForPlace(waiting) => {
+                    let place = ready!(waiting.as_mut().poll(cx));
+                    call.on_place(place);
+                    Stage::Computing(None)
                 }
                 Stage::Computing(keep_alive) => {
                     let Some(running) = body.as_mut().as_pin_mut() else { return Poll::Pending };
@@ -178,6 +190,8 @@ pub(super) fn poll_available<R>(
             }
             Stage::AcquireLease
             | Stage::AcquiringLease(_)
+            | Stage::TakePlace
+            | Stage::WaitingForPlace(_)
             | Stage::Computing(_)
             | Stage::Filling(..)
             | Stage::Done => return Poll::Ready(Available::Nothing),

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use tracing::Span;
 
 use super::background::Turn;
+use super::places::Place;
 use super::poll_guard::PollGuard;
 use crate::BoxFuture;
 use crate::lookup::{Origin, Provenance};
@@ -32,6 +33,10 @@ pub(crate) trait Call<R>: Send {
     fn acquire_lease(&mut self) -> Option<BoxFuture<'static, LeaseAnswer>>;
     /// Records the answer of the shared store; returns `true` if the call still has to compute.
     fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool;
+    /// Requests a place among the computations that may run at a time; `None` if the call computes now.
+    fn take_place(&mut self) -> Option<BoxFuture<'static, Option<Place>>>;
+    /// Takes the place, or notes that the wait for it has ended without one.
+    fn on_place(&mut self, place: Option<Place>);
     /// Creates the span of the computation.
     fn compute_span(&self) -> Span;
     /// Marks the key as being computed by this thread, and its flight as alive, while the body is polled.

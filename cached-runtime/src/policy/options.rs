@@ -27,6 +27,8 @@ pub struct Policy {
     pub(crate) refresh_ahead: Option<f32>,
     jitter: Option<f32>,
     timeout: Option<Lifetime>,
+    /// The number of computations of an instance at a time; `None`: any number.
+    pub(crate) max_concurrent: Option<usize>,
     pub(crate) has_tags: bool,
     pub(crate) bound: Bound,
     single_flight: Option<SingleFlight>,
@@ -107,6 +109,7 @@ impl Policy {
             refresh_ahead: None,
             jitter: None,
             timeout: None,
+            max_concurrent: None,
             has_tags: false,
             bound: Bound::Entries(10_000),
             single_flight: None,
@@ -228,6 +231,13 @@ impl Policy {
     #[must_use]
     pub const fn timeout_by(mut self, limit: fn() -> Duration) -> Self {
         self.timeout = Some(Lifetime::Evaluated(limit));
+        self
+    }
+
+    /// `max_concurrent = 16`; 0 counts as 1.
+    #[must_use]
+    pub const fn max_concurrent(mut self, computations: usize) -> Self {
+        self.max_concurrent = Some(if computations == 0 { 1 } else { computations });
         self
     }
 
@@ -460,6 +470,7 @@ impl fmt::Debug for Policy {
             .field("refresh_ahead", &self.refresh_ahead)
             .field("jitter", &self.jitter())
             .field("timeout", &self.timeout)
+            .field("max_concurrent", &self.max_concurrent)
             .field("bound", &self.bound)
             .field("backend", &self.backend)
             .field("single_flight", &self.single_flight())

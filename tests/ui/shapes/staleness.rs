@@ -9,6 +9,8 @@ use cached_runtime::{Lookup, Source, async_cached};
 use crate::count;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// The type of the setter is `usize`.
+const PLACES: usize = 16;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Failed {
@@ -32,6 +34,7 @@ type Reply<T> = Result<T, Failed>;
     refresh_ahead = 0.3,
     jitter = 0.1,
     timeout = 5,
+    max_concurrent = 16,
     tags("all")
 )]
 async fn all(id: u64, name: String) -> Reply<u64> {
@@ -57,7 +60,7 @@ async fn late(name: &str) -> Reply<usize> {
     Ok(name.len())
 }
 
-#[async_cached(ttl = 60, timeout = MINUTE)]
+#[async_cached(ttl = 60, timeout = MINUTE, max_concurrent = PLACES)]
 async fn boxed(id: u64) -> Result<u64, Box<dyn std::error::Error>> {
     Ok(id)
 }

@@ -143,6 +143,8 @@ fn invalid_options_are_rejected() {
         ("jitter = -0.1", "a fraction of the lifetime as a literal from 0 to 1"),
         ("jitter", "`jitter` needs a value"),
         ("timeout = 0", "a timeout of zero fails every computation; write at least `\"1ms\"`"),
+        ("max_concurrent = 0", "write at least 1"),
+        ("max_concurrent = \"16\"", "write `max_concurrent = 16`"),
         ("stale_if_error = \"0s\"", "zero is the same as leaving this option out"),
         ("cache_err = 0", "a lifetime of zero"),
         ("stale_while_revalidate = 30s", "in quotes: `stale_while_revalidate = \"30s\"`"),

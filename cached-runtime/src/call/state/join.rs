@@ -35,6 +35,9 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             self.role = Role::Recursive;
             return Join::Compute;
         }
+        if let Some(stale) = self.stale_beyond_places() {
+            return Join::Cached(stale);
+        }
         let is_refresh = self.purpose == Purpose::Refresh;
         let is_independent = self.cache.policy.single_flight() == SingleFlight::Off
             || self.filled_leases >= MAX_FILLED_LEASES
@@ -77,6 +80,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             Joined::Follower(follower) => {
                 match Wait::begin(polling_flights(), FlightId::of(&follower.flight)) {
                     Some(wait) => {
+                        self.need(&follower.flight);
                         self.followed = Some(Arc::clone(&follower.flight));
                         Join::Wait(self.wait(follower, wait))
                     }
@@ -105,7 +109,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         self.purpose = Purpose::BackgroundRefresh;
         // The next value does not depend on the one that was returned.
         (self.stale_value, self.origin) = (None, Origin::COMPUTED);
-        if !self.cache.try_begin(&self.key) {
+        if !self.has_place_for_refresh() || !self.cache.try_begin(&self.key) {
             return false;
         }
         let read = self.cache.reader(&self.key);

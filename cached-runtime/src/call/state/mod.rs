@@ -7,6 +7,7 @@
 mod body;
 mod join;
 mod lease;
+mod place;
 mod read;
 mod result;
 
@@ -22,6 +23,7 @@ use super::flight::Sequence;
 use super::flights::Ends;
 use super::follower_result::{CallFlight, FollowerResult};
 use super::instance_cache::{InstanceCache, Tiers};
+use super::places::Place;
 use super::poll_guard::PollGuard;
 use super::steps::{Available, Call, Join, Next, WaitEnd};
 use crate::BoxFuture;
@@ -50,6 +52,10 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     /// The time until which the value found in memory is fresh.
     found_fresh_until: Option<Moment>,
     role: Role<O>,
+    /// Its place among the computations that may run at a time.
+    place: Option<Place>,
+    /// Whether a computation of this function has made the call: that one has a place, and waits for this call.
+    is_nested: bool,
     /// The tags of the computation, with the state from which it began.
     tag_snapshot: Option<TagSnapshot>,
     /// The number of computations that it waited for and that failed in this process without an error for it.
@@ -140,6 +146,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             stale_value: None,
             found_fresh_until: None,
             role: Role::None,
+            place: None,
+            is_nested: false,
             tag_snapshot: None,
             failed_waits: 0,
             filled_leases: 0,
@@ -215,6 +223,14 @@ impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
 
     fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool {
         self.on_lease_answer(answer)
+    }
+
+    fn take_place(&mut self) -> Option<BoxFuture<'static, Option<Place>>> {
+        self.take_place()
+    }
+
+    fn on_place(&mut self, place: Option<Place>) {
+        self.on_place(place);
     }
 
     fn compute_span(&self) -> Span {

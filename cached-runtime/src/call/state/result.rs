@@ -17,6 +17,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         &mut self,
         output: Result<O::Output, TimeoutOutput<O::Output>>,
     ) -> (O::Output, Option<BoxFuture<'static, Fill>>) {
+        self.place = None;
         let cache = self.cache;
         match (&self.role, self.purpose) {
             (Role::Recursive | Role::None, _) => cache.counters.bypassed.add(1),
