@@ -25,6 +25,7 @@ macro_rules! tests {
     ($($backend:tt)+) => {
         #[async_cached(ttl = 60, max_concurrent = 2, backend = $($backend)+, skip(body))]
         async fn load(test: &'static str, n: usize, body: &Body) -> usize {
+            let _ = test; // Only a part of the key.
             body.run().await;
             n
         }
