@@ -45,7 +45,7 @@ pub async fn connect() -> Result<()> {
     let reached = join_all(store::configured_servers().map(|(name, store)| async move {
         match store {
             Ok(store) => {
-                let reached = timer::in_task(reach(Arc::clone(store))).await;
+                let reached = timer::in_task(|| reach(Arc::clone(store))).await;
                 (name, reached.unwrap_or_else(|| Err(shutting_down())))
             }
             Err(error) => (name, Err(error.clone())),

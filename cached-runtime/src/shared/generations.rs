@@ -130,7 +130,10 @@ impl Namespace {
 
     /// Reads keys, together with other calls; a failure is counted and logged.
     async fn read_combined(&'static self, wanted: Wanted) -> Result<Values> {
-        let reading = timer::in_task(self.reads()?.read(wanted)).await;
+        let reading = {
+            let reads = self.reads()?;
+            timer::in_task(|| reads.read(wanted)).await
+        };
         let result = reading.unwrap_or_else(|| Err(shutting_down()));
         self.observe(Operation::Get, &result);
         result

@@ -25,7 +25,7 @@ struct Done {
 ///
 /// Without a runtime that stays alive nothing can be sent, and everything is left.
 pub(crate) async fn shut_down_stores(end: Instant) -> ShutdownReport {
-    timer::in_task(shut_down(end)).await.unwrap_or_else(|| ShutdownReport {
+    timer::in_task(|| shut_down(end)).await.unwrap_or_else(|| ShutdownReport {
         writes_left: WRITES.load(Ordering::Acquire),
         invalidations_left: pending(&lock(&DEBTORS)),
         leases_left: lock(&REGISTERED).len(),

@@ -38,12 +38,16 @@ pub(crate) async fn sleep_until(end: Instant) {
 /// Returns the output of a future that has timers of its own, those of tokio. Within a runtime it is polled in a task: in
 /// that of the caller, or else in one of its own. `None` if the runtime is shut down.
 #[cfg(feature = "store")]
-pub(crate) async fn in_task<T: Send + 'static>(
-    future: impl Future<Output = T> + Send + 'static,
-) -> Option<T> {
+///
+/// It takes a function that creates the future: a future that is passed is stored twice, as an argument and where it is
+/// awaited.
+pub(crate) async fn in_task<F>(future: impl FnOnce() -> F) -> Option<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
     match Handle::try_current() {
-        Ok(runtime) if try_id().is_none() => Aborting::new(runtime.spawn(future)).await.ok(),
-        Ok(_) | Err(_) => Some(future.await),
+        Ok(runtime) if try_id().is_none() => Aborting::new(runtime.spawn(future())).await.ok(),
+        Ok(_) | Err(_) => Some(future().await),
     }
 }
 

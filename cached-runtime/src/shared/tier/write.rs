@@ -101,7 +101,7 @@ pub(crate) fn clear(
     let namespace = policy.is_shared().then(|| namespace_of(policy, name, counters));
     Box::pin(async move {
         match namespace {
-            Some(namespace) => timer::in_task(async move { namespace.renew_generation().await })
+            Some(namespace) => timer::in_task(|| async move { namespace.renew_generation().await })
                 .await
                 .unwrap_or_else(|| Err(shutting_down())),
             None => Ok(()),

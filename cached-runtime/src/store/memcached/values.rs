@@ -20,9 +20,11 @@ impl Memcached {
         let get = |batch: Batch, keys: &[Key]| batch.get(keys.iter().map(|key| self.server_key(key)));
         // With several servers, the keys would have to be split by server and the replies joined here.
         let reply = self.run(keys.chunks(MAX_KEYS_PER_GET).fold(Batch::new(), get)).await?;
-        let mut values = Vec::with_capacity(keys.len());
+        let mut values = Vec::new();
         for reply in reply.replies {
             match reply {
+                // Usually the only reply.
+                Reply::Values(found) if values.is_empty() => values = found,
                 Reply::Values(found) => {
                     values.extend(found);
                 }

@@ -41,7 +41,9 @@ impl Batch {
 
     /// Reads several keys by the classic `get`, because the meta protocol has no command for that. It
     /// contains no number, but each value is returned with its key. Reply: [`Reply::Values`].
-    pub(crate) fn get<'a>(mut self, keys: impl IntoIterator<Item = ServerKey<'a>>) -> Self {
+    pub(crate) fn get<'a>(mut self, keys: impl Iterator<Item = ServerKey<'a>> + Clone) -> Self {
+        let length: usize = keys.clone().map(|key| 1 + key.len()).sum();
+        self.bytes.reserve(b"get".len() + length + CRLF.len());
         self.bytes.extend_from_slice(b"get");
         let start = self.bytes.len();
         for key in keys {
@@ -172,7 +174,7 @@ mod tests {
     #[test]
     fn commands_match_the_specification() {
         let batch = Batch::numbered(8)
-            .get([KEY, ServerKey { suffix: "", ..KEY }])
+            .get([KEY, ServerKey { suffix: "", ..KEY }].into_iter())
             .get_with_version(KEY)
             .read_version(KEY)
             .store(KEY, b"hi", 0, StoreCondition::Always, ItemKind::Value)
