@@ -240,7 +240,7 @@ async fn browse(address: SocketAddr, path: &str) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_refreshes_itself_in_a_browser() {
+async fn the_page_updates_itself_in_a_browser() {
     in_own_process!();
     let server = Server::start(inspector(), &[]).await;
     stored(1).await;
