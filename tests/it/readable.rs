@@ -19,6 +19,19 @@ async fn wherever(id: u64) -> u64 {
     id
 }
 
+#[async_cached(ttl = 600, readable, name = "users", version = 2, backend = redis())]
+async fn user(id: u64) -> u64 {
+    id
+}
+
+/// The page "operating" of the guide contains it.
+#[tokio::test]
+async fn the_name_in_the_guide_is_that_of_the_entry() {
+    assert_eq!(user::key(42).unwrap(), "cached:{users.v2:42:02b374ef14d78a135366cf5141502645}");
+    assert_eq!(user(42).await, 42);
+    assert_eq!(REDIS.command(&["UNLINK", &user::key(42).unwrap()]), "1");
+}
+
 #[tokio::test]
 async fn an_entry_is_found_by_its_arguments_in_redis() {
     in_redis(42, "en {us}").await;
