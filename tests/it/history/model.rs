@@ -36,6 +36,8 @@ pub(super) enum Operation {
     Expire,
     /// Of one of the tags of the key.
     InvalidateTag,
+    /// Of one of the tags of the key, of a function without stale values.
+    ExpireTag,
     Put,
     Clear,
 }
@@ -130,7 +132,7 @@ fn context(events: &[Event], start: u64, until: u64) -> Vec<Event> {
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Call,
         Self::Refresh,
         Self::Peek,
@@ -139,6 +141,7 @@ impl Operation {
         Self::Invalidate,
         Self::Expire,
         Self::InvalidateTag,
+        Self::ExpireTag,
         Self::Put,
         Self::Clear,
     ];
@@ -152,7 +155,15 @@ impl Operation {
     }
 
     fn is_change(self) -> bool {
-        matches!(self, Self::Invalidate | Self::Expire | Self::InvalidateTag | Self::Put | Self::Clear)
+        match self {
+            Self::Invalidate
+            | Self::Expire
+            | Self::InvalidateTag
+            | Self::ExpireTag
+            | Self::Put
+            | Self::Clear => true,
+            Self::Call | Self::Refresh | Self::Peek | Self::Compute | Self::Recompute => false,
+        }
     }
 
     fn is_maker(self) -> bool {

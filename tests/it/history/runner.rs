@@ -244,8 +244,10 @@ impl Worker {
             80..86 => self.change(Operation::Expire, function, key).await,
             86..93 => self.change(Operation::Put, function, key).await,
             93..95 => self.change(Operation::Clear, function, key).await,
-            95..99 => self.invalidate_tag(Tag::Key(key)).await,
-            _ => self.invalidate_tag(Tag::All).await,
+            95..97 => self.change_tag(Operation::InvalidateTag, Tag::Key(key)).await,
+            97..99 => self.change_tag(Operation::ExpireTag, Tag::Key(key)).await,
+            _ if self.random.below(2) == 0 => self.change_tag(Operation::InvalidateTag, Tag::All).await,
+            _ => self.change_tag(Operation::ExpireTag, Tag::All).await,
         }
     }
 
@@ -295,8 +297,8 @@ impl Worker {
         self.finish(operation, begin, maker, change, &changed).await;
     }
 
-    /// Invalidates a tag, which is a change of every key that has it.
-    async fn invalidate_tag(&mut self, tag: Tag) {
+    /// Invalidates or expires a tag, which is a change of every key that has it.
+    async fn change_tag(&mut self, operation: Operation, tag: Tag) {
         let world = Arc::clone(&self.world);
         let tagged = (0..world.functions.len()).filter(|function| world.functions[*function].is_tagged());
         let keys = match tag {
@@ -318,8 +320,11 @@ impl Worker {
         let first = usize::try_from(self.random.below(changed.len() as u64)).unwrap();
         changed.rotate_left(first);
         let begin = now();
-        let change: BoxFuture<'static, Result<()>> = Box::pin(cached_runtime::invalidate_tag(tag.name()));
-        self.finish(Operation::InvalidateTag, begin, world.next_maker(), change, &changed).await;
+        let change: BoxFuture<'static, Result<()>> = match operation {
+            Operation::ExpireTag => Box::pin(cached_runtime::expire_tag(tag.name())),
+            _ => Box::pin(cached_runtime::invalidate_tag(tag.name())),
+        };
+        self.finish(operation, begin, world.next_maker(), change, &changed).await;
     }
 
     /// Runs a change and records it for each function and key, with the version of the origin before the change.
