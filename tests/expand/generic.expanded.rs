@@ -46,6 +46,7 @@ impl load {
         T: Entity + 'static,
     {
         use ::cached_runtime::__private as __cached;
+        let _ = load::<T, N>;
         static __FUNCTION: __cached::CachedFunction = __cached::CachedFunction::new(
             __cached::FunctionName::new(&|| ()),
             || __cached::Policy::new().ttl_by(|| MINUTE),

@@ -56,6 +56,9 @@ impl Users {
         __Key: ::cached_runtime::__private::KeyParts,
     >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private as __cached;
+        let _ = Self::find;
+        let _ = Self::find_refresh;
+        let _ = Self::find_lookup;
         static __FUNCTION: __cached::CachedFunction = __cached::CachedFunction::new(
             __cached::FunctionName::new(&|| ()).named("users"),
             || __cached::Policy::new().ttl(__cached::Duration::new(300u64, 0u32)),

@@ -29,6 +29,7 @@ impl user {
         __Key: ::cached_runtime::__private::KeyParts,
     >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private as __cached;
+        let _ = user;
         static __FUNCTION: __cached::CachedFunction = __cached::CachedFunction::new(
             __cached::FunctionName::new(&|| ()).single_instance(),
             || __cached::Policy::new().ttl(__cached::Duration::new(60u64, 0u32)),

@@ -43,6 +43,7 @@ impl weather {
         __Key: ::cached_runtime::__private::SharedKeyParts,
     >(__operation: __Operation, __key: __Key) -> __Operation::Out {
         use ::cached_runtime::__private as __cached;
+        let _ = weather;
         __cached::redis! {
             { static __FUNCTION : __cached::CachedFunction =
             __cached::CachedFunction::new(__cached::FunctionName::new(& || ())

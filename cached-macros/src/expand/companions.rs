@@ -7,7 +7,8 @@ use syn::{Attribute, Lifetime, ReceiverKind, Type, TypeReference, Visibility, pa
 
 use super::key::{Diagnostics, key};
 use super::signature::{
-    call_uncached, companion_generics, expect_to_allow, is_lint, is_unsafe, or_compute, outer_signature,
+    call_uncached, companion_generics, expect_to_allow, expects_unused, is_lint, is_unsafe, or_compute,
+    outer_signature,
 };
 use super::{generated, hygienic};
 use crate::item::Body;
@@ -116,7 +117,7 @@ pub(super) fn passed_on(memo: &Memo) -> Vec<Attribute> {
 
 /// The attributes of an impl with companions.
 pub(super) fn passed_to_impl(memo: &Memo) -> Vec<Attribute> {
-    let is_passed = |attr: &&Attribute| attr.path().is_ident("cfg") || is_lint(attr);
+    let is_passed = |attr: &&Attribute| attr.path().is_ident("cfg") || is_lint(attr) && !expects_unused(attr);
     let passed = memo.item.attrs.iter().filter(is_passed).map(expect_to_allow);
     passed.chain(allow_deprecated(memo)).collect()
 }
@@ -130,5 +131,6 @@ pub(super) fn allow_deprecated(memo: &Memo) -> Option<Attribute> {
 /// The attributes of `uncached`: an expected lint is reported in it.
 pub(super) fn passed_to_uncached(memo: &Memo) -> Vec<Attribute> {
     let passed = passed_on(memo).into_iter().filter(|attr| !is_lint(attr));
-    passed.chain(memo.item.attrs.iter().filter(|attr| is_lint(attr)).cloned()).collect()
+    let lints = memo.item.attrs.iter().filter(|attr| is_lint(attr) && !expects_unused(attr));
+    passed.chain(lints.cloned()).collect()
 }

@@ -10,7 +10,8 @@ use super::companions::{
 use super::entry::entry_fn;
 use super::key::{Diagnostics, key, key_params};
 use super::signature::{
-    call_uncached, entry_turbofish, expect_to_allow, generic_in, hit_or_compute, outer_signature, turbofish,
+    call_uncached, entry_turbofish, expects_unused, generic_in, hit_or_compute, outer_signature, turbofish,
+    without_lints_of_the_body,
 };
 use super::{generated, hygienic, krate, private, runtime_block, runtime_code, span_bounds};
 use crate::item::Body;
@@ -63,7 +64,12 @@ pub(super) fn expand_function(memo: &Memo) -> TokenStream {
     let uncached = uncached(memo, &format_ident!("uncached"));
     let own_at = quote!(Self::__entry #entry_turbofish);
     let computing = computing(memo, &own_at, &quote!(Self::uncached #turbofish));
-    let at = entry_fn(memo, &format_ident!("__entry"), &quote!(Self::clear #turbofish));
+    let at = entry_fn(
+        memo,
+        &format_ident!("__entry"),
+        &quote!(Self::clear #turbofish),
+        &mention(memo, &TokenStream::new()),
+    );
     let krate = krate(memo);
     let companions = runtime_code(
         memo,
@@ -118,6 +124,22 @@ fn call_entry(memo: &Memo, at: &TokenStream, arguments: TokenStream) -> TokenStr
     quote!(#(#at)* #arguments)
 }
 
+/// A statement of the entry function that mentions the function: if companions are used, as `lookup` instead of the function,
+/// the compiler does not report it as unused. What is expected to be unused must not be mentioned, not even by itself.
+pub(super) fn mention(memo: &Memo, owner: &TokenStream) -> TokenStream {
+    if !can_be_mentioned(memo) || memo.item.attrs.iter().any(expects_unused) {
+        return TokenStream::new();
+    }
+    let (mut function, turbofish) = (memo.item.sig.ident.clone(), turbofish(memo));
+    function.set_span(generated(function.span()));
+    quote!(let _ = #owner #function #turbofish;)
+}
+
+/// An argument of type `impl Trait` has a type that cannot be written.
+fn can_be_mentioned(memo: &Memo) -> bool {
+    memo.item.params.iter().all(|param| param.scan.impl_trait.is_none())
+}
+
 /// The name of the type that has the companions.
 fn companion_type(memo: &Memo) -> Ident {
     let mut name = memo.companion_type.as_ref().map_or(&memo.item.sig.ident, |option| &option.value).clone();
@@ -127,7 +149,7 @@ fn companion_type(memo: &Memo) -> Ident {
 
 /// The function under its own name: it looks the key up, and calls `uncached` on a miss.
 pub(super) fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> TokenStream {
-    let (attrs, vis) = (memo.item.attrs.iter().map(expect_to_allow), &memo.item.vis);
+    let (attrs, vis) = (memo.item.attrs.iter().map(without_lints_of_the_body), &memo.item.vis);
     let (p, allow_deprecated) = (private(), allow_deprecated(memo));
     let (sig, key) = (outer_signature(memo), key(memo, Diagnostics::Report));
     let lookup = hygienic("__lookup");
@@ -139,8 +161,14 @@ pub(super) fn wrapper(memo: &Memo, at: &TokenStream, uncached: &TokenStream) -> 
         #answer
     };
     let body = match &memo.body {
-        Body::Async(_) => quote!({ #answer }),
-        Body::Boxed { pin, .. } => quote!({ #pin(async move { #answer }) }),
+        Body::Async(_) => answer,
+        Body::Boxed { pin, .. } => quote!(#pin(async move { #answer })),
+    };
+    let body = if can_be_mentioned(memo) {
+        memo.body.in_braces(body)
+    } else {
+        // Not reported as unused, because it may not be.
+        Group::new(Delimiter::Brace, body)
     };
     quote! {
         #(#attrs)*

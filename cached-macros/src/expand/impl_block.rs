@@ -181,7 +181,7 @@ impl<'a> Scope<'a> {
         let function = quote!(#(#attrs)* pub #sig { #call.await });
         let args = Args::parse(rewrite(options.clone()));
         match Memo::in_place(args, syn::parse2(function), Some(Companions::Method)) {
-            Ok(memo) => (method_uncached(&memo), method_companions(&memo)),
+            Ok(memo) => (method_uncached(&memo), method_companions(&memo, &TokenStream::new())),
             Err(errors) => (TokenStream::new(), errors.into_compile_errors()),
         }
     }

@@ -9,7 +9,7 @@ use super::companions::{
     computing, generated_vis, method_key_params, passed_on, passed_to_uncached, uncached, unused_params,
 };
 use super::entry::entry_fn;
-use super::function::wrapper;
+use super::function::{mention, wrapper};
 use super::key::{Diagnostics, key, key_params};
 use super::signature::{companion_generics, entry_turbofish, outer_receiver, self_type, turbofish};
 use super::{generated, hygienic, import_private, krate, private, runtime_code};
@@ -26,7 +26,14 @@ use crate::memo::Memo;
 //     }
 pub(super) fn expand_method(memo: &Memo) -> TokenStream {
     let wrapper = method_wrapper(memo, &self_type(memo));
-    let (uncached, companions) = (method_uncached(memo), method_companions(memo));
+    let uncached = method_uncached(memo);
+    let self_type = self_type(memo);
+    let mention = mention(memo, &quote!(#self_type::));
+    // A companion that is not used is generated code: for its sake the compiler would report no method of the impl.
+    let companions = [companion(memo, "", "_refresh"), companion(memo, "", "_lookup")];
+    let turbofish = turbofish(memo);
+    let companions =
+        method_companions(memo, &quote!(#mention #(let _ = #self_type::#companions #turbofish;)*));
     quote!(#wrapper #uncached #companions)
 }
 
@@ -48,8 +55,8 @@ pub(super) fn method_uncached(memo: &Memo) -> TokenStream {
     quote!(#(#attrs)* #uncached)
 }
 
-/// The other companions of a method.
-pub(super) fn method_companions(memo: &Memo) -> TokenStream {
+/// The other companions of a method, whose entry function begins with the statement `used`.
+pub(super) fn method_companions(memo: &Memo, used: &TokenStream) -> TokenStream {
     let name = memo.item.sig.ident.unraw();
     let companion = |prefix: &str, suffix: &str| companion(memo, prefix, suffix);
     let (at_name, any_name) = (companion("__", "_entry"), companion("__", "_operation"));
@@ -67,7 +74,7 @@ pub(super) fn method_companions(memo: &Memo) -> TokenStream {
     let own_at = quote!(#self_type::#at_name #entry_turbofish);
     let own_uncached = quote!(#self_type::#uncached_name #turbofish);
     let computing = computing(memo, &own_at, &own_uncached);
-    let at = entry_fn(memo, &at_name, &quote!(#self_type::#cache_name #turbofish));
+    let at = entry_fn(memo, &at_name, &quote!(#self_type::#cache_name #turbofish), used);
 
     let lifetime = Lifetime::new("'key", Span::mixed_site());
     let mut cache_generics = companion_generics.clone();

@@ -210,7 +210,20 @@ pub(super) fn with_params(generics: &Generics, more: &[TokenStream]) -> Generics
     generics
 }
 
-/// Turns `expect` into `allow`, because the expected lint is reported at the body, not here.
+/// The lint attributes of the function under its own name: an expected lint is reported at the body, not here, unless it is
+/// that the function is not used.
+pub(super) fn without_lints_of_the_body(attr: &Attribute) -> Attribute {
+    if expects_unused(attr) { attr.clone() } else { expect_to_allow(attr) }
+}
+
+/// Whether the attribute expects that the function is not used: for companions the compiler never reports that.
+pub(super) fn expects_unused(attr: &Attribute) -> bool {
+    let Meta::List(list) = &attr.meta else { return false };
+    let is_unused = |token: TokenTree| matches!(&token, TokenTree::Ident(name) if name == "dead_code" || name == "unused");
+    list.path.is_ident("expect") && list.tokens.clone().into_iter().any(is_unused)
+}
+
+/// Turns `expect` into `allow`.
 pub(super) fn expect_to_allow(attr: &Attribute) -> Attribute {
     let mut attr = attr.clone();
     if let Meta::List(list) = &mut attr.meta

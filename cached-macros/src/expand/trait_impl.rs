@@ -33,33 +33,25 @@ pub(super) fn expand_trait_method(memo: &Memo) -> TokenStream {
             }
             let infer_output = infer_output(memo);
             // Generated, because rustc would lint the braces as unnecessary.
-            let mut body = body.clone();
-            body.set_span(Span::mixed_site().located_at(body.span()));
+            let mut inner = body.clone();
+            inner.set_span(Span::mixed_site().located_at(body.span()));
             let answer =
-                hit_or_compute(memo, &lookup, &quote!(async move { #infer_output #bind_patterns #body }));
-            quote! {
-                #(#attrs)*
-                #vis #sig {
-                    #associated
-                    let #lookup = #look;
-                    #answer
-                }
-            }
+                hit_or_compute(memo, &lookup, &quote!(async move { #infer_output #bind_patterns #inner }));
+            let body = memo.body.in_braces(quote!(#associated let #lookup = #look; #answer));
+            quote!(#(#attrs)* #vis #sig #body)
         }
         Body::Boxed { before, pin, future, .. } => {
             let sig = &memo.item.sig;
             let answer = hit_or_compute(memo, &lookup, future);
-            quote! {
-                #(#attrs)*
-                #vis #sig {
-                    #before
-                    #pin(async move {
-                        #associated
-                        let #lookup = #look;
-                        #answer
-                    })
-                }
-            }
+            let body = memo.body.in_braces(quote! {
+                #before
+                #pin(async move {
+                    #associated
+                    let #lookup = #look;
+                    #answer
+                })
+            });
+            quote!(#(#attrs)* #vis #sig #body)
         }
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn boxed(sig: &Signature, output: &Type, block: &Group) -> Option<(Ty
         sig.generics.params.iter().any(
             |param| matches!(param, GenericParam::Lifetime(param) if param.lifetime.ident == "async_trait"),
         );
-    Some((output, Body::Boxed { before: tokens.into_iter().collect(), pin, future, async_trait }))
+    let (before, braces) = (tokens.into_iter().collect(), block.span());
+    Some((output, Body::Boxed { before, pin, future, braces, async_trait }))
 }
 
 /// `T` in a path that ends in `NAME<T>`.

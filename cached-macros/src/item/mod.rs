@@ -58,9 +58,26 @@ pub(crate) enum Body {
         pin: TokenStream,
         /// The boxed future: an expression, usually `async move { ... }`.
         future: TokenStream,
+        /// The span of the braces around all.
+        braces: Span,
         /// Whether `#[async_trait]` generated it: then the method is in a trait or in the impl of one.
         async_trait: bool,
     },
+}
+
+impl Body {
+    /// The code in the braces that the user wrote.
+    ///
+    /// If the braces were generated, the compiler would take the whole function for generated code: it would not report that
+    /// the function is unused, and no other method of the same impl either.
+    pub(crate) fn in_braces(&self, code: TokenStream) -> Group {
+        let mut block = Group::new(Delimiter::Brace, code);
+        block.set_span(match self {
+            Self::Async(block) => block.span(),
+            Self::Boxed { braces, .. } => *braces,
+        });
+        block
+    }
 }
 
 /// The receiver of a method.

@@ -232,7 +232,7 @@ fn methods_expanded_by_async_trait_are_recognized() {
     assert_eq!(memo.item.output.to_token_stream().to_string(), "Result < User , Error >");
     assert_eq!(memo.item.receiver.as_ref().map(|receiver| receiver.kind), Some(SelfKind::Ref));
     assert_eq!(memo.companions, Companions::None);
-    let Body::Boxed { before, pin, future, async_trait: true } = memo.body else {
+    let Body::Boxed { before, pin, future, async_trait: true, .. } = memo.body else {
         panic!("not recognized");
     };
     assert!(before.is_empty());
@@ -247,7 +247,7 @@ fn other_boxed_futures_are_recognized() {
         "fn f(n: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> { let m = n; std::boxed::Box::pin(g(m)) }",
     );
     assert_eq!(memo.companions, Companions::Type);
-    let Body::Boxed { before, pin, future, async_trait: false } = memo.body else {
+    let Body::Boxed { before, pin, future, async_trait: false, .. } = memo.body else {
         panic!("not recognized");
     };
     assert_eq!(before.to_string(), "let m = n ;");
