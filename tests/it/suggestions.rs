@@ -1,8 +1,9 @@
 //! What the messages of the attribute suggest to write: each example as it stands, in a function that it fits.
 //!
-//! A test of `cached-macros` checks that none is missing.
+//! A test of `cached-macros` checks that no example of an option is missing.
 #![allow(dead_code, reason = "it is enough that they compile")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cached_runtime::{Store, async_cached, caches};
@@ -92,12 +93,27 @@ functions! {
     (codec: ttl = 60, codec = "json", backend = my_store()) (id: u64) -> u64, id;
     (companions: ttl = 60, companions = GetUser) (id: u64) -> u64, id;
     (half_a_second: ttl = "500ms") (id: u64) -> u64, id;
+    (in_this_process: ttl = 60, single_flight = "process") (id: u64) -> u64, id;
+    (in_all_processes: ttl = 60, single_flight = "fleet", backend = "redis") (id: u64) -> u64, id;
+    (a_float: ttl = 60, key = (width.to_bits(),)) (width: f64) -> f64, width;
+    (a_small_float: ttl = 60, key = (id, width.to_bits())) (id: u64, width: f32) -> f32, width + id as f32;
+    (groups: ttl = 60, key = ((a, b), c)) (a: u64, b: u64, c: u64) -> u64, a + b + c;
+    (with_a_clone: ttl = 60, key = (name.clone(),)) (name: String) -> String, name;
+    (text: ttl = 60, backend = "redis") (id: u64) -> String, id.to_string();
+    (counted_text: ttl = 60) (id: u64) -> Arc<str>, id.to_string().into();
+    (a_slice: ttl = 60, backend = "redis") (id: u64) -> Vec<u64>, vec![id];
+    (background: ttl = 60, detached) (name: Arc<str>) -> u64, name.len() as u64;
 }
 
 impl Db {
     #[async_cached(ttl = 60, skip(db, self))]
     async fn skip(&self, db: &Self, id: u64) -> u64 {
         let _ = db;
+        id
+    }
+
+    #[async_cached(ttl = 60, detached, skip(self))]
+    async fn in_the_background(self: Arc<Self>, id: u64) -> u64 {
         id
     }
 
@@ -111,5 +127,5 @@ impl Db {
 fn every_suggestion_is_a_cached_function() {
     let here = format!("{}::", module_path!());
     let listed = caches().into_iter().filter(|cache| cache.name().starts_with(&here)).count();
-    assert!(listed >= 28, "{listed}");
+    assert!(listed >= 39, "{listed}");
 }

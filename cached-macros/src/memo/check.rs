@@ -87,16 +87,20 @@ pub(super) fn check_options(args: &Args, errors: &mut Errors) {
 
 /// Rejects a value that cannot be read from a shared store, because it is a reference.
 pub(super) fn check_stored(item: &FnItem, args: &Args, errors: &mut Errors) {
-    let is_shared = matches!(&args.backend, Some(backend) if !matches!(backend.value, Backend::Memory));
+    let is_shared = is_shared(args);
     let (success, error) = success_and_error(&item.output);
     let stored = std::iter::once(success).chain(error.filter(|_| args.has("cache_err")));
     for reference in stored.filter(|_| is_shared).filter_map(static_reference) {
-        let owned = owned(&Type::Reference(reference.clone()));
+        let owned = owned(&Type::Reference(reference.clone()), is_shared);
         errors.push(
             reference,
             format!("a value in a shared store is decoded, which makes no `&'static` reference; {owned}"),
         );
     }
+}
+
+fn is_shared(args: &Args) -> bool {
+    matches!(&args.backend, Some(backend) if !matches!(backend.value, Backend::Memory))
 }
 
 /// The types in a `Result`, as far as it is recognized by its name.
@@ -136,7 +140,7 @@ fn static_reference(ty: &Type) -> Option<&TypeReference> {
     find.0
 }
 
-pub(super) fn check_function(item: &FnItem, errors: &mut Errors) {
+pub(super) fn check_function(item: &FnItem, args: &Args, errors: &mut Errors) {
     let sig = &item.sig;
     for param in &item.params {
         if let Some(ref_mut) = &param.scan.ref_mut {
@@ -183,7 +187,7 @@ pub(super) fn check_function(item: &FnItem, errors: &mut Errors) {
             and,
             format!(
                 "a borrowed value cannot be cached, because the cache outlives the call; {}",
-                owned(&item.output)
+                owned(&item.output, is_shared(args))
             ),
         );
     } else if let Some(lifetime) = output.lifetime {
@@ -223,14 +227,15 @@ pub(super) fn check_detached(item: &FnItem, args: &Args, errors: &mut Errors) {
     }
 }
 
-/// What to return instead of a reference.
-fn owned(output: &Type) -> String {
-    match peel(output) {
-        Type::Reference(reference) => match peel(&reference.elem) {
-            Type::Path(path) if path.path.is_ident("str") => "return a `String`, or an `Arc<str>`".to_owned(),
-            Type::Slice(_) => "return a `Vec`, or an `Arc` of the slice".to_owned(),
-            _ => "return it by value, or in an `Arc`".to_owned(),
-        },
-        _ => "return a type that owns its data".to_owned(),
-    }
+/// What to return instead of a reference. Only a feature of serde encodes what is in an `Arc`.
+fn owned(output: &Type, is_shared: bool) -> String {
+    let Type::Reference(reference) = peel(output) else {
+        return "return a type that owns its data".to_owned();
+    };
+    let (owned, counted) = match peel(&reference.elem) {
+        Type::Path(path) if path.path.is_ident("str") => ("a `String`", "an `Arc<str>`"),
+        Type::Slice(_) => ("a `Vec`", "an `Arc` of the slice"),
+        _ => ("it by value", "in an `Arc`"),
+    };
+    if is_shared { format!("return {owned}") } else { format!("return {owned}, or {counted}") }
 }

@@ -121,7 +121,7 @@ impl Memo {
 
         let ttl = ttl(&mut args, &mut errors);
         check_options(&args, &mut errors);
-        check_function(&item, &mut errors);
+        check_function(&item, &args, &mut errors);
         check_stored(&item, &args, &mut errors);
         args.detached = detached(&mut args);
         check_detached(&item, &args, &mut errors);
