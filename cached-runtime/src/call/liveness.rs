@@ -50,6 +50,11 @@ impl Liveness {
         }
     }
 
+    /// Returns when the flight began.
+    pub(crate) fn began_at(&self) -> Instant {
+        self.began_at
+    }
+
     /// Marks the leader as being polled, until the guard is dropped.
     pub(super) fn enter_poll(&self) -> PollMark<'_> {
         self.polls.fetch_add(1, Ordering::AcqRel);

@@ -145,11 +145,13 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     /// Takes the snapshot of the tags: an invalidation from here on discards the result. The body has not begun yet.
     fn begin(&mut self) {
         self.tag_snapshot = self.cache.tag_snapshot(&self.tags);
-        self.mark_body_begun();
+        // The flight has just begun: the clock need not be read again.
+        let now = self.role.flight().map_or_else(Instant::now, |flight| flight.liveness.began_at());
+        self.mark_body_begun(now);
     }
 
-    pub(super) fn mark_body_begun(&mut self) {
-        self.compute_started_at = Instant::now();
+    pub(super) fn mark_body_begun(&mut self, now: Instant) {
+        self.compute_started_at = now;
         if let Some(flight) = self.role.flight() {
             flight.mark_body_begun(self.compute_started_at);
         }

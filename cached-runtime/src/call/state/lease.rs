@@ -3,6 +3,8 @@
 use std::future::ready;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{CallState, Purpose, Role};
 use crate::BoxFuture;
 use crate::call::flights::Ends;
@@ -80,7 +82,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 return self.read_again();
             }
         }
-        self.mark_body_begun();
+        self.mark_body_begun(Instant::now());
         true
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{CallState, Purpose};
 use crate::BoxFuture;
 use crate::call::follower_result::CallFlight;
@@ -53,6 +55,6 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
 
     pub(super) fn on_place(&mut self, place: Option<Place>) {
         self.place = place;
-        self.mark_body_begun();
+        self.mark_body_begun(Instant::now());
     }
 }

@@ -41,7 +41,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let Some(tier) = self.tier() else {
             let ends = self.ends(&output, true);
-            let Written { output, evicted, others } = self.write_memory(output, write, ends);
+            let Written { output, evicted, others } = self.write_memory(output, write, took, ends);
             self.publish(&others, &output, true);
             drop(evicted);
             return (output, None);
@@ -168,12 +168,18 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     /// Ends the flight, and the others of the key as `ends` says, and writes to memory, unless the flight was discarded.
-    fn write_memory(&self, output: O::Output, write: WriteAction<Duration>, ends: Ends) -> Written<K, O> {
+    /// `cost` is how long the computation took.
+    fn write_memory(
+        &self,
+        output: O::Output,
+        write: WriteAction<Duration>,
+        cost: Duration,
+        ends: Ends,
+    ) -> Written<K, O> {
         let flights = &self.cache.flights;
         let Some(memory) = self.cache.memory() else {
             return Written { output, evicted: None, others: Vec::new() };
         };
-        let cost = self.compute_started_at.elapsed();
         let is_value = matches!(write, WriteAction::Store(_));
         // All user code runs before the lock of the flights is taken: the key is hashed and cloned, the value is cloned
         // and weighed. What is not stored is dropped after it.
