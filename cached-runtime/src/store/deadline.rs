@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 /// A deadline has passed.
@@ -12,17 +13,24 @@ pub(super) struct Elapsed;
 /// Returns the output of an operation, or an error after the deadline.
 ///
 /// A runtime with thousands of tasks to poll sees a reply as late as the end of the deadline. How late it is for that says
-/// how late it may be for the reply, which is waited for as long again.
+/// how late it may be for the reply, which is waited for as long again. And a reply may be received by a task that waits for
+/// its turn behind all others, while the end of the deadline is seen in time: it is waited for until no task waits so.
 pub(super) async fn within<T>(
     mut deadline: Instant,
     mut operation: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Elapsed> {
     let last = deadline + MAX_EXTENSION;
+    let mut was_behind = false;
     loop {
         if let Ok(output) = timeout_at(deadline, operation.as_mut()).await {
             return Ok(output);
         }
-        deadline = extended(deadline, last).ok_or(Elapsed)?;
+        let is_behind = has_backlog();
+        // The last of those tasks may have had its turn just now.
+        let waits = (is_behind || was_behind) && deadline < last;
+        was_behind = is_behind;
+        let turn = || waits.then(|| Instant::now() + BACKLOG_TIME);
+        deadline = extended(deadline, last).or_else(turn).ok_or(Elapsed)?.min(last);
     }
 }
 
@@ -33,7 +41,64 @@ pub(super) fn extended(deadline: Instant, last: Instant) -> Option<Instant> {
     (late >= MIN_LATENESS && deadline < last).then(|| (now + late).min(last))
 }
 
+/// Returns `true` if tasks are in the queue that all workers of the runtime share. A worker takes only some of them between
+/// those in its own queue, and when that is full, it moves half of it to the end of the shared one.
+fn has_backlog() -> bool {
+    Handle::try_current().is_ok_and(|runtime| runtime.metrics().global_queue_depth() > 0)
+}
+
 /// How late a timer may be without saying anything about the load.
 const MIN_LATENESS: Duration = Duration::from_millis(5);
+/// How long an operation is given while tasks wait for their turn, until that is looked at again.
+const BACKLOG_TIME: Duration = Duration::from_millis(50);
 /// By how much a deadline is extended at most.
 pub(super) const MAX_EXTENSION: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::pin::pin;
+    use std::sync::mpsc;
+
+    use tokio::runtime::{Builder, Runtime};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn one_worker() -> Runtime {
+        Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap()
+    }
+
+    #[test]
+    fn a_reply_that_a_waiting_task_has_is_waited_for() {
+        let runtime = one_worker();
+        let (begun, is_begun) = mpsc::channel();
+        let (queued, is_queued) = mpsc::channel();
+        let (replied, reply) = oneshot::channel();
+        let waiting = runtime.spawn(async move {
+            begun.send(()).unwrap();
+            // The only worker is busy until the task that replies is in the shared queue.
+            is_queued.recv().unwrap();
+            // It has passed, but not for so long that this process is late.
+            within(Instant::now() - Duration::from_millis(2), pin!(reply)).await
+        });
+        is_begun.recv().unwrap();
+        runtime.spawn(async move { replied.send(42) });
+        queued.send(()).unwrap();
+        assert_eq!(runtime.block_on(waiting).unwrap().unwrap(), Ok(42));
+    }
+
+    #[test]
+    fn no_reply_is_an_error_although_the_runtime_is_busy() {
+        let runtime = one_worker();
+        let busy = runtime.spawn(async {
+            loop {
+                // To the shared queue, as with tasks of another thread.
+                tokio::task::spawn_blocking(|| tokio::spawn(async {})).await.unwrap();
+            }
+        });
+        let waiting = runtime.spawn(async { within(Instant::now(), pin!(pending::<()>())).await });
+        assert!(runtime.block_on(waiting).unwrap().is_err());
+        busy.abort();
+    }
+}
