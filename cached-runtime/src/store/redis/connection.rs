@@ -1,18 +1,20 @@
 //! The connections of a store, one for each tokio runtime that uses it.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::config::Settings;
 use super::connection_state::{ConnectionState, SlotGroups};
 use super::session::Session;
 use super::supervisor::{build_client, supervise};
+use crate::store::deadline;
 use crate::store::in_flight::InFlight;
 use crate::store::ticker::Ticker;
 use crate::{Error, ErrorKind, Key, Result};
@@ -200,7 +202,8 @@ impl RuntimeConnection {
             return;
         }
         let mut status = self.state.status.subscribe();
-        if timeout_at(deadline, status.wait_for(|status| status.is_first_attempt_over)).await.is_err() {
+        let attempt = pin!(status.wait_for(|status| status.is_first_attempt_over));
+        if deadline::within(deadline, attempt).await.is_err() {
             self.state.record_attempt(None);
         }
     }
