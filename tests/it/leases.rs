@@ -383,8 +383,6 @@ async fn expire_does_not_ignore_that_its_copy_was_rejected() {
 
 #[test]
 fn a_shutdown_gives_leases_back() {
-    in_own_process!();
-
     #[async_cached(ttl = 600, backend = crate::support::redis(), name = "leases.shutdown")]
     async fn in_redis(key: usize) -> usize {
         BEGUN.fetch_add(1, SeqCst);
@@ -402,6 +400,7 @@ fn a_shutdown_gives_leases_back() {
     static BEGUN: AtomicUsize = AtomicUsize::new(0);
     static RELEASED: Semaphore = Semaphore::const_new(0);
 
+    in_own_process!();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let mut calls = JoinSet::new();

@@ -145,7 +145,6 @@ mod repeated_invalidations {
     /// In a process of its own, because the invalidation of any tag makes waiters compute again.
     #[tokio::test]
     async fn few_waiters_compute_when_failures_overlap_invalidations_of_other_tags() {
-        in_own_process!();
         #[async_cached(
             ttl = 600, backend = crate::support::redis(), skip(body),
             tags_from = |number: &usize| vec![number.to_string()]
@@ -154,6 +153,7 @@ mod repeated_invalidations {
             Err(body.run().await)
         }
 
+        in_own_process!();
         let body = Body::held();
         let calls: Vec<_> = (0..100).map(|_| tokio::spawn(fails(Arc::clone(&body)))).collect();
         for times in 1..=3 {

@@ -96,7 +96,7 @@ functions! {
     (in_this_process: ttl = 60, single_flight = "process") (id: u64) -> u64, id;
     (in_all_processes: ttl = 60, single_flight = "fleet", backend = "redis") (id: u64) -> u64, id;
     (a_float: ttl = 60, key = (width.to_bits(),)) (width: f64) -> f64, width;
-    (a_small_float: ttl = 60, key = (id, width.to_bits())) (id: u64, width: f32) -> f32, width + id as f32;
+    (a_small_float: ttl = 60, key = (id, width.to_bits())) (id: u64, width: f32) -> (u64, f32), (id, width);
     (groups: ttl = 60, key = ((a, b), c)) (a: u64, b: u64, c: u64) -> u64, a + b + c;
     (with_a_clone: ttl = 60, key = (name.clone(),)) (name: String) -> String, name;
     (text: ttl = 60, backend = "redis") (id: u64) -> String, id.to_string();

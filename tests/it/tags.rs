@@ -596,7 +596,6 @@ mod unconfirmed {
     /// In a process of its own, because every `invalidate_tag` of the process fails while the store is full.
     #[tokio::test]
     async fn an_unconfirmed_invalidation_of_a_tag_is_effective_in_this_process() {
-        in_own_process!();
         #[async_cached(ttl = 600, backend = &*TAGGED, skip(source), tags("unconfirmed"))]
         async fn load(source: Arc<Source>) -> usize {
             source.read().await
@@ -607,6 +606,7 @@ mod unconfirmed {
             source.read().await
         }
 
+        in_own_process!();
         let source = Source::new(Body::open());
         let both = async || (load(Arc::clone(&source)).await, derived(Arc::clone(&source)).await);
         assert_eq!(both().await, (1, 1));
