@@ -54,6 +54,17 @@ fn one_variable_moves_the_values_to_redis_or_memcached() {
     assert_ne!(memcached.stat("curr_items"), 0);
 }
 
+#[cfg(feature = "moved-clock")]
+#[test]
+fn tests_in_isolation_leave_any_backend_as_it_was() {
+    run("isolated", &[]);
+    let redis = RedisServer::start();
+    run("isolated", &[("CACHED_SHARED_URL", redis.url())]);
+    assert_eq!(redis.command(&["KEYS", "*test-*"]), "");
+    let memcached = MemcachedServer::start();
+    run("isolated", &[("CACHED_SHARED_URL", format!("memcached://{}", memcached.addr()))]);
+}
+
 #[test]
 fn off_computes_each_time_and_companions_succeed() {
     run("off", &[("CACHED_SHARED_URL", "off://".to_owned())]);
@@ -112,6 +123,8 @@ fn task_of_a_process() {
         match task.as_str() {
             "hit in memory" => hit_in_memory().await,
             "hit in a store" => hit_in_a_store().await,
+            #[cfg(feature = "moved-clock")]
+            "isolated" => in_isolation().await,
             "off" => off().await,
             "name the variable" => name_the_variable().await,
             "a store of one's own" => {
@@ -146,6 +159,27 @@ async fn hit_in_a_store() {
     .await;
     assert_eq!((chosen::stats().hits, chosen::stats().entries), (0, 0));
     eventually("the store confirms", async || chosen::invalidate(1).await.is_ok()).await;
+}
+
+#[cfg(feature = "moved-clock")]
+async fn in_isolation() {
+    use cached_runtime::Source;
+    use cached_runtime::test::isolated;
+
+    let is_stored = async || {
+        assert_eq!(chosen(1).await, 1);
+        chosen::lookup(1).await.source != Source::Computed
+    };
+    eventually("the value is stored", is_stored).await;
+    let test = async |value| {
+        assert_eq!(chosen::peek(1).await, None, "of the other test, or from outside");
+        eventually("the value is put", async || chosen::put(1, value).await.is_ok()).await;
+        yield_now().await;
+        eventually("the value is read", async || chosen::peek(1).await == Some(value)).await;
+        eventually("the value is removed", async || chosen::clear().await.is_ok()).await;
+    };
+    tokio::join!(isolated(test(5)), isolated(test(6)));
+    eventually("the value is as before", async || chosen::peek(1).await == Some(1)).await;
 }
 
 async fn off() {

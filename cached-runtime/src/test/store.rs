@@ -1,5 +1,6 @@
 //! A store in the memory of the test, whose failures the test decides on.
 
+use std::collections::VecDeque;
 use std::future::{pending, ready};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -60,7 +61,7 @@ pub struct TestStore {
 #[derive(Debug, Default)]
 struct State {
     faults: Vec<Fault>,
-    requests: Vec<Request>,
+    requests: VecDeque<Request>,
     /// Of the generator of random numbers.
     seed: u64,
 }
@@ -277,7 +278,7 @@ impl TestStore {
         self.state().faults.clear();
     }
 
-    /// Returns what the store was asked for, the oldest first.
+    /// Returns what the store was asked for, the oldest first: the last 10 000 requests.
     ///
     /// # Examples
     ///
@@ -304,7 +305,7 @@ impl TestStore {
     /// ```
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
-        self.state().requests.clone()
+        self.state().requests.iter().cloned().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -354,10 +355,16 @@ impl State {
             }
         }
         self.faults.retain(|fault| fault.times > 0);
-        self.requests.push(Request { operation, keys: keys.to_vec(), went_wrong: applied.is_some() });
+        if self.requests.len() == MAX_REQUESTS {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(Request { operation, keys: keys.to_vec(), went_wrong: applied.is_some() });
         applied
     }
 }
+
+/// How many requests are kept.
+const MAX_REQUESTS: usize = 10_000;
 
 /// Returns a number from 0 up to 1, by `SplitMix64` (Steele, Lea and Flood, 2014).
 fn random_fraction(seed: &mut u64) -> f64 {
