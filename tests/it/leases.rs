@@ -420,6 +420,8 @@ fn a_shutdown_gives_leases_back() {
         }
         let report = cached_runtime::shutdown(Duration::from_secs(10)).await;
         assert_eq!((report.leases_returned, report.leases_left), (200, 0));
+        let again = cached_runtime::shutdown(Duration::from_secs(10)).await;
+        assert_eq!((again.leases_returned, again.leases_left), (0, 0));
         for store in &stores {
             // As another process would.
             let lease = crate::support::acquire(store, &key, term, LeaseMode::IfAbsent).await;
@@ -432,4 +434,102 @@ fn a_shutdown_gives_leases_back() {
         assert_eq!(in_redis(8).await, 8);
         assert_eq!(cached_runtime::shutdown(Duration::ZERO).await.leases_left, 0);
     });
+}
+
+/// As at the end of a test with a runtime of its own, or of a part of a program.
+#[test]
+fn a_runtime_that_ends_leaves_no_lease() {
+    #[async_cached(ttl = 600, backend = crate::support::redis(), name = "leases.of_a_runtime")]
+    async fn in_redis(key: usize) -> usize {
+        BEGUN.fetch_add(1, SeqCst);
+        let _ = RELEASED.acquire().await;
+        key
+    }
+
+    #[async_cached(ttl = 600, backend = crate::support::memcached(), name = "leases.of_a_runtime")]
+    async fn in_memcached(key: usize) -> usize {
+        BEGUN.fetch_add(1, SeqCst);
+        let _ = RELEASED.acquire().await;
+        key
+    }
+
+    #[async_cached(ttl = 600, detached, backend = crate::support::redis(), name = "leases.of_a_runtime.detached")]
+    async fn detached(key: usize) -> usize {
+        BEGUN.fetch_add(1, SeqCst);
+        let _ = RELEASED.acquire().await;
+        key
+    }
+
+    static BEGUN: AtomicUsize = AtomicUsize::new(0);
+    static RELEASED: Semaphore = Semaphore::const_new(0);
+
+    in_own_process!();
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let first = runtime();
+    // One call in a task of the runtime, and one in a thread that outlives it.
+    let handle = first.handle().clone();
+    let outside = std::thread::spawn(move || handle.block_on(in_redis(2)));
+    first.block_on(async {
+        tokio::spawn(in_redis(1));
+        tokio::spawn(in_memcached(1));
+        tokio::spawn(detached(1));
+        until("they compute", || BEGUN.load(SeqCst) == 4).await;
+    });
+    first.shutdown_timeout(Duration::from_secs(1));
+    RELEASED.close();
+    assert_eq!(outside.join().unwrap(), 2);
+
+    let began = Instant::now();
+    runtime().block_on(async {
+        assert_eq!(tokio::join!(in_redis(1), in_redis(2), in_memcached(1), detached(1)), (1, 2, 1, 1));
+    });
+    assert!(began.elapsed() < WELL_BELOW_THE_TERM, "{:?}", began.elapsed());
+}
+
+#[cfg(feature = "moved-clock")]
+mod unanswered {
+    use cached_runtime::test::{Fault, Operation, TestStore};
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    static STORE: LazyLock<TestStore> = LazyLock::new(TestStore::new);
+
+    #[async_cached(ttl = 600, backend = &*STORE, name = "leases.unanswered", skip(fails))]
+    async fn in_store(key: usize, fails: bool) -> std::result::Result<usize, usize> {
+        if fails { Err(key) } else { Ok(key) }
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn a_runtime_that_ends_before_the_answer_leaves_no_lease() {
+        let never = Duration::from_secs(600);
+        let faults = [
+            (Operation::Acquire, Fault::lost_answer(), false),
+            (Operation::Fill, Fault::delay(never), false),
+            (Operation::Release, Fault::delay(never), true),
+        ];
+        for (key, (operation, fault, fails)) in faults.into_iter().enumerate() {
+            let asked = || STORE.requests().into_iter().filter(|asked| asked.went_wrong).count();
+            let before = asked();
+            STORE.inject(fault.on(operation).times(1));
+            let first = runtime();
+            first.block_on(async {
+                tokio::spawn(in_store(key, fails));
+                until("the store is asked", || asked() > before).await;
+            });
+            first.shutdown_timeout(Duration::from_secs(1));
+
+            let began = Instant::now();
+            runtime().block_on(async {
+                assert_eq!(in_store(key, false).await, Ok(key));
+                assert_eq!(in_store::peek(key).await, Some(Ok(key)), "{operation:?}: it is stored");
+            });
+            assert!(began.elapsed() < WELL_BELOW_THE_TERM, "{operation:?}: {:?}", began.elapsed());
+        }
+    }
 }

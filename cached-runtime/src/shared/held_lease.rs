@@ -172,9 +172,7 @@ impl HeldLease {
         };
         self.namespace.record_size(bytes.len());
         let Some(lease) = self.take_lease() else { return Fill::Unknown };
-        let filled = self
-            .namespace
-            .with_deadline(|store| store.fill(&self.location.key, lease, bytes, payload.store_ttl()));
+        let filled = self.namespace.fill(&self.location.key, lease, bytes, payload.store_ttl());
         match filled.await {
             Ok(true) => Fill::Stored,
             Ok(false) => {
@@ -187,10 +185,7 @@ impl HeldLease {
                 let _ = self.namespace.with_deadline(|store| store.remove(&self.location.key)).await;
                 Fill::Rejected
             }
-            Err(_) => {
-                self.give_back(lease, LastAttempt::Unknown);
-                Fill::Unknown
-            }
+            Err(_) => Fill::Unknown,
         }
     }
 
@@ -219,19 +214,9 @@ impl HeldLease {
 
     /// Releases the lease; `attempt` is for those that wait for it.
     async fn release(mut self, attempt: LastAttempt) {
-        let Some(lease) = self.take_lease() else { return };
-        let released =
-            self.namespace.with_deadline(|store| store.release(&self.location.key, lease, attempt));
-        if released.await.is_err() {
-            self.give_back(lease, attempt);
+        if let Some(lease) = self.take_lease() {
+            self.namespace.release(&self.location.key, lease, attempt).await;
         }
-    }
-
-    /// Releases a lease in the background, once the store works again: no other process can fill the key until then.
-    ///
-    /// If the store did what it was asked for and only its answer was lost, this has no effect.
-    fn give_back(&self, lease: Lease, attempt: LastAttempt) {
-        self.namespace.give_back(self.location.key.clone(), lease, attempt, Grant::Known);
     }
 
     /// Returns a future that extends the lease every third of its term, for the first time when a third has passed since
@@ -260,7 +245,7 @@ impl Drop for HeldLease {
     /// Gives the lease back in the background.
     fn drop(&mut self) {
         if let Some(lease) = self.take_lease() {
-            self.give_back(lease, self.last_attempt);
+            self.namespace.give_back(self.location.key.clone(), lease, self.last_attempt, Grant::Known);
         }
     }
 }

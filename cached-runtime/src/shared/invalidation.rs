@@ -140,12 +140,8 @@ impl Namespace {
             let next = current.and_then(|generation| generation.after_expiration(unix_millis()));
             // Without a generation no value has the tag; the removal ends the lease.
             let Some(next) = next else { break };
-            if acquired.is_granted {
-                let replaced =
-                    self.with_deadline(|store| store.fill(key, lease, next.to_bytes(), TAG_GENERATION_TTL));
-                if replaced.await? {
-                    return Ok(());
-                }
+            if acquired.is_granted && self.fill(key, lease, next.to_bytes(), TAG_GENERATION_TTL).await? {
+                return Ok(());
             }
         }
         self.with_deadline(|store| store.remove(key)).await

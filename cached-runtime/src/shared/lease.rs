@@ -1,12 +1,14 @@
 //! Acquiring the lease of a key: the right to fill it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::generation::Generation;
 use super::held_lease::HeldLease;
 use super::location::Location;
 use super::namespace::Namespace;
-use super::returned_leases::Grant;
+use super::returned_leases::{Grant, UnansweredLease};
 use crate::util::{end_of_process, limits};
 use crate::{Acquired, ErrorKind, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result};
 
@@ -74,14 +76,41 @@ impl Namespace {
         mode: LeaseMode,
     ) -> Result<(Lease, Acquired)> {
         let lease = Lease::random();
+        let requested = UnansweredLease::new(self, key, lease, LastAttempt::Unknown, Grant::Possible);
         let acquired =
             self.with_deadline(|store| store.acquire(key, lease, limits::LEASE_TERM.time(), mode)).await;
-        if let Err(error) = &acquired
-            && matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::Protocol)
-        {
-            self.give_back(key.clone(), lease, LastAttempt::Unknown, Grant::Possible);
+        let is_unanswered = acquired.as_ref().is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::Protocol)
+        });
+        if !is_unanswered {
+            requested.answered();
         }
         acquired.map(|acquired| (lease, acquired))
+    }
+
+    /// Stores a value under a lease, which ends it; `false` if it had ended before. Whatever becomes of the answer, the lease
+    /// is given back.
+    pub(super) async fn fill(
+        &'static self,
+        key: &Key,
+        lease: Lease,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<bool> {
+        let ending = UnansweredLease::new(self, key, lease, LastAttempt::Unknown, Grant::Known);
+        let filled = self.with_deadline(|store| store.fill(key, lease, value, ttl)).await;
+        if filled.is_ok() {
+            ending.answered();
+        }
+        filled
+    }
+
+    /// Releases a lease. Whatever becomes of the answer, it is given back.
+    pub(super) async fn release(&'static self, key: &Key, lease: Lease, attempt: LastAttempt) {
+        let ending = UnansweredLease::new(self, key, lease, attempt, Grant::Known);
+        if self.with_deadline(|store| store.release(key, lease, attempt)).await.is_ok() {
+            ending.answered();
+        }
     }
 
     /// Requests a lease.
@@ -89,6 +118,7 @@ impl Namespace {
         if end_of_process::has_begun() {
             return LeaseAnswer::Unavailable;
         }
+        self.start_returning();
         let mode = match request.occupant {
             Occupant::None => LeaseMode::IfAbsent,
             Occupant::Unusable(_) | Occupant::Any => LeaseMode::Replace,

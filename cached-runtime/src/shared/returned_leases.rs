@@ -63,7 +63,7 @@ const PAUSES: [u64; 7] = [50, 100, 200, 400, 800, 1_600, 3_200];
 const SECOND_RELEASE: Duration = Duration::from_secs(1);
 
 impl Namespace {
-    /// Gives a lease back in the background. Without a tokio runtime, or if it shuts down first, the lease expires.
+    /// Gives a lease back in the background.
     pub(crate) fn give_back(&'static self, key: Key, lease: Lease, attempt: LastAttempt, grant: Grant) {
         let due = Instant::now();
         let lease = RegisteredLease::new(self, key.clone(), lease);
@@ -73,7 +73,9 @@ impl Namespace {
     }
 
     /// Spawns a task that gives leases back until none is left, unless one is running.
-    fn start_returning(&'static self) {
+    ///
+    /// If its runtime shuts down first, the next call that requests a lease starts another.
+    pub(super) fn start_returning(&'static self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let Some(task) = self.returned_leases.task() else { return };
         runtime.spawn(async move {
@@ -95,14 +97,50 @@ impl Namespace {
     }
 
     /// Releases leases; those that have to be released again are queued.
-    async fn release_all(&self, batch: Vec<Returned>) {
-        let release = async |returned: Returned| {
+    async fn release_all(&'static self, batch: Vec<InRelease>) {
+        let release = async |mut taken: InRelease| {
+            let Some(returned) = &taken.returned else { return };
             let (key, lease, attempt) = (&returned.key, returned.lease.lease(), returned.attempt);
             let released = self.with_deadline(|store| store.release(key, lease, attempt)).await;
-            returned.again(released.is_ok())
+            taken.returned = taken.returned.take().and_then(|returned| returned.again(released.is_ok()));
         };
-        let again = join_all(batch.into_iter().map(release)).await;
-        again.into_iter().flatten().for_each(|returned| self.returned_leases.push(returned));
+        join_all(batch.into_iter().map(release)).await;
+    }
+}
+
+/// A lease that the store has been asked to grant or to end. It is given back if this is dropped before the answer is
+/// known, as at the end of the runtime.
+pub(super) struct UnansweredLease {
+    namespace: &'static Namespace,
+    key: Key,
+    /// `None` once the answer is known.
+    lease: Option<Lease>,
+    attempt: LastAttempt,
+    grant: Grant,
+}
+
+impl UnansweredLease {
+    pub(super) fn new(
+        namespace: &'static Namespace,
+        key: &Key,
+        lease: Lease,
+        attempt: LastAttempt,
+        grant: Grant,
+    ) -> Self {
+        Self { namespace, key: key.clone(), lease: Some(lease), attempt, grant }
+    }
+
+    /// The answer is known.
+    pub(super) fn answered(mut self) {
+        self.lease = None;
+    }
+}
+
+impl Drop for UnansweredLease {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.namespace.give_back(self.key.clone(), lease, self.attempt, self.grant);
+        }
     }
 }
 
@@ -125,7 +163,7 @@ impl Returned {
 
 /// What a task that gives leases back does next.
 enum Next {
-    Batch(Vec<Returned>),
+    Batch(Vec<InRelease>),
     Pause(Instant),
     Nothing,
 }
@@ -140,11 +178,11 @@ impl ReturnedLeases {
         }
     }
 
-    fn next_batch(&self) -> Next {
+    fn next_batch(&'static self) -> Next {
         let (mut queue, now) = (self.lock(), Instant::now());
         let mut batch = Vec::new();
         while batch.len() < BATCH && queue.peek().is_some_and(|first| first.due <= now) {
-            batch.extend(queue.pop());
+            batch.extend(queue.pop().map(|returned| InRelease { queue: self, returned: Some(returned) }));
         }
         match queue.peek() {
             _ if !batch.is_empty() => Next::Batch(batch),
@@ -162,6 +200,20 @@ impl ReturnedLeases {
 
     fn lock(&self) -> MutexGuard<'_, BinaryHeap<Returned>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A lease that is being released. What is left of it when this is dropped is queued again, also at the end of the runtime.
+struct InRelease {
+    queue: &'static ReturnedLeases,
+    returned: Option<Returned>,
+}
+
+impl Drop for InRelease {
+    fn drop(&mut self) {
+        if let Some(returned) = self.returned.take() {
+            self.queue.push(returned);
+        }
     }
 }
 

@@ -93,6 +93,9 @@ async fn return_leases(end: Instant) -> Done {
         let release = async |(lease, namespace, key): &(Lease, &'static Namespace, Key)| {
             let released =
                 namespace.with_deadline(|store| store.release(key, *lease, LastAttempt::Unknown)).await;
+            if released.is_ok() {
+                lock(&REGISTERED).remove(&lease.token());
+            }
             released.is_ok()
         };
         let released = timer::timeout_at(end, join_all(batch.iter().map(release))).await;

@@ -11,9 +11,8 @@ use crate::shared::namespace::Namespace;
 use crate::shared::payload::Payload;
 use crate::shared::pending::Invalidation;
 use crate::shared::reads::shutting_down;
-use crate::shared::returned_leases::Grant;
 use crate::util::{timer, unix_millis};
-use crate::{BoxFuture, Key, LastAttempt, LeaseMode, Result, measure};
+use crate::{BoxFuture, Key, LeaseMode, Result, measure};
 
 impl<K, V> Tier<K, V> {
     /// Encodes a value, with the keys of its derived tags.
@@ -117,15 +116,10 @@ async fn store_stale_copy(namespace: &'static Namespace, key: &Key, retention: D
         // What cannot be read cannot be made stale. If another call computes, the removal ends its lease; the old value
         // may be gone anyway.
         let Some(stale) = stale.filter(|_| acquired.is_granted) else { break };
-        match namespace.with_deadline(|store| store.fill(key, lease, stale, retention)).await {
-            Ok(true) => return Ok(()),
-            // The value was changed, or the lease has ended otherwise, and the old value may still be there.
-            Ok(false) => {}
-            Err(error) => {
-                namespace.give_back(key.clone(), lease, LastAttempt::Unknown, Grant::Known);
-                return Err(error);
-            }
+        if namespace.fill(key, lease, stale, retention).await? {
+            return Ok(());
         }
+        // The value was changed, or the lease has ended otherwise, and the old value may still be there.
     }
     namespace.with_deadline(|store| store.remove(key)).await
 }
