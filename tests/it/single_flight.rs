@@ -1,11 +1,12 @@
 //! Single flight: one computation for concurrent callers, each of which is answered (G2, G3, G4).
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use cached_runtime::async_cached;
+use cached_runtime::{async_cached, caches};
 use tokio::task::{JoinHandle, JoinSet, yield_now};
 use tokio::time::timeout;
 
@@ -477,6 +478,32 @@ macro_rules! recursion {
             assert_eq!(even(&left, "a").await, "aeoeoe");
         }
     };
+}
+
+/// Another computation of the key may begin as soon as the first one is not in flight any more.
+#[tokio::test]
+async fn an_aborted_computation_is_in_flight_until_its_body_has_ended() {
+    static IN_FLIGHT_AT_THE_END: AtomicUsize = AtomicUsize::new(0);
+
+    struct Held;
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            let listed = caches().into_iter().find(|cache| cache.name() == "single_flight.aborted").unwrap();
+            IN_FLIGHT_AT_THE_END.store(listed.instances()[0].computing(), SeqCst);
+        }
+    }
+
+    #[async_cached(ttl = 600, name = "single_flight.aborted")]
+    async fn aborted(key: u64) -> u64 {
+        let _held = Held;
+        pending().await
+    }
+
+    let mut call = Box::pin(aborted(1));
+    assert!(poll_once(&mut call).await.is_none());
+    drop(call);
+    assert_eq!(IN_FLIGHT_AT_THE_END.load(SeqCst), 1);
 }
 
 mod recursion_in_memory {

@@ -29,11 +29,12 @@ pin_project! {
     /// A call on its way to a result. The body is stored in it once.
     #[must_use = "futures do nothing unless polled"]
     pub struct Computing<R, F> {
+        // Dropped first: a body has ended when the call hands over to the next one.
+        #[pin]
+        body: Option<F>,
         call: Box<dyn Call<R>>,
         stage: Stage<R>,
         span: ComputeSpan,
-        #[pin]
-        body: Option<F>,
     }
 }
 
@@ -55,7 +56,7 @@ pub(super) enum Stage<R> {
 impl<R, F> Computing<R, F> {
     #[inline]
     pub(super) fn new(call: Box<dyn Call<R>>, stage: Stage<R>, body: F) -> Self {
-        Self { call, stage, span: ComputeSpan::default(), body: Some(body) }
+        Self { body: Some(body), call, stage, span: ComputeSpan::default() }
     }
 
     /// Returns where the answer came from.
