@@ -497,7 +497,8 @@ async fn an_aborted_computation_is_in_flight_until_its_body_has_ended() {
     #[async_cached(ttl = 600, name = "single_flight.aborted")]
     async fn aborted(key: u64) -> u64 {
         let _held = Held;
-        pending().await
+        pending::<()>().await;
+        key
     }
 
     let mut call = Box::pin(aborted(1));
