@@ -11,8 +11,13 @@ use crate::args::{Backend, ShareErr};
 use crate::memo::{Memo, Ttl};
 
 /// The function through which all companions reach the cache: it holds the static with the policy, and knows the types
-/// of the key and the value. It begins with the statement `used`.
-pub(super) fn entry_fn(memo: &Memo, name: &Ident, marker: &TokenStream, used: &TokenStream) -> TokenStream {
+/// of the key and the value. It begins with `mentions`, see [`mention`](super::function::mention).
+pub(super) fn entry_fn(
+    memo: &Memo,
+    name: &Ident,
+    marker: &TokenStream,
+    mentions: &TokenStream,
+) -> TokenStream {
     let (output, krate, import_private) = (&memo.item.output, krate(memo), import_private(memo));
     let (operation_type, key_type) = (hygienic("__Operation"), hygienic("__Key"));
     let parts = if is_memory(memo) { quote!(KeyParts) } else { quote!(SharedKeyParts) };
@@ -29,7 +34,7 @@ pub(super) fn entry_fn(memo: &Memo, name: &Ident, marker: &TokenStream, used: &T
     quote! {
         fn #name #generics (#operation: #operation_type, #key: #key_type) -> #operation_type::Out #where_clause {
             #import_private
-            #used
+            #mentions
             #call_chain
         }
     }

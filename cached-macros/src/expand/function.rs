@@ -42,6 +42,7 @@ use crate::memo::Memo;
 //                 (db: &Db, id: u64) -> User, lookup => lookup.or_compute(move || Self::uncached(db, id)).await
 //             }
 //             fn __entry<O: Operation<User>, K: KeyParts>(operation: O, key: K) -> O::Out {
+//                 let _ = user;
 //                 static FUNCTION: CachedFunction = CachedFunction::new(|| Policy::new().ttl(Duration::new(60, 0)));
 //                 EntryRef::new(FUNCTION.instance(&Self::clear), key, ReturnType::<User>::new().kind(), ...)
 //                     .memory(operation)
@@ -64,12 +65,8 @@ pub(super) fn expand_function(memo: &Memo) -> TokenStream {
     let uncached = uncached(memo, &format_ident!("uncached"));
     let own_at = quote!(Self::__entry #entry_turbofish);
     let computing = computing(memo, &own_at, &quote!(Self::uncached #turbofish));
-    let at = entry_fn(
-        memo,
-        &format_ident!("__entry"),
-        &quote!(Self::clear #turbofish),
-        &mention(memo, &TokenStream::new()),
-    );
+    let marker = quote!(Self::clear #turbofish);
+    let at = entry_fn(memo, &format_ident!("__entry"), &marker, &mention(memo, None));
     let krate = krate(memo);
     let companions = runtime_code(
         memo,
@@ -124,14 +121,15 @@ fn call_entry(memo: &Memo, at: &TokenStream, arguments: TokenStream) -> TokenStr
     quote!(#(#at)* #arguments)
 }
 
-/// A statement of the entry function that mentions the function: if companions are used, as `lookup` instead of the function,
-/// the compiler does not report it as unused. What is expected to be unused must not be mentioned, not even by itself.
-pub(super) fn mention(memo: &Memo, owner: &TokenStream) -> TokenStream {
+/// A statement of the entry function that mentions the function, or the method of `owner`: where only a companion such as
+/// `lookup` is used, the compiler does not report the function as unused. What is expected to be unused is not mentioned.
+pub(super) fn mention(memo: &Memo, owner: Option<&Ident>) -> TokenStream {
     if !can_be_mentioned(memo) || memo.item.attrs.iter().any(expects_unused) {
         return TokenStream::new();
     }
     let (mut function, turbofish) = (memo.item.sig.ident.clone(), turbofish(memo));
     function.set_span(generated(function.span()));
+    let owner = owner.map(|owner| quote!(#owner::));
     quote!(let _ = #owner #function #turbofish;)
 }
 

@@ -25,15 +25,13 @@ use crate::memo::Memo;
 //         )
 //     }
 pub(super) fn expand_method(memo: &Memo) -> TokenStream {
-    let wrapper = method_wrapper(memo, &self_type(memo));
-    let uncached = method_uncached(memo);
-    let self_type = self_type(memo);
-    let mention = mention(memo, &quote!(#self_type::));
-    // A companion that is not used is generated code: for its sake the compiler would report no method of the impl.
-    let companions = [companion(memo, "", "_refresh"), companion(memo, "", "_lookup")];
-    let turbofish = turbofish(memo);
-    let companions =
-        method_companions(memo, &quote!(#mention #(let _ = #self_type::#companions #turbofish;)*));
+    let (self_type, turbofish) = (self_type(memo), turbofish(memo));
+    let (wrapper, uncached) = (method_wrapper(memo, &self_type), method_uncached(memo));
+    let method = mention(memo, Some(&self_type));
+    // The compiler reports no unused method of an impl with generated ones that are unused.
+    let others = [companion(memo, "", "_refresh"), companion(memo, "", "_lookup")];
+    let mentions = quote!(#method #(let _ = #self_type::#others #turbofish;)*);
+    let companions = method_companions(memo, &mentions);
     quote!(#wrapper #uncached #companions)
 }
 
@@ -55,8 +53,8 @@ pub(super) fn method_uncached(memo: &Memo) -> TokenStream {
     quote!(#(#attrs)* #uncached)
 }
 
-/// The other companions of a method, whose entry function begins with the statement `used`.
-pub(super) fn method_companions(memo: &Memo, used: &TokenStream) -> TokenStream {
+/// The other companions of a method; `mentions` are statements of their entry function.
+pub(super) fn method_companions(memo: &Memo, mentions: &TokenStream) -> TokenStream {
     let name = memo.item.sig.ident.unraw();
     let companion = |prefix: &str, suffix: &str| companion(memo, prefix, suffix);
     let (at_name, any_name) = (companion("__", "_entry"), companion("__", "_operation"));
@@ -74,7 +72,7 @@ pub(super) fn method_companions(memo: &Memo, used: &TokenStream) -> TokenStream 
     let own_at = quote!(#self_type::#at_name #entry_turbofish);
     let own_uncached = quote!(#self_type::#uncached_name #turbofish);
     let computing = computing(memo, &own_at, &own_uncached);
-    let at = entry_fn(memo, &at_name, &quote!(#self_type::#cache_name #turbofish), used);
+    let at = entry_fn(memo, &at_name, &quote!(#self_type::#cache_name #turbofish), mentions);
 
     let lifetime = Lifetime::new("'key", Span::mixed_site());
     let mut cache_generics = companion_generics.clone();

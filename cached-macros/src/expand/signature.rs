@@ -2,9 +2,11 @@
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::{
-    Attribute, GenericParam, Generics, Meta, Receiver, Type, TypeParamBound, WherePredicate, parse_quote,
+    Attribute, GenericParam, Generics, Meta, Receiver, Token, Type, TypeParamBound, WherePredicate,
+    parse_quote,
 };
 
 use super::{generated, hygienic, is_memory, krate_at, span_bounds};
@@ -216,11 +218,13 @@ pub(super) fn without_lints_of_the_body(attr: &Attribute) -> Attribute {
     if expects_unused(attr) { attr.clone() } else { expect_to_allow(attr) }
 }
 
-/// Whether the attribute expects that the function is not used: for companions the compiler never reports that.
+/// Whether the attribute expects this one lint: the function is not used. For companions the compiler never reports that.
 pub(super) fn expects_unused(attr: &Attribute) -> bool {
-    let Meta::List(list) = &attr.meta else { return false };
-    let is_unused = |token: TokenTree| matches!(&token, TokenTree::Ident(name) if name == "dead_code" || name == "unused");
-    list.path.is_ident("expect") && list.tokens.clone().into_iter().any(is_unused)
+    let is_meant = |lint: &Meta| lint.path().is_ident("dead_code") || lint.path().is_ident("reason");
+    attr.path().is_ident("expect")
+        && attr
+            .parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)
+            .is_ok_and(|lints| lints.iter().all(is_meant))
 }
 
 /// Turns `expect` into `allow`.

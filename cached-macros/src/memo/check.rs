@@ -87,11 +87,13 @@ pub(super) fn check_options(args: &Args, errors: &mut Errors) {
 
 /// Rejects a value that cannot be read from a shared store, because it is a reference.
 pub(super) fn check_stored(item: &FnItem, args: &Args, errors: &mut Errors) {
-    let is_shared = is_shared(args);
+    if !is_shared(args) {
+        return;
+    }
     let (success, error) = success_and_error(&item.output);
     let stored = std::iter::once(success).chain(error.filter(|_| args.has("cache_err")));
-    for reference in stored.filter(|_| is_shared).filter_map(static_reference) {
-        let owned = owned(&Type::Reference(reference.clone()), is_shared);
+    for reference in stored.filter_map(static_reference) {
+        let owned = owned(&Type::Reference(reference.clone()), true);
         errors.push(
             reference,
             format!("a value in a shared store is decoded, which makes no `&'static` reference; {owned}"),

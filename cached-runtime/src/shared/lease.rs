@@ -88,8 +88,8 @@ impl Namespace {
         acquired.map(|acquired| (lease, acquired))
     }
 
-    /// Stores a value under a lease, which ends it; `false` if it had ended before. Whatever becomes of the answer, the lease
-    /// is given back.
+    /// Stores a value under a lease, which ends it; `false` if it had ended before. A lease that the store does not confirm to
+    /// have ended is given back in the background.
     pub(super) async fn fill(
         &'static self,
         key: &Key,
@@ -105,7 +105,7 @@ impl Namespace {
         filled
     }
 
-    /// Releases a lease. Whatever becomes of the answer, it is given back.
+    /// Releases a lease; in the background, if the store does not confirm it.
     pub(super) async fn release(&'static self, key: &Key, lease: Lease, attempt: LastAttempt) {
         let ending = UnansweredLease::new(self, key, lease, attempt, Grant::Known);
         if self.with_deadline(|store| store.release(key, lease, attempt)).await.is_ok() {

@@ -13,8 +13,8 @@ pub(super) struct Elapsed;
 /// Returns the output of an operation, or an error after the deadline.
 ///
 /// A runtime with thousands of tasks to poll sees a reply as late as the end of the deadline. How late it is for that says
-/// how late it may be for the reply, which is waited for as long again. And a reply may be received by a task that waits for
-/// its turn behind all others, while the end of the deadline is seen in time: it is waited for until no task waits so.
+/// how late it may be for the reply, which is waited for as long again. Where the end of the deadline is seen in time, the
+/// task that receives the reply may still be queued behind all others: the reply is waited for until none is queued.
 pub(super) async fn within<T>(
     mut deadline: Instant,
     mut operation: Pin<&mut impl Future<Output = T>>,
@@ -26,11 +26,11 @@ pub(super) async fn within<T>(
             return Ok(output);
         }
         let is_behind = has_backlog();
-        // The last of those tasks may have had its turn just now.
-        let waits = (is_behind || was_behind) && deadline < last;
+        // The last of the queued tasks may have had its turn just now.
+        let has_turn = (is_behind || was_behind) && deadline < last;
         was_behind = is_behind;
-        let turn = || waits.then(|| Instant::now() + BACKLOG_TIME);
-        deadline = extended(deadline, last).or_else(turn).ok_or(Elapsed)?.min(last);
+        let turn = || has_turn.then(|| (Instant::now() + BACKLOG_TIME).min(last));
+        deadline = extended(deadline, last).or_else(turn).ok_or(Elapsed)?;
     }
 }
 

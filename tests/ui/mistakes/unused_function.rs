@@ -25,6 +25,14 @@ async fn expected(id: u64) -> u64 {
     id
 }
 
+// Of the body.
+#[async_cached(ttl = 60)]
+#[expect(unused)]
+async fn with_an_unused_variable(id: u64) -> u64 {
+    let name = "Ada";
+    id
+}
+
 struct Users;
 
 impl Users {
@@ -51,6 +59,7 @@ impl Users {
 #[tokio::main]
 async fn main() {
     looked_up::lookup(1).await;
+    with_an_unused_variable(1).await;
     looked_up_with_impl::lookup(1, "name").await;
     Users.counted_lookup(1).await;
 }
