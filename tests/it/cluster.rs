@@ -57,7 +57,6 @@ async fn keys_on_every_master_are_hits() {
     assert_eq!(RUNS.count(), KEYS + 1);
 }
 
-#[cfg(feature = "moved-clock")]
 #[tokio::test]
 async fn contract_is_kept_by_three_masters() {
     let cluster = RedisCluster::start(3, 0);

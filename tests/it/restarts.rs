@@ -195,14 +195,9 @@ async fn many_keys_are_read_at_once_if_restarts_are_distrusted() {
     assert_eq!(values[19_999], Some("last".into()));
 }
 
-#[cfg(feature = "moved-clock")]
-mod contract {
-    use super::*;
-
-    #[tokio::test]
-    async fn store_that_distrusts_restarts_keeps_the_contract() {
-        let server = RedisServer::start();
-        let store = Redis::new(config(server.url()).distrust_restarts()).unwrap();
-        cached_runtime::contract::check(&store).await;
-    }
+#[tokio::test]
+async fn store_that_distrusts_restarts_keeps_the_contract() {
+    let server = RedisServer::start();
+    let store = Redis::new(config(server.url()).distrust_restarts()).unwrap();
+    cached_runtime::contract::check(&store).await;
 }
