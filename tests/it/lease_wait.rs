@@ -1,7 +1,7 @@
 //! How a process waits for the lease of another process: notified, bounded, and for one failure at most (G2, G4).
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -18,30 +18,55 @@ use crate::support::{Body, SOON, settle, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A store that records the keys whose leases were requested.
-#[derive(Debug)]
+/// A store that records the requests for leases, and interferes with them.
 struct Recorder {
     store: Arc<dyn Store>,
-    keys: Mutex<HashSet<Key>>,
+    /// By key, because tests of one process share the store.
+    requests: Mutex<HashMap<Key, Requests>>,
     /// Whether another process acquires every released lease first.
     reacquires: bool,
+}
+
+/// The requests for the lease of one key.
+#[derive(Default)]
+struct Requests {
+    has_acquired: bool,
+    has_released: bool,
+    /// What happens before the next `acquire` arrives.
+    first: Option<BoxFuture<'static, ()>>,
     /// How many of the next `acquire` calls fail.
-    failures: AtomicUsize,
+    failures: usize,
 }
 
 impl Recorder {
     fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, keys: Mutex::default(), reacquires: false, failures: AtomicUsize::new(0) }
+        Self { store, requests: Mutex::default(), reacquires: false }
     }
 
-    /// Returns when `acquire` has completed for the key of this argument.
-    async fn has_acquired(&self, argument: &str) {
-        self.has_acquired_in("lease_wait.shared.v1", argument).await;
+    /// Accesses the requests for the lease of a key.
+    fn with<T>(&self, key: &Key, access: impl FnOnce(&mut Requests) -> T) -> T {
+        access(self.requests.lock().unwrap().entry(key.clone()).or_default())
     }
 
-    async fn has_acquired_in(&self, namespace: &str, argument: &str) {
-        let key = Key::new(namespace, &(argument,)).unwrap();
-        until("a lease is requested", || self.keys.lock().unwrap().contains(&key)).await;
+    /// Returns when `acquire` has completed.
+    async fn has_acquired(&self, key: &Key) {
+        until("a lease is requested", || self.with(key, |requests| requests.has_acquired)).await;
+    }
+
+    /// Returns when `release` has completed.
+    async fn has_released(&self, key: &Key) {
+        until("a lease is given back", || self.with(key, |requests| requests.has_released)).await;
+    }
+}
+
+/// Returns the key of a function of three processes.
+fn key(function: &str, argument: &str) -> Key {
+    Key::new(&format!("lease_wait.{function}.v1"), &(argument,)).unwrap()
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
     }
 }
 
@@ -58,12 +83,17 @@ impl Store for Recorder {
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         Box::pin(async move {
-            let decrement = |failures: usize| failures.checked_sub(1);
-            if self.failures.fetch_update(SeqCst, SeqCst, decrement).is_ok() {
+            if let Some(first) = self.with(key, |requests| requests.first.take()) {
+                first.await;
+            }
+            let is_failing = self.with(key, |Requests { failures, .. }| {
+                failures.checked_sub(1).inspect(|left| *failures = *left).is_some()
+            });
+            if is_failing {
                 return Err(Error::new(ErrorKind::Unreachable, "the connection was cut"));
             }
             let acquired = self.store.acquire(key, lease, term, mode).await;
-            self.keys.lock().unwrap().insert(key.clone());
+            self.with(key, |requests| requests.has_acquired = true);
             acquired
         })
     }
@@ -85,6 +115,7 @@ impl Store for Recorder {
     fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.store.release(key, lease, attempt).await?;
+            self.with(key, |requests| requests.has_released = true);
             if self.reacquires {
                 let acquired = self.store.acquire(key, Lease::random(), MINUTE, LeaseMode::IfAbsent).await?;
                 assert!(acquired.is_granted);
@@ -130,18 +161,17 @@ macro_rules! three_processes {
                 tokio::spawn(second::load(Arc::clone(&works), true, "failed leader")),
                 tokio::spawn(third::load(Arc::clone(&works), true, "failed leader")),
             ];
-            second::STORE.has_acquired("failed leader").await;
-            third::STORE.has_acquired("failed leader").await;
+            second::STORE.has_acquired(&key("shared", "failed leader")).await;
+            third::STORE.has_acquired(&key("shared", "failed leader")).await;
             assert_eq!(works.begun(), 0, "one process computes, and the others wait");
 
             fails.let_all_through();
             assert_eq!(timeout(SOON, failing).await.unwrap().unwrap(), Err(Failure));
             works.has_begun(1).await;
-            for store in [&second::STORE, &third::STORE] {
-                store.keys.lock().unwrap().clear();
-            }
+            let (key, stores) = (key("shared", "failed leader"), [&second::STORE, &third::STORE]);
+            stores.iter().for_each(|store| store.with(&key, |requests| requests.has_acquired = false));
             until("the other one asks again", || {
-                [&second::STORE, &third::STORE].iter().any(|store| !store.keys.lock().unwrap().is_empty())
+                stores.iter().any(|store| store.with(&key, |requests| requests.has_acquired))
             })
             .await;
             settle().await;
@@ -163,15 +193,14 @@ macro_rules! three_processes {
                 tokio::spawn(second::load(Arc::clone(&new), true, "invalidated leader")),
                 tokio::spawn(third::load(Arc::clone(&new), true, "invalidated leader")),
             ];
-            second::STORE.has_acquired("invalidated leader").await;
-            third::STORE.has_acquired("invalidated leader").await;
+            second::STORE.has_acquired(&key("shared", "invalidated leader")).await;
+            third::STORE.has_acquired(&key("shared", "invalidated leader")).await;
             second::load::invalidate("invalidated leader").await.unwrap();
             new.has_begun(1).await;
-            for store in [&second::STORE, &third::STORE] {
-                store.keys.lock().unwrap().clear();
-            }
+            let (key, stores) = (key("shared", "invalidated leader"), [&second::STORE, &third::STORE]);
+            stores.iter().for_each(|store| store.with(&key, |requests| requests.has_acquired = false));
             until("the other one asks again", || {
-                [&second::STORE, &third::STORE].iter().any(|store| !store.keys.lock().unwrap().is_empty())
+                stores.iter().any(|store| store.with(&key, |requests| requests.has_acquired))
             })
             .await;
             settle().await;
@@ -188,16 +217,12 @@ macro_rules! three_processes {
         #[tokio::test]
         async fn waiters_compute_at_once_after_a_result_that_cannot_be_stored() {
             let (first, others) = (Body::held(), Body::held());
-            let call = |body: &Arc<Body>| (Arc::clone(body), "not storable");
-            let (body, key) = call(&first);
-            let computing = tokio::spawn(first::uncacheable(body, key));
+            let computing = tokio::spawn(first::uncacheable(Arc::clone(&first), "not storable"));
             first.has_begun(1).await;
-            let (body, key) = call(&others);
-            let second = tokio::spawn(second::uncacheable(body, key));
-            let (body, key) = call(&others);
-            let third = tokio::spawn(third::uncacheable(body, key));
-            second::STORE.has_acquired_in("lease_wait.uncacheable.v1", "not storable").await;
-            third::STORE.has_acquired_in("lease_wait.uncacheable.v1", "not storable").await;
+            let second = tokio::spawn(second::uncacheable(Arc::clone(&others), "not storable"));
+            let third = tokio::spawn(third::uncacheable(Arc::clone(&others), "not storable"));
+            second::STORE.has_acquired(&key("uncacheable", "not storable")).await;
+            third::STORE.has_acquired(&key("uncacheable", "not storable")).await;
             first.let_all_through();
             others.has_begun(2).await;
             assert_eq!(others.running(), 2, "neither gets the result of the other");
@@ -215,14 +240,12 @@ macro_rules! three_processes {
             let (fails, unused) = (Body::held(), Body::open());
             let failing = tokio::spawn(first::or_stale(Arc::clone(&fails), false, "stale"));
             fails.has_begun(1).await;
-            second::STORE.keys.lock().unwrap().clear();
-            third::STORE.keys.lock().unwrap().clear();
             let waiting = [
                 tokio::spawn(second::or_stale(Arc::clone(&unused), true, "stale")),
                 tokio::spawn(third::or_stale(Arc::clone(&unused), true, "stale")),
             ];
-            second::STORE.has_acquired_in("lease_wait.or_stale.v1", "stale").await;
-            third::STORE.has_acquired_in("lease_wait.or_stale.v1", "stale").await;
+            second::STORE.has_acquired(&key("or_stale", "stale")).await;
+            third::STORE.has_acquired(&key("or_stale", "stale")).await;
             fails.let_all_through();
             assert_eq!(timeout(SOON, failing).await.unwrap().unwrap(), Ok(1), "the stale value");
             for answer in waiting {
@@ -237,8 +260,8 @@ macro_rules! three_processes {
             let holding = tokio::spawn(first::load(Arc::clone(&holds), true, "late"));
             holds.has_begun(1).await;
             let waiting = tokio::spawn(second::load(Arc::clone(&old), true, "late"));
-            second::STORE.has_acquired("late").await;
-            second::STORE.failures.store(2, SeqCst);
+            second::STORE.has_acquired(&key("shared", "late")).await;
+            second::STORE.with(&key("shared", "late"), |requests| requests.failures = 2);
             old.has_begun(1).await; // Without a lease.
 
             // The later calls return values above 2.
@@ -291,18 +314,84 @@ macro_rules! three_processes {
     };
 }
 
+/// A process that has read a stale value, and requests the lease after another process has replaced the value.
+macro_rules! overtaken {
+    ($store:expr) => {
+        mod overtaken {
+            use super::*;
+
+            static STORE: LazyLock<Arc<Recorder>> = LazyLock::new(|| Arc::new(Recorder::new($store)));
+
+            overtaken!(process this, STORE.clone());
+            overtaken!(process other, $store);
+
+            #[tokio::test]
+            async fn a_replaced_value_is_not_computed_again() {
+                let (key, unused) = (key("replaced", "one"), Body::open());
+                other::replaced::put("one", 7).await.unwrap();
+                other::replaced::expire("one").await.unwrap();
+                let replaces = async { assert_eq!(other::replaced(Body::open(), "one").await, Ok(1)) };
+                STORE.with(&key, |requests| requests.first = Some(Box::pin(replaces)));
+                assert_eq!(this::replaced(Arc::clone(&unused), "one").await, Ok(1));
+                assert_eq!(unused.begun(), 0, "one process computes");
+                STORE.has_released(&key).await;
+            }
+
+            #[tokio::test]
+            async fn a_refreshed_value_is_not_refreshed_again() {
+                let (key, unused) = (key("refreshed", "one"), Body::open());
+                other::refreshed::put("one", 7).await.unwrap();
+                other::refreshed::expire("one").await.unwrap();
+                let refreshes = async {
+                    assert_eq!(other::refreshed(Body::open(), "one").await, 7);
+                    while other::refreshed::peek("one").await != Some(1) {
+                        settle().await;
+                    }
+                };
+                STORE.with(&key, |requests| requests.first = Some(Box::pin(refreshes)));
+                assert_eq!(this::refreshed(Arc::clone(&unused), "one").await, 7);
+                STORE.has_released(&key).await;
+                assert_eq!(unused.begun(), 0, "one process refreshes");
+                assert_eq!(this::refreshed(unused, "one").await, 1);
+            }
+        }
+    };
+    (process $process:ident, $store:expr) => {
+        mod $process {
+            use super::*;
+
+            #[async_cached(ttl = 600, stale_if_error = 600, backend = $store, skip(body), name = "lease_wait.replaced")]
+            pub(super) async fn replaced(body: Arc<Body>, key: &'static str) -> Result<usize, Failure> {
+                assert!(!key.is_empty());
+                Ok(body.run().await)
+            }
+
+            #[async_cached(
+                ttl = 600, stale_while_revalidate = 600, backend = $store, skip(body), name = "lease_wait.refreshed"
+            )]
+            pub(super) async fn refreshed(body: Arc<Body>, key: &'static str) -> usize {
+                assert!(!key.is_empty());
+                body.run().await
+            }
+        }
+    };
+}
+
 mod in_a_map {
     use super::*;
     static MAP: LazyLock<Arc<MapStore>> = LazyLock::new(Arc::default);
     three_processes!(MAP.clone());
+    overtaken!(MAP.clone());
 }
 mod on_redis {
     use super::*;
     three_processes!(crate::support::redis());
+    overtaken!(crate::support::redis());
 }
 mod on_memcached {
     use super::*;
     three_processes!(crate::support::memcached());
+    overtaken!(crate::support::memcached());
 }
 
 mod without_lease {
@@ -485,15 +574,16 @@ async fn two_consecutive_store_errors_end_the_wait() {
     body.has_begun(1).await;
     let waiting = tokio::spawn(failing::waits::load(Arc::clone(&own), "failing"));
     settle().await;
+    let key = key("pair", "failing");
     for _ in 0..3 {
-        store.failures.store(1, SeqCst);
-        until("it fails", || store.failures.load(SeqCst) == 0).await;
+        store.with(&key, |requests| requests.failures = 1);
+        until("it fails", || store.with(&key, |requests| requests.failures == 0)).await;
         // The next request succeeds.
-        store.keys.lock().unwrap().clear();
-        until("the lease is requested again", || !store.keys.lock().unwrap().is_empty()).await;
+        store.with(&key, |requests| requests.has_acquired = false);
+        store.has_acquired(&key).await;
     }
     assert_eq!(own.begun(), 0);
-    store.failures.store(2, SeqCst);
+    store.with(&key, |requests| requests.failures = 2);
     own.has_begun(1).await;
     body.let_all_through();
     timeout(SOON, waiting).await.unwrap().unwrap();

@@ -7,6 +7,8 @@ use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store};
 use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::time::{Instant, sleep};
 
+use crate::support::SOON;
+
 /// A server that belongs to one test.
 pub(crate) trait Server: Send + Sized {
     /// The other kind of server.
@@ -126,7 +128,7 @@ impl Server for MemcachedServer {
 
 /// Polls a condition until it holds, for what no event announces.
 pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let until = Instant::now() + Duration::from_secs(15);
+    let until = Instant::now() + SOON;
     while !holds().await {
         assert!(Instant::now() < until, "timed out: {what}");
         sleep(Duration::from_millis(10)).await;

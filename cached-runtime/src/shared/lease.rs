@@ -139,18 +139,22 @@ impl Namespace {
             }
             return LeaseAnswer::Failed;
         }
-        if acquired.is_granted {
-            let mut held = HeldLease::new(self, request.location, mode, lease, acquired.last_attempt);
-            return match held.read_generations(request.generations).await {
-                Ok(()) => LeaseAnswer::Acquired(held),
-                Err(_) => LeaseAnswer::Unavailable,
-            };
-        }
         let is_filled = acquired.value.is_some_and(|value| match &request.occupant {
             Occupant::None => true,
             Occupant::Unusable(known) => value != *known,
             Occupant::Any => false,
         });
+        if acquired.is_granted {
+            let mut held = HeldLease::new(self, request.location, mode, lease, acquired.last_attempt);
+            if is_filled {
+                // The one who had the lease before has filled the key, after it was read here.
+                return LeaseAnswer::Filled;
+            }
+            return match held.read_generations(request.generations).await {
+                Ok(()) => LeaseAnswer::Acquired(held),
+                Err(_) => LeaseAnswer::Unavailable,
+            };
+        }
         if is_filled {
             return LeaseAnswer::Filled;
         }
