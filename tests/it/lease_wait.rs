@@ -169,7 +169,9 @@ macro_rules! three_processes {
             assert_eq!(timeout(SOON, failing).await.unwrap().unwrap(), Err(Failure));
             works.has_begun(1).await;
             let (key, stores) = (key("shared", "failed leader"), [&second::STORE, &third::STORE]);
-            stores.iter().for_each(|store| store.with(&key, |requests| requests.has_acquired = false));
+            for store in stores {
+                store.with(&key, |requests| requests.has_acquired = false);
+            }
             until("the other one asks again", || {
                 stores.iter().any(|store| store.with(&key, |requests| requests.has_acquired))
             })
@@ -198,7 +200,9 @@ macro_rules! three_processes {
             second::load::invalidate("invalidated leader").await.unwrap();
             new.has_begun(1).await;
             let (key, stores) = (key("shared", "invalidated leader"), [&second::STORE, &third::STORE]);
-            stores.iter().for_each(|store| store.with(&key, |requests| requests.has_acquired = false));
+            for store in stores {
+                store.with(&key, |requests| requests.has_acquired = false);
+            }
             until("the other one asks again", || {
                 stores.iter().any(|store| store.with(&key, |requests| requests.has_acquired))
             })
