@@ -5,9 +5,111 @@ use std::sync::{Arc, LazyLock};
 use cached_runtime::{async_cached, invalidate_tag};
 use cached_tests::full::Full;
 use cached_tests::in_own_process;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::support::{Body, SOON, Source, on_each_backend, settle, until};
+
+/// A refresh beside another change of its key.
+macro_rules! concurrent_refreshes {
+    () => {
+        /// Caches version 1 of the source of a key, and begins a refresh that reads version 2.
+        async fn begin(key: &'static str) -> (Arc<Source>, JoinHandle<Result<usize, String>>) {
+            let source = Source::new(Body::held());
+            source.body.let_one_through();
+            assert_eq!(load(Arc::clone(&source), false, key).await, Ok(1));
+            source.change();
+            let refresh = tokio::spawn(load::refresh(Arc::clone(&source), false, key));
+            source.body.has_begun(2).await;
+            (source, refresh)
+        }
+
+        /// Lets a refresh end, and then calls.
+        async fn end(source: Arc<Source>, refresh: JoinHandle<Result<usize, String>>, key: &'static str) {
+            source.body.let_all_through();
+            assert_eq!(refresh.await.unwrap(), Ok(2));
+            assert_eq!(load(source, false, key).await, Ok(2), "{key}");
+        }
+
+        #[tokio::test]
+        async fn a_refresh_is_final_beside_a_later_one_without_a_value() {
+            let (source, first) = begin("the later one fails before").await;
+            assert!(
+                load::refresh(Source::new(Body::open()), true, "the later one fails before").await.is_err()
+            );
+            end(source, first, "the later one fails before").await;
+
+            let (source, first) = begin("the later one fails after").await;
+            let failing = Source::new(Body::held());
+            let last = tokio::spawn(load::refresh(Arc::clone(&failing), true, "the later one fails after"));
+            failing.body.has_begun(1).await;
+            source.body.let_all_through();
+            assert_eq!(first.await.unwrap(), Ok(2));
+            assert_ne!(load::peek("the later one fails after").await, Some(Ok(1)));
+            failing.body.let_all_through();
+            assert!(last.await.unwrap().is_err());
+            assert_eq!(load(source, false, "the later one fails after").await, Ok(2));
+
+            let (source, first) = begin("the later one is dropped").await;
+            let dropped = Source::new(Body::held());
+            let last = tokio::spawn(load::refresh(Arc::clone(&dropped), true, "the later one is dropped"));
+            dropped.body.has_begun(1).await;
+            last.abort();
+            assert!(last.await.unwrap_err().is_cancelled());
+            end(source, first, "the later one is dropped").await;
+        }
+
+        #[tokio::test]
+        async fn the_last_of_many_refreshes_has_the_last_word() {
+            let (source, first) = begin("many").await;
+            let mut others = Vec::new();
+            for begun in 1..=8 {
+                source.change();
+                others.push(tokio::spawn(load::refresh(Arc::clone(&source), false, "many")));
+                source.body.has_begun(2 + begun).await;
+            }
+            source.body.let_all_through();
+            assert_eq!(first.await.unwrap(), Ok(2));
+            for (version, other) in (3..).zip(others) {
+                assert_eq!(other.await.unwrap(), Ok(version));
+            }
+            assert!(
+                matches!(load::peek("many").await, None | Some(Ok(10))),
+                "{:?}",
+                load::peek("many").await
+            );
+        }
+
+        #[tokio::test]
+        async fn a_refresh_keeps_what_was_stored_since_it_began() {
+            let (source, refresh) = begin("put").await;
+            load::put("put", Ok(7)).await.unwrap();
+            source.body.let_all_through();
+            assert_eq!(refresh.await.unwrap(), Ok(2));
+            assert_eq!(load::peek("put").await, Some(Ok(7)));
+
+            let (source, refresh) = begin("refreshed").await;
+            let newer = Source::new(Body::open());
+            newer.change();
+            newer.change();
+            assert_eq!(load::refresh(newer, false, "refreshed").await, Ok(3));
+            source.body.let_all_through();
+            assert_eq!(refresh.await.unwrap(), Ok(2));
+            assert_eq!(load::peek("refreshed").await, Some(Ok(3)));
+        }
+
+        #[tokio::test]
+        async fn a_refresh_that_was_outdated_leaves_no_old_value() {
+            let (source, refresh) = begin("expired").await;
+            load::expire("expired").await.unwrap();
+            end(source, refresh, "expired").await;
+
+            let (source, refresh) = begin("invalidated").await;
+            load::invalidate("invalidated").await.unwrap();
+            end(source, refresh, "invalidated").await;
+        }
+    };
+}
 
 macro_rules! tests {
     ($($backend:tt)+) => {
@@ -60,6 +162,45 @@ macro_rules! tests {
             old.body.let_all_through();
             assert_eq!(before.await.unwrap(), 1, "it began before the refresh");
             assert_eq!(load(Arc::clone(&new)).await, 2);
+        }
+
+        mod by_default {
+            use super::*;
+
+            #[async_cached(ttl = 600, backend = $($backend)+, skip(source, fails), stale_while_revalidate = "10m")]
+            pub(super) async fn load(source: Arc<Source>, fails: bool, key: &'static str) -> Result<usize, String> {
+                let version = source.read().await;
+                if fails { Err(format!("{key} fails")) } else { Ok(version) }
+            }
+
+            concurrent_refreshes!();
+        }
+
+        mod without_single_flight {
+            use super::*;
+
+            #[async_cached(
+                ttl = 600, backend = $($backend)+, skip(source, fails), stale_while_revalidate = "10m", single_flight = "off"
+            )]
+            pub(super) async fn load(source: Arc<Source>, fails: bool, key: &'static str) -> Result<usize, String> {
+                let version = source.read().await;
+                if fails { Err(format!("{key} fails")) } else { Ok(version) }
+            }
+
+            concurrent_refreshes!();
+
+            #[tokio::test]
+            async fn changes_of_other_keys_do_not_reject_a_result() {
+                let source = Source::new(Body::held());
+                let call = tokio::spawn(load(Arc::clone(&source), false, "one"));
+                source.body.has_begun(1).await;
+                for other in ["a", "b", "c", "d", "e", "f", "g", "h"].repeat(10) {
+                    load::invalidate(other).await.unwrap();
+                }
+                source.body.let_all_through();
+                assert_eq!(call.await.unwrap(), Ok(1));
+                assert_eq!(load::peek("one").await, Some(Ok(1)));
+            }
         }
     };
 }
@@ -127,7 +268,7 @@ mod repeated_invalidations {
                 // The callers of the first computation have their result; the others compute again.
                 until("the first has ended", || body.running() == 0).await;
             }
-            if calls.iter().all(tokio::task::JoinHandle::is_finished) {
+            if calls.iter().all(JoinHandle::is_finished) {
                 break;
             }
             settle().await;
@@ -157,7 +298,7 @@ mod repeated_invalidations {
         let body = Body::held();
         let calls: Vec<_> = (0..100).map(|_| tokio::spawn(fails(Arc::clone(&body)))).collect();
         for times in 1..=3 {
-            if calls.iter().all(tokio::task::JoinHandle::is_finished) {
+            if calls.iter().all(JoinHandle::is_finished) {
                 break;
             }
             body.has_begun(times).await;

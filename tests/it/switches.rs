@@ -90,6 +90,18 @@ macro_rules! switches {
         }
 
         #[tokio::test]
+        async fn recompute_leaves_nothing_outdated_while_caching_is_off() {
+            in_own_process!();
+            number(1).await;
+            VERSION.store(2, SeqCst);
+            number::set_enabled(false);
+            assert_eq!(recompute(number(1)).await, 102);
+            assert_eq!(uncached(number(1)).await, 102);
+            number::set_enabled(true);
+            assert_eq!((number::peek(1).await, number(1).await), (None, 102));
+        }
+
+        #[tokio::test]
         async fn uncached_neither_reads_nor_stores() {
             in_own_process!();
             number(1).await;

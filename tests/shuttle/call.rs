@@ -40,7 +40,7 @@ mod wait_graph;
 
 pub(crate) use answer::{Found, or_compute_detached};
 pub(crate) use flight::{Flight, FlightEnd, Sequence};
-pub(crate) use flights::{Attempt, Ends, Flights, Joined};
+pub(crate) use flights::{Attempt, Ends, Flights, Joined, Outdates};
 pub(crate) use instance_cache::{AnyCache, InstanceCache, Tiers};
 pub(crate) use miss::Miss;
 pub(crate) use state::{CallState, Purpose};

@@ -9,7 +9,7 @@ use shuttle::future::block_on;
 use shuttle::thread::{self, JoinHandle, yield_now};
 use tokio::time::Instant;
 
-use crate::call::{Attempt, Ends, Flight, FlightEnd, Flights, Joined, Sequence};
+use crate::call::{Attempt, Ends, Flight, FlightEnd, Flights, Joined, Outdates, Sequence};
 use crate::explore::{explore, explore_all_orders};
 use crate::util::sync::{AtomicU64, Mutex, Ordering, PoisonError};
 
@@ -85,7 +85,16 @@ impl World {
     }
 
     fn complete(&self, flight: &Arc<Flight<u64, &'static str>>, value: u64) {
-        let (_, others) = self.flights.complete(&KEY, flight, Ends::All, || self.store(Some(value)));
+        self.complete_as(flight, value, Outdates::None);
+    }
+
+    fn complete_as(&self, flight: &Arc<Flight<u64, &'static str>>, value: u64, outdates: Outdates) {
+        let store = |is_valid: bool| {
+            if is_valid {
+                self.store(Some(value));
+            }
+        };
+        let ((), others) = self.flights.complete(&KEY, flight, Ends::All, outdates, store);
         flight.publish(&others, true, || {
             yield_now();
             Some(value)
@@ -193,7 +202,7 @@ fn result_computed_without_a_flight_is_not_stored_after_an_invalidation() {
         let call = world.spawn(|world| {
             let flight = world.flights.begin_independent(&KEY);
             let value = world.read();
-            world.flights.unless_invalidated(&KEY, flight.invalidations, || world.store(Some(value)));
+            world.complete(&flight, value);
         });
         world.change();
         world.flights.invalidate(&KEY, || world.store(None));
@@ -222,7 +231,7 @@ fn withdrawn_flight_stores_nothing_after_an_invalidation() {
 }
 
 #[test]
-fn superseded_flight_does_not_replace_the_result_of_its_successor() {
+fn older_result_does_not_replace_that_of_a_refresh() {
     explore_all_orders(|| {
         let world = World::new();
         let flight = world.lead();
@@ -233,8 +242,45 @@ fn superseded_flight_does_not_replace_the_result_of_its_successor() {
         world.change();
         let flight = world.flights.supersede(&Arc::new(KEY));
         let value = world.read();
-        world.complete(&flight, value);
+        world.complete_as(&flight, value, Outdates::Earlier);
         completing.join().unwrap();
+        assert_eq!(world.cached(), Some(1));
+    });
+}
+
+/// Two refreshes end at the same time; the later one, which may fail, has the last word.
+fn end_two_refreshes(last_fails: bool) {
+    let world = World::new();
+    let [first, last] = [0; 2].map(|_| world.flights.supersede(&Arc::new(KEY)));
+    let completing = world.spawn(move |world| world.complete_as(&first, 1, Outdates::Earlier));
+    if last_fails {
+        world.flights.withdraw(&KEY, &last, Ends::One);
+    } else {
+        world.complete_as(&last, 2, Outdates::Earlier);
+    }
+    completing.join().unwrap();
+    assert_eq!(world.cached(), Some(if last_fails { 1 } else { 2 }));
+    assert_eq!(world.flights.keys(), 0);
+}
+
+#[test]
+fn last_of_two_refreshes_has_the_last_word() {
+    explore_all_orders(|| end_two_refreshes(false));
+}
+
+#[test]
+fn failed_refresh_leaves_the_last_word_to_the_one_before() {
+    explore_all_orders(|| end_two_refreshes(true));
+}
+
+#[test]
+fn independent_results_are_stored_unless_their_own_key_is_invalidated() {
+    explore_all_orders(|| {
+        let world = World::new();
+        let flight = world.flights.begin_independent(&KEY);
+        let invalidating = world.spawn(|world| world.flights.invalidate(&(KEY + 1), || ()));
+        world.complete(&flight, 1);
+        invalidating.join().unwrap();
         assert_eq!(world.cached(), Some(1));
     });
 }

@@ -54,7 +54,7 @@ struct Entry {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Value {
+pub(crate) struct Value {
     version: u64,
     /// The generation that it was stored with.
     generation: u64,
@@ -97,6 +97,8 @@ pub(crate) struct HeldLease {
     /// The generation of the value; read after the lease was acquired, if not before.
     generation: Option<u64>,
     lease: Option<u64>,
+    /// The value that a refresh is to replace.
+    replaces: Option<Value>,
 }
 
 #[derive(Debug)]
@@ -178,6 +180,11 @@ impl<K, V> Tier<K, V> {
         Ok(())
     }
 
+    pub(crate) async fn remove_outdated(&self, key: &K, replaced: Option<Value>) -> Result<()> {
+        let is_there = replaced.is_some() && self.store.lock().value == replaced;
+        if is_there { self.remove(key).await } else { Ok(()) }
+    }
+
     pub(crate) async fn expire(&self, _: &K, _: &[String]) -> Result<()> {
         let mut entry = self.store.lock();
         entry.lease = None;
@@ -227,18 +234,14 @@ impl Store {
 
     fn acquire(self: &Arc<Self>, lease_request: &LeaseRequest) -> LeaseAnswer {
         let mut entry = self.lock();
-        if entry.lease.is_some() {
-            return match lease_request.occupant {
-                // A lease that was acquired over a value leaves that value in place.
-                Occupant::Unusable(seen) if entry.value.is_some() && entry.value != seen => {
-                    LeaseAnswer::Filled
-                }
-                // By the time the lease is free the generation is outdated.
-                occupant => LeaseAnswer::Busy(LeaseRequest { generation: None, occupant }),
-            };
-        }
-        if matches!(lease_request.occupant, Occupant::Unusable(None)) && entry.value.is_some() {
+        // A lease that was acquired over a value leaves that value in place.
+        if matches!(lease_request.occupant, Occupant::Unusable(seen) if entry.value.is_some() && entry.value != seen)
+        {
             return LeaseAnswer::Filled;
+        }
+        if entry.lease.is_some() {
+            // By the time the lease is free the generation is outdated.
+            return LeaseAnswer::Busy(LeaseRequest { generation: None, ..*lease_request });
         }
         entry.leases += 1;
         entry.lease = Some(entry.leases);
@@ -246,6 +249,7 @@ impl Store {
             store: Arc::clone(self),
             generation: lease_request.generation,
             lease: entry.lease,
+            replaces: entry.value.filter(|_| matches!(lease_request.occupant, Occupant::Any)),
         })
     }
 
@@ -285,6 +289,10 @@ impl HeldLease {
         }
         // Neither a clear nor the invalidation of a tag ends leases.
         if has_waiters && store.lock().generation != generation { Fill::Rejected } else { Fill::Stored }
+    }
+
+    pub(crate) fn take_replaced(&mut self) -> Option<Value> {
+        self.replaces.take()
     }
 
     pub(crate) fn keep_alive(&self) -> Pending<()> {

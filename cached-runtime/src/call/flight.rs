@@ -34,8 +34,10 @@ pub(crate) struct Flight<S, H> {
     /// Set by the first follower: most flights have none.
     progress: OnceLock<watch::Sender<Progress<S>>>,
     pub(crate) liveness: Liveness,
-    /// The number of invalidations in the shard of its key when it began.
-    pub(crate) invalidations: u64,
+    /// Its number among the flights of its shard, in the order in which they began.
+    pub(super) number: u64,
+    /// Whether it has left the table. It changes under the lock of the shard.
+    has_ended: AtomicBool,
     /// The [`Sequence`] number at which its result is sent to the store, or [`UNSEALED`]. A call that joins after that may
     /// have begun after an invalidation that the result does not reflect, and has to read again when the flight ends.
     sealed: AtomicU64,
@@ -89,17 +91,27 @@ enum Progress<S> {
 }
 
 impl<S, H> Flight<S, H> {
-    pub(super) fn new(invalidations: u64) -> Self {
+    pub(super) fn new(number: u64) -> Self {
         Self {
             progress: OnceLock::new(),
             liveness: Liveness::new(),
-            invalidations,
+            number,
+            has_ended: AtomicBool::new(false),
             sealed: AtomicU64::new(UNSEALED),
             body_sequence: AtomicU64::new(0),
             held: Mutex::new(Held { lease: None, keeper: None, is_left: false, is_lost: false }),
             is_needed: AtomicBool::new(false),
             tags: OnceLock::new(),
         }
+    }
+
+    /// Marks it as having left the table; returns whether it had before.
+    pub(super) fn end(&self) -> bool {
+        self.has_ended.swap(true, std::sync::atomic::Ordering::Relaxed)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Marks the calls that join from now on, this flight or another of its key, as late.

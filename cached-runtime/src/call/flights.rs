@@ -1,9 +1,13 @@
 //! Single flight: of the concurrent calls in this process that miss one key, one computes and the others wait.
 //!
 //! The single-flight pattern is that of Go's `golang.org/x/sync/singleflight`; here a flight can also be discarded. A
-//! flight is in the table from its start until it is completed, abandoned, or discarded by an invalidation. The result
-//! of a discarded flight is not stored; any other result is stored under the lock of the shard. So when `invalidate`
-//! has returned, no result of an earlier computation is stored, and no call joins one.
+//! flight is in the table from its start to its end, and open until then: calls join it. An invalidation closes the
+//! flights of its key, and outdates them: their results are not stored. Any other result is stored under the lock of the
+//! shard. So when `invalidate` has returned, no result of an earlier computation is stored, and no call joins one.
+//!
+//! A refresh closes the flights of its key when it begins, and outdates those that began before it when it has a value.
+//! So two refreshes may end in any order, the one that began last has the last word, and one that fails leaves it to the
+//! other.
 //!
 //! If the leader of a flight is silent, or takes too long, one of its followers begins another flight of the key beside
 //! it, and the rest follow that one. The first of the two that has a result wakes the followers of both.
@@ -42,14 +46,24 @@ pub(crate) struct Flights<K, S, H> {
 #[derive(Debug)]
 struct Shard<K, S, H> {
     /// By the hash of the key.
-    in_flight: HashMap<u64, Entry<K, S, H>, DefaultHashBuilder>,
-    /// The number of invalidations in this shard, for computations that are not in the table.
-    invalidations: u64,
+    computing: HashMap<u64, Entry<K, S, H>, DefaultHashBuilder>,
+    /// The number of flights that have begun.
+    begun: u64,
 }
 
-/// The flights of one key in the table, never none: the first, and those that began beside it, in that order.
+/// The flights of one key that have not ended, never none.
 #[derive(Debug)]
 struct Entry<K, S, H> {
+    running: usize,
+    /// The flights with lower numbers are outdated: something was invalidated since they began, or a refresh that began later
+    /// has a value.
+    outdated_before: u64,
+    open: Option<Open<K, S, H>>,
+}
+
+/// The open flights of a key, never none: the first, and those that began beside it, in that order.
+#[derive(Debug)]
+struct Open<K, S, H> {
     key: Arc<K>,
     first: Arc<Flight<S, H>>,
     others: Vec<Arc<Flight<S, H>>>,
@@ -64,13 +78,22 @@ pub(crate) enum Attempt {
     BesideOthers,
 }
 
-/// Which flights of a key end with one of them.
+/// Which open flights of a key are closed when one of them ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ends {
     /// Only that one: it has nothing for the followers of the others.
     One,
     /// All: its result is for all followers.
     All,
+}
+
+/// What a result that is stored makes of the other flights of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outdates {
+    /// Nothing: their results are as good.
+    None,
+    /// Those that began before: a refresh has read what they may have missed.
+    Earlier,
 }
 
 /// The outcome of joining the flight of a key.
@@ -86,7 +109,7 @@ pub(crate) enum Joined<T, S, H> {
     Recursive,
 }
 
-/// The number of flights of a key in the table, which follow failures that are not shared, or stalled flights.
+/// The number of open flights of a key, which follow failures that are not shared, or stalled flights.
 pub(crate) const MAX_FLIGHTS: usize = 4;
 
 /// The number of shards of a table.
@@ -100,12 +123,8 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     /// Creates a table with a number of shards; each has its own lock.
     pub(crate) fn with_shards(shards: usize) -> Self {
         let hasher = DefaultHashBuilder::default();
-        let shard = || {
-            Mutex::new(Shard {
-                in_flight: HashMap::with_hasher(DefaultHashBuilder::default()),
-                invalidations: 0,
-            })
-        };
+        let shard =
+            || Mutex::new(Shard { computing: HashMap::with_hasher(DefaultHashBuilder::default()), begun: 0 });
         Self { shards: (0..shards).map(|_| shard()).collect(), hasher }
     }
 
@@ -128,8 +147,7 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
         let mut equal: Option<Arc<K>> = None;
         loop {
             let mut shard = self.shard(hash);
-            let current = shard.in_flight.get_mut(&hash).filter(|entry| entry.first.is_current());
-            let Some(entry) = current else {
+            let Some(open) = shard.open(hash).filter(|open| open.first.is_current()) else {
                 if let Some(cached) = cached() {
                     return Joined::Cached(cached);
                 }
@@ -138,9 +156,9 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
                 drop(replaced);
                 return Joined::Leader(flight);
             };
-            let (flying, now) = (Arc::clone(&entry.key), Instant::now());
-            if !entry.has_place(attempt, now) {
-                let follower = entry.to_follow(now).follow();
+            let (flying, now) = (Arc::clone(&open.key), Instant::now());
+            if !open.has_place(attempt, now) {
+                let follower = open.to_follow(now).follow();
                 drop(shard);
                 return if *flying == **key { Joined::Follower(follower) } else { Joined::Recursive };
             }
@@ -161,57 +179,59 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
         }
     }
 
-    /// Returns `true` if this is the only flight of the key.
+    /// Returns `true` if no other flight of the key is open.
     pub(crate) fn is_alone(&self, key: &K, flight: &Arc<Flight<S, H>>) -> bool {
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        let current = shard.in_flight.get(&hash);
-        current.is_none_or(|entry| entry.len() == 1 && Arc::ptr_eq(&entry.first, flight))
+        let open = shard.open(hash);
+        open.is_none_or(|open| open.len() == 1 && Arc::ptr_eq(&open.first, flight))
     }
 
-    /// Begins a flight, and discards the one that is in flight.
+    /// Begins a flight, and closes those that are open.
     pub(crate) fn supersede(&self, key: &Arc<K>) -> Arc<Flight<S, H>> {
         let hash = self.hash(key);
-        let mut shard = self.shard(hash);
-        shard.invalidations += 1;
-        let (flight, replaced) = shard.begin(hash, key);
-        drop(shard);
-        drop(replaced);
+        let (flight, closed) = self.shard(hash).begin(hash, key);
+        drop(closed);
         flight
     }
 
-    /// Ends a flight and calls `store` under the lock, unless the flight was discarded. Returns what `store` returned, and
-    /// the other flights that end.
-    ///
-    /// The result of a flight that left the table, because another one with a result ended, is stored too. But that
-    /// requires that nothing in the shard was invalidated since it began, because the table no longer shows whether its
-    /// own key was.
+    /// Begins a flight that no call joins.
+    pub(crate) fn begin_independent(&self, key: &K) -> Arc<Flight<S, H>> {
+        let hash = self.hash(key);
+        self.shard(hash).begin_closed(hash).0
+    }
+
+    /// Ends a flight, and calls `store` under the lock, with whether the result may be stored: the flight is not outdated.
+    /// Returns what `store` returned, and the other flights that were closed.
     pub(crate) fn complete<T>(
         &self,
         key: &K,
         flight: &Arc<Flight<S, H>>,
         ends: Ends,
-        store: impl FnOnce() -> T,
-    ) -> (Option<T>, Others<S, H>) {
+        outdates: Outdates,
+        store: impl FnOnce(bool) -> T,
+    ) -> (T, Others<S, H>) {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        let removed = shard.remove(hash, flight, ends);
-        let is_valid = removed.is_some() || shard.invalidations == flight.invalidations;
-        let stored = is_valid.then(store);
+        let is_current = shard.is_current(hash, flight);
+        let stored = store(is_current);
+        if is_current && outdates == Outdates::Earlier {
+            shard.outdate(hash, flight.number);
+        }
+        let closed = shard.end(hash, flight, ends);
         drop(shard);
-        (stored, Removed::others(removed, flight))
+        (stored, Closed::others(closed, flight))
     }
 
-    /// Removes a flight from the table, if it is still there, so that the next call begins another. Returns the other
-    /// flights that end.
+    /// Ends a flight, if it has not ended yet, without a result to store. Returns the other flights that were closed.
     pub(crate) fn withdraw(&self, key: &K, flight: &Arc<Flight<S, H>>, ends: Ends) -> Others<S, H> {
         let hash = self.hash(key);
-        let removed = self.shard(hash).remove(hash, flight, ends);
-        Removed::others(removed, flight)
+        let closed = self.shard(hash).end(hash, flight, ends);
+        Closed::others(closed, flight)
     }
 
     /// Seals a flight: calls that join later may be newer than its result. Returns `true` if it has followers already, or
-    /// another flight of the key has.
+    /// another open flight of the key has.
     ///
     /// The result is sent to the store after this, so the answer of the store holds for all followers that joined
     /// before.
@@ -219,47 +239,49 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
         let hash = self.hash(key);
         let shard = self.shard(hash);
         flight.seal();
-        match shard.in_flight.get(&hash).filter(|entry| entry.contains(flight)) {
-            Some(entry) => entry.followers() > 0,
+        match shard.open(hash).filter(|open| open.contains(flight)) {
+            Some(open) => open.followers() > 0,
             None => flight.followers() > 0,
         }
     }
 
-    /// Discards the flight of a key, and calls `change` before another call can join.
+    /// Closes and outdates the flights of a key, and calls `change` before another call can join.
     pub(crate) fn invalidate<T>(&self, key: &K, change: impl FnOnce() -> T) -> T {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        shard.invalidations += 1;
-        let discarded = shard.in_flight.remove(&hash);
+        let next = shard.begun + 1;
+        shard.outdate(hash, next);
+        let closed = shard.computing.get_mut(&hash).and_then(|entry| entry.open.take());
         let changed = change();
         drop(shard);
-        drop(discarded);
+        drop(closed);
         changed
     }
 
-    /// Discards every flight, then calls `change`.
+    /// Closes and outdates every flight, then calls `change`.
     pub(crate) fn invalidate_all(&self, change: impl FnOnce()) {
         for shard in &self.shards {
             let mut shard = lock(shard);
-            shard.invalidations += 1;
-            let discarded = std::mem::take(&mut shard.in_flight);
+            let next = shard.begun + 1;
+            let close = |entry: &mut Entry<K, S, H>| {
+                entry.outdated_before = next;
+                entry.open.take()
+            };
+            let closed: Vec<_> = shard.computing.values_mut().filter_map(close).collect();
             drop(shard);
-            drop(discarded);
+            drop(closed);
         }
         // A flight that begins now may store its result before the change. That costs only the result.
         change();
     }
 
-    /// Begins a flight that no call joins; its result is stored by [`unless_invalidated`](Self::unless_invalidated).
-    pub(crate) fn begin_independent(&self, key: &K) -> Arc<Flight<S, H>> {
-        Arc::new(Flight::new(self.shard(self.hash(key)).invalidations))
-    }
-
-    /// Calls `store` under the lock for a result that has no flight in the table, unless something in the shard was
-    /// invalidated since the number of invalidations was `since`.
-    pub(crate) fn unless_invalidated<T>(&self, key: &K, since: u64, store: impl FnOnce() -> T) -> Option<T> {
-        let shard = self.shard(self.hash(key));
-        (shard.invalidations == since).then(store)
+    /// Calls `change` under the lock, unless a flight is outdated.
+    pub(crate) fn unless_outdated(&self, key: &K, flight: &Flight<S, H>, change: impl FnOnce()) {
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        if shard.is_current(hash, flight) {
+            change();
+        }
     }
 
     /// Marks the key as being computed by the current thread, and its flight as being polled, until the guard is dropped.
@@ -276,9 +298,9 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
         TableId(std::ptr::from_ref(self).addr())
     }
 
-    /// Returns the number of keys in the table.
+    /// Returns the number of keys that are being computed.
     pub(crate) fn keys(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).in_flight.len()).sum()
+        self.shards.iter().map(|shard| lock(shard).computing.len()).sum()
     }
 
     /// Returns a number that identifies a key of this table among the keys of all tables: each has its own hasher.
@@ -294,63 +316,105 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     }
 }
 
-/// A flight that was begun, and what it replaced in the table.
-type Begun<K, S, H> = (Arc<Flight<S, H>>, Option<Removed<K, S, H>>);
+/// A flight that was begun, and what was closed.
+type Begun<K, S, H> = (Arc<Flight<S, H>>, Option<Closed<K, S, H>>);
 
 impl<K, S, H> Shard<K, S, H> {
-    /// Begins a flight, the only one of its key; returns it, and what it replaced.
-    fn begin(&mut self, hash: u64, key: &Arc<K>) -> Begun<K, S, H> {
-        let flight = Arc::new(Flight::new(self.invalidations));
-        let replaced = self.in_flight.insert(hash, Entry::new(Arc::clone(key), &flight));
-        (flight, replaced.map(Removed::Entry))
+    fn open(&self, hash: u64) -> Option<&Open<K, S, H>> {
+        self.computing.get(&hash)?.open.as_ref()
     }
 
-    /// Begins a flight beside those of the key, which are in the table; returns it, and the oldest one if there were too
-    /// many.
+    /// Begins a flight that is not open; returns it, and the entry of its key.
+    fn begin_closed(&mut self, hash: u64) -> (Arc<Flight<S, H>>, &mut Entry<K, S, H>) {
+        self.begun += 1;
+        let empty = Entry { running: 0, outdated_before: 0, open: None };
+        let entry = self.computing.entry(hash).or_insert(empty);
+        entry.running += 1;
+        (Arc::new(Flight::new(self.begun)), entry)
+    }
+
+    /// Begins a flight, the only open one of its key.
+    fn begin(&mut self, hash: u64, key: &Arc<K>) -> Begun<K, S, H> {
+        let (flight, entry) = self.begin_closed(hash);
+        let open = Open { key: Arc::clone(key), first: Arc::clone(&flight), others: Vec::new() };
+        let closed = entry.open.replace(open);
+        (flight, closed.map(Closed::All))
+    }
+
+    /// Begins a flight beside the open ones of the key, of which the oldest is closed if there are too many.
     fn begin_beside(&mut self, hash: u64, key: &Arc<K>) -> Begun<K, S, H> {
-        let flight = Arc::new(Flight::new(self.invalidations));
-        let Some(entry) = self.in_flight.get_mut(&hash) else {
-            self.in_flight.insert(hash, Entry::new(Arc::clone(key), &flight));
-            return (flight, None);
-        };
-        entry.others.push(Arc::clone(&flight));
-        let oldest = (entry.len() > MAX_FLIGHTS).then(|| {
-            let next = entry.others.remove(0);
-            Removed::Flight(std::mem::replace(&mut entry.first, next))
+        if self.open(hash).is_none() {
+            return self.begin(hash, key);
+        }
+        let (flight, entry) = self.begin_closed(hash);
+        let oldest = entry.open.as_mut().and_then(|open| {
+            open.others.push(Arc::clone(&flight));
+            (open.len() > MAX_FLIGHTS).then(|| {
+                let next = open.others.remove(0);
+                Closed::One(std::mem::replace(&mut open.first, next))
+            })
         });
         (flight, oldest)
     }
 
-    /// Removes a flight of the key with this hash, if it is in the table, and the others if they end with it; returns what
-    /// left the table.
-    fn remove(&mut self, hash: u64, flight: &Arc<Flight<S, H>>, ends: Ends) -> Option<Removed<K, S, H>> {
-        let entry = self.in_flight.get_mut(&hash).filter(|entry| entry.contains(flight))?;
-        if ends == Ends::All || entry.others.is_empty() {
-            return self.in_flight.remove(&hash).map(Removed::Entry);
+    /// Returns `true` if a flight that has not ended is not outdated.
+    fn is_current(&self, hash: u64, flight: &Flight<S, H>) -> bool {
+        !flight.has_ended()
+            && self.computing.get(&hash).is_some_and(|entry| flight.number >= entry.outdated_before)
+    }
+
+    /// Outdates the flights of a key with lower numbers.
+    fn outdate(&mut self, hash: u64, before: u64) {
+        if let Some(entry) = self.computing.get_mut(&hash) {
+            entry.outdated_before = entry.outdated_before.max(before);
         }
-        let at = entry.others.iter().position(|other| Arc::ptr_eq(other, flight));
-        let removed = entry.others.remove(at.unwrap_or(0));
-        Some(Removed::Flight(match at {
-            Some(_) => removed,
-            None => std::mem::replace(&mut entry.first, removed),
+    }
+
+    /// Ends a flight, if it has not ended yet; returns what was closed.
+    fn end(&mut self, hash: u64, flight: &Arc<Flight<S, H>>, ends: Ends) -> Option<Closed<K, S, H>> {
+        if flight.end() {
+            return None;
+        }
+        let entry = self.computing.get_mut(&hash)?;
+        let closed = entry.close(flight, ends);
+        entry.running -= 1;
+        if entry.running == 0 {
+            self.computing.remove(&hash);
+        }
+        closed
+    }
+}
+
+impl<K, S, H> Entry<K, S, H> {
+    /// Closes a flight, if it is open, and the others if they end with it.
+    fn close(&mut self, flight: &Arc<Flight<S, H>>, ends: Ends) -> Option<Closed<K, S, H>> {
+        let open = self.open.as_mut().filter(|open| open.contains(flight))?;
+        if ends == Ends::All || open.others.is_empty() {
+            return self.open.take().map(Closed::All);
+        }
+        let at = open.others.iter().position(|other| Arc::ptr_eq(other, flight));
+        let closed = open.others.remove(at.unwrap_or(0));
+        Some(Closed::One(match at {
+            Some(_) => closed,
+            None => std::mem::replace(&mut open.first, closed),
         }))
     }
 }
 
-/// What left the table; to be dropped outside of the lock.
-enum Removed<K, S, H> {
+/// What was closed; to be dropped outside of the lock.
+enum Closed<K, S, H> {
     #[allow(dead_code, reason = "it is only dropped")]
-    Flight(Arc<Flight<S, H>>),
-    Entry(Entry<K, S, H>),
+    One(Arc<Flight<S, H>>),
+    All(Open<K, S, H>),
 }
 
-/// The flights that ended with another one.
+/// The flights that were closed with another one.
 pub(crate) type Others<S, H> = Vec<Arc<Flight<S, H>>>;
 
-impl<K, S, H> Removed<K, S, H> {
-    /// Returns the flights that ended with `flight`.
-    fn others(removed: Option<Self>, flight: &Arc<Flight<S, H>>) -> Others<S, H> {
-        let Some(Self::Entry(Entry { first, mut others, .. })) = removed else { return Vec::new() };
+impl<K, S, H> Closed<K, S, H> {
+    /// Returns the flights that were closed with `flight`.
+    fn others(closed: Option<Self>, flight: &Arc<Flight<S, H>>) -> Others<S, H> {
+        let Some(Self::All(Open { first, mut others, .. })) = closed else { return Vec::new() };
         if let Some(place) = others.iter_mut().find(|other| Arc::ptr_eq(other, flight)) {
             *place = first;
         }
@@ -358,11 +422,7 @@ impl<K, S, H> Removed<K, S, H> {
     }
 }
 
-impl<K, S, H> Entry<K, S, H> {
-    fn new(key: Arc<K>, flight: &Arc<Flight<S, H>>) -> Self {
-        Self { key, first: Arc::clone(flight), others: Vec::new() }
-    }
-
+impl<K, S, H> Open<K, S, H> {
     fn flights(&self) -> impl Iterator<Item = &Arc<Flight<S, H>>> {
         std::iter::once(&self.first).chain(&self.others)
     }

@@ -383,7 +383,10 @@ impl Policy {
 
     #[cold]
     fn overridden_mode(&self) -> Mode {
-        if self.is_disabled() { Mode::Uncached } else { overrides::current_mode() }
+        match overrides::current_mode() {
+            Mode::Normal if self.is_disabled() => Mode::Uncached,
+            mode => mode,
+        }
     }
 
     /// Returns what the attribute calls the backend: `custom` for a store of the user's own.

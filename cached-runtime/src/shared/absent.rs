@@ -85,6 +85,10 @@ impl<K, V> Tier<K, V> {
         match self.never {}
     }
 
+    pub(crate) async fn remove_outdated(&self, _: &K, _: Option<Infallible>) -> Result<()> {
+        match self.never {}
+    }
+
     pub(crate) async fn expire(&self, _: &K, _: &[String]) -> Result<()> {
         match self.never {}
     }
@@ -106,6 +110,10 @@ impl LeaseRequest {
 
 impl HeldLease {
     pub(crate) async fn finish(self, _: WriteAction<Payload>, _: bool) -> Fill {
+        match self.0 {}
+    }
+
+    pub(crate) fn take_replaced(&mut self) -> Option<Infallible> {
         match self.0 {}
     }
 

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::generation::Generation;
 use super::location::{Location, Tags};
 use super::namespace::{Namespace, run_detached};
@@ -21,6 +23,8 @@ pub(crate) struct HeldLease {
     location: Location,
     /// How it was acquired.
     mode: LeaseMode,
+    /// The value that a refresh is to replace, if there was one.
+    replaces: Option<Bytes>,
     generations: Box<[u64]>,
     /// The epoch of all tags when the computation began, if the function has derived tags.
     epoch: Option<u64>,
@@ -48,6 +52,7 @@ impl HeldLease {
             namespace,
             location,
             mode,
+            replaces: None,
             generations: Box::default(),
             epoch: None,
             acquired_at: Instant::now(),
@@ -56,6 +61,16 @@ impl HeldLease {
             last_attempt,
             confirmed_at: Arc::new(Mutex::new(Instant::now())),
         }
+    }
+
+    /// Remembers the value that a refresh is to replace.
+    pub(super) fn set_replaced(&mut self, replaces: Option<Bytes>) {
+        self.replaces = replaces;
+    }
+
+    /// Takes the value that a refresh is to replace, if there was one.
+    pub(crate) fn take_replaced(&mut self) -> Option<Bytes> {
+        self.replaces.take()
     }
 
     /// Reads what the value will depend on.

@@ -38,17 +38,13 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         if let Some(stale) = self.stale_beyond_places() {
             return Join::Cached(stale);
         }
-        let is_refresh = self.purpose == Purpose::Refresh;
         let is_independent = self.cache.policy.single_flight() == SingleFlight::Off
             || self.filled_leases >= MAX_FILLED_LEASES
             || (self.has_leader_failed() && self.started_at.elapsed() >= limits::WAIT_BUDGET.time());
         if is_independent {
-            if is_refresh {
-                flights.invalidate(&self.key, || ());
-            }
             return self.compute_independently();
         }
-        if is_refresh {
+        if self.purpose == Purpose::Refresh {
             let flight = flights.supersede(&self.key);
             self.lead(&flight);
             return Join::Compute;

@@ -110,7 +110,7 @@ enum Role<O: ReturnKind> {
     /// It has not joined, or is a follower, or has ended its flight.
     None,
     Leader(Arc<CallFlight<O>>),
-    /// It computes with a flight that no call joins, and stores the result only if nothing was invalidated since.
+    /// It computes with a flight that no call joins.
     Independent(Arc<CallFlight<O>>),
     /// It was made by the computation of its own key, which stores the result; or caching is off. It stores nothing.
     Recursive,
@@ -175,7 +175,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let Some(flight) = self.role.flight() else { return };
         let (flights, backoff) = (&self.cache.flights, &self.cache.backoff);
         let key = flights.hash(&self.key);
-        flights.unless_invalidated(&self.key, flight.invalidations, || backoff.record_failure(key));
+        flights.unless_outdated(&self.key, flight, || backoff.record_failure(key));
     }
 
     /// Returns `true` if a computation that it waited for has failed in this process without an error for it. It then

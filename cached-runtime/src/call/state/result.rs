@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CallState, Purpose, Role};
-use crate::call::flights::{Ends, Others};
+use crate::call::flights::{Ends, Others, Outdates};
 use crate::call::follower_result::{CallFlight, FlightOutput, FollowerResult};
-use crate::memory::{Entry, Evicted, Fill, WriteAction};
+use crate::call::instance_cache::InstanceCache;
+use crate::memory::{Entry, Evicted, Fill, Stored, WriteAction};
 use crate::shared::{HeldLease, Tier};
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 use crate::{BoxFuture, measure};
@@ -56,31 +57,32 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let is_value = matches!(write, WriteAction::Store(_));
         let is_replacement = self.purpose == Purpose::Refresh && !matches!(write, WriteAction::Keep);
-        let replaced = is_replacement.then(|| Arc::clone(&self.key));
-        let (output, filling) = match self.role.flight().and_then(|flight| flight.take_lease()) {
-            Some(lease) => {
-                let (output, payload) =
-                    self.with_value(output, write, |value, ttl| tier.encode(value, ttl, &derived_tags).ok());
-                (output, Some(lease.finish(payload, has_followers)))
-            }
-            None => (output, None),
-        };
-        let without_lease =
-            if filling.is_none() { self.fill_without_lease(tier, is_value) } else { Fill::Unknown };
-        if filling.is_none() && replaced.is_none() {
-            self.on_filled(without_lease, &output);
-            return (output, None);
-        }
-        let filled = async move {
-            let fill = match filling {
-                Some(filling) => filling.await,
-                None => without_lease,
+        let replaced_key = is_replacement.then(|| Arc::clone(&self.key));
+        let Some(mut lease) = self.role.flight().and_then(|flight| flight.take_lease()) else {
+            let fill = self.fill_without_lease(tier, is_value);
+            let Some(key) = replaced_key else {
+                self.on_filled(fill, &output);
+                return (output, None);
             };
-            // If the fill failed, the value that a refresh was to replace is removed. If that fails too, the tier counts
-            // it, and retries it as a pending invalidation.
-            if let Some(key) = replaced.filter(|_| fill != Fill::Stored) {
+            let removed = async move {
+                // If that fails, the tier counts it, and retries it as a pending invalidation.
                 let _ = tier.remove(&key).await;
-            }
+                fill
+            };
+            return (output, Some(Box::pin(removed)));
+        };
+        let (output, payload) =
+            self.with_value(output, write, |value, ttl| tier.encode(value, ttl, &derived_tags).ok());
+        let replaced = lease.take_replaced();
+        let filling = lease.finish(payload, has_followers);
+        let filled = async move {
+            let fill = filling.await;
+            // What a refresh was to replace is removed, if that was not replaced by its value.
+            let _ = match (replaced_key, fill) {
+                (None, _) | (_, Fill::Stored) => Ok(()),
+                (Some(key), Fill::Rejected) => tier.remove_outdated(&key, replaced).await,
+                (Some(key), Fill::Unknown) => tier.remove(&key).await,
+            };
             fill
         };
         (output, Some(Box::pin(filled)))
@@ -188,23 +190,31 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             let entry = Entry::new(value.clone(), ttl, cost, self.tag_snapshot.clone().map(Arc::new));
             Some(Some(memory.prepare(&*self.key, entry)))
         });
-        let write = || match &mut write {
-            WriteAction::Store(stored) if self.is_current() => {
+        let is_refresh = self.purpose == Purpose::Refresh;
+        let outdates = match &write {
+            WriteAction::Store(_) | WriteAction::Remove if is_refresh => Outdates::Earlier,
+            _ => Outdates::None,
+        };
+        let mut found = None; // Dropped after the lock is released.
+        let write = |is_valid: bool| match &mut write {
+            WriteAction::Store(stored) if is_valid && self.is_current() => {
                 (true, stored.take().map(|stored| memory.insert(stored)))
             }
-            WriteAction::Remove => (false, Some(memory.remove(hash))),
-            // The value that a refresh was to replace is removed.
-            WriteAction::Store(_) if self.purpose == Purpose::Refresh => (false, Some(memory.remove(hash))),
-            WriteAction::Store(_) | WriteAction::Keep => (false, None),
-        };
-        let (written, others) = match &self.role {
-            Role::Leader(flight) => flights.complete(&self.key, flight, ends, write),
-            Role::Independent(flight) => {
-                (flights.unless_invalidated(&self.key, flight.invalidations, write), Vec::new())
+            WriteAction::Remove if is_valid => (false, Some(memory.remove(hash))),
+            // What a refresh was to replace is removed. If the flight is outdated, a fresh value is a newer one.
+            WriteAction::Store(_) | WriteAction::Remove if is_refresh => {
+                found = memory.get_by_hash(hash);
+                let is_fresh = |stored: &Arc<Stored<_, _>>| InstanceCache::<K, O>::is_fresh(&stored.entry);
+                let is_newer = !is_valid && found.as_ref().is_some_and(is_fresh);
+                (false, (!is_newer).then(|| memory.remove(hash)))
             }
-            Role::Recursive | Role::None => (None, Vec::new()),
+            WriteAction::Store(_) | WriteAction::Remove | WriteAction::Keep => (false, None),
         };
-        let (is_stored, evicted) = written.unwrap_or((false, None));
+        let ends = if matches!(self.role, Role::Leader(_)) { ends } else { Ends::One };
+        let ((is_stored, evicted), others) = match self.role.flight() {
+            Some(flight) => flights.complete(&self.key, flight, ends, outdates, write),
+            None => ((false, None), Vec::new()),
+        };
         if is_value && !is_stored {
             self.cache.counters.rejected_fills.add(1);
         }

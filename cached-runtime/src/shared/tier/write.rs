@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{MAX_TAGS, Tier, namespace_of};
 use crate::memory::DerivedTags;
 use crate::policy::{Counters, Policy};
@@ -65,6 +67,17 @@ impl<K, V> Tier<K, V> {
         let key = self.store_key(key)?;
         let invalidation = Invalidation::Key(key.clone());
         self.namespace.apply(invalidation, async move { self.namespace.send_invalidation(&key).await }).await
+    }
+
+    /// Removes the value that a refresh was to replace, whose result was rejected, unless the key has another value by now.
+    ///
+    /// A value that is stored between the check and the removal is removed too, and is computed once more.
+    pub(crate) async fn remove_outdated(&'static self, key: &K, replaced: Option<Bytes>) -> Result<()> {
+        let location = self.location(key, &[])?;
+        match self.namespace.read(&location).await {
+            Ok(found) if replaced.is_none() || found.value != replaced => Ok(()),
+            Ok(_) | Err(_) => self.remove(key).await,
+        }
     }
 
     /// Makes a value stale and ends the lease. If the store does not confirm it, the pending invalidation removes the
