@@ -40,7 +40,8 @@ pub(super) fn unknown_value<'a>(
         (None, Some(value)) => format!("; did you mean `\"{value}\"`?"),
         (None, None) => String::new(),
     };
-    format!("unknown {option} `\"{wrong}\"`{advice} (there are {})", list(values, "`\"", "\"`", "and"))
+    let are = if values.clone().into_iter().count() == 1 { "is" } else { "are" };
+    format!("unknown {option} `\"{wrong}\"`{advice} (there {are} {})", list(values, "`\"", "\"`", "and"))
 }
 
 /// The three candidates that are nearest to `wrong`, however far they are.
