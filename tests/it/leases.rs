@@ -234,6 +234,15 @@ impl Default for Gate {
 #[derive(Debug)]
 struct Gate(Semaphore);
 
+/// Counts the end of a release, also of one that exceeds its deadline.
+struct Releasing<'a>(&'a AtomicUsize);
+
+impl Drop for Releasing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
 static SILENT: LazyLock<Flawed> = LazyLock::new(|| Flawed { is_silent: true, ..Flawed::default() });
 static REJECTING: LazyLock<Flawed> = LazyLock::new(|| {
     let store = Flawed::default();
@@ -286,9 +295,10 @@ impl Store for Flawed {
         Box::pin(async move {
             let releasing = self.releasing.fetch_add(1, SeqCst) + 1;
             self.most.fetch_max(releasing, SeqCst);
+            let counted = Releasing(&self.releasing);
             // Closed when the test lets all through.
             let _ = self.gate.0.acquire().await;
-            self.releasing.fetch_sub(1, SeqCst);
+            drop(counted);
             self.released.fetch_add(1, SeqCst);
             self.map.release(key, lease, attempt).await
         })

@@ -319,13 +319,16 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
 /// A flight that was begun, and what was closed.
 type Begun<K, S, H> = (Arc<Flight<S, H>>, Option<Closed<K, S, H>>);
 
+/// A flight that was begun, and the entry of its key.
+type BegunClosed<'a, K, S, H> = (Arc<Flight<S, H>>, &'a mut Entry<K, S, H>);
+
 impl<K, S, H> Shard<K, S, H> {
     fn open(&self, hash: u64) -> Option<&Open<K, S, H>> {
         self.computing.get(&hash)?.open.as_ref()
     }
 
-    /// Begins a flight that is not open; returns it, and the entry of its key.
-    fn begin_closed(&mut self, hash: u64) -> (Arc<Flight<S, H>>, &mut Entry<K, S, H>) {
+    /// Begins a flight that is not open.
+    fn begin_closed(&mut self, hash: u64) -> BegunClosed<'_, K, S, H> {
         self.begun += 1;
         let empty = Entry { running: 0, outdated_before: 0, open: None };
         let entry = self.computing.entry(hash).or_insert(empty);
