@@ -54,7 +54,7 @@ struct Entry {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Value {
+struct Value {
     version: u64,
     /// The generation that it was stored with.
     generation: u64,
@@ -97,9 +97,12 @@ pub(crate) struct HeldLease {
     /// The generation of the value; read after the lease was acquired, if not before.
     generation: Option<u64>,
     lease: Option<u64>,
-    /// The value that a refresh is to replace.
-    replaces: Option<Value>,
+    replaced: Replaced,
 }
+
+/// The value that a refresh found when it acquired its lease, if there was one.
+#[derive(Debug, Default)]
+pub(crate) struct Replaced(Option<Value>);
 
 #[derive(Debug)]
 pub(crate) struct Payload(u64);
@@ -180,8 +183,8 @@ impl<K, V> Tier<K, V> {
         Ok(())
     }
 
-    pub(crate) async fn remove_outdated(&self, key: &K, replaced: Option<Value>) -> Result<()> {
-        let is_there = replaced.is_some() && self.store.lock().value == replaced;
+    pub(crate) async fn remove_outdated(&self, key: &K, replaced: Replaced) -> Result<()> {
+        let is_there = replaced.0.is_some() && self.store.lock().value == replaced.0;
         if is_there { self.remove(key).await } else { Ok(()) }
     }
 
@@ -249,7 +252,7 @@ impl Store {
             store: Arc::clone(self),
             generation: lease_request.generation,
             lease: entry.lease,
-            replaces: entry.value.filter(|_| matches!(lease_request.occupant, Occupant::Any)),
+            replaced: Replaced(entry.value.filter(|_| matches!(lease_request.occupant, Occupant::Any))),
         })
     }
 
@@ -291,8 +294,8 @@ impl HeldLease {
         if has_waiters && store.lock().generation != generation { Fill::Rejected } else { Fill::Stored }
     }
 
-    pub(crate) fn take_replaced(&mut self) -> Option<Value> {
-        self.replaces.take()
+    pub(crate) fn take_replaced(&mut self) -> Replaced {
+        std::mem::take(&mut self.replaced)
     }
 
     pub(crate) fn keep_alive(&self) -> Pending<()> {

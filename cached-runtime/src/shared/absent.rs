@@ -45,6 +45,9 @@ pub(crate) enum LeaseAnswer {
 #[derive(Debug)]
 pub(crate) struct HeldLease(Infallible);
 
+#[derive(Debug, Default)]
+pub(crate) struct Replaced;
+
 #[derive(Debug)]
 pub(crate) struct Payload(Infallible);
 
@@ -85,7 +88,7 @@ impl<K, V> Tier<K, V> {
         match self.never {}
     }
 
-    pub(crate) async fn remove_outdated(&self, _: &K, _: Option<Infallible>) -> Result<()> {
+    pub(crate) async fn remove_outdated(&self, _: &K, _: Replaced) -> Result<()> {
         match self.never {}
     }
 
@@ -113,7 +116,7 @@ impl HeldLease {
         match self.0 {}
     }
 
-    pub(crate) fn take_replaced(&mut self) -> Option<Infallible> {
+    pub(crate) fn take_replaced(&mut self) -> Replaced {
         match self.0 {}
     }
 

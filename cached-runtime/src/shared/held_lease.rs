@@ -23,8 +23,8 @@ pub(crate) struct HeldLease {
     location: Location,
     /// How it was acquired.
     mode: LeaseMode,
-    /// The value that a refresh is to replace, if there was one.
-    replaces: Option<Bytes>,
+    /// What a refresh is to replace.
+    replaced: Replaced,
     generations: Box<[u64]>,
     /// The epoch of all tags when the computation began, if the function has derived tags.
     epoch: Option<u64>,
@@ -39,6 +39,10 @@ pub(crate) struct HeldLease {
     confirmed_at: Arc<Mutex<Instant>>,
 }
 
+/// The value that a refresh found when it acquired its lease, if there was one.
+#[derive(Debug, Default)]
+pub(crate) struct Replaced(pub(super) Option<Bytes>);
+
 impl HeldLease {
     pub(super) fn new(
         namespace: &'static Namespace,
@@ -52,7 +56,7 @@ impl HeldLease {
             namespace,
             location,
             mode,
-            replaces: None,
+            replaced: Replaced::default(),
             generations: Box::default(),
             epoch: None,
             acquired_at: Instant::now(),
@@ -63,14 +67,14 @@ impl HeldLease {
         }
     }
 
-    /// Remembers the value that a refresh is to replace.
-    pub(super) fn set_replaced(&mut self, replaces: Option<Bytes>) {
-        self.replaces = replaces;
+    /// Remembers what a refresh is to replace.
+    pub(super) fn set_replaced(&mut self, value: Option<Bytes>) {
+        self.replaced = Replaced(value);
     }
 
-    /// Takes the value that a refresh is to replace, if there was one.
-    pub(crate) fn take_replaced(&mut self) -> Option<Bytes> {
-        self.replaces.take()
+    /// Takes what a refresh is to replace.
+    pub(crate) fn take_replaced(&mut self) -> Replaced {
+        std::mem::take(&mut self.replaced)
     }
 
     /// Reads what the value will depend on.

@@ -57,32 +57,34 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let is_value = matches!(write, WriteAction::Store(_));
         let is_replacement = self.purpose == Purpose::Refresh && !matches!(write, WriteAction::Keep);
-        let replaced_key = is_replacement.then(|| Arc::clone(&self.key));
-        let Some(mut lease) = self.role.flight().and_then(|flight| flight.take_lease()) else {
-            let fill = self.fill_without_lease(tier, is_value);
-            let Some(key) = replaced_key else {
-                self.on_filled(fill, &output);
-                return (output, None);
-            };
-            let removed = async move {
-                // If that fails, the tier counts it, and retries it as a pending invalidation.
-                let _ = tier.remove(&key).await;
-                fill
-            };
-            return (output, Some(Box::pin(removed)));
+        let outdated = is_replacement.then(|| (Arc::clone(&self.key), self.replaced.take()));
+        let (output, filling) = match self.role.flight().and_then(|flight| flight.take_lease()) {
+            Some(lease) => {
+                let (output, payload) =
+                    self.with_value(output, write, |value, ttl| tier.encode(value, ttl, &derived_tags).ok());
+                (output, Some(lease.finish(payload, has_followers)))
+            }
+            None => (output, None),
         };
-        let (output, payload) =
-            self.with_value(output, write, |value, ttl| tier.encode(value, ttl, &derived_tags).ok());
-        let replaced = lease.take_replaced();
-        let filling = lease.finish(payload, has_followers);
+        let without_lease =
+            if filling.is_none() { self.fill_without_lease(tier, is_value) } else { Fill::Unknown };
+        if filling.is_none() && outdated.is_none() {
+            self.on_filled(without_lease, &output);
+            return (output, None);
+        }
         let filled = async move {
-            let fill = filling.await;
-            // What a refresh was to replace is removed, if that was not replaced by its value.
-            let _ = match (replaced_key, fill) {
-                (None, _) | (_, Fill::Stored) => Ok(()),
-                (Some(key), Fill::Rejected) => tier.remove_outdated(&key, replaced).await,
-                (Some(key), Fill::Unknown) => tier.remove(&key).await,
+            let fill = match filling {
+                Some(filling) => filling.await,
+                None => without_lease,
             };
+            // What a refresh was to replace is removed, if its value did not replace that. If the removal fails, the tier
+            // counts it, and retries it as a pending invalidation.
+            if let Some((key, replaced)) = outdated.filter(|_| fill != Fill::Stored) {
+                let _ = match replaced {
+                    Some(replaced) => tier.remove_outdated(&key, *replaced).await,
+                    None => tier.remove(&key).await,
+                };
+            }
             fill
         };
         (output, Some(Box::pin(filled)))

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::{MAX_TAGS, Tier, namespace_of};
+use super::{MAX_TAGS, Replaced, Tier, namespace_of};
 use crate::memory::DerivedTags;
 use crate::policy::{Counters, Policy};
 use crate::shared::envelope;
@@ -69,13 +67,14 @@ impl<K, V> Tier<K, V> {
         self.namespace.apply(invalidation, async move { self.namespace.send_invalidation(&key).await }).await
     }
 
-    /// Removes the value that a refresh was to replace, whose result was rejected, unless the key has another value by now.
+    /// Removes what a refresh was to replace, and did not, unless the key has another value by now.
     ///
     /// A value that is stored between the check and the removal is removed too, and is computed once more.
-    pub(crate) async fn remove_outdated(&'static self, key: &K, replaced: Option<Bytes>) -> Result<()> {
+    pub(crate) async fn remove_outdated(&'static self, key: &K, replaced: Replaced) -> Result<()> {
+        let Replaced(Some(outdated)) = replaced else { return Ok(()) };
         let location = self.location(key, &[])?;
         match self.namespace.read(&location).await {
-            Ok(found) if replaced.is_none() || found.value != replaced => Ok(()),
+            Ok(found) if found.value.as_ref() != Some(&outdated) => Ok(()),
             Ok(_) | Err(_) => self.remove(key).await,
         }
     }
