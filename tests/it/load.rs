@@ -135,9 +135,11 @@ mod large_values {
         }
 
         let server = RedisServer::start();
-        // Encoding the large values keeps the threads of a debug build busy.
-        let deadline = if cfg!(debug_assertions) { SOON } else { DEADLINE };
-        let config = RedisConfig::new(server.url()).connect_timeout(SOON).deadline(deadline);
+        let mut config = RedisConfig::new(server.url()).connect_timeout(SOON).deadline(DEADLINE);
+        if cfg!(debug_assertions) {
+            // Encoding the large values keeps the threads of a debug build busy.
+            config = config.deadline(SOON).max_queue_wait(SOON);
+        }
         let _ = STORE.set(Arc::new(Redis::new(config).unwrap()));
         at_once(0..100, small).await;
         let mut writing = JoinSet::new();
