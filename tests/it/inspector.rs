@@ -17,6 +17,8 @@ use cached_tests::server::RedisServer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::servers::eventually;
+
 static STORE: LazyLock<MapStore> = LazyLock::new(MapStore::default);
 
 #[async_cached(ttl = 60, name = "shown.double", tags("doubles"))]
@@ -199,9 +201,13 @@ async fn a_change_that_the_store_does_not_confirm_is_reported() {
     in_own_process!();
     let mut redis = RedisServer::start();
     configure().store("<remote>", redis.url()).install().unwrap();
-    remote(1).await;
     let server = Server::start(inspector().allow_changes(), &[]).await;
-    assert!(row(&server.page().await, "&lt;remote&gt;").contains(">up<"));
+    // The default deadlines are short, and the machine may be busy.
+    eventually("the server is up", async || {
+        assert_eq!(remote(1).await, 1);
+        row(&server.page().await, "&lt;remote&gt;").contains(">up<")
+    })
+    .await;
 
     redis.kill();
     let (status, page) = server.send("POST", "", "clear=shown.remote").await;
