@@ -60,42 +60,53 @@ macro_rules! concurrent_refreshes {
         }
 
         #[tokio::test]
-        async fn the_last_of_many_refreshes_has_the_last_word() {
+        async fn many_refreshes_leave_nothing_older_than_any_of_their_values() {
             let (source, first) = begin("many").await;
-            let mut others = Vec::new();
+            let mut refreshes = vec![first];
             for begun in 1..=8 {
                 source.change();
-                others.push(tokio::spawn(load::refresh(Arc::clone(&source), false, "many")));
+                refreshes.push(tokio::spawn(load::refresh(Arc::clone(&source), false, "many")));
                 source.body.has_begun(2 + begun).await;
             }
             source.body.let_all_through();
-            assert_eq!(first.await.unwrap(), Ok(2));
-            for (version, other) in (3..).zip(others) {
-                assert_eq!(other.await.unwrap(), Ok(version));
+            for (version, refresh) in (2..).zip(refreshes) {
+                assert_eq!(refresh.await.unwrap(), Ok(version));
             }
             assert!(
                 matches!(load::peek("many").await, None | Some(Ok(10))),
                 "{:?}",
                 load::peek("many").await
             );
+            assert_eq!(load(source, false, "many").await, Ok(10));
         }
 
+        /// It is not known whether that is newer than its own value.
         #[tokio::test]
-        async fn a_refresh_keeps_what_was_stored_since_it_began() {
+        async fn a_refresh_removes_what_was_stored_since_it_began() {
             let (source, refresh) = begin("put").await;
             load::put("put", Ok(7)).await.unwrap();
-            source.body.let_all_through();
-            assert_eq!(refresh.await.unwrap(), Ok(2));
             assert_eq!(load::peek("put").await, Some(Ok(7)));
+            end(source, refresh, "put").await;
 
             let (source, refresh) = begin("refreshed").await;
-            let newer = Source::new(Body::open());
-            newer.change();
-            newer.change();
-            assert_eq!(load::refresh(newer, false, "refreshed").await, Ok(3));
+            let other = Source::new(Body::open());
+            assert_eq!(load::refresh(other, false, "refreshed").await, Ok(1));
+            end(source, refresh, "refreshed").await;
+        }
+
+        /// The body of the refresh may have read what the other one has missed.
+        #[tokio::test]
+        async fn a_computation_that_began_during_a_refresh_does_not_replace_its_value() {
+            let (source, refresh) = begin("computed").await;
+            load::invalidate("computed").await.unwrap();
+            let older = Source::new(Body::held());
+            let call = tokio::spawn(load(Arc::clone(&older), false, "computed"));
+            older.body.has_begun(1).await;
             source.body.let_all_through();
             assert_eq!(refresh.await.unwrap(), Ok(2));
-            assert_eq!(load::peek("refreshed").await, Some(Ok(3)));
+            older.body.let_all_through();
+            assert_eq!(call.await.unwrap(), Ok(1));
+            assert_eq!(load(source, false, "computed").await, Ok(2));
         }
 
         #[tokio::test]

@@ -89,10 +89,10 @@ impl World {
     }
 
     fn complete_as(&self, flight: &Arc<Flight<u64, &'static str>>, value: u64, outdates: Outdates) {
-        let store = |is_valid: bool| {
-            if is_valid {
-                self.store(Some(value));
-            }
+        let store = |is_valid: bool| match outdates {
+            _ if is_valid => self.store(Some(value)),
+            Outdates::All => self.store(None),
+            Outdates::None => {}
         };
         let ((), others) = self.flights.complete(&KEY, flight, Ends::All, outdates, store);
         flight.publish(&others, true, || {
@@ -242,35 +242,60 @@ fn older_result_does_not_replace_that_of_a_refresh() {
         world.change();
         let flight = world.flights.supersede(&Arc::new(KEY));
         let value = world.read();
-        world.complete_as(&flight, value, Outdates::Earlier);
+        world.complete_as(&flight, value, Outdates::All);
         completing.join().unwrap();
         assert_eq!(world.cached(), Some(1));
     });
 }
 
-/// Two refreshes end at the same time; the later one, which may fail, has the last word.
-fn end_two_refreshes(last_fails: bool) {
-    let world = World::new();
-    let [first, last] = [0; 2].map(|_| world.flights.supersede(&Arc::new(KEY)));
-    let completing = world.spawn(move |world| world.complete_as(&first, 1, Outdates::Earlier));
-    if last_fails {
-        world.flights.withdraw(&KEY, &last, Ends::One);
-    } else {
-        world.complete_as(&last, 2, Outdates::Earlier);
+impl World {
+    /// Refreshes, and checks that what is cached then is not older than its value.
+    fn refresh(&self) -> u64 {
+        let flight = self.flights.supersede(&Arc::new(KEY));
+        let value = self.read();
+        self.complete_as(&flight, value, Outdates::All);
+        assert!(self.cached().is_none_or(|cached| cached >= value), "{:?} after {value}", self.cached());
+        value
     }
-    completing.join().unwrap();
-    assert_eq!(world.cached(), Some(if last_fails { 1 } else { 2 }));
-    assert_eq!(world.flights.keys(), 0);
 }
 
 #[test]
-fn last_of_two_refreshes_has_the_last_word() {
-    explore_all_orders(|| end_two_refreshes(false));
+fn nothing_older_than_the_value_of_a_refresh_is_cached() {
+    explore(|| {
+        let world = World::new();
+        let others = [
+            world.spawn(|world| world.refresh()),
+            world.spawn(|world| {
+                let flight = world.flights.begin_independent(&KEY);
+                let value = world.read();
+                world.complete(&flight, value);
+                0
+            }),
+        ];
+        world.change();
+        world.flights.invalidate(&KEY, || world.store(None));
+        world.change();
+        let value = world.refresh();
+        let newest = others.into_iter().map(|other| other.join().unwrap()).max().max(Some(value));
+        assert!(
+            world.cached() >= newest || world.cached().is_none(),
+            "{:?} after {newest:?}",
+            world.cached()
+        );
+        assert_eq!(world.flights.keys(), 0);
+    });
 }
 
 #[test]
-fn failed_refresh_leaves_the_last_word_to_the_one_before() {
-    explore_all_orders(|| end_two_refreshes(true));
+fn failed_refresh_changes_nothing_for_another_one() {
+    explore_all_orders(|| {
+        let world = World::new();
+        let [first, last] = [0; 2].map(|_| world.flights.supersede(&Arc::new(KEY)));
+        let completing = world.spawn(move |world| world.complete_as(&first, 1, Outdates::All));
+        world.flights.withdraw(&KEY, &last, Ends::One);
+        completing.join().unwrap();
+        assert_eq!(world.cached(), Some(1));
+    });
 }
 
 #[test]

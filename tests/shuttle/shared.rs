@@ -97,12 +97,7 @@ pub(crate) struct HeldLease {
     /// The generation of the value; read after the lease was acquired, if not before.
     generation: Option<u64>,
     lease: Option<u64>,
-    replaced: Replaced,
 }
-
-/// The value that a refresh found when it acquired its lease, if there was one.
-#[derive(Debug, Default)]
-pub(crate) struct Replaced(Option<Value>);
 
 #[derive(Debug)]
 pub(crate) struct Payload(u64);
@@ -183,11 +178,6 @@ impl<K, V> Tier<K, V> {
         Ok(())
     }
 
-    pub(crate) async fn remove_outdated(&self, key: &K, replaced: Replaced) -> Result<()> {
-        let is_there = replaced.0.is_some() && self.store.lock().value == replaced.0;
-        if is_there { self.remove(key).await } else { Ok(()) }
-    }
-
     pub(crate) async fn expire(&self, _: &K, _: &[String]) -> Result<()> {
         let mut entry = self.store.lock();
         entry.lease = None;
@@ -252,7 +242,6 @@ impl Store {
             store: Arc::clone(self),
             generation: lease_request.generation,
             lease: entry.lease,
-            replaced: Replaced(entry.value.filter(|_| matches!(lease_request.occupant, Occupant::Any))),
         })
     }
 
@@ -292,10 +281,6 @@ impl HeldLease {
         }
         // Neither a clear nor the invalidation of a tag ends leases.
         if has_waiters && store.lock().generation != generation { Fill::Rejected } else { Fill::Stored }
-    }
-
-    pub(crate) fn take_replaced(&mut self) -> Replaced {
-        std::mem::take(&mut self.replaced)
     }
 
     pub(crate) fn keep_alive(&self) -> Pending<()> {

@@ -5,9 +5,9 @@
 //! flights of its key, and outdates them: their results are not stored. Any other result is stored under the lock of the
 //! shard. So when `invalidate` has returned, no result of an earlier computation is stored, and no call joins one.
 //!
-//! A refresh closes the flights of its key when it begins, and outdates those that began before it when it has a value.
-//! So two refreshes may end in any order, the one that began last has the last word, and one that fails leaves it to the
-//! other.
+//! A refresh closes the flights of its key when it begins, and outdates the others when it has a value, which may be newer
+//! than what they have read. Of two refreshes at a time the second to end is outdated, and removes the value of the first;
+//! one that fails changes nothing for the other.
 //!
 //! If the leader of a flight is silent, or takes too long, one of its followers begins another flight of the key beside
 //! it, and the rest follow that one. The first of the two that has a result wakes the followers of both.
@@ -55,8 +55,7 @@ struct Shard<K, S, H> {
 #[derive(Debug)]
 struct Entry<K, S, H> {
     running: usize,
-    /// The flights with lower numbers are outdated: something was invalidated since they began, or a refresh that began later
-    /// has a value.
+    /// The flights with lower numbers are outdated: since they began, the key was invalidated, or a refresh had a value.
     outdated_before: u64,
     open: Option<Open<K, S, H>>,
 }
@@ -87,13 +86,13 @@ pub(crate) enum Ends {
     All,
 }
 
-/// What a result that is stored makes of the other flights of its key.
+/// What the end of a flight makes of the other flights of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outdates {
     /// Nothing: their results are as good.
     None,
-    /// Those that began before: a refresh has read what they may have missed.
-    Earlier,
+    /// All are outdated: a refresh has a value, and may have read what they have missed.
+    All,
 }
 
 /// The outcome of joining the flight of a key.
@@ -215,8 +214,8 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
         let mut shard = self.shard(hash);
         let is_current = shard.is_current(hash, flight);
         let stored = store(is_current);
-        if is_current && outdates == Outdates::Earlier {
-            shard.outdate(hash, flight.number);
+        if outdates == Outdates::All {
+            shard.outdate(hash);
         }
         let closed = shard.end(hash, flight, ends);
         drop(shard);
@@ -249,8 +248,7 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     pub(crate) fn invalidate<T>(&self, key: &K, change: impl FnOnce() -> T) -> T {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        let next = shard.begun + 1;
-        shard.outdate(hash, next);
+        shard.outdate(hash);
         let closed = shard.computing.get_mut(&hash).and_then(|entry| entry.open.take());
         let changed = change();
         drop(shard);
@@ -366,10 +364,10 @@ impl<K, S, H> Shard<K, S, H> {
             && self.computing.get(&hash).is_some_and(|entry| flight.number >= entry.outdated_before)
     }
 
-    /// Outdates the flights of a key with lower numbers.
-    fn outdate(&mut self, hash: u64, before: u64) {
+    /// Outdates the flights of a key that have begun.
+    fn outdate(&mut self, hash: u64) {
         if let Some(entry) = self.computing.get_mut(&hash) {
-            entry.outdated_before = entry.outdated_before.max(before);
+            entry.outdated_before = self.begun + 1;
         }
     }
 

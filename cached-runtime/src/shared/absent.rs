@@ -45,9 +45,6 @@ pub(crate) enum LeaseAnswer {
 #[derive(Debug)]
 pub(crate) struct HeldLease(Infallible);
 
-#[derive(Debug, Default)]
-pub(crate) struct Replaced;
-
 #[derive(Debug)]
 pub(crate) struct Payload(Infallible);
 
@@ -88,10 +85,6 @@ impl<K, V> Tier<K, V> {
         match self.never {}
     }
 
-    pub(crate) async fn remove_outdated(&self, _: &K, _: Replaced) -> Result<()> {
-        match self.never {}
-    }
-
     pub(crate) async fn expire(&self, _: &K, _: &[String]) -> Result<()> {
         match self.never {}
     }
@@ -113,10 +106,6 @@ impl LeaseRequest {
 
 impl HeldLease {
     pub(crate) async fn finish(self, _: WriteAction<Payload>, _: bool) -> Fill {
-        match self.0 {}
-    }
-
-    pub(crate) fn take_replaced(&mut self) -> Replaced {
         match self.0 {}
     }
 

@@ -5,8 +5,6 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::generation::Generation;
 use super::location::{Location, Tags};
 use super::namespace::{Namespace, run_detached};
@@ -23,8 +21,6 @@ pub(crate) struct HeldLease {
     location: Location,
     /// How it was acquired.
     mode: LeaseMode,
-    /// What a refresh is to replace.
-    replaced: Replaced,
     generations: Box<[u64]>,
     /// The epoch of all tags when the computation began, if the function has derived tags.
     epoch: Option<u64>,
@@ -39,10 +35,6 @@ pub(crate) struct HeldLease {
     confirmed_at: Arc<Mutex<Instant>>,
 }
 
-/// The value that a refresh found when it acquired its lease, if there was one.
-#[derive(Debug, Default)]
-pub(crate) struct Replaced(pub(super) Option<Bytes>);
-
 impl HeldLease {
     pub(super) fn new(
         namespace: &'static Namespace,
@@ -56,7 +48,6 @@ impl HeldLease {
             namespace,
             location,
             mode,
-            replaced: Replaced::default(),
             generations: Box::default(),
             epoch: None,
             acquired_at: Instant::now(),
@@ -65,16 +56,6 @@ impl HeldLease {
             last_attempt,
             confirmed_at: Arc::new(Mutex::new(Instant::now())),
         }
-    }
-
-    /// Remembers what a refresh is to replace.
-    pub(super) fn set_replaced(&mut self, value: Option<Bytes>) {
-        self.replaced = Replaced(value);
-    }
-
-    /// Takes what a refresh is to replace.
-    pub(crate) fn take_replaced(&mut self) -> Replaced {
-        std::mem::take(&mut self.replaced)
     }
 
     /// Reads what the value will depend on.

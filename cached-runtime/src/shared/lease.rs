@@ -139,7 +139,6 @@ impl Namespace {
             }
             return LeaseAnswer::Failed;
         }
-        let is_refresh = matches!(request.occupant, Occupant::Any);
         let is_filled = match &request.occupant {
             Occupant::None => acquired.value.is_some(),
             Occupant::Unusable(known) => acquired.value.as_ref().is_some_and(|value| value != known),
@@ -147,7 +146,6 @@ impl Namespace {
         };
         if acquired.is_granted {
             let mut held = HeldLease::new(self, request.location, mode, lease, acquired.last_attempt);
-            held.set_replaced(acquired.value.filter(|_| is_refresh));
             if is_filled {
                 // The one who had the lease before has filled the key, after it was read here.
                 return LeaseAnswer::Filled;

@@ -63,10 +63,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
 
     pub(super) fn on_lease_answer(&mut self, answer: LeaseAnswer) -> bool {
         match answer {
-            LeaseAnswer::Acquired(mut lease) => {
-                if self.purpose == Purpose::Refresh {
-                    self.replaced = Some(Box::new(lease.take_replaced()));
-                }
+            LeaseAnswer::Acquired(lease) => {
                 if let Some(flight) = self.role.flight() {
                     flight.hold(lease);
                 }
@@ -77,8 +74,6 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             {
                 return false;
             }
-            // It has removed what it is to replace, and then another process has acquired the lease.
-            LeaseAnswer::Busy(_) if self.purpose == Purpose::Refresh => self.replaced = Some(Box::default()),
             LeaseAnswer::Busy(_) | LeaseAnswer::NotStorable | LeaseAnswer::Unavailable => {}
             LeaseAnswer::Filled => return self.read_again(),
             LeaseAnswer::Failed => {

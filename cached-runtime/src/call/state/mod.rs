@@ -30,7 +30,7 @@ use crate::BoxFuture;
 use crate::lookup::{Origin, Provenance};
 use crate::memory::{CachedValue, Fill, TagSnapshot};
 use crate::policy::Mode;
-use crate::shared::{LeaseAnswer, LeaseRequest, Replaced, SharedRead, Tier};
+use crate::shared::{LeaseAnswer, LeaseRequest, SharedRead, Tier};
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 use crate::util::Moment;
 
@@ -66,8 +66,6 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     followed: Option<Arc<CallFlight<O>>>,
     /// The lease request for the state in which the shared store was read; `None` if no lease is to be requested.
     lease_request: Option<LeaseRequest>,
-    /// What a refresh is to replace in the shared store; `None` if that is not known.
-    replaced: Option<Box<Replaced>>,
     origin: Origin,
     follower_result: FollowerResult<O>,
 }
@@ -155,7 +153,6 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             filled_leases: 0,
             followed: None,
             lease_request: None,
-            replaced: None,
             origin: Origin::COMPUTED,
             follower_result: FollowerResult::Output,
         }

@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::{CallState, Purpose, Role};
 use crate::call::flights::{Ends, Others, Outdates};
 use crate::call::follower_result::{CallFlight, FlightOutput, FollowerResult};
-use crate::call::instance_cache::InstanceCache;
-use crate::memory::{Entry, Evicted, Fill, Stored, WriteAction};
+use crate::memory::{Entry, Evicted, Fill, WriteAction};
 use crate::shared::{HeldLease, Tier};
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 use crate::{BoxFuture, measure};
@@ -57,7 +56,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let is_value = matches!(write, WriteAction::Store(_));
         let is_replacement = self.purpose == Purpose::Refresh && !matches!(write, WriteAction::Keep);
-        let outdated = is_replacement.then(|| (Arc::clone(&self.key), self.replaced.take()));
+        let replaced = is_replacement.then(|| Arc::clone(&self.key));
         let (output, filling) = match self.role.flight().and_then(|flight| flight.take_lease()) {
             Some(lease) => {
                 let (output, payload) =
@@ -68,7 +67,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         };
         let without_lease =
             if filling.is_none() { self.fill_without_lease(tier, is_value) } else { Fill::Unknown };
-        if filling.is_none() && outdated.is_none() {
+        if filling.is_none() && replaced.is_none() {
             self.on_filled(without_lease, &output);
             return (output, None);
         }
@@ -77,13 +76,10 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 Some(filling) => filling.await,
                 None => without_lease,
             };
-            // What a refresh was to replace is removed, if its value did not replace that. If the removal fails, the tier
-            // counts it, and retries it as a pending invalidation.
-            if let Some((key, replaced)) = outdated.filter(|_| fill != Fill::Stored) {
-                let _ = match replaced {
-                    Some(replaced) => tier.remove_outdated(&key, *replaced).await,
-                    None => tier.remove(&key).await,
-                };
+            // If the value of a refresh is not stored, what is there may be older. If its removal fails, the tier counts it,
+            // and retries it as a pending invalidation.
+            if let Some(key) = replaced.filter(|_| fill != Fill::Stored) {
+                let _ = tier.remove(&key).await;
             }
             fill
         };
@@ -194,22 +190,16 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         });
         let is_refresh = self.purpose == Purpose::Refresh;
         let outdates = match &write {
-            WriteAction::Store(_) | WriteAction::Remove if is_refresh => Outdates::Earlier,
+            WriteAction::Store(_) | WriteAction::Remove if is_refresh => Outdates::All,
             _ => Outdates::None,
         };
-        let mut found = None; // Dropped after the lock is released.
         let write = |is_valid: bool| match &mut write {
             WriteAction::Store(stored) if is_valid && self.is_current() => {
                 (true, stored.take().map(|stored| memory.insert(stored)))
             }
             WriteAction::Remove if is_valid => (false, Some(memory.remove(hash))),
-            // What a refresh was to replace is removed. If the flight is outdated, a fresh value is a newer one.
-            WriteAction::Store(_) | WriteAction::Remove if is_refresh => {
-                found = memory.get_by_hash(hash);
-                let is_fresh = |stored: &Arc<Stored<_, _>>| InstanceCache::<K, O>::is_fresh(&stored.entry);
-                let is_newer = !is_valid && found.as_ref().is_some_and(is_fresh);
-                (false, (!is_newer).then(|| memory.remove(hash)))
-            }
+            // If the value of a refresh is not stored, what is there may be older.
+            WriteAction::Store(_) | WriteAction::Remove if is_refresh => (false, Some(memory.remove(hash))),
             WriteAction::Store(_) | WriteAction::Remove | WriteAction::Keep => (false, None),
         };
         let ends = if matches!(self.role, Role::Leader(_)) { ends } else { Ends::One };

@@ -11,7 +11,7 @@ pub(crate) use self::read::SharedRead;
 pub(crate) use self::write::clear;
 use super::claims::Claim;
 use super::codec::{Codec, Storable};
-pub(crate) use super::held_lease::{HeldLease, Replaced};
+pub(crate) use super::held_lease::HeldLease;
 use super::invalidate_tag::tag_namespace;
 use super::key_check::KeyCheck;
 use super::lease::Occupant;

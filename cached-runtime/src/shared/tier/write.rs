@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{MAX_TAGS, Replaced, Tier, namespace_of};
+use super::{MAX_TAGS, Tier, namespace_of};
 use crate::memory::DerivedTags;
 use crate::policy::{Counters, Policy};
 use crate::shared::envelope;
@@ -65,18 +65,6 @@ impl<K, V> Tier<K, V> {
         let key = self.store_key(key)?;
         let invalidation = Invalidation::Key(key.clone());
         self.namespace.apply(invalidation, async move { self.namespace.send_invalidation(&key).await }).await
-    }
-
-    /// Removes what a refresh was to replace, and did not, unless the key has another value by now.
-    ///
-    /// A value that is stored between the check and the removal is removed too, and is computed once more.
-    pub(crate) async fn remove_outdated(&'static self, key: &K, replaced: Replaced) -> Result<()> {
-        let Replaced(Some(outdated)) = replaced else { return Ok(()) };
-        let location = self.location(key, &[])?;
-        match self.namespace.read(&location).await {
-            Ok(found) if found.value.as_ref() != Some(&outdated) => Ok(()),
-            Ok(_) | Err(_) => self.remove(key).await,
-        }
     }
 
     /// Makes a value stale and ends the lease. If the store does not confirm it, the pending invalidation removes the
