@@ -94,6 +94,7 @@ mod bounded {
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::support::settle;
 
     #[async_cached(ttl = 60, stale_while_revalidate = 600, skip(gate))]
     async fn load(gate: Arc<Semaphore>) -> usize {
@@ -101,7 +102,7 @@ mod bounded {
         7
     }
 
-    /// A refresh that hangs ends after 30 s, and another begins.
+    /// A refresh that hangs ends after 30 s, and another begins a second later.
     #[tokio::test(start_paused = true)]
     async fn a_refresh_takes_30_seconds_at_most() {
         let gate = Arc::new(Semaphore::new(1));
@@ -110,9 +111,13 @@ mod bounded {
         assert_eq!(load(Arc::clone(&gate)).await, 7);
         tokio::time::sleep(Duration::from_secs(29)).await;
         assert_eq!(load::stats().errors, 0);
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
         assert_eq!(load::stats().errors, 1);
         gate.add_permits(1);
+        assert_eq!(load(Arc::clone(&gate)).await, 7);
+        settle().await;
+        assert_eq!(gate.available_permits(), 1, "it is tried again after a second");
+        tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(load(Arc::clone(&gate)).await, 7);
         until("the next refresh has ended", || load::stats().background_refreshes == 1).await;
     }

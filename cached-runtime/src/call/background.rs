@@ -16,6 +16,7 @@ use quick_cache::DefaultHashBuilder;
 use tokio::runtime::Handle;
 use tracing::{Instrument as _, Span};
 
+use super::backoff::Backoff;
 use crate::BoxFuture;
 use crate::policy::Counters;
 use crate::util::{end_of_process, limits};
@@ -55,6 +56,7 @@ pub(crate) struct Turn {
     key: u64,
     time_limit: Duration,
     counters: &'static Counters,
+    backoff: &'static Backoff,
 }
 
 impl Turn {
@@ -63,13 +65,10 @@ impl Turn {
         key: u64,
         timeout: Option<Duration>,
         counters: &'static Counters,
+        backoff: &'static Backoff,
     ) -> Self {
-        Self {
-            queue,
-            key,
-            time_limit: timeout.unwrap_or_default().max(limits::BACKGROUND_TIMEOUT.time()),
-            counters,
-        }
+        let time_limit = timeout.unwrap_or_default().max(limits::BACKGROUND_TIMEOUT.time());
+        Self { queue, key, time_limit, counters, backoff }
     }
 
     /// Runs the computation that `begin` returns, in the current tracing span: now, or when there is a place for it.
@@ -112,6 +111,7 @@ impl Turn {
                 bounded = tokio::time::timeout(self.time_limit, computation) => {
                     if bounded.is_err() {
                         self.counters.errors.add(1);
+                        self.backoff.record_failure(self.key);
                     }
                 }
             }

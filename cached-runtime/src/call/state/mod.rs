@@ -210,6 +210,7 @@ impl<K: KeyType, O: ReturnKind> Call<O::Output> for CallState<K, O> {
             cache.flights.hash(&self.key),
             cache.policy.timeout_now(),
             cache.counters,
+            &cache.backoff,
         )
     }
 
