@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::backoff::Backoff;
 use crate::BoxFuture;
 use crate::policy::Counters;
 
@@ -22,6 +23,7 @@ impl Turn {
         _: u64,
         _: Option<Duration>,
         _: &'static Counters,
+        _: &'static Backoff,
     ) -> Self {
         Self
     }
