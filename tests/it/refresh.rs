@@ -104,8 +104,11 @@ macro_rules! concurrent_refreshes {
             older.body.has_begun(1).await;
             source.body.let_all_through();
             assert_eq!(refresh.await.unwrap(), Ok(2));
+            let later = tokio::spawn(load(Arc::clone(&source), false, "computed"));
+            settle().await;
             older.body.let_all_through();
             assert_eq!(call.await.unwrap(), Ok(1));
+            assert_eq!(later.await.unwrap(), Ok(2));
             assert_eq!(load(source, false, "computed").await, Ok(2));
         }
 

@@ -287,6 +287,23 @@ fn nothing_older_than_the_value_of_a_refresh_is_cached() {
 }
 
 #[test]
+fn later_call_joins_nothing_that_may_be_older_than_the_value_of_a_refresh() {
+    explore_all_orders(|| {
+        let world = World::new();
+        let refresh = world.flights.supersede(&Arc::new(KEY));
+        world.flights.invalidate(&KEY, || ());
+        let older = world.lead();
+        let completing = world.spawn(move |world| world.complete(&older, 0));
+        world.complete_as(&refresh, 1, Outdates::All);
+        assert!(
+            matches!(world.join(), Joined::Leader(_)),
+            "neither the older flight nor its result is there"
+        );
+        completing.join().unwrap();
+    });
+}
+
+#[test]
 fn failed_refresh_changes_nothing_for_another_one() {
     explore_all_orders(|| {
         let world = World::new();

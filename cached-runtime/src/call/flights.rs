@@ -91,7 +91,7 @@ pub(crate) enum Ends {
 pub(crate) enum Outdates {
     /// Nothing: their results are as good.
     None,
-    /// All are outdated: a refresh has a value, and may have read what they have missed.
+    /// All are closed and outdated: a refresh has a value, and may have read what they have missed.
     All,
 }
 
@@ -212,13 +212,11 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     ) -> (T, Others<S, H>) {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        let is_current = shard.is_current(hash, flight);
-        let stored = store(is_current);
-        if outdates == Outdates::All {
-            shard.outdate(hash);
-        }
+        let stored = store(shard.is_current(hash, flight));
         let closed = shard.end(hash, flight, ends);
+        let outdated = if outdates == Outdates::All { shard.outdate(hash) } else { None };
         drop(shard);
+        drop(outdated);
         (stored, Closed::others(closed, flight))
     }
 
@@ -248,11 +246,10 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     pub(crate) fn invalidate<T>(&self, key: &K, change: impl FnOnce() -> T) -> T {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        shard.outdate(hash);
-        let closed = shard.computing.get_mut(&hash).and_then(|entry| entry.open.take());
+        let outdated = shard.outdate(hash);
         let changed = change();
         drop(shard);
-        drop(closed);
+        drop(outdated);
         changed
     }
 
@@ -364,11 +361,11 @@ impl<K, S, H> Shard<K, S, H> {
             && self.computing.get(&hash).is_some_and(|entry| flight.number >= entry.outdated_before)
     }
 
-    /// Outdates the flights of a key that have begun.
-    fn outdate(&mut self, hash: u64) {
-        if let Some(entry) = self.computing.get_mut(&hash) {
-            entry.outdated_before = self.begun + 1;
-        }
+    /// Outdates the flights of a key that have begun, and closes them; returns those that were open.
+    fn outdate(&mut self, hash: u64) -> Option<Open<K, S, H>> {
+        let entry = self.computing.get_mut(&hash)?;
+        entry.outdated_before = self.begun + 1;
+        entry.open.take()
     }
 
     /// Ends a flight, if it has not ended yet; returns what was closed.
