@@ -214,9 +214,9 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
         let mut shard = self.shard(hash);
         let stored = store(shard.is_current(hash, flight));
         let closed = shard.end(hash, flight, ends);
-        let outdated = if outdates == Outdates::All { shard.outdate(hash) } else { None };
+        let discarded = if outdates == Outdates::All { shard.outdate(hash) } else { None };
         drop(shard);
-        drop(outdated);
+        drop(discarded);
         (stored, Closed::others(closed, flight))
     }
 
