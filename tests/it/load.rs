@@ -152,10 +152,12 @@ mod large_values {
             });
         }
         let before = small::stats();
-        for _ in 0..20 {
+        // A single read that is late on a busy machine is late for all that share it. If small reads waited behind large values,
+        // four in ten calls would compute.
+        for _ in 0..60 {
             at_once(0..100, small).await;
         }
-        assert_share(&before, &small::stats(), 2_000, 990);
+        assert_share(&before, &small::stats(), 6_000, 950);
         assert!(large::stats().computed > 0);
     }
 
