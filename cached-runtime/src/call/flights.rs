@@ -54,6 +54,7 @@ struct Shard<K, S, H> {
 /// The flights of one key that have not ended, never none.
 #[derive(Debug)]
 struct Entry<K, S, H> {
+    /// How many there are, open or not.
     running: usize,
     /// The flights with lower numbers are outdated: since they began, the key was invalidated, or a refresh had a value.
     outdated_before: u64,
@@ -150,9 +151,9 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
                 if let Some(cached) = cached() {
                     return Joined::Cached(cached);
                 }
-                let (flight, replaced) = shard.begin(hash, key);
+                let (flight, closed) = shard.begin(hash, key);
                 drop(shard);
-                drop(replaced);
+                drop(closed);
                 return Joined::Leader(flight);
             };
             let (flying, now) = (Arc::clone(&open.key), Instant::now());
@@ -165,9 +166,9 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
                 if let Some(cached) = cached() {
                     return Joined::Cached(cached);
                 }
-                let (flight, replaced) = shard.begin_beside(hash, key);
+                let (flight, closed) = shard.begin_beside(hash, key);
                 drop(shard);
-                drop(replaced);
+                drop(closed);
                 return Joined::Leader(flight);
             }
             drop(shard);

@@ -202,7 +202,6 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             WriteAction::Store(_) | WriteAction::Remove if is_refresh => (false, Some(memory.remove(hash))),
             WriteAction::Store(_) | WriteAction::Remove | WriteAction::Keep => (false, None),
         };
-        let ends = if matches!(self.role, Role::Leader(_)) { ends } else { Ends::One };
         let ((is_stored, evicted), others) = match self.role.flight() {
             Some(flight) => flights.complete(&self.key, flight, ends, outdates, write),
             None => ((false, None), Vec::new()),
