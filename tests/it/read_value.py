@@ -35,10 +35,9 @@ def main(kind, port, namespace, arguments, options, schema):
 
 def key_of(namespace, arguments, options=b""):
     name = namespace.encode()
-    digest = hashlib.sha256()
-    for part in (name, arguments):
-        digest.update(struct.pack(">Q", len(part)) + part)
-    digest.update(options)
+    digest = hashlib.sha256(struct.pack(">Q", len(name)) + name)
+    digest.update(bytes(-(8 + len(name)) % 64))
+    digest.update(struct.pack(">Q", len(arguments)) + arguments + options)
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "_-.:<>,&") else "_" for c in namespace)
     return plain[:120] + ":" + digest.hexdigest()[:32]
 

@@ -15,7 +15,7 @@ pub mod server;
 mod wire;
 
 /// The key of the epoch of all tags in every store, see `docs/WIRE.md`.
-pub const EPOCH_KEY_OF_TAGS: &str = "tags:ace420dd6b8aad65fd02892541c4b90d";
+pub const EPOCH_KEY_OF_TAGS: &str = "tags:2f5584ec03a7b97eecaf9f532a7b3a64";
 
 // The documentation tests compile and run the examples of the README.
 #[cfg(doctest)]

@@ -231,14 +231,14 @@ mod tests {
         "01000000",         // generations, derived tags, reserved
         "feedbeef00000001", // generation
         "a26869",           // payload
-        "f24e9d11",         // checksum
-        "898e654c",
+        "315a24e3",         // checksum
+        "2bb363dd",
     ];
 
     #[test]
     fn format_1_is_stable() {
         let sealed = seal(&key(), &header(), &[0xa2, b'h', b'i']).unwrap();
-        assert_eq!(key().as_str(), "shop::user.v1:1ec40bc8d31639374342c19e38802fbb");
+        assert_eq!(key().as_str(), "shop::user.v1:23ec7fde775811ceb754fbff0e0c549f");
         assert_eq!(base16ct::lower::encode_string(&sealed), FORMAT_1.concat());
         assert_opens(&sealed, &header(), b"\xa2hi");
     }
