@@ -9,9 +9,11 @@
     reason = "the interface of the real tier"
 )]
 
-use std::future::{Pending, pending};
+use std::future::{Pending, Ready, pending, ready};
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use shuttle::future::yield_now;
@@ -67,6 +69,18 @@ pub(crate) struct SharedRead<V> {
     pub(crate) lease_request: Option<LeaseRequest>,
 }
 
+/// A read is made at once.
+#[derive(Debug)]
+pub(crate) struct TierRead<K, V>(Ready<SharedRead<V>>, PhantomData<fn(K)>);
+
+impl<K, V> Future for TierRead<K, V> {
+    type Output = SharedRead<V>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SharedRead<V>> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct LeaseRequest {
     generation: Option<u64>,
@@ -113,7 +127,7 @@ impl<K, V> Tier<K, V> {
         Self { store, waiting, keeps_stale, encode, decode, key: PhantomData }
     }
 
-    pub(crate) async fn read(&self, _: &K, _: &[String]) -> SharedRead<V> {
+    pub(crate) fn read(&self, _: &K, _: &[String]) -> TierRead<K, V> {
         let (value, generation) = {
             let entry = self.store.lock();
             (entry.value, entry.generation)
@@ -122,7 +136,8 @@ impl<K, V> Tier<K, V> {
         let is_fresh = cached.as_ref().is_some_and(|cached| cached.state == State::Fresh);
         let lease_request =
             LeaseRequest { generation: Some(generation), occupant: Occupant::Unusable(value) };
-        SharedRead { cached, lease_request: (!is_fresh).then_some(lease_request) }
+        let read = SharedRead { cached, lease_request: (!is_fresh).then_some(lease_request) };
+        TierRead(ready(read), PhantomData)
     }
 
     pub(crate) fn replace_request(&self, _: &K, _: &[String]) -> Option<LeaseRequest> {

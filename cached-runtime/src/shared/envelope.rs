@@ -129,9 +129,8 @@ impl Envelope<'_> {
 
 /// Returns the keys of the derived tags without verifying the checksum.
 pub(crate) fn derived_tag_keys(bytes: &[u8]) -> Vec<Key> {
-    let count = |at: usize| bytes.get(at).map_or(0, |count| usize::from(*count));
-    let start = HEADER_LEN + 8 * count(36);
-    let derived = bytes.get(start..start + DERIVED_LEN * count(37)).unwrap_or_default();
+    let start = HEADER_LEN + 8 * count_at(bytes, 36);
+    let derived = bytes.get(start..start + DERIVED_LEN * count_at(bytes, 37)).unwrap_or_default();
     derived.chunks_exact(DERIVED_LEN).filter_map(parse_tag_key).collect()
 }
 
@@ -157,6 +156,16 @@ pub(crate) fn has_type(bytes: &[u8], codec_id: u8, fingerprint: u64) -> bool {
 /// Returns the checksum at the end, which tells a value from every other one that was under its key.
 pub(crate) fn checksum(bytes: &[u8]) -> Option<u64> {
     bytes.last_chunk::<CHECKSUM_LEN>().map(|checksum| u64::from_be_bytes(*checksum))
+}
+
+/// Returns `true` if an envelope lists derived tags. The checksum is not checked.
+pub(crate) fn has_derived_tags(bytes: &[u8]) -> bool {
+    count_at(bytes, 37) > 0
+}
+
+/// Returns the number of generations that an envelope has at this position.
+fn count_at(bytes: &[u8], at: usize) -> usize {
+    bytes.get(at).map_or(0, |count| usize::from(*count))
 }
 
 fn parse_tag_key(derived: &[u8]) -> Option<Key> {

@@ -21,10 +21,10 @@ use super::generation::Generation;
 use super::location::Location;
 use super::namespace::{Namespace, within};
 use super::observed_store::Operation;
-use super::reads::{CommonKeys, Values, Wanted, shutting_down};
+use super::reads::{CommonKeys, Reading, Values, Wanted};
 use crate::memory::DerivedTags;
-use crate::util::{random, timer};
-use crate::{Error, Key, Result};
+use crate::util::random;
+use crate::{Key, Result};
 
 /// What a store has at a location.
 #[derive(Debug, Clone)]
@@ -34,6 +34,13 @@ pub(crate) struct ReadResult {
     pub(crate) generations: FoundGenerations,
     /// The generations of the derived tags that are listed in the value.
     pub(crate) derived_generations: Box<[Option<Generation>]>,
+}
+
+impl ReadResult {
+    /// Returns `true` if there is a value that lists derived tags.
+    pub(super) fn has_derived_tags(&self) -> bool {
+        self.value.as_deref().is_some_and(envelope::has_derived_tags)
+    }
 }
 
 /// Generations as they were found. Usually there is one, which needs no allocation.
@@ -72,13 +79,27 @@ pub(super) const TAG_GENERATION_TTL: Duration = Duration::from_secs(30 * 24 * 60
 impl Namespace {
     /// Reads a value and the generations it depends on in one round trip; the generations of derived tags take a
     /// second one.
-    pub(crate) async fn read(&'static self, location: &Location) -> Result<ReadResult> {
+    pub(super) async fn read(&'static self, location: &Location) -> Result<ReadResult> {
+        let found = self.begin_read(location)?.await;
+        let found = self.end_read(location, found)?;
+        self.read_derived(found).await
+    }
+
+    /// Begins to read a value and the generations it depends on, in one round trip; [`end_read`](Self::end_read) takes the
+    /// result.
+    pub(super) fn begin_read(&'static self, location: &Location) -> Result<Reading> {
         let largest_bytes = self.largest_bytes();
-        let found = self.read_combined(Wanted { largest_bytes, ..location.wanted() }).await;
-        if found.as_ref().is_err_and(Error::is_timeout) {
-            self.ask_for_size(&location.key);
-        }
-        let found = found?;
+        Ok(self.reads()?.begin(Wanted { largest_bytes, ..location.wanted() }))
+    }
+
+    /// Returns what was read, without the generations of derived tags; a failure is counted and logged.
+    pub(super) fn end_read(&'static self, location: &Location, found: Result<Values>) -> Result<ReadResult> {
+        self.observe(Operation::Get, &found);
+        let found = found.inspect_err(|error| {
+            if error.is_timeout() {
+                self.ask_for_size(&location.key);
+            }
+        })?;
         self.start_retrier();
         if let Some(tags) = location.tags.namespace() {
             tags.start_retrier();
@@ -86,11 +107,16 @@ impl Namespace {
         let generations = location.generations_in(|index| found.get(1 + index));
         let value = found.get(0).cloned();
         self.record_size(value.as_ref().map_or(0, Bytes::len));
-        let derived_generations = match value.as_deref().map(envelope::derived_tag_keys) {
-            Some(keys) if !keys.is_empty() => self.read_generations(&keys).await?,
-            Some(_) | None => Box::default(),
-        };
-        Ok(ReadResult { value, generations, derived_generations })
+        Ok(ReadResult { value, generations, derived_generations: Box::default() })
+    }
+
+    /// Adds the generations of the derived tags that are listed in a value that was read.
+    pub(super) async fn read_derived(&'static self, mut found: ReadResult) -> Result<ReadResult> {
+        if found.has_derived_tags() {
+            let keys = found.value.as_deref().map(envelope::derived_tag_keys).unwrap_or_default();
+            found.derived_generations = self.read_generations(&keys).await?;
+        }
+        Ok(found)
     }
 
     /// Reads the generations under these keys.
@@ -130,11 +156,7 @@ impl Namespace {
 
     /// Reads keys, together with other calls; a failure is counted and logged.
     async fn read_combined(&'static self, wanted: Wanted) -> Result<Values> {
-        let reading = {
-            let reads = self.reads()?;
-            timer::in_task(|| reads.read(wanted)).await
-        };
-        let result = reading.unwrap_or_else(|| Err(shutting_down()));
+        let result = self.reads()?.begin(wanted).await;
         self.observe(Operation::Get, &result);
         result
     }

@@ -141,6 +141,11 @@ impl Health {
         health
     }
 
+    /// Returns `true` if the last operation, by any runtime, succeeded.
+    pub(super) fn is_up(&self) -> bool {
+        self.is_up.load(Ordering::Relaxed)
+    }
+
     /// Counts the pending invalidations of a namespace as those of this store.
     pub(super) fn add_pending(&self, number: &Arc<AtomicUsize>) {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(number));
@@ -160,7 +165,7 @@ impl Health {
             Ok(_) => {
                 let latency = u64::try_from(took.as_micros()).unwrap_or(u64::MAX - 1);
                 self.latency.store(latency, Ordering::Relaxed);
-                if !self.is_up.load(Ordering::Relaxed) {
+                if !self.is_up() {
                     self.change(ServerState::Up, None);
                 }
             }

@@ -75,4 +75,4 @@ pub(crate) use shutdown::shut_down_stores;
 pub use shutdown_report::ShutdownReport;
 #[cfg(not(feature = "store"))]
 pub(crate) use tier::shut_down_stores;
-pub(crate) use tier::{HeldLease, LeaseAnswer, LeaseRequest, SharedRead, Tier, clear};
+pub(crate) use tier::{HeldLease, LeaseAnswer, LeaseRequest, SharedRead, Tier, TierRead, clear};

@@ -145,7 +145,9 @@ impl Namespace {
     ///
     /// A failure that is to be logged is left to the read.
     pub(crate) fn is_known_down(&self) -> bool {
-        let is_known_down = matches!(&self.store, Ok(store) if store.is_known_down())
+        // That the last operation succeeded is found out faster than the state of the connection.
+        let is_known_down = self.health.is_some_and(|health| !health.is_up())
+            && matches!(&self.store, Ok(store) if store.is_known_down())
             && self.failures.suppress(OperationClass::Read);
         if is_known_down {
             self.counters.store_errors.add(1);

@@ -30,7 +30,7 @@ use crate::BoxFuture;
 use crate::lookup::{Origin, Provenance};
 use crate::memory::{CachedValue, Fill, TagSnapshot};
 use crate::policy::Mode;
-use crate::shared::{LeaseAnswer, LeaseRequest, SharedRead, Tier};
+use crate::shared::{LeaseAnswer, LeaseRequest, Tier, TierRead};
 use crate::signature::{KeyType, ReturnKind, TimeoutOutput};
 use crate::util::Moment;
 
@@ -46,7 +46,7 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     sequence: Sequence,
     compute_started_at: Instant,
     /// The read of the shared store that is pending.
-    reading: Option<BoxFuture<'static, SharedRead<O::Value>>>,
+    reading: Option<TierRead<K, O::Value>>,
     /// A value that was found but is not the answer; it is returned if the computation fails.
     stale_value: Option<CachedValue<O::Value>>,
     /// The time until which the value found in memory is fresh.

@@ -1,6 +1,6 @@
 //! The step that reads memory or the shared store, and decides what a value found there is good for.
 
-use std::sync::Arc;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -49,11 +49,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let Some(tier) = self.tier().filter(|_| self.purpose == Purpose::Answer) else {
             return Poll::Ready(Available::Nothing);
         };
-        let reading = self.reading.get_or_insert_with(|| {
-            let (key, tags) = (Arc::clone(&self.key), self.tags.clone());
-            Box::pin(async move { tier.read(&key, &tags).await })
-        });
-        let SharedRead { cached, lease_request } = ready!(reading.as_mut().poll(cx));
+        let reading = self.reading.get_or_insert_with(|| tier.read(&self.key, &self.tags));
+        let SharedRead { cached, lease_request } = ready!(Pin::new(reading).poll(cx));
         self.reading = None;
         self.lease_request = lease_request;
         Poll::Ready(cached.map_or(Available::Nothing, |cached| self.classify(cached, Source::Shared)))

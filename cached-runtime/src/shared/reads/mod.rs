@@ -13,18 +13,25 @@ mod batch;
 mod queue;
 
 use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::runtime::{Handle, Id};
+use tokio::sync::oneshot;
+use tokio::task;
 
 use self::batch::{Batch, Queued};
 pub(crate) use self::batch::{CommonKeys, Values, Wanted};
-use self::queue::{Entered, ReadQueue};
+use self::queue::{Entered, ReadQueue, Single};
 use super::health::Health;
 use super::namespace::within;
 use super::observed_store::Operation;
-use crate::{Error, ErrorKind, Key, Result, Store, measure};
+use crate::util::aborting::Aborting;
+use crate::{BoxFuture, Error, ErrorKind, Key, Result, Store, measure};
 
 /// The reads of one store.
 ///
@@ -57,31 +64,36 @@ impl Reads {
         reads
     }
 
-    /// Returns the values of these keys, from a read that is sent from now on.
-    ///
-    /// # Errors
-    ///
-    /// The error of the read; [`ErrorKind::Overloaded`] if the read waited too long to be sent, or the queue is full;
-    /// [`ErrorKind::Unreachable`] if the runtime shuts down first; [`ErrorKind::Config`] outside of a runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// A queued read is not sent. The reply to one that was sent is discarded.
-    pub(super) async fn read(&'static self, wanted: Wanted) -> Result<Values> {
-        let runtime = Handle::try_current()
-            .map_err(|_| Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"))?;
-        let largest = wanted.largest_bytes;
-        match self.enter((runtime.id(), largest > LARGE_BYTES), wanted) {
-            Entered::Single(_place, wanted) => self.get(&wanted.into_keys(), largest).await.map(Values::Own),
+    /// Begins to read these keys.
+    pub(super) fn begin(&'static self, wanted: Wanted) -> Reading {
+        let Ok(runtime) = Handle::try_current() else {
+            return Reading::NotSent(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"));
+        };
+        match self.enter((runtime.id(), wanted.largest_bytes > LARGE_BYTES), wanted) {
+            Entered::Single(place, wanted) => {
+                let reading = self.read_alone(place, wanted);
+                // The timers of the store need a task.
+                if task::try_id().is_some() {
+                    Reading::Alone(Box::pin(reading))
+                } else {
+                    spawn(&runtime, reading)
+                }
+            }
             Entered::Queued { reply, batch_task } => {
                 if let Some(place) = batch_task {
                     // If the runtime is shutting down, this drops the place, which rejects what is queued.
                     runtime.spawn(self.send_batches(place));
                 }
-                reply.await.unwrap_or_else(|_| Err(shutting_down()))
+                Reading::Queued(reply)
             }
-            Entered::Refused => Err(overloaded()),
+            Entered::Refused => Reading::NotSent(overloaded()),
         }
+    }
+
+    /// Reads keys without other calls.
+    async fn read_alone(&'static self, _place: Single, wanted: Wanted) -> Result<Values> {
+        let largest = wanted.largest_bytes;
+        self.get(&wanted.into_keys(), largest).await.map(Values::Own)
     }
 
     /// Sends what is queued, one batch after the other, until nothing is.
@@ -144,6 +156,51 @@ impl Reads {
         queues.push((queue_id, Arc::clone(&queue)));
         queue
     }
+}
+
+/// A read that has begun.
+///
+/// # Errors
+///
+/// The error of the read; [`ErrorKind::Overloaded`] if the read waited too long to be sent, or the queue is full;
+/// [`ErrorKind::Unreachable`] if the runtime shuts down first; [`ErrorKind::Config`] outside of a runtime.
+///
+/// # Cancel safety
+///
+/// A queued read is not sent. The reply to one that was sent is discarded.
+pub(crate) enum Reading {
+    /// The call sends the read itself.
+    Alone(BoxFuture<'static, Result<Values>>),
+    /// A batch task sends it.
+    Queued(oneshot::Receiver<Result<Values>>),
+    NotSent(Error),
+}
+
+impl Future for Reading {
+    type Output = Result<Values>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Values>> {
+        match &mut *self {
+            Self::Alone(reading) => reading.as_mut().poll(cx),
+            Self::Queued(reply) => {
+                let reply = ready!(Pin::new(reply).poll(cx));
+                Poll::Ready(reply.unwrap_or_else(|_| Err(shutting_down())))
+            }
+            Self::NotSent(error) => Poll::Ready(Err(error.clone())),
+        }
+    }
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading").finish_non_exhaustive()
+    }
+}
+
+/// Returns a read that is made in a task of its own.
+fn spawn(runtime: &Handle, reading: impl Future<Output = Result<Values>> + Send + 'static) -> Reading {
+    let reading = Aborting::new(runtime.spawn(reading));
+    Reading::Alone(Box::pin(async { reading.await.unwrap_or_else(|_| Err(shutting_down())) }))
 }
 
 /// Returns the error of a read whose runtime ends.

@@ -7,7 +7,7 @@ mod write;
 
 use std::fmt;
 
-pub(crate) use self::read::SharedRead;
+pub(crate) use self::read::{SharedRead, TierRead};
 pub(crate) use self::write::clear;
 use super::claims::Claim;
 use super::codec::{Codec, Storable};

@@ -1,7 +1,12 @@
 //! Reading values, and deciding whether they can be used.
 
+use std::mem;
 use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::Tier;
 use crate::memory::{Age, CachedValue, Freshness, State};
@@ -10,8 +15,9 @@ use crate::shared::generation::Generation;
 use crate::shared::generations::{NAMESPACE_GENERATIONS, ReadResult};
 use crate::shared::lease::{LeaseRequest, Occupant};
 use crate::shared::location::Location;
+use crate::shared::reads::Reading;
 use crate::util::unix_millis;
-use crate::{Key, Result};
+use crate::{BoxFuture, Key, Result};
 
 /// The outcome of a read.
 #[derive(Debug)]
@@ -23,16 +29,80 @@ pub(crate) struct SharedRead<V> {
     pub(crate) lease_request: Option<LeaseRequest>,
 }
 
-impl<K, V> Tier<K, V> {
-    /// Reads a key.
-    pub(crate) async fn read(&'static self, key: &K, tags: &[String]) -> SharedRead<V> {
-        let miss = SharedRead { cached: None, lease_request: None };
-        if self.claim.is_ambiguous() || self.namespace.is_known_down() {
-            return miss;
+impl<V> SharedRead<V> {
+    const NOTHING: Self = Self { cached: None, lease_request: None };
+}
+
+/// A read of a key on its way.
+///
+/// It is part of the call, without an allocation, up to the reply of the store.
+///
+/// # Cancel safety
+///
+/// As [`Reading`].
+pub(crate) struct TierRead<K: 'static, V: 'static> {
+    tier: &'static Tier<K, V>,
+    confirmations: u64,
+    step: Step<V>,
+}
+
+enum Step<V> {
+    /// The value at the primary location is read.
+    Primary(Location, Reading),
+    /// So is what few values need: the generations of derived tags, or the value at the alternate location.
+    More(BoxFuture<'static, SharedRead<V>>),
+    /// There is nothing to read.
+    Ended,
+}
+
+impl<K, V> Future for TierRead<K, V> {
+    type Output = SharedRead<V>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SharedRead<V>> {
+        let Self { tier, confirmations, step } = &mut *self;
+        let (tier, confirmations) = (*tier, *confirmations);
+        loop {
+            let found = match step {
+                Step::Primary(location, reading) => {
+                    let found = ready!(Pin::new(reading).poll(cx));
+                    tier.namespace.end_read(location, found)
+                }
+                Step::More(reading) => return reading.as_mut().poll(cx),
+                Step::Ended => return Poll::Ready(SharedRead::NOTHING),
+            };
+            let Step::Primary(location, _) = mem::replace(step, Step::Ended) else { continue };
+            let Ok(found) = found else { continue };
+            if !found.has_derived_tags() && tier.has_own_type(&found) {
+                return Poll::Ready(tier.decide(location, found, confirmations));
+            }
+            *step = Step::More(Box::pin(async move {
+                match tier.locate_from(location, found).await {
+                    Ok((location, found)) => tier.decide(location, found, confirmations),
+                    Err(_) => SharedRead::NOTHING,
+                }
+            }));
         }
-        let Ok(location) = self.location(key, tags) else { return miss };
+    }
+}
+
+impl<K, V> Tier<K, V> {
+    /// Begins to read a key.
+    pub(crate) fn read(&'static self, key: &K, tags: &[String]) -> TierRead<K, V> {
         let confirmations = self.confirmations();
-        let Ok((location, found)) = self.locate(location).await else { return miss };
+        TierRead { tier: self, confirmations, step: self.begin_read(key, tags).unwrap_or(Step::Ended) }
+    }
+
+    fn begin_read(&'static self, key: &K, tags: &[String]) -> Option<Step<V>> {
+        if self.claim.is_ambiguous() || self.namespace.is_known_down() {
+            return None;
+        }
+        let location = self.location(key, tags).ok()?;
+        let reading = self.namespace.begin_read(&location).ok()?;
+        Some(Step::Primary(location, reading))
+    }
+
+    /// Decides what that which was found is good for.
+    fn decide(&self, location: Location, found: ReadResult, confirmations: u64) -> SharedRead<V> {
         let cached = self.usable(&location, &found, confirmations);
         if cached.as_ref().is_some_and(|cached| cached.state == State::Fresh) {
             return SharedRead { cached, lease_request: None };
@@ -63,7 +133,18 @@ impl<K, V> Tier<K, V> {
     ///
     /// Returns the location that the value is or belongs at, with what was found there.
     async fn locate(&'static self, primary: Location) -> Result<(Location, ReadResult)> {
-        let found = self.namespace.read(&primary).await?;
+        let found = self.namespace.begin_read(&primary)?.await;
+        let found = self.namespace.end_read(&primary, found)?;
+        self.locate_from(primary, found).await
+    }
+
+    /// As [`locate`](Self::locate), from what was found at the primary location.
+    async fn locate_from(
+        &'static self,
+        primary: Location,
+        found: ReadResult,
+    ) -> Result<(Location, ReadResult)> {
+        let found = self.namespace.read_derived(found).await?;
         let Some(alternate) = self.alternate(&primary, &found) else { return Ok((primary, found)) };
         let found_alternate = self.namespace.read(&alternate).await?;
         // The primary value may be gone by now; then the primary location is free.
@@ -75,10 +156,7 @@ impl<K, V> Tier<K, V> {
     ///
     /// Both programs run during a deploy, and neither must replace the values of the other; see [`Location`].
     fn alternate(&self, primary: &Location, found: &ReadResult) -> Option<Location> {
-        let other = found.value.as_ref()?;
-        if envelope::has_type(other, self.codec.id, self.codec.fingerprint) {
-            return None;
-        }
+        let other = found.value.as_ref().filter(|_| !self.has_own_type(found))?;
         let opened = envelope::open(&primary.key, other)?;
         let is_in_use = opened.generations().next() == found.generations.first()?.map(|first| first.number)
             && opened.fresh_until() > unix_millis();
@@ -89,6 +167,12 @@ impl<K, V> Tier<K, V> {
             primary: Some(primary.key.clone()),
             ..primary.clone()
         })
+    }
+
+    /// Returns `true` unless a value of another type was found.
+    fn has_own_type(&self, found: &ReadResult) -> bool {
+        let has_type = |value: &Bytes| envelope::has_type(value, self.codec.id, self.codec.fingerprint);
+        found.value.as_ref().is_none_or(has_type)
     }
 
     /// Returns the value that was found, if it may be used.
