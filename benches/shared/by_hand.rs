@@ -51,11 +51,21 @@ struct Request {
     reply: oneshot::Sender<Bytes>,
 }
 
+/// How the task of a [`Socket`] writes requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writes {
+    /// Each by a system call of its own: the simplest client.
+    Single,
+    /// All that are queued by one system call.
+    Combined,
+}
+
 impl Socket {
-    pub(crate) async fn connect(addr: &str) -> Self {
+    pub(crate) async fn connect(addr: &str, writes: Writes) -> Self {
         let mut stream = TcpStream::connect(addr).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (requests, mut queue) = mpsc::channel::<Request>(1_024);
+        let at_once = if writes == Writes::Single { 1 } else { 128 };
         tokio::spawn(async move {
             let (mut reader, mut writer) = stream.split();
             let (mut output, mut input) = (BytesMut::new(), BytesMut::with_capacity(1 << 16));
@@ -63,6 +73,7 @@ impl Socket {
             let mut taken = Vec::new();
             loop {
                 tokio::select! {
+                    biased;
                     written = writer.write_buf(&mut output), if !output.is_empty() => drop(written.unwrap()),
                     read = reader.read_buf(&mut input) => {
                         if read.unwrap() == 0 {
@@ -72,7 +83,7 @@ impl Socket {
                             let _ = waiting.pop_front().unwrap().send(value);
                         }
                     }
-                    count = queue.recv_many(&mut taken, 128) => {
+                    count = queue.recv_many(&mut taken, at_once), if output.is_empty() || writes == Writes::Combined => {
                         if count == 0 {
                             return;
                         }

@@ -11,6 +11,7 @@ mod load;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use by_hand::{Fred, Socket, Writes};
 use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store, async_cached};
 use cached_tests::server::{MemcachedServer, RedisServer};
 use rustix::time::{ClockId, clock_gettime};
@@ -90,16 +91,17 @@ fn main() {
     let _ = DOWN.set(Arc::new(Redis::new(RedisConfig::new("redis://127.0.0.1:1")).unwrap()));
 
     let threads = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (fred, socket) = threads.block_on(async {
-        let fred = by_hand::Fred::connect(&redis_url).await;
-        let socket = by_hand::Socket::connect(&memcached_server.addr()).await;
+    let (fred, socket, simple_socket) = threads.block_on(async {
+        let fred = Fred::connect(&redis_url).await;
+        let socket = Socket::connect(&memcached_server.addr(), Writes::Combined).await;
+        let simple_socket = Socket::connect(&memcached_server.addr(), Writes::Single).await;
         prepare(&fred, &socket).await;
-        (fred, socket)
+        (fred, socket, simple_socket)
     });
     if let [.., backend, tasks] = &*std::env::args().collect::<Vec<_>>()
         && let Ok(tasks) = tasks.parse()
     {
-        return profile(&threads, backend, tasks);
+        return profile(&threads, backend, tasks, &fred, &socket);
     }
     println!(
         "CPU time of a hit, by hand in µs, and ours × by hand: the median of {ROUNDS} rounds (the quartiles)\n"
@@ -115,15 +117,21 @@ fn main() {
             redis::user(id, REGION).await.unwrap();
         });
     }
-    for tasks in [1, 2, 8, 64, 512, 5_000] {
-        let socket = socket.clone();
-        let by_hand = move |id| {
+    let sockets = [
+        ("Memcached, 128 bytes; by hand, a write for each read", simple_socket),
+        ("Memcached, 128 bytes; by hand, a write for all that are queued", socket.clone()),
+    ];
+    for (hit, socket) in sockets {
+        for tasks in [1, 2, 8, 64, 512, 5_000] {
             let socket = socket.clone();
-            async move { drop(socket.user(id, REGION).await) }
-        };
-        compare(&threads, "Memcached, 128 bytes", tasks, by_hand, |id| async move {
-            memcached::user(id, REGION).await.unwrap();
-        });
+            let by_hand = move |id| {
+                let socket = socket.clone();
+                async move { drop(socket.user(id, REGION).await) }
+            };
+            compare(&threads, hit, tasks, by_hand, |id| async move {
+                memcached::user(id, REGION).await.unwrap();
+            });
+        }
     }
     for tasks in [1, 8] {
         let (fred, socket) = (fred.clone(), socket.clone());
@@ -158,19 +166,36 @@ fn main() {
     }
 }
 
-/// Hits for a profiler, such as `perf record`: of `redis` or `memcached`, from so many tasks.
-fn profile(threads: &Runtime, backend: &str, tasks: usize) {
+/// Hits for a profiler, such as `perf record`: of `redis` or `memcached`, or by hand of `fred` or `socket`, from so many
+/// tasks.
+fn profile(threads: &Runtime, backend: &str, tasks: usize, fred: &Fred, socket: &Socket) {
     for _ in 0..3_000 / ROUND.as_millis() {
-        threads.block_on(async {
+        let (fred, socket) = (fred.clone(), socket.clone());
+        let cpu = threads.block_on(async {
             match backend {
                 "redis" => cpu_per_call(tasks, |id| async move { drop(redis::user(id, REGION).await) }).await,
+                "fred" => {
+                    let by_hand = move |id| {
+                        let fred = fred.clone();
+                        async move { drop(fred.user(id, REGION).await) }
+                    };
+                    cpu_per_call(tasks, by_hand).await
+                }
+                "socket" => {
+                    let by_hand = move |id| {
+                        let socket = socket.clone();
+                        async move { drop(socket.user(id, REGION).await) }
+                    };
+                    cpu_per_call(tasks, by_hand).await
+                }
                 _ => cpu_per_call(tasks, |id| async move { drop(memcached::user(id, REGION).await) }).await,
             }
         });
+        println!("{cpu:.2} µs of CPU a hit");
     }
 }
 
-async fn prepare(fred: &by_hand::Fred, socket: &by_hand::Socket) {
+async fn prepare(fred: &Fred, socket: &Socket) {
     for id in 0..KEYS {
         let (user, text) = (User::new(id, REGION), "x".repeat(TEXT_BYTES));
         fred.store(id, REGION, &user, &text).await;
@@ -251,7 +276,7 @@ fn cpu_micros() -> f64 {
 fn count_allocations(redis_url: &str, memcached_addr: &str) {
     let one_thread = Builder::new_current_thread().enable_all().build().unwrap();
     let (fred, socket) = one_thread.block_on(async {
-        (by_hand::Fred::connect(redis_url).await, by_hand::Socket::connect(memcached_addr).await)
+        (Fred::connect(redis_url).await, Socket::connect(memcached_addr, Writes::Combined).await)
     });
     println!("\n| allocations of a hit | 1 task | 64 tasks |\n|---|--:|--:|");
     let row = |name: &str, of: &dyn Fn(usize) -> f64| println!("| {name} | {:.1} | {:.1} |", of(1), of(64));
