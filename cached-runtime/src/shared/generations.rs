@@ -27,9 +27,10 @@ use crate::util::random;
 use crate::{Key, Result};
 
 /// What a store has at a location.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct ReadResult {
-    pub(crate) value: Option<Bytes>,
+    /// The first one is the value.
+    values: Values,
     /// The generations at the location's dependency keys.
     pub(crate) generations: FoundGenerations,
     /// The generations of the derived tags that are listed in the value.
@@ -37,9 +38,13 @@ pub(crate) struct ReadResult {
 }
 
 impl ReadResult {
+    pub(super) fn value(&self) -> Option<&Bytes> {
+        self.values.get(0)
+    }
+
     /// Returns `true` if there is a value that lists derived tags.
     pub(super) fn has_derived_tags(&self) -> bool {
-        self.value.as_deref().is_some_and(envelope::has_derived_tags)
+        self.value().is_some_and(|value| envelope::has_derived_tags(value))
     }
 }
 
@@ -105,15 +110,15 @@ impl Namespace {
             tags.start_retrier();
         }
         let generations = location.generations_in(|index| found.get(1 + index));
-        let value = found.get(0).cloned();
-        self.record_size(value.as_ref().map_or(0, Bytes::len));
-        Ok(ReadResult { value, generations, derived_generations: Box::default() })
+        let found = ReadResult { values: found, generations, derived_generations: Box::default() };
+        self.record_size(found.value().map_or(0, Bytes::len));
+        Ok(found)
     }
 
     /// Adds the generations of the derived tags that are listed in a value that was read.
     pub(super) async fn read_derived(&'static self, mut found: ReadResult) -> Result<ReadResult> {
         if found.has_derived_tags() {
-            let keys = found.value.as_deref().map(envelope::derived_tag_keys).unwrap_or_default();
+            let keys = found.value().map(|value| envelope::derived_tag_keys(value)).unwrap_or_default();
             found.derived_generations = self.read_generations(&keys).await?;
         }
         Ok(found)

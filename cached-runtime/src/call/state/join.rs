@@ -32,15 +32,14 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(super) fn join(&mut self) -> Join<O::Output> {
         let flights = &self.cache.flights;
         if self.purpose == Purpose::Uncached {
-            self.role = Role::Recursive;
-            return Join::Compute;
+            return self.compute_recursively();
         }
         if let Some(stale) = self.stale_beyond_places() {
             return Join::Cached(stale);
         }
         let is_independent = self.cache.policy.single_flight() == SingleFlight::Off
             || self.filled_leases >= MAX_FILLED_LEASES
-            || (self.has_leader_failed() && self.started_at.elapsed() >= limits::WAIT_BUDGET.time());
+            || (self.has_leader_failed() && self.started_at().elapsed() >= limits::WAIT_BUDGET.time());
         if is_independent {
             return self.compute_independently();
         }
@@ -76,6 +75,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             Joined::Follower(follower) => {
                 match Wait::begin(polling_flights(), FlightId::of(&follower.flight)) {
                     Some(wait) => {
+                        self.started_at.get_or_insert_with(Instant::now);
                         self.need(&follower.flight);
                         self.followed = Some(Arc::clone(&follower.flight));
                         Join::Wait(self.wait(follower, wait))
@@ -88,9 +88,10 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
     }
 
-    /// Computes on behalf of a computation of the same key, which stores the result.
+    /// Computes without a flight: caching is off, or on behalf of a computation of the same key, which stores the result.
     fn compute_recursively(&mut self) -> Join<O::Output> {
         self.role = Role::Recursive;
+        self.mark_body_begun(Instant::now());
         Join::Compute
     }
 
@@ -147,9 +148,10 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     pub(super) fn mark_body_begun(&mut self, now: Instant) {
-        self.compute_started_at = now;
+        self.started_at.get_or_insert(now);
+        self.compute_started_at = Some(now);
         if let Some(flight) = self.role.flight() {
-            flight.mark_body_begun(self.compute_started_at);
+            flight.mark_body_begun(now);
         }
     }
 
@@ -160,7 +162,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     ) -> BoxFuture<'static, WaitEnd<O::Output>> {
         let (sequence, kind) = (self.sequence, self.cache.options.kind);
         // Each of several flights in turn could fail, so the wait for all of them is bounded.
-        let deadline = self.has_leader_failed().then(|| self.started_at + limits::WAIT_BUDGET.time());
+        let deadline = self.has_leader_failed().then(|| self.started_at() + limits::WAIT_BUDGET.time());
         Box::pin(async move {
             let _wait = wait;
             let end = match deadline {
@@ -185,7 +187,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     pub(super) fn on_wait_ended(&mut self, end: WaitEnd<O::Output>) -> Next<O::Output> {
-        measure::wait(&self.cache.namespace, self.started_at.elapsed());
+        measure::wait(&self.cache.namespace, self.started_at().elapsed());
         match end {
             WaitEnd::Output(output, origin) => {
                 self.count_joined();

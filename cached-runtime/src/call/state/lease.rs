@@ -45,7 +45,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         };
         Some(match (&self.role, self.cache.policy.single_flight(), self.purpose) {
             (Role::Leader(flight), SingleFlight::Fleet, Purpose::Answer) if !self.has_leader_failed() => {
-                let (flight, started_at) = (Arc::clone(flight), self.started_at);
+                let (flight, started_at) = (Arc::clone(flight), self.started_at());
                 Box::pin(async move { lease_wait::acquire(tier, request, &flight, started_at).await })
             }
             _ => Box::pin(tier.acquire(request)),

@@ -42,9 +42,10 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     /// The static tags.
     tags: Vec<String>,
     purpose: Purpose,
-    started_at: Instant,
     sequence: Sequence,
-    compute_started_at: Instant,
+    /// When it joined a flight first; not known before, as a hit needs no clock.
+    started_at: Option<Instant>,
+    compute_started_at: Option<Instant>,
     /// The read of the shared store that is pending.
     reading: Option<TierRead<K, O::Value>>,
     /// A value that was found but is not the answer; it is returned if the computation fails.
@@ -133,15 +134,14 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         tags: Vec<String>,
         purpose: Purpose,
     ) -> Self {
-        let now = Instant::now();
         Self {
             cache,
             key: Arc::new(key),
             tags,
             purpose,
-            started_at: now,
             sequence: Sequence::next(),
-            compute_started_at: now,
+            started_at: None,
+            compute_started_at: None,
             reading: None,
             stale_value: None,
             found_fresh_until: None,
@@ -163,6 +163,11 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             Tiers::Shared(tier) => Some(tier),
             Tiers::Memory(_) => None,
         }
+    }
+
+    /// Returns when the call began to wait for a computation, or to compute.
+    fn started_at(&self) -> Instant {
+        self.started_at.unwrap_or_else(Instant::now)
     }
 
     /// Returns `true` if this process has not invalidated a tag since the computation began.

@@ -49,7 +49,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         if self.place.is_some() || self.is_nested {
             return None;
         }
-        let end = self.started_at + limits::WAIT_BUDGET.time();
+        let end = self.started_at() + limits::WAIT_BUDGET.time();
         Some(Box::pin(async move { places.take(&flight, end).await }))
     }
 

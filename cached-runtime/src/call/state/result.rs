@@ -24,7 +24,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             (_, Purpose::BackgroundRefresh) => cache.counters.background_refreshes.add(1),
             (_, Purpose::Answer | Purpose::Refresh | Purpose::Uncached) => cache.counters.computed.add(1),
         }
-        let took = self.compute_started_at.elapsed();
+        let took = self.compute_started_at.map_or(Duration::ZERO, |began_at| began_at.elapsed());
         cache.counters.computing_nanos.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         measure::computation(&cache.namespace, self.purpose.cause(), took);
         let derived_tags = cache.derived_tags(output.as_ref().ok());

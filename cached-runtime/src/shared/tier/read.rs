@@ -107,7 +107,7 @@ impl<K, V> Tier<K, V> {
         if cached.as_ref().is_some_and(|cached| cached.state == State::Fresh) {
             return SharedRead { cached, lease_request: None };
         }
-        let occupant = found.value.map_or(Occupant::None, Occupant::Unusable);
+        let occupant = found.value().cloned().map_or(Occupant::None, Occupant::Unusable);
         let generations = Some(found.generations.into_boxed());
         SharedRead {
             cached,
@@ -156,7 +156,7 @@ impl<K, V> Tier<K, V> {
     ///
     /// Both programs run during a deploy, and neither must replace the values of the other; see [`Location`].
     fn alternate(&self, primary: &Location, found: &ReadResult) -> Option<Location> {
-        let other = found.value.as_ref().filter(|_| !self.has_own_type(found))?;
+        let other = found.value().filter(|_| !self.has_own_type(found))?;
         let opened = envelope::open(&primary.key, other)?;
         let is_in_use = opened.generations().next() == found.generations.first()?.map(|first| first.number)
             && opened.fresh_until() > unix_millis();
@@ -172,7 +172,7 @@ impl<K, V> Tier<K, V> {
     /// Returns `true` unless a value of another type was found.
     fn has_own_type(&self, found: &ReadResult) -> bool {
         let has_type = |value: &Bytes| envelope::has_type(value, self.codec.id, self.codec.fingerprint);
-        found.value.as_ref().is_none_or(has_type)
+        found.value().is_none_or(has_type)
     }
 
     /// Returns the value that was found, if it may be used.
@@ -181,7 +181,7 @@ impl<K, V> Tier<K, V> {
     /// invalidation was confirmed while the value was read: then the number of `confirmations` has changed.
     fn usable(&self, location: &Location, found: &ReadResult, confirmations: u64) -> Option<CachedValue<V>> {
         let is_valid = || !self.has_pending_invalidation(location) && self.confirmations() == confirmations;
-        let bytes = found.value.as_ref().filter(|_| is_valid())?;
+        let bytes = found.value().filter(|_| is_valid())?;
         let (envelope, value) = self.open(&location.key, bytes)?;
         if location.tags.has_pending_invalidation(envelope.derived_tag_keys()) {
             return None;
