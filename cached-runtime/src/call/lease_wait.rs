@@ -19,7 +19,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(100);
 const WATCH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Requests the lease until it is acquired or the key is filled, or until there is nothing to wait for; but no longer than
-/// the wait budget after `started_at`, the start of the call.
+/// the wait budget after `started_at`, when the call began to wait.
 ///
 /// A computation of another process that fails, or is invalidated, leaves the lease to one of those that wait. The others
 /// wait for that one: each such event costs one computation more, however many processes wait.
