@@ -51,9 +51,9 @@ struct Request {
     reply: oneshot::Sender<Bytes>,
 }
 
-/// How the task of a [`Socket`] writes requests.
+/// How the task of a [`Socket`] groups the requests that it writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Writes {
+pub(crate) enum Grouping {
     /// Each by a system call of its own: the simplest client.
     Single,
     /// All that are queued by one system call.
@@ -61,11 +61,11 @@ pub(crate) enum Writes {
 }
 
 impl Socket {
-    pub(crate) async fn connect(addr: &str, writes: Writes) -> Self {
+    pub(crate) async fn connect(addr: &str, grouping: Grouping) -> Self {
         let mut stream = TcpStream::connect(addr).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (requests, mut queue) = mpsc::channel::<Request>(1_024);
-        let at_once = if writes == Writes::Single { 1 } else { 128 };
+        let at_once = if grouping == Grouping::Single { 1 } else { 128 };
         tokio::spawn(async move {
             let (mut reader, mut writer) = stream.split();
             let (mut output, mut input) = (BytesMut::new(), BytesMut::with_capacity(1 << 16));
@@ -83,7 +83,7 @@ impl Socket {
                             let _ = waiting.pop_front().unwrap().send(value);
                         }
                     }
-                    count = queue.recv_many(&mut taken, at_once), if output.is_empty() || writes == Writes::Combined => {
+                    count = queue.recv_many(&mut taken, at_once), if output.is_empty() || grouping == Grouping::Combined => {
                         if count == 0 {
                             return;
                         }

@@ -11,7 +11,7 @@ mod load;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use by_hand::{Fred, Socket, Writes};
+use by_hand::{Fred, Grouping, Socket};
 use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store, async_cached};
 use cached_tests::server::{MemcachedServer, RedisServer};
 use rustix::time::{ClockId, clock_gettime};
@@ -93,8 +93,8 @@ fn main() {
     let threads = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (fred, socket, simple_socket) = threads.block_on(async {
         let fred = Fred::connect(&redis_url).await;
-        let socket = Socket::connect(&memcached_server.addr(), Writes::Combined).await;
-        let simple_socket = Socket::connect(&memcached_server.addr(), Writes::Single).await;
+        let socket = Socket::connect(&memcached_server.addr(), Grouping::Combined).await;
+        let simple_socket = Socket::connect(&memcached_server.addr(), Grouping::Single).await;
         prepare(&fred, &socket).await;
         (fred, socket, simple_socket)
     });
@@ -276,7 +276,7 @@ fn cpu_micros() -> f64 {
 fn count_allocations(redis_url: &str, memcached_addr: &str) {
     let one_thread = Builder::new_current_thread().enable_all().build().unwrap();
     let (fred, socket) = one_thread.block_on(async {
-        (Fred::connect(redis_url).await, Socket::connect(memcached_addr, Writes::Combined).await)
+        (Fred::connect(redis_url).await, Socket::connect(memcached_addr, Grouping::Combined).await)
     });
     println!("\n| allocations of a hit | 1 task | 64 tasks |\n|---|--:|--:|");
     let row = |name: &str, of: &dyn Fn(usize) -> f64| println!("| {name} | {:.1} | {:.1} |", of(1), of(64));
