@@ -11,7 +11,8 @@ use quick_cache::sync::Cache;
 /// The number of keys.
 pub const KEYS: u64 = 1_000;
 
-const CAPACITY: usize = 10_000;
+/// How many values each of the caches holds at most.
+pub const CAPACITY: usize = 10_000;
 
 /// The computation that is cached.
 #[must_use]

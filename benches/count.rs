@@ -1,27 +1,32 @@
-//! Runs a number of hits of one contender, for a tool that counts instructions: see `benches/count`.
+//! Runs a number of calls of one contender, for a tool that counts instructions: see `benches/count`.
 
 use std::env;
 use std::hint::black_box;
 
-use cached_benches::{KEYS, at_once, by_hand, by_quick_cache, by_the_attribute, not_at_all};
+use cached_benches::{CAPACITY, KEYS, at_once, by_hand, by_quick_cache, by_the_attribute, not_at_all};
 
 fn main() {
     let mut arguments = env::args().skip(1);
-    let (kind, hits) = (arguments.next(), arguments.next().and_then(|hits| hits.parse().ok()));
-    match (kind.as_deref(), hits) {
-        (Some("not_at_all"), Some(hits)) => hit(not_at_all, hits),
-        (Some("quick_cache"), Some(hits)) => hit(by_quick_cache, hits),
-        (Some("by_hand"), Some(hits)) => hit(by_hand, hits),
-        (Some("async_cached"), Some(hits)) => hit(by_the_attribute, hits),
-        _ => panic!("count not_at_all|quick_cache|by_hand|async_cached HITS"),
+    let (kind, what) = (arguments.next(), arguments.next());
+    let calls = arguments.next().and_then(|calls| calls.parse().ok());
+    match (kind.as_deref(), what.as_deref(), calls) {
+        (Some("not_at_all"), Some(what), Some(calls)) => call(not_at_all, what, calls),
+        (Some("quick_cache"), Some(what), Some(calls)) => call(by_quick_cache, what, calls),
+        (Some("by_hand"), Some(what), Some(calls)) => call(by_hand, what, calls),
+        (Some("async_cached"), Some(what), Some(calls)) => call(by_the_attribute, what, calls),
+        _ => panic!("count not_at_all|quick_cache|by_hand|async_cached hits|misses CALLS"),
     }
 }
 
-fn hit<F: Future<Output = u64>>(function: fn(u64) -> F, hits: u64) {
+fn call<F: Future<Output = u64>>(function: fn(u64) -> F, what: &str, calls: u64) {
+    if what == "misses" {
+        // Of new keys, in a table that is full soon.
+        return (0..CAPACITY as u64 + calls).for_each(|n| drop(black_box(at_once(function(black_box(n))))));
+    }
     for n in 0..KEYS {
         at_once(function(n));
     }
-    for n in 0..hits {
+    for n in 0..calls {
         black_box(at_once(function(black_box(n % KEYS))));
     }
 }
