@@ -10,11 +10,40 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::traffic::Traffic;
 use crate::{Error, ErrorKind, Result};
+
+/// The places of one connection. Reads do not wait behind other operations, nor the other way round.
+#[derive(Debug)]
+pub(super) struct Places {
+    reads: InFlight,
+    /// Of all operations except reads.
+    writes: InFlight,
+}
+
+impl Places {
+    pub(super) fn new(max_in_flight: usize, max_wait: Duration) -> Self {
+        let in_flight = || InFlight::new(max_in_flight, max_wait);
+        Self { reads: in_flight(), writes: in_flight() }
+    }
+
+    /// Returns a place as soon as one is free, in the order of the operations.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Overloaded`] if that takes too long, or too many operations wait.
+    pub(super) async fn enter(&self, traffic: Traffic) -> Result<Place<'_>> {
+        let in_flight = match traffic {
+            Traffic::Read(_) => &self.reads,
+            Traffic::Fill(_) | Traffic::Write(_) => &self.writes,
+        };
+        in_flight.enter().await
+    }
+}
 
 /// The places of operations in flight.
 #[derive(Debug)]
-pub(super) struct InFlight {
+struct InFlight {
     places: Semaphore,
     waiting: AtomicUsize,
     max_wait: Duration,
@@ -34,17 +63,12 @@ pub(super) struct Place<'a> {
 const MAX_WAITING: usize = 100_000;
 
 impl InFlight {
-    pub(super) fn new(max_in_flight: usize, max_wait: Duration) -> Self {
+    fn new(max_in_flight: usize, max_wait: Duration) -> Self {
         let places = Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS));
         Self { places, waiting: AtomicUsize::new(0), max_wait }
     }
 
-    /// Returns a place as soon as one is free, in the order of the operations.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Overloaded`] if that takes too long, or too many operations wait.
-    pub(super) async fn enter(&self) -> Result<Place<'_>> {
+    async fn enter(&self) -> Result<Place<'_>> {
         if let Ok(permit) = self.places.try_acquire() {
             return Ok(Place { _permit: permit, has_waited: false });
         }

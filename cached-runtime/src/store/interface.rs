@@ -372,6 +372,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// The size above which a value is large, in bytes.
+pub(crate) const LARGE_BYTES: usize = 256 * 1024;
+
 /// Implements [`Store`] for pointers to stores.
 macro_rules! forward {
     ($($type:ty)*) => {$(

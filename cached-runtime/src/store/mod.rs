@@ -26,9 +26,12 @@ mod servers;
 mod store_config;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod ticker;
+#[cfg(any(feature = "redis", feature = "memcached"))]
+mod traffic;
 mod watch;
 
 pub use expression::{StoreExpr, StoreOrName};
+pub(crate) use interface::LARGE_BYTES;
 pub use interface::Store;
 pub use key::Key;
 pub(crate) use key::KeySpace;

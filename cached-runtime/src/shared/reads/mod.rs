@@ -30,6 +30,7 @@ use self::queue::{Entered, ReadQueue, Single};
 use super::health::Health;
 use super::namespace::within;
 use super::observed_store::Operation;
+use crate::store::LARGE_BYTES;
 use crate::util::aborting::Aborting;
 use crate::{BoxFuture, Error, ErrorKind, Key, Result, Store, measure};
 
@@ -45,9 +46,6 @@ pub(crate) struct Reads {
 
 /// The runtime that a queue is for, and whether it is that for large values: others do not wait behind those.
 type QueueId = (Id, bool);
-
-/// The size above which a value is large, in bytes.
-const LARGE_BYTES: usize = 256 * 1024;
 
 impl Reads {
     /// Returns the reads of a store, which are the same for all functions with that store.

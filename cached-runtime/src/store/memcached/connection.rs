@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::config::{Address, Credentials};
 use super::connection_task::ConnectionTask;
 use super::protocol::{Batch, Epoch, Reply};
-use crate::store::in_flight::InFlight;
+use crate::store::in_flight::Places;
 use crate::store::ticker::Ticker;
 use crate::{Error, ErrorKind, Result};
 
@@ -129,9 +129,7 @@ pub(super) struct RuntimeConnection {
 
 /// What the operations of a connection share with its task.
 pub(super) struct Shared {
-    pub(super) reads: InFlight,
-    /// All operations except reads, which do not wait behind them.
-    pub(super) writes: InFlight,
+    pub(super) places: Places,
     pub(super) ticker: Ticker,
     /// `true` while requests are rejected, because there is no connection.
     pub(super) is_down: AtomicBool,
@@ -139,9 +137,9 @@ pub(super) struct Shared {
 
 impl Shared {
     fn new(runtime: &runtime::Handle, settings: &Settings) -> Self {
-        let in_flight = || InFlight::new(settings.max_in_flight, settings.max_queue_wait);
+        let places = Places::new(settings.max_in_flight, settings.max_queue_wait);
         let ticker = Ticker::start(runtime, settings.deadline);
-        Self { reads: in_flight(), writes: in_flight(), ticker, is_down: AtomicBool::new(false) }
+        Self { places, ticker, is_down: AtomicBool::new(false) }
     }
 }
 

@@ -27,6 +27,7 @@ use self::granted::Granted;
 use self::protocol::{Batch, Epoch, Reply, ServerKey};
 use self::results::{array, protocol_violation};
 use crate::store::deadline::{self, Elapsed};
+use crate::store::traffic::Traffic;
 use crate::{
     Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Result, Store, Watch,
 };
@@ -169,7 +170,7 @@ impl Memcached {
     /// Runs a read within the deadline, which begins when it has a place.
     async fn read<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let connection = self.connections.of_current_runtime()?;
-        let _place = connection.shared.reads.enter().await?;
+        let _place = connection.shared.places.enter(Traffic::Read(0)).await?;
         connection.shared.ticker.keep();
         self.with_deadline(operation).await
     }
@@ -177,7 +178,7 @@ impl Memcached {
     /// Runs any other operation within the deadline, which begins when it has a place.
     async fn write<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let connection = self.connections.of_current_runtime()?;
-        let _place = connection.shared.writes.enter().await?;
+        let _place = connection.shared.places.enter(Traffic::Write(0)).await?;
         connection.shared.ticker.keep();
         self.with_deadline(operation).await
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use fred::types::Builder;
 
 use super::client_config::{builder, describe, inline_argument, parse};
+use crate::store::traffic::{DEFAULT_MIN_TRANSFER_RATE, check_min_transfer_rate};
 use crate::{Error, ErrorKind, Result};
 
 /// The settings of a [`Redis`](crate::Redis) store.
@@ -79,7 +80,7 @@ impl RedisConfig {
             connect_timeout: Duration::from_millis(200),
             max_in_flight: 128,
             max_queue_wait: Duration::from_secs(1),
-            min_transfer_rate: 10_000_000,
+            min_transfer_rate: DEFAULT_MIN_TRANSFER_RATE,
             restarts: Restarts::Trusted,
         }
     }
@@ -256,9 +257,7 @@ impl RedisConfig {
         if self.max_in_flight == 0 {
             return config("the maximum number of redis operations in flight must be at least 1");
         }
-        if self.min_transfer_rate < 1_000_000 {
-            return config("the minimum transfer rate of redis must be at least 1 MB/s");
-        }
+        check_min_transfer_rate(self.min_transfer_rate)?;
         if self.prefix.contains(['{', '}']) {
             return config(
                 "the redis prefix must not contain braces, which determine the slot of a key in a cluster",

@@ -4,7 +4,6 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
@@ -15,8 +14,9 @@ use super::connection_state::{ConnectionState, SlotGroups};
 use super::session::Session;
 use super::supervisor::{build_client, supervise};
 use crate::store::deadline;
-use crate::store::in_flight::InFlight;
+use crate::store::in_flight::Places;
 use crate::store::ticker::Ticker;
+use crate::store::traffic::{Lane, Traffic};
 use crate::{Error, ErrorKind, Key, Result};
 
 /// The connections to one server or cluster.
@@ -58,14 +58,15 @@ impl Connections {
         connection.wait_for_first_attempt(Instant::now() + self.settings.deadline).await;
         let mut client = connection.state.connected_client()?;
         let replies = connection.state.replies.load(Relaxed);
-        let place = connection.in_flight(traffic).enter().await?;
+        let place = connection.places.enter(traffic).await?;
         if place.has_waited {
             // If all that were in flight have failed, the others need not find out one after the other.
             connection.state.check_replies(replies)?;
             client = connection.state.connected_client()?;
         }
         connection.ticker.keep();
-        let deadline = Instant::now() + self.settings.deadline + self.transfer_time(traffic);
+        let time = self.settings.deadline + traffic.transfer_time(self.settings.min_transfer_rate);
+        let deadline = Instant::now() + time;
         let slot_groups = SlotGroups::of(keys, self.settings.topology);
         let session =
             Session { client, state: &connection.state, settings: &self.settings, slot_groups, deadline };
@@ -74,16 +75,6 @@ impl Connections {
             connection.state.record_mismatch();
         }
         result
-    }
-
-    /// Returns how much longer than others an operation may take because of its size.
-    fn transfer_time(&self, traffic: Traffic) -> Duration {
-        let bytes = traffic.bytes();
-        if bytes <= LARGE_BYTES {
-            return Duration::ZERO;
-        }
-        let micros = (bytes as u64).saturating_mul(1_000_000) / self.settings.min_transfer_rate.max(1);
-        Duration::from_micros(micros)
     }
 
     /// Returns `true` if the connection of the current runtime is being established again.
@@ -123,51 +114,12 @@ impl fmt::Debug for Connections {
     }
 }
 
-/// What an operation does. Reads do not wait behind writes, nor the other way round.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Traffic {
-    /// A read of values of this size, in bytes, as far as it is known.
-    Read(usize),
-    /// The fill of a key with a value of this size. It has no effect once the lease has ended, so it may arrive after
-    /// operations that began later.
-    Fill(usize),
-    /// Any other operation, with a value of this size.
-    Write(usize),
-}
-
-impl Traffic {
-    fn lane(self) -> Lane {
-        match self {
-            Self::Read(bytes) | Self::Fill(bytes) if bytes > LARGE_BYTES => Lane::Large,
-            Self::Read(_) | Self::Fill(_) | Self::Write(_) => Lane::Main,
-        }
-    }
-
-    fn bytes(self) -> usize {
-        let (Self::Read(bytes) | Self::Fill(bytes) | Self::Write(bytes)) = self;
-        bytes
-    }
-}
-
-/// The connections of one runtime. Large values have one of their own, so that others do not wait behind them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lane {
-    Main,
-    /// Established with the first large value.
-    Large,
-}
-
-/// The size above which a value is large, in bytes.
-const LARGE_BYTES: usize = 256 * 1024;
-
 /// The connection of one runtime; dropping it ends its supervisor and closes it.
 struct RuntimeConnection {
     runtime: Id,
     lane: Lane,
     state: Arc<ConnectionState>,
-    reads: InFlight,
-    /// All operations except reads.
-    writes: InFlight,
+    places: Places,
     ticker: Ticker,
     supervisor: AbortHandle,
 }
@@ -177,21 +129,13 @@ impl RuntimeConnection {
         let state =
             Arc::new(ConnectionState::new(settings.topology, settings.restarts, build_client(settings)?));
         let supervisor = runtime.spawn(supervise(Arc::clone(settings), Arc::clone(&state))).abort_handle();
-        let reads = InFlight::new(settings.max_in_flight, settings.max_queue_wait);
-        let writes = InFlight::new(settings.max_in_flight, settings.max_queue_wait);
+        let places = Places::new(settings.max_in_flight, settings.max_queue_wait);
         let ticker = Ticker::start(runtime, settings.deadline);
-        Ok(Self { runtime: runtime.id(), lane, state, reads, writes, ticker, supervisor })
+        Ok(Self { runtime: runtime.id(), lane, state, places, ticker, supervisor })
     }
 
     fn serves(&self, runtime: Id, lane: Lane) -> bool {
         self.runtime == runtime && self.lane == lane && !self.supervisor.is_finished()
-    }
-
-    fn in_flight(&self, traffic: Traffic) -> &InFlight {
-        match traffic {
-            Traffic::Read(_) => &self.reads,
-            Traffic::Fill(_) | Traffic::Write(_) => &self.writes,
-        }
     }
 
     /// Waits until the first attempt to connect has succeeded or failed, or until the deadline.

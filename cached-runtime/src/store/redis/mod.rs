@@ -20,9 +20,10 @@ use fred::util::redis_keyslot;
 
 pub use self::config::RedisConfig;
 use self::config::{Restarts, Settings, Topology};
-use self::connection::{Connections, Traffic};
+use self::connection::Connections;
 use self::scripts::Script;
 use self::session::Session;
+use crate::store::traffic::Traffic;
 use crate::util::join_all;
 use crate::{
     Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Result, Store, Watch,
