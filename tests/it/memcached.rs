@@ -254,6 +254,26 @@ async fn the_lease_is_free_after_a_change() {
 }
 
 #[tokio::test]
+async fn a_lease_is_extended_and_ended_without_reading_the_value() {
+    let server = MemcachedServer::start();
+    let store = store(server.addr());
+    let key = key("unread");
+    store.put(&key, vec![1; 900_000].into(), None).await.unwrap();
+    for is_filled in [false, true] {
+        let lease = acquire(&store, &key, TERM, LeaseMode::Replace).await.unwrap();
+        let before = server.stat("bytes_written");
+        assert!(store.extend(&key, &lease, TERM).await.unwrap());
+        if is_filled {
+            assert!(store.fill(&key, lease, "new".into(), TTL).await.unwrap());
+        } else {
+            store.release(&key, lease, LastAttempt::Failed).await.unwrap();
+        }
+        let sent = server.stat("bytes_written") - before;
+        assert!(sent < 100_000, "the server sent {sent} bytes");
+    }
+}
+
+#[tokio::test]
 async fn an_extended_lease_leaves_the_ttl_of_a_value_alone() {
     let server = MemcachedServer::start();
     let store = store(server.addr());

@@ -46,7 +46,7 @@ use std::time::Duration;
 use super::connection::BatchReply;
 use super::protocol::{Batch, Epoch, ItemKind, Reply, ServerKey, StoreCondition};
 use super::reservation::Reservation;
-use super::results::{Occupant, array, first, item, unexpected_reply, versioned};
+use super::results::{Occupant, array, first, header, item, unexpected_reply, versioned};
 use super::{Memcached, exptime};
 use crate::{Acquired, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result};
 
@@ -181,35 +181,41 @@ impl Memcached {
         term: Duration,
         condition: StoreCondition,
     ) -> Result<bool> {
-        let batch = reserve(Batch::new(), self.lock_key(key), lock, term, condition)
-            .read_version(self.server_key(key));
+        let batch =
+            reserve(Batch::new(), self.lock_key(key), lock, term, condition).get_header(self.server_key(key));
         let Some([added, of_key]) = self.run_in_epoch(epoch, batch).await? else { return Ok(false) };
         let of_lock = match added {
             Reply::Done { version } => version,
             Reply::NotStored | Reply::Exists | Reply::NotFound => return Ok(false),
             other => return Err(unexpected_reply(&other)),
         };
-        match of_key {
-            Reply::Done { version } if Some(version) == lock.version => return Ok(true),
-            Reply::Done { .. } | Reply::Miss => {}
-            other => return Err(unexpected_reply(&other)),
+        if header(&of_key)?.map(|(_, version)| version) == lock.version {
+            return Ok(true);
         }
         let batch = Batch::new().delete_if_version(self.lock_key(key), of_lock);
         is_done(self.run_in_epoch(epoch, batch).await?).map(|_| false)
     }
 
-    /// Returns what holds a lease; `None` if it was lost.
+    /// Returns what holds a lease, as this process remembers it or else as the server has it; `None` if it was lost.
+    async fn held(&self, key: &Key, lease: Lease) -> Result<Option<Held>> {
+        match self.granted.take(lease) {
+            Some((epoch, version)) => Ok(Some(Held::reservation(epoch, Reservation::of(lease), version))),
+            None => self.find(key, lease).await,
+        }
+    }
+
+    /// Returns what holds a lease; `None` if it was lost. It reads no value, which may be large.
     async fn find(&self, key: &Key, lease: Lease) -> Result<Option<Held>> {
-        let batch = Batch::new().get_with_version(self.server_key(key)).get_with_version(self.lock_key(key));
+        let batch = Batch::new().get_header(self.server_key(key)).get_with_version(self.lock_key(key));
         let BatchReply { epoch, replies } = self.run(batch).await?;
         let [of_key, of_lock] = array(replies)?;
-        let (of_key, of_lock) = (item(of_key)?, item(of_lock)?);
-        if let Some((Occupant::Reservation(reservation), version)) = of_key
-            && reservation.lease == Some(lease)
+        let of_key = header(&of_key)?;
+        if matches!(of_key, Some((ItemKind::Reservation, _)))
+            && let Some(held) = self.find_reservation(key, lease).await?
         {
-            return Ok(Some(Held::reservation(epoch, reservation, version)));
+            return Ok(Some(held));
         }
-        let Some((Occupant::Reservation(reservation), lock)) = of_lock else { return Ok(None) };
+        let Some((Occupant::Reservation(reservation), lock)) = item(of_lock)? else { return Ok(None) };
         if reservation.lease != Some(lease) {
             return Ok(None);
         }
@@ -217,11 +223,22 @@ impl Memcached {
         Ok(Some(Held { epoch, reservation, of_key: None, of_lock: Some(lock), is_current }))
     }
 
+    /// Returns the reservation of a key if it is that of a lease.
+    async fn find_reservation(&self, key: &Key, lease: Lease) -> Result<Option<Held>> {
+        let batch = Batch::new().get_with_version(self.server_key(key));
+        let BatchReply { epoch, replies } = self.run(batch).await?;
+        Ok(match item(first(replies)?)? {
+            Some((Occupant::Reservation(reservation), version)) if reservation.lease == Some(lease) => {
+                Some(Held::reservation(epoch, reservation, version))
+            }
+            Some(_) | None => None,
+        })
+    }
+
     /// Extends a lease.
     pub(super) async fn extend_lease(&self, key: &Key, lease: Lease, term: Duration) -> Result<bool> {
-        self.granted.take(lease);
         for _ in 0..MAX_ATTEMPTS {
-            let Some(held) = self.find(key, lease).await?.filter(|held| held.is_current) else {
+            let Some(held) = self.held(key, lease).await?.filter(|held| held.is_current) else {
                 return Ok(false);
             };
             if self.replace(key, &held, held.reservation, term).await? {
@@ -246,13 +263,7 @@ impl Memcached {
         }
         // An extension of the lease that crosses the fill changes the version.
         for _ in 0..MAX_ATTEMPTS {
-            let held = match self.granted.take(lease) {
-                Some((epoch, version)) => Held::reservation(epoch, Reservation::of(lease), version),
-                None => match self.find(key, lease).await? {
-                    Some(held) => held,
-                    None => return Ok(false),
-                },
-            };
+            let Some(held) = self.held(key, lease).await? else { return Ok(false) };
             if !held.is_current {
                 self.end(key, &held, LastAttempt::Unknown).await?;
                 return Ok(false);
@@ -269,11 +280,10 @@ impl Memcached {
                 None => batch,
                 Some(lock) => batch.delete_if_version(self.lock_key(key), lock),
             };
-            let Some(BatchReply { replies, .. }) = self.connections.run(batch, Some(held.epoch)).await?
-            else {
+            let Some(reply) = self.connections.run(batch, Some(held.epoch)).await? else {
                 return Ok(false);
             };
-            match first(replies)? {
+            match first(reply.replies)? {
                 Reply::Done { .. } => return Ok(true),
                 Reply::Exists | Reply::NotFound | Reply::NotStored => {}
                 other => return Err(self.refusal(&other, value)),
@@ -284,9 +294,8 @@ impl Memcached {
 
     /// Releases a lease, if it is still held.
     pub(super) async fn release_lease(&self, key: &Key, lease: Lease, attempt: LastAttempt) -> Result<()> {
-        self.granted.take(lease);
         for _ in 0..MAX_ATTEMPTS {
-            let Some(held) = self.find(key, lease).await? else { return Ok(()) };
+            let Some(held) = self.held(key, lease).await? else { return Ok(()) };
             if self.end(key, &held, attempt).await? {
                 return Ok(());
             }

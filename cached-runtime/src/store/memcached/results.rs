@@ -29,6 +29,15 @@ pub(super) fn item(reply: Reply) -> Result<Option<(Occupant, u64)>> {
     Ok(Some((occupant, versioned(version)?)))
 }
 
+/// Returns what kind of item there is, and its version; `None` if there is none.
+pub(super) fn header(reply: &Reply) -> Result<Option<(ItemKind, u64)>> {
+    match *reply {
+        Reply::Header { version, kind, .. } => Ok(Some((kind, versioned(version)?))),
+        Reply::Miss => Ok(None),
+        ref other => Err(unexpected_reply(other)),
+    }
+}
+
 /// Returns the version of an item, unless the server keeps none.
 pub(super) fn versioned(version: u64) -> Result<u64> {
     if version == 0 {

@@ -60,10 +60,10 @@ impl Batch {
         self.end(" v c f")
     }
 
-    /// Reads the version of an item. Replies: [`Reply::Done`], [`Reply::Miss`].
-    pub(crate) fn read_version(mut self, key: ServerKey<'_>) -> Self {
-        self.begin(Command::Version, "mg ", key);
-        self.end(" c")
+    /// Reads what an item is, without its value. Replies: [`Reply::Header`], [`Reply::Miss`].
+    pub(crate) fn get_header(mut self, key: ServerKey<'_>) -> Self {
+        self.begin(Command::Header, "mg ", key);
+        self.end(" s c f")
     }
 
     /// Stores an item until `exptime`; 0 is never. Replies: [`Reply::Done`] with the new version,
@@ -143,7 +143,7 @@ pub(crate) enum Command {
     /// A `get` of these keys, each after a space.
     Values(Box<[u8]>),
     Value,
-    Version,
+    Header,
     Store,
     Delete,
 }
@@ -176,7 +176,7 @@ mod tests {
         let batch = Batch::numbered(8)
             .get([KEY, ServerKey { suffix: "", ..KEY }].into_iter())
             .get_with_version(KEY)
-            .read_version(KEY)
+            .get_header(KEY)
             .store(KEY, b"hi", 0, StoreCondition::Always, ItemKind::Value)
             .store(KEY, b"hi", 1, StoreCondition::IfAbsent, ItemKind::Reservation)
             .store(KEY, b"\r\n", 2, StoreCondition::IfVersion(3), ItemKind::Value)
@@ -184,7 +184,7 @@ mod tests {
             .delete_if_version(KEY, 3);
         assert_eq!(
             String::from_utf8(batch.bytes).unwrap(),
-            "get p:k.l p:k\r\nmg p:k.l v c f O8\r\nmg p:k.l c O8\r\n\
+            "get p:k.l p:k\r\nmg p:k.l v c f O8\r\nmg p:k.l s c f O8\r\n\
              ms p:k.l 2 T0 F0 c O8\r\nhi\r\nms p:k.l 2 T1 F3401903361 c ME O8\r\nhi\r\n\
              ms p:k.l 2 T2 F0 c C3 O8\r\n\r\n\r\nmd p:k.l O8\r\nmd p:k.l C3 O8\r\n"
         );

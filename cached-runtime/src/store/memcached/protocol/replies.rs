@@ -17,6 +17,8 @@ pub(crate) enum Reply {
     Skipped { version: u64 },
     /// The value of each of several keys; a reservation is none, and neither is a value larger than the limit.
     Values(Vec<Option<Bytes>>),
+    /// `HD`: there is an item, whose value has this size in bytes.
+    Header { size: usize, version: u64, kind: ItemKind },
     /// `HD`: the command succeeded. The version is 0 if the command does not request it.
     Done { version: u64 },
     /// `EN`: there is no item to read.
@@ -92,7 +94,7 @@ pub(crate) fn parse(
         (Command::Value, b"VA") => {
             let (size, flags) = split_word(rest);
             let size = parse_size(size)?;
-            let Flags { version, kind } = parse_flags(flags, number)?;
+            let Flags { version, kind, .. } = parse_flags(flags, number)?;
             if is_too_large(size, max_value) {
                 buffer.advance(end);
                 let reply = Some(Reply::Skipped { version });
@@ -109,9 +111,13 @@ pub(crate) fn parse(
             return Ok(Parsed::Complete(Reply::Item { value, version, kind }));
         }
         // Not every version of the server repeats the number here.
-        (Command::Value | Command::Version, b"EN") if rest.is_empty() => Reply::Miss,
-        (Command::Value | Command::Version, b"EN") => parse_flags(rest, number).map(|_| Reply::Miss)?,
-        (Command::Version | Command::Store | Command::Delete, b"HD") => {
+        (Command::Value | Command::Header, b"EN") if rest.is_empty() => Reply::Miss,
+        (Command::Value | Command::Header, b"EN") => parse_flags(rest, number).map(|_| Reply::Miss)?,
+        (Command::Header, b"HD") => {
+            let Flags { size, version, kind } = parse_flags(rest, number)?;
+            Reply::Header { size, version, kind }
+        }
+        (Command::Store | Command::Delete, b"HD") => {
             Reply::Done { version: parse_flags(rest, number)?.version }
         }
         (Command::Store | Command::Delete, b"EX") => parse_flags(rest, number).map(|_| Reply::Exists)?,
@@ -236,17 +242,19 @@ fn take_value(buffer: &mut BytesMut, size: usize) -> Bytes {
 
 /// The flags of a reply.
 struct Flags {
+    size: usize,
     version: u64,
     kind: ItemKind,
 }
 
-/// Parses the version (`c`) and the client flags (`f`), and checks the number of the batch (`O`). Other flags are
-/// skipped.
+/// Parses the size (`s`), the version (`c`) and the client flags (`f`), and checks the number of the batch (`O`). Other flags
+/// are skipped.
 fn parse_flags(mut flags: &[u8], batch: u32) -> Result<Flags, Error> {
-    let (mut version, mut kind, mut number) = (0, ItemKind::Value, None);
+    let (mut size, mut version, mut kind, mut number) = (0, 0, ItemKind::Value, None);
     while !flags.is_empty() {
         let (flag, rest) = split_word(flags);
         match flag {
+            [b's', text @ ..] => size = parse_size(text)?,
             [b'f', text @ ..] => kind = ItemKind::from_client_flags(text),
             [b'c', text @ ..] => {
                 version = digits(text).ok_or_else(|| violation("a version of memcached is not a number"))?;
@@ -259,7 +267,7 @@ fn parse_flags(mut flags: &[u8], batch: u32) -> Result<Flags, Error> {
     if number != Some(u64::from(batch)) {
         return Err(violation("memcached replied to another command"));
     }
-    Ok(Flags { version, kind })
+    Ok(Flags { size, version, kind })
 }
 
 /// Returns the reply for a `SERVER_ERROR`, after which the connection can be used.

@@ -48,8 +48,10 @@ fn conversation() -> (Vec<u8>, Vec<Command>, Vec<Reply>) {
     say(b"VA 0 s0 O70 Z c4\r\n\r\n", Command::Value, item(b"", 4, ItemKind::Value));
     say(b"VA 9 O70\r\nEN\r\nVA 1\r\r\n", Command::Value, item(b"EN\r\nVA 1\r", 0, ItemKind::Value));
     say(b"EN\r\n", Command::Value, Reply::Miss);
-    say(b"EN O70\r\n", Command::Version, Reply::Miss);
-    say(b"HD c12 O70 Z\r\n", Command::Version, Reply::Done { version: 12 });
+    say(b"EN O70\r\n", Command::Header, Reply::Miss);
+    let header = |size, version, kind| Reply::Header { size, version, kind };
+    say(b"HD s900 c12 f0 O70 Z\r\n", Command::Header, header(900, 12, ItemKind::Value));
+    say(b"HD f3401903361 s33 c2 O70\r\n", Command::Header, header(33, 2, reservation));
     say(b"HD O70\r\n", Command::Delete, Reply::Done { version: 0 });
     say(b"HD c9 O70\r\n", Command::Store, Reply::Done { version: 9 });
     say(b"EX c0 O70\r\n", Command::Store, Reply::Exists);
@@ -271,7 +273,7 @@ fn random_bytes_never_panic() {
     ];
     for _ in 0..20_000 {
         let stream: Vec<u8> = (0..next() % 9).flat_map(|_| words[next() % words.len()].to_vec()).collect();
-        for command in [three(), Command::Value, Command::Version, Command::Store, Command::Delete] {
+        for command in [three(), Command::Value, Command::Header, Command::Store, Command::Delete] {
             let mut buffer = BytesMut::from(&stream[..]);
             while let Ok(Parsed::Complete(_)) = parse(&mut buffer, &command, NUMBER, MAX_VALUE) {}
         }
