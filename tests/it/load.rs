@@ -10,7 +10,6 @@ use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Stats, Stor
 use cached_tests::server::{MemcachedServer, RedisServer};
 use tokio::task::JoinSet;
 
-use crate::servers::eventually;
 use crate::support::SOON;
 
 /// The full numbers take a debug build too long.
@@ -114,85 +113,8 @@ under_load! {
     memcached: MemcachedServer, memcached_at;
 }
 
-mod large_values {
-    use super::*;
-
-    /// In bytes.
-    const SIZE: usize = if cfg!(debug_assertions) { 8_000_000 } else { 20_000_000 };
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn small_reads_do_not_wait_behind_large_values() {
-        static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
-
-        #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
-        async fn small(key: u64) -> u64 {
-            key
-        }
-
-        #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
-        async fn large(key: u64) -> String {
-            key.to_string().repeat(SIZE)
-        }
-
-        let server = RedisServer::start();
-        let mut config = RedisConfig::new(server.url()).connect_timeout(SOON).deadline(DEADLINE);
-        if cfg!(debug_assertions) {
-            // Encoding the large values keeps the threads of a debug build busy.
-            config = config.deadline(SOON).max_queue_wait(SOON);
-        }
-        let _ = STORE.set(Arc::new(Redis::new(config).unwrap()));
-        at_once(0..100, small).await;
-        let mut writing = JoinSet::new();
-        for key in 0..4 {
-            writing.spawn(async move {
-                loop {
-                    assert_eq!(large(key).await.len(), SIZE);
-                    large::invalidate(key).await.unwrap();
-                }
-            });
-        }
-        let before = small::stats();
-        // A single read that is late on a busy machine is late for all that share it. If small reads waited behind large values,
-        // four in ten calls would compute.
-        for _ in 0..60 {
-            at_once(0..100, small).await;
-        }
-        assert_share(&before, &small::stats(), 6_000, 950);
-        assert!(large::stats().computed > 0);
-    }
-
-    /// The deadline is far too short for the value, and this process has not seen it before.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_value_that_takes_longer_than_the_deadline_is_a_hit() {
-        static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
-
-        #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
-        async fn huge() -> String {
-            "x".repeat(3 * SIZE)
-        }
-
-        let server = RedisServer::start();
-        let deadline = Duration::from_millis(if cfg!(debug_assertions) { 40 } else { 4 });
-        let config = RedisConfig::new(server.url())
-            .connect_timeout(SOON)
-            .deadline(deadline)
-            .min_transfer_rate(1_000_000);
-        let _ = STORE.set(Arc::new(Redis::new(config).unwrap()));
-        eventually("the value is stored", async || {
-            huge().await;
-            server.command(&["DBSIZE"]) != "0" && huge::stats().shared_hits > 0
-        })
-        .await;
-        let before = huge::stats().shared_hits;
-        for _ in 0..5 {
-            assert_eq!(huge().await.len(), 3 * SIZE);
-        }
-        assert!(huge::stats().shared_hits >= before + 4, "{:?}", huge::stats());
-    }
-}
-
 /// Calls a function with all keys at once, each in a task.
-async fn at_once<F>(keys: std::ops::Range<u64>, call: fn(u64) -> F)
+pub(crate) async fn at_once<F>(keys: std::ops::Range<u64>, call: fn(u64) -> F)
 where
     F: Future<Output = u64> + Send + 'static,
 {
@@ -204,7 +126,7 @@ where
 }
 
 /// Asserts that at least so many of a thousand calls were answered from the store.
-fn assert_share(before: &Stats, after: &Stats, calls: u64, per_mille: u64) {
+pub(crate) fn assert_share(before: &Stats, after: &Stats, calls: u64, per_mille: u64) {
     let hits = after.shared_hits - before.shared_hits;
     assert!(hits * 1_000 >= calls * per_mille, "{hits} of {calls} calls: {after:?}");
 }

@@ -28,6 +28,7 @@ mod invalidation;
 #[cfg(feature = "moved-clock")]
 mod isolation;
 mod key_isolation;
+mod large_values;
 mod lease_wait;
 mod leases;
 #[cfg(feature = "moved-clock")]

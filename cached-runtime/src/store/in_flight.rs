@@ -34,7 +34,7 @@ impl Places {
     /// [`ErrorKind::Overloaded`] if that takes too long, or too many operations wait.
     pub(super) async fn enter(&self, traffic: Traffic) -> Result<Place<'_>> {
         let in_flight = match traffic {
-            Traffic::Read(_) => &self.reads,
+            Traffic::Read(_) | Traffic::Size => &self.reads,
             Traffic::Fill(_) | Traffic::Write(_) => &self.writes,
         };
         in_flight.enter().await

@@ -13,6 +13,8 @@ use crate::{Error, ErrorKind, Result};
 pub(super) enum Traffic {
     /// A read of values of this size, in bytes, as far as it is known.
     Read(usize),
+    /// The question for the size of a value, which another operation may be reading on the main connection.
+    Size,
     /// The fill of a key with a value of this size. It has no effect once the lease has ended, so it may arrive after
     /// operations that began later.
     Fill(usize),
@@ -23,6 +25,7 @@ pub(super) enum Traffic {
 impl Traffic {
     pub(super) fn lane(self) -> Lane {
         match self {
+            Self::Size => Lane::Large,
             Self::Read(bytes) | Self::Fill(bytes) if bytes > LARGE_BYTES => Lane::Large,
             Self::Read(_) | Self::Fill(_) | Self::Write(_) => Lane::Main,
         }
@@ -30,7 +33,10 @@ impl Traffic {
 
     /// Returns how much longer than others an operation may take because of its size, at this rate in bytes per second.
     pub(super) fn transfer_time(self, min_rate: u64) -> Duration {
-        let (Self::Read(bytes) | Self::Fill(bytes) | Self::Write(bytes)) = self;
+        let bytes = match self {
+            Self::Read(bytes) | Self::Fill(bytes) | Self::Write(bytes) => bytes,
+            Self::Size => 0,
+        };
         if bytes <= LARGE_BYTES {
             return Duration::ZERO;
         }
@@ -67,6 +73,7 @@ mod tests {
         assert_eq!(time(LARGE_BYTES), Duration::ZERO);
         assert_eq!(time(60_000_000), Duration::from_secs(30));
         assert!(time(usize::MAX) > Duration::from_secs(60 * 60));
+        assert_eq!(Traffic::Size.transfer_time(1), Duration::ZERO);
     }
 
     #[test]
@@ -75,6 +82,7 @@ mod tests {
         for (traffic, lane) in [
             (Traffic::Read(bytes), Lane::Large),
             (Traffic::Fill(bytes), Lane::Large),
+            (Traffic::Size, Lane::Large),
             (Traffic::Write(bytes), Lane::Main),
             (Traffic::Read(LARGE_BYTES), Lane::Main),
             (Traffic::Fill(LARGE_BYTES), Lane::Main),

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::store::traffic::{DEFAULT_MIN_TRANSFER_RATE, check_min_transfer_rate};
 use crate::{Error, ErrorKind, Key, Result};
 
 /// The settings of a [`Memcached`](crate::Memcached) store.
@@ -32,6 +33,7 @@ pub struct MemcachedConfig {
     pub(super) max_value_bytes: usize,
     pub(super) max_in_flight: usize,
     pub(super) max_queue_wait: Duration,
+    pub(super) min_transfer_rate: u64,
     pub(super) credentials: Option<Credentials>,
 }
 
@@ -62,6 +64,7 @@ impl MemcachedConfig {
             max_value_bytes: DEFAULT_MAX_VALUE_BYTES,
             max_in_flight: 128,
             max_queue_wait: Duration::from_secs(1),
+            min_transfer_rate: DEFAULT_MIN_TRANSFER_RATE,
             credentials: None,
         }
     }
@@ -90,7 +93,8 @@ impl MemcachedConfig {
     ///
     /// Before that, the operation may wait for a place ([`max_in_flight`](Self::max_in_flight)). The deadline must not be
     /// zero. If a command has no reply within twice the deadline, the connection is replaced.
-    /// Choose a deadline that a healthy server keeps.
+    /// Choose a deadline that a healthy server keeps. Large values have more time
+    /// ([`min_transfer_rate`](Self::min_transfer_rate)).
     ///
     /// # Examples
     ///
@@ -111,8 +115,9 @@ impl MemcachedConfig {
 
     /// Sets the maximum number of reads in flight, and that of other operations, for each tokio runtime; 128 by default.
     ///
-    /// It must be at least 1. Further operations wait, for [`max_queue_wait`](Self::max_queue_wait) at most. Choose a
-    /// number that the server answers within the [`deadline`](Self::deadline).
+    /// Those with large values are counted apart. It must be at least 1. Further operations wait, for
+    /// [`max_queue_wait`](Self::max_queue_wait) at most. Choose a number that the server answers within the
+    /// [`deadline`](Self::deadline).
     ///
     /// # Examples
     ///
@@ -147,6 +152,27 @@ impl MemcachedConfig {
     #[must_use]
     pub const fn max_queue_wait(mut self, wait: Duration) -> Self {
         self.max_queue_wait = wait;
+        self
+    }
+
+    /// Sets the rate at which large values must arrive, in bytes per second; 10 MB/s by default.
+    ///
+    /// An operation with a value above 256 KiB may take as long as its bytes take at this rate, in addition to the
+    /// [`deadline`](Self::deadline); a read counts as large if the function has had such a value before. Reads and fills
+    /// of large values use a connection of their own, so that others do not wait behind them. It must be at least 1 MB/s.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::{Memcached, MemcachedConfig};
+    ///
+    /// let config = || MemcachedConfig::new("far.away");
+    /// assert!(Memcached::new(config().min_transfer_rate(2_000_000)).is_ok());
+    /// assert!(Memcached::new(config().min_transfer_rate(2_000)).is_err());
+    /// ```
+    #[must_use]
+    pub const fn min_transfer_rate(mut self, bytes_per_second: u64) -> Self {
+        self.min_transfer_rate = bytes_per_second;
         self
     }
 
@@ -226,6 +252,7 @@ impl MemcachedConfig {
         if self.max_in_flight == 0 {
             return Err(invalid("the maximum number of memcached operations in flight must be at least 1"));
         }
+        check_min_transfer_rate(self.min_transfer_rate)?;
         if self.max_value_bytes == 0 || self.max_value_bytes > MAX_ITEM_BYTES {
             return Err(invalid("the maximum size of a memcached value is not between 1 byte and 1 GiB"));
         }
@@ -254,6 +281,7 @@ impl fmt::Debug for MemcachedConfig {
             .field("max_value_bytes", &self.max_value_bytes)
             .field("max_in_flight", &self.max_in_flight)
             .field("max_queue_wait", &self.max_queue_wait)
+            .field("min_transfer_rate", &self.min_transfer_rate)
             .field("credentials", &self.credentials.as_ref().map(|_| "(hidden)"))
             .finish()
     }
@@ -406,6 +434,7 @@ mod tests {
             (config().prefix("p".repeat(96)), "long prefix"),
             (config().deadline(Duration::ZERO), "deadline"),
             (config().connect_timeout(Duration::ZERO), "connect timeout"),
+            (config().min_transfer_rate(999_999), "transfer rate"),
             (config().max_value_bytes(0), "no value"),
             (config().max_value_bytes(usize::MAX), "any value"),
             (config().credentials("", "p"), "no user"),

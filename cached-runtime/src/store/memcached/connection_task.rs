@@ -1,4 +1,4 @@
-//! The task that owns the connection of one runtime.
+//! The task that owns a connection of one runtime.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -52,8 +52,8 @@ impl ConnectionTask {
             };
             let error = match connected {
                 Ok((stream, epoch)) => {
-                    self.settings.smallest_refused.store(usize::MAX, Relaxed); // The server may be another one.
-                    self.shared.is_down.store(false, Relaxed);
+                    self.settings.size_limit.connected_to(epoch);
+                    self.shared.connected_to(epoch);
                     if failure.take().is_some() {
                         info!(
                             server = %self.settings.address,
@@ -154,8 +154,7 @@ impl ConnectionTask {
                     }
                 }
                 () = &mut reply_timeout, if !replies.pending.is_empty() => {
-                    let Some(since) = replies.waiting_since() else { continue };
-                    let due = since + self.settings.reply_timeout;
+                    let Some(due) = replies.due() else { continue };
                     let next = if due <= Instant::now() {
                         deadline::extended(reply_timeout.deadline(), due + MAX_EXTENSION)
                     } else {

@@ -27,6 +27,9 @@
 //! - *The holder crashes*: the lock expires, and `fill` checks the lock first. If a holder is delayed between that
 //!   check and the store, beyond its term, it can still fill, as long as the value has not changed. The next holder can
 //!   then not: its version is gone.
+//! - *The fill is late*: a large value has a connection of its own, so that its fill may arrive after operations that began
+//!   later. The server compares the version when the whole value has arrived. If the key was changed meanwhile, nothing is
+//!   stored; if only the lock has ended, the value is as good as it was, and the next holder cannot fill.
 //! - *`put` and `remove`* delete the lock after they have changed the key, so that the next lease can be
 //!   acquired at once. If this deletes the lock of a holder that has acquired it in between, two callers may
 //!   compute, and only the last one can fill.
@@ -39,7 +42,8 @@
 //! # Restarts of the server
 //!
 //! Versions count from 1 after every start of the server, so that an old version could match a new item. Both round
-//! trips of an operation therefore have to meet the same epoch of the server, which is determined by the handshake.
+//! trips of an operation therefore have to meet the same epoch of the server, which is determined by the handshake of
+//! each connection.
 
 use std::time::Duration;
 
@@ -48,6 +52,7 @@ use super::protocol::{Batch, Epoch, ItemKind, Reply, ServerKey, StoreCondition};
 use super::reservation::Reservation;
 use super::results::{Occupant, array, first, header, item, unexpected_reply, versioned};
 use super::{Memcached, exptime};
+use crate::store::traffic::Traffic;
 use crate::{Acquired, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result};
 
 /// What holds a lease.
@@ -280,7 +285,8 @@ impl Memcached {
                 None => batch,
                 Some(lock) => batch.delete_if_version(self.lock_key(key), lock),
             };
-            let Some(reply) = self.connections.run(batch, Some(held.epoch)).await? else {
+            let traffic = Traffic::Fill(value.len());
+            let Some(reply) = self.connections.run(traffic, batch, Some(held.epoch)).await? else {
                 return Ok(false);
             };
             match first(reply.replies)? {

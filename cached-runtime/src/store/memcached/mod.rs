@@ -11,10 +11,10 @@ mod pending_replies;
 mod protocol;
 mod reservation;
 mod results;
+mod size_limit;
 mod values;
 
 use std::pin::pin;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -26,6 +26,7 @@ use self::connection::{BatchReply, Connections, Settings};
 use self::granted::Granted;
 use self::protocol::{Batch, Epoch, Reply, ServerKey};
 use self::results::{array, protocol_violation};
+use self::size_limit::SizeLimit;
 use crate::store::deadline::{self, Elapsed};
 use crate::store::traffic::Traffic;
 use crate::{
@@ -39,6 +40,9 @@ use crate::{
 /// first operation. When it is lost, it is established again: immediately, and then after delays of 10 to 500
 /// ms, during which operations fail immediately. Dropping the store closes its connections.
 ///
+/// Reads and fills of values above 256 KiB use a second connection, established with the first of them, so that others do
+/// not wait behind them. If it leads to another server, as it may behind a balancer, they use the first one.
+///
 /// # Differences to other stores
 ///
 /// - Memcached counts whole seconds. A ttl or term is rounded up, so that neither a value nor a lease expires
@@ -46,7 +50,7 @@ use crate::{
 /// - A value larger than [`max_value_bytes`](MemcachedConfig::max_value_bytes) is rejected with
 ///   [`ErrorKind::TooLarge`] before it is sent, and the old value stays. If the limit of the server is lower,
 ///   the server rejects the value and removes the old one; from then on, values of this size and larger ones are
-///   not sent, until the connection is made again.
+///   not sent, until another server is connected to.
 /// - A value on the server that is much larger than [`max_value_bytes`](MemcachedConfig::max_value_bytes) is a
 ///   miss: its bytes are discarded as they arrive, and other operations go on.
 /// - A [`put`](Store::put) that timed out may be in the buffers of a server that hangs. It then takes effect
@@ -56,7 +60,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// Every operation ends within [`MemcachedConfig::deadline`] after it was sent, before which it waits for
+/// Every operation ends within [`MemcachedConfig::deadline`] after it was sent, or later by the time that its bytes take at
+/// [`MemcachedConfig::min_transfer_rate`] if its value is large; before that, it waits for
 /// [`MemcachedConfig::max_queue_wait`] at most:
 ///
 /// | [`ErrorKind`] | when |
@@ -141,10 +146,11 @@ impl Memcached {
             connect_timeout: config.connect_timeout,
             deadline: config.deadline,
             reply_timeout: config.deadline.saturating_mul(2).min(MAX_REPLY_TIMEOUT),
+            min_transfer_rate: config.min_transfer_rate,
             max_value_bytes: config.max_value_bytes,
             max_in_flight: config.max_in_flight,
             max_queue_wait: config.max_queue_wait,
-            smallest_refused: AtomicUsize::new(usize::MAX),
+            size_limit: SizeLimit::unknown(),
         };
         Ok(Self { config, connections: Connections::new(settings), granted: Granted::default() })
     }
@@ -157,36 +163,41 @@ impl Memcached {
         ServerKey { suffix: LOCK_SUFFIX, ..self.server_key(key) }
     }
 
-    /// Runs a batch of commands.
+    /// Runs a batch of commands without a large value.
     async fn run(&self, batch: Batch) -> Result<BatchReply> {
-        self.connections.run(batch, None).await?.ok_or_else(protocol_violation)
+        self.run_for(Traffic::Write(0), batch).await
     }
 
-    /// Runs a batch of `N` commands; returns `None` if the server was restarted since `epoch`.
+    /// Runs a batch of commands of an operation.
+    async fn run_for(&self, traffic: Traffic, batch: Batch) -> Result<BatchReply> {
+        self.connections.run(traffic, batch, None).await?.ok_or_else(protocol_violation)
+    }
+
+    /// Runs a batch of `N` commands without a large value; returns `None` if the server was restarted since `epoch`.
     async fn run_in_epoch<const N: usize>(&self, epoch: Epoch, batch: Batch) -> Result<Option<[Reply; N]>> {
-        self.connections.run(batch, Some(epoch)).await?.map(|reply| array(reply.replies)).transpose()
+        let reply = self.connections.run(Traffic::Write(0), batch, Some(epoch)).await?;
+        reply.map(|reply| array(reply.replies)).transpose()
     }
 
-    /// Runs a read within the deadline, which begins when it has a place.
-    async fn read<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let connection = self.connections.of_current_runtime()?;
-        let _place = connection.shared.places.enter(Traffic::Read(0)).await?;
+    /// Runs an operation within the deadline, which begins when it has a place.
+    async fn within_deadline<T>(
+        &self,
+        traffic: Traffic,
+        operation: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let connection = self.connections.of_current_runtime(traffic.lane())?;
+        let _place = connection.shared.places.enter(traffic).await?;
         connection.shared.ticker.keep();
-        self.with_deadline(operation).await
+        let transfer_time = traffic.transfer_time(self.config.min_transfer_rate);
+        let deadline = Instant::now() + self.config.deadline.saturating_add(transfer_time);
+        deadline::within(deadline, pin!(operation)).await.unwrap_or_else(|Elapsed| {
+            Err(Error::new(ErrorKind::Timeout, "memcached did not reply within the deadline"))
+        })
     }
 
-    /// Runs any other operation within the deadline, which begins when it has a place.
+    /// Runs an operation without a large value within the deadline.
     async fn write<T>(&self, operation: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let connection = self.connections.of_current_runtime()?;
-        let _place = connection.shared.places.enter(Traffic::Write(0)).await?;
-        connection.shared.ticker.keep();
-        self.with_deadline(operation).await
-    }
-
-    async fn with_deadline<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
-        deadline::within(Instant::now() + self.config.deadline, pin!(operation)).await.unwrap_or_else(
-            |Elapsed| Err(Error::new(ErrorKind::Timeout, "memcached did not reply within the deadline")),
-        )
+        self.within_deadline(Traffic::Write(0), operation).await
     }
 }
 
@@ -208,7 +219,20 @@ impl Store for Memcached {
     }
 
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        Box::pin(self.read(self.get_values(keys)))
+        self.get_large(keys, 0)
+    }
+
+    fn get_large<'a>(
+        &'a self,
+        keys: &'a [Key],
+        expected_bytes: usize,
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        let read = self.get_values(keys, expected_bytes);
+        Box::pin(self.within_deadline(Traffic::Read(expected_bytes), read))
+    }
+
+    fn size_of<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(self.within_deadline(Traffic::Size, self.size_of_value(key)))
     }
 
     fn acquire<'a>(
@@ -232,7 +256,9 @@ impl Store for Memcached {
         value: Bytes,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(self.write(async move { self.fill_leased(key, lease, &value, ttl).await }))
+        let traffic = Traffic::Fill(value.len());
+        let fill = async move { self.fill_leased(key, lease, &value, ttl).await };
+        Box::pin(self.within_deadline(traffic, fill))
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
@@ -240,11 +266,14 @@ impl Store for Memcached {
     }
 
     fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.write(async move { self.put_value(key, &value, ttl).await }))
+        let traffic = Traffic::Write(value.len());
+        let put = async move { self.put_value(key, &value, ttl).await };
+        Box::pin(self.within_deadline(traffic, put))
     }
 
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
-        Box::pin(self.write(self.add_value(key, value, ttl)))
+        let traffic = Traffic::Write(value.len());
+        Box::pin(self.within_deadline(traffic, self.add_value(key, value, ttl)))
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {

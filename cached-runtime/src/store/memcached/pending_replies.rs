@@ -7,7 +7,8 @@ use bytes::BytesMut;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::connection::{BatchReply, Request, Settings};
+use super::MAX_REPLY_TIMEOUT;
+use super::connection::{BatchReply, Outcome, Request, Settings};
 use super::protocol::{self, Command, Epoch, Parsed, Reply};
 use crate::{Error, ErrorKind, Result};
 
@@ -20,8 +21,8 @@ pub(super) struct PendingReplies {
     needed_bytes: usize,
     /// What is left of a value that is too large: its position in the buffer, and its bytes.
     discard: (usize, usize),
-    /// When bytes of such a value were received last.
-    discarded_at: Option<Instant>,
+    /// When bytes of such a value were received last, or the reply to a batch with large values.
+    transferred_at: Option<Instant>,
     pub(super) pending: VecDeque<PendingBatch>,
     /// `true` as soon as one batch has a complete reply.
     pub(super) has_replied: bool,
@@ -38,7 +39,7 @@ impl PendingReplies {
             buffer: BytesMut::with_capacity(BUFFER_BYTES),
             needed_bytes: 0,
             discard: (0, 0),
-            discarded_at: None,
+            transferred_at: None,
             pending: VecDeque::new(),
             has_replied: false,
             unwanted_since: None,
@@ -48,12 +49,12 @@ impl PendingReplies {
 
     /// Appends a request to the output, unless its caller was dropped or its epoch is not that of the server.
     pub(super) fn enqueue(&mut self, request: Request, output: &mut BytesMut, now: Instant) {
-        let Request { batch, epoch, reply } = request;
+        let Request { batch, epoch, transfer_time, reply } = request;
         if reply.is_closed() {
             return;
         }
         if epoch.is_some_and(|epoch| epoch != self.epoch) {
-            let _ = reply.send(Ok(None));
+            let _ = reply.send(Ok(Outcome::OtherEpoch(batch)));
             return;
         }
         output.extend_from_slice(&batch.bytes);
@@ -64,6 +65,7 @@ impl PendingReplies {
             replies,
             reply,
             since: now,
+            transfer_time,
         });
     }
 
@@ -107,9 +109,13 @@ impl PendingReplies {
                 continue;
             }
             self.has_replied = true;
-            if let Some(PendingBatch { replies, reply, .. }) = self.pending.pop_front() {
-                let is_wanted = reply.send(Ok(Some(BatchReply { epoch: self.epoch, replies }))).is_ok();
-                self.check_wanted(is_wanted)?;
+            if let Some(PendingBatch { replies, reply, transfer_time, .. }) = self.pending.pop_front() {
+                if !transfer_time.is_zero() {
+                    self.transferred_at = Some(Instant::now());
+                }
+                let reply_of_batch = BatchReply { epoch: self.epoch, replies };
+                let is_wanted = reply.send(Ok(Outcome::Replied(reply_of_batch))).is_ok();
+                self.check_wanted(is_wanted, transfer_time)?;
             }
         }
         if self.buffer.is_empty() {
@@ -123,28 +129,35 @@ impl PendingReplies {
         let (at, bytes) = self.discard;
         if bytes > 0 {
             self.discard.1 -= protocol::remove(&mut self.buffer, at, bytes);
-            self.discarded_at = Some(Instant::now());
+            self.transferred_at = Some(Instant::now());
         }
         self.discard.1 == 0
     }
 
-    /// Returns since when the oldest batch waits for the server; `None` if none does. A batch behind a large value waits
-    /// for the network.
-    pub(super) fn waiting_since(&self) -> Option<Instant> {
-        self.pending.front().map(|oldest| oldest.since.max(self.discarded_at.unwrap_or(oldest.since)))
+    /// Returns when the reply to the oldest batch is due; `None` if none is pending. A batch behind a large value waits for
+    /// the network before it waits for the server.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let oldest = self.pending.front()?;
+        let since = oldest.since.max(self.transferred_at.unwrap_or(oldest.since));
+        Some(since + self.timeout(oldest.transfer_time))
     }
 
-    /// Returns an error if all replies have been too late for longer than the reply timeout.
+    /// Returns how long the reply to a batch may take.
+    fn timeout(&self, transfer_time: Duration) -> Duration {
+        self.reply_timeout.saturating_add(transfer_time).min(MAX_REPLY_TIMEOUT)
+    }
+
+    /// Returns an error if all replies have been too late for longer than the timeout of this one.
     ///
     /// If a proxy has lost a reply, every later one seems to be the reply to the request before it, and comes
     /// one request late.
-    fn check_wanted(&mut self, is_wanted: bool) -> Result<()> {
+    fn check_wanted(&mut self, is_wanted: bool, transfer_time: Duration) -> Result<()> {
         if is_wanted {
             self.unwanted_since = None;
             return Ok(());
         }
         let since = *self.unwanted_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < self.reply_timeout {
+        if since.elapsed() < self.timeout(transfer_time) {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Timeout, "memcached replies later than the deadline"))
@@ -156,8 +169,9 @@ pub(super) struct PendingBatch {
     number: u32,
     commands: Vec<Command>,
     replies: Vec<Reply>,
-    pub(super) reply: oneshot::Sender<Result<Option<BatchReply>>>,
+    pub(super) reply: oneshot::Sender<Result<Outcome>>,
     since: Instant,
+    transfer_time: Duration,
 }
 
 /// The initial size of a buffer, in bytes.

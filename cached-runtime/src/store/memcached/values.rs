@@ -1,25 +1,26 @@
 //! The operations on values.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::connection::BatchReply;
 use super::protocol::{Batch, ItemKind, Reply, StoreCondition};
-use super::results::{array, too_large, unexpected_reply};
+use super::results::{array, first, too_large, unexpected_reply};
 use super::{Memcached, exptime};
+use crate::store::traffic::Traffic;
 use crate::{Error, ErrorKind, Key, Result};
 
 impl Memcached {
-    /// Returns the values of several keys.
-    pub(super) async fn get_values(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+    /// Returns the values of several keys, which have this size together, in bytes, as far as it is known.
+    pub(super) async fn get_values(&self, keys: &[Key], bytes: usize) -> Result<Vec<Option<Bytes>>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
         let get = |batch: Batch, keys: &[Key]| batch.get(keys.iter().map(|key| self.server_key(key)));
         // With several servers, the keys would have to be split by server and the replies joined here.
-        let reply = self.run(keys.chunks(MAX_KEYS_PER_GET).fold(Batch::new(), get)).await?;
+        let batch = keys.chunks(MAX_KEYS_PER_GET).fold(Batch::new(), get);
+        let reply = self.run_for(Traffic::Read(bytes), batch).await?;
         let mut values = Vec::new();
         for reply in reply.replies {
             match reply {
@@ -34,6 +35,16 @@ impl Memcached {
         Ok(values)
     }
 
+    /// Returns the size of a value in bytes; 0 if there is none.
+    pub(super) async fn size_of_value(&self, key: &Key) -> Result<usize> {
+        let batch = Batch::new().get_header(self.server_key(key));
+        match first(self.run_for(Traffic::Size, batch).await?.replies)? {
+            Reply::Header { size, kind: ItemKind::Value, .. } => Ok(size),
+            Reply::Header { kind: ItemKind::Reservation, .. } | Reply::Miss => Ok(0),
+            other => Err(unexpected_reply(&other)),
+        }
+    }
+
     /// Stores a value unconditionally.
     pub(super) async fn put_value(&self, key: &Key, value: &[u8], ttl: Option<Duration>) -> Result<()> {
         self.check_value(value)?;
@@ -46,7 +57,7 @@ impl Memcached {
                 ItemKind::Value,
             )
             .delete(self.lock_key(key));
-        let [stored, _] = array(self.run(batch).await?.replies)?;
+        let [stored, _] = array(self.run_for(Traffic::Write(value.len()), batch).await?.replies)?;
         match stored {
             Reply::Done { .. } => Ok(()),
             other => Err(self.refusal(&other, value)),
@@ -62,7 +73,7 @@ impl Memcached {
             let batch = Batch::new()
                 .store(server_key, &value, exptime, StoreCondition::IfAbsent, ItemKind::Value)
                 .get_with_version(server_key);
-            let BatchReply { epoch, replies } = self.run(batch).await?;
+            let BatchReply { epoch, replies } = self.run_for(Traffic::Write(value.len()), batch).await?;
             let [stored, reply] = array(replies)?;
             match (stored, reply) {
                 (Reply::Done { .. }, _) => return Ok(value),
@@ -98,8 +109,8 @@ impl Memcached {
 
     /// Returns an error if the value cannot be stored.
     pub(super) fn check_value(&self, value: &[u8]) -> Result<()> {
-        let smallest_refused = self.connections.settings().smallest_refused.load(Relaxed);
-        if value.len() > self.config.max_value_bytes || value.len() >= smallest_refused {
+        let size_limit = &self.connections.settings().size_limit;
+        if value.len() > self.config.max_value_bytes || size_limit.refuses(value.len()) {
             return Err(too_large());
         }
         Ok(())
@@ -108,7 +119,7 @@ impl Memcached {
     /// Returns the error for the reply to the storing of a value, and remembers the size that the server refuses.
     pub(super) fn refusal(&self, reply: &Reply, value: &[u8]) -> Error {
         if *reply == Reply::TooLarge {
-            self.connections.settings().smallest_refused.fetch_min(value.len(), Relaxed);
+            self.connections.settings().size_limit.refused(value.len());
         }
         unexpected_reply(reply)
     }

@@ -163,9 +163,9 @@ impl RedisConfig {
 
     /// Sets the maximum number of reads in flight, and that of other operations, for each tokio runtime; 128 by default.
     ///
-    /// It must be at least 1. Further operations wait, for [`max_queue_wait`](Self::max_queue_wait) at most. A read is one
-    /// `MGET`, also if it is the combined read of many calls. Choose a number that the server answers within the
-    /// [`deadline`](Self::deadline).
+    /// Those with large values are counted apart. It must be at least 1. Further operations wait, for
+    /// [`max_queue_wait`](Self::max_queue_wait) at most. A read is one `MGET`, also if it is the combined read of many
+    /// calls. Choose a number that the server answers within the [`deadline`](Self::deadline).
     ///
     /// # Examples
     ///

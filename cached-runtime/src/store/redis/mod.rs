@@ -201,9 +201,7 @@ impl Store for Redis {
         let name = Name::from(self.value_name(key, "").into_bytes().unwrap_or_default());
         Box::pin(async move {
             self.connections
-                .session(Traffic::Read(0), std::slice::from_ref(key), async |session| {
-                    session.length(name).await
-                })
+                .session(Traffic::Size, std::slice::from_ref(key), async |session| session.length(name).await)
                 .await
         })
     }

@@ -1,0 +1,391 @@
+//! Large values have a connection and time of their own: small ones do not wait behind them.
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use std::{env, io, thread};
+
+use bytes::Bytes;
+use cached_runtime::{Key, LeaseMode, Memcached, MemcachedConfig, Redis, RedisConfig, Store, async_cached};
+use cached_tests::own_process::only;
+use cached_tests::proxy::Proxy;
+use cached_tests::server::{MemcachedServer, RedisServer};
+use tokio::task::JoinSet;
+
+use crate::load::{assert_share, at_once};
+use crate::servers::eventually;
+use crate::support::{LONG_DEADLINE, SOON, acquire, until};
+
+/// The size of a large value, in bytes.
+const SIZE: usize = if cfg!(debug_assertions) { 8_000_000 } else { 20_000_000 };
+/// The size above which a value is large.
+const LARGE: usize = 256 * 1024;
+/// The size of a value that takes more than half a second behind the proxy.
+const SLOW: usize = 4_000_000;
+/// The delay of the proxy, which forwards 64 KiB at a time.
+const DELAY: Duration = Duration::from_millis(10);
+/// Far shorter than such a value takes behind the proxy.
+const DEADLINE: Duration = Duration::from_millis(200);
+/// The environment variable with the server that another process writes to.
+const SERVER_OF_WRITER: &str = "CACHED_TESTS_SERVER_OF_WRITER";
+const TERM: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_secs(60);
+
+fn memcached_server() -> MemcachedServer {
+    MemcachedServer::start_with(&["-I", "128m", "-m", "512"])
+}
+
+/// The settings that these tests vary.
+#[derive(Clone, Copy)]
+struct Limits {
+    deadline: Duration,
+    max_queue_wait: Duration,
+    /// In bytes per second.
+    min_transfer_rate: u64,
+}
+
+impl Limits {
+    const DEFAULT: Self = Self { deadline: DEADLINE, max_queue_wait: SOON, min_transfer_rate: 1_000_000 };
+}
+
+fn redis_at(addr: &str, limits: Limits) -> Arc<dyn Store> {
+    let config = RedisConfig::new(format!("redis://{addr}"))
+        .connect_timeout(SOON)
+        .deadline(limits.deadline)
+        .max_queue_wait(limits.max_queue_wait)
+        .min_transfer_rate(limits.min_transfer_rate);
+    Arc::new(Redis::new(config).unwrap())
+}
+
+fn memcached_at(addr: &str, limits: Limits) -> Arc<dyn Store> {
+    let config = MemcachedConfig::new(addr)
+        .connect_timeout(SOON)
+        .deadline(limits.deadline)
+        .max_queue_wait(limits.max_queue_wait)
+        .min_transfer_rate(limits.min_transfer_rate)
+        .max_value_bytes(100_000_000);
+    Arc::new(Memcached::new(config).unwrap())
+}
+
+fn key(name: &str) -> Key {
+    Key::new("large values", name).unwrap()
+}
+
+fn value(bytes: usize) -> Bytes {
+    vec![b'V'; bytes].into()
+}
+
+async fn get_large(store: &dyn Store, key: &Key, bytes: usize) -> Option<usize> {
+    let values = store.get_large(std::slice::from_ref(key), bytes).await.unwrap();
+    values[0].as_ref().map(Bytes::len)
+}
+
+macro_rules! large_values {
+    ($($backend:ident: $start:expr, $store_at:ident;)*) => {$(
+        mod $backend {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn small_reads_do_not_wait_behind_large_values() {
+                static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+                async fn small(key: u64) -> u64 {
+                    key
+                }
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+                async fn large(key: u64) -> String {
+                    key.to_string().repeat(SIZE)
+                }
+
+                let server = $start;
+                // Encoding the large values keeps the threads of a debug build busy.
+                let (deadline, max_queue_wait) = if cfg!(debug_assertions) {
+                    (SOON, SOON)
+                } else {
+                    (Duration::from_millis(300), Duration::from_secs(1))
+                };
+                let limits = Limits { deadline, max_queue_wait, min_transfer_rate: 10_000_000 };
+                let _ = STORE.set($store_at(&server.addr(), limits));
+                at_once(0..100, small).await;
+                let mut writing = JoinSet::new();
+                for key in 0..4 {
+                    writing.spawn(async move {
+                        loop {
+                            assert_eq!(large(key).await.len(), SIZE);
+                            large::invalidate(key).await.unwrap();
+                        }
+                    });
+                }
+                let before = small::stats();
+                // A single read that is late on a busy machine is late for all that share it. If small reads waited behind
+                // large values, four in ten calls would compute.
+                for _ in 0..60 {
+                    at_once(0..100, small).await;
+                }
+                assert_share(&before, &small::stats(), 6_000, 950);
+                assert!(large::stats().computed > 0);
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn small_values_are_read_while_large_ones_are_on_their_way() {
+                let server = $start;
+                let proxy = Proxy::start(&server.addr());
+                let store = $store_at(&proxy.addr(), Limits::DEFAULT);
+                store.put(&key("small"), "small".into(), None).await.unwrap();
+                proxy.delay(DELAY);
+                let large = tokio::spawn({
+                    let store = Arc::clone(&store);
+                    async move {
+                        for n in 0.. {
+                            let key = key(&n.to_string());
+                            let lease = acquire(&*store, &key, TERM, LeaseMode::IfAbsent).await.unwrap();
+                            assert!(store.fill(&key, lease, value(SIZE), TTL).await.unwrap());
+                            assert_eq!(get_large(&*store, &key, SIZE).await, Some(SIZE));
+                            store.remove(&key).await.unwrap();
+                        }
+                    }
+                });
+                until("the first large value is on its way", || proxy.accepted() == 2).await;
+                let mut hits = 0;
+                for _ in 0..200 {
+                    let found = store.get(&[key("small")]).await;
+                    hits += usize::from(found.is_ok_and(|values| values == [Some("small".into())]));
+                }
+                assert!(hits >= 190, "{hits} of 200 reads");
+                assert!(!large.is_finished());
+                large.abort();
+            }
+
+            /// The deadline is far too short for the value.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_value_that_takes_longer_than_the_deadline_is_a_hit() {
+                static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+                async fn huge() -> String {
+                    "x".repeat(3 * SIZE)
+                }
+
+                let server = $start;
+                let deadline = Duration::from_millis(if cfg!(debug_assertions) { 40 } else { 4 });
+                let _ = STORE.set($store_at(&server.addr(), Limits { deadline, ..Limits::DEFAULT }));
+                eventually("the value is stored", async || {
+                    huge().await;
+                    huge::stats().shared_hits > 0
+                })
+                .await;
+                let before = huge::stats().shared_hits;
+                for _ in 0..5 {
+                    assert_eq!(huge().await.len(), 3 * SIZE);
+                }
+                assert!(huge::stats().shared_hits >= before + 4, "{:?}", huge::stats());
+            }
+
+            /// Another process has stored the value.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_large_value_that_this_process_has_not_seen_is_a_hit_soon() {
+                static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+                const THIS: &str = "a_large_value_that_this_process_has_not_seen_is_a_hit_soon";
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+                async fn huge() -> String {
+                    "x".repeat(SIZE)
+                }
+
+                if let Ok(addr) = env::var(SERVER_OF_WRITER) {
+                    let _ = STORE.set($store_at(&addr, Limits { deadline: SOON, ..Limits::DEFAULT }));
+                    huge().await;
+                    huge().await;
+                    assert_eq!(huge::stats().shared_hits, 1);
+                    return;
+                }
+                let server = $start;
+                let test = format!("large_values::{}::{THIS}", stringify!($backend));
+                assert!(only(&test).env(SERVER_OF_WRITER, server.addr()).status().unwrap().success());
+                let proxy = Proxy::start(&server.addr());
+                proxy.delay(DELAY);
+                let _ = STORE.set($store_at(&proxy.addr(), Limits::DEFAULT));
+                // The read of the first call misses its deadline, and keeps the main connection busy meanwhile.
+                eventually("its size is known", async || {
+                    assert_eq!(huge().await.len(), SIZE);
+                    huge::stats().shared_hits > 0
+                })
+                .await;
+            }
+
+            #[tokio::test]
+            async fn large_reads_and_fills_share_a_second_connection() {
+                let server = $start;
+                let proxy = Proxy::start(&server.addr());
+                let store = $store_at(&proxy.addr(), Limits { deadline: LONG_DEADLINE, ..Limits::DEFAULT });
+                let fill = async |name: &str, bytes| {
+                    let lease = acquire(&*store, &key(name), TERM, LeaseMode::IfAbsent).await.unwrap();
+                    assert!(store.fill(&key(name), lease, value(bytes), TTL).await.unwrap());
+                };
+                fill("small", LARGE / 2).await;
+                assert_eq!(get_large(&*store, &key("small"), LARGE).await, Some(LARGE / 2));
+                // It could overtake an invalidation on another connection.
+                store.put(&key("put"), value(SIZE), None).await.unwrap();
+                assert_eq!(proxy.accepted(), 1);
+
+                fill("large", LARGE + 1).await;
+                assert_eq!(get_large(&*store, &key("large"), LARGE + 1).await, Some(LARGE + 1));
+                assert_eq!(get_large(&*store, &key("put"), SIZE).await, Some(SIZE));
+                assert_eq!(get_large(&*store, &key("missing"), SIZE).await, None);
+                assert_eq!((proxy.accepted(), proxy.open()), (2, 2));
+            }
+
+            #[tokio::test]
+            async fn a_value_that_takes_seconds_is_stored_and_read_on_one_connection() {
+                let server = $start;
+                let proxy = Proxy::start(&server.addr());
+                let store = $store_at(&proxy.addr(), Limits::DEFAULT);
+                let key = key("slow");
+                for (mode, bytes) in [(LeaseMode::IfAbsent, SIZE), (LeaseMode::Replace, SLOW)] {
+                    // An old value is read here, on the main connection.
+                    proxy.delay(Duration::ZERO);
+                    let lease = acquire(&*store, &key, TERM, mode).await.unwrap();
+                    proxy.delay(DELAY);
+                    assert!(store.fill(&key, lease, value(bytes), TTL).await.unwrap());
+                    // Two at once wait for each other.
+                    let [first, second] = [0, 1].map(|_| get_large(&*store, &key, bytes));
+                    assert_eq!(tokio::join!(first, second), (Some(bytes), Some(bytes)));
+                }
+                assert_eq!(proxy.accepted(), 2);
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_fill_that_arrives_after_an_invalidation_stores_nothing() {
+                for (mode, change) in [
+                    (LeaseMode::IfAbsent, None),
+                    (LeaseMode::IfAbsent, Some("new")),
+                    (LeaseMode::Replace, None),
+                    (LeaseMode::Replace, Some("new")),
+                ] {
+                    let server = $start;
+                    let proxy = Proxy::start(&server.addr());
+                    let store = $store_at(&proxy.addr(), Limits::DEFAULT);
+                    let key = key("late");
+                    if mode == LeaseMode::Replace {
+                        store.put(&key, "old".into(), None).await.unwrap();
+                    }
+                    let lease = acquire(&*store, &key, TERM, mode).await.unwrap();
+                    proxy.delay(DELAY);
+                    let filling = tokio::spawn({
+                        let (store, key) = (Arc::clone(&store), key.clone());
+                        async move { store.fill(&key, lease, value(SLOW), TTL).await }
+                    });
+                    until("the value is being sent", || proxy.accepted() == 2).await;
+                    match change {
+                        None => store.remove(&key).await.unwrap(),
+                        Some(value) => store.put(&key, value.into(), None).await.unwrap(),
+                    }
+                    assert!(!filling.is_finished(), "the invalidation waited behind the value");
+                    assert!(!filling.await.unwrap().unwrap(), "{mode:?} {change:?}");
+                    let there = store.get(&[key]).await.unwrap();
+                    assert_eq!(there, [change.map(Bytes::from)], "{mode:?} {change:?}");
+                }
+            }
+
+            #[tokio::test]
+            async fn the_size_of_a_value_is_known_while_it_is_read() {
+                let server = $start;
+                let writer = $store_at(&server.addr(), Limits { deadline: SOON, ..Limits::DEFAULT });
+                let [large, leased, missing] = ["large", "leased", "missing"].map(key);
+                writer.put(&large, value(SLOW), None).await.unwrap();
+                acquire(&*writer, &leased, TERM, LeaseMode::IfAbsent).await.unwrap();
+
+                let proxy = Proxy::start(&server.addr());
+                let reader = $store_at(&proxy.addr(), Limits::DEFAULT);
+                assert_eq!(reader.size_of(&leased).await.unwrap(), 0);
+                assert_eq!(reader.size_of(&missing).await.unwrap(), 0);
+                proxy.delay(DELAY);
+                assert!(reader.get(std::slice::from_ref(&large)).await.unwrap_err().is_timeout());
+                assert_eq!(reader.size_of(&large).await.unwrap(), SLOW);
+                assert_eq!(get_large(&*reader, &large, SLOW).await, Some(SLOW));
+            }
+        }
+    )*};
+}
+
+large_values! {
+    redis: RedisServer::start(), redis_at;
+    memcached: memcached_server(), memcached_at;
+}
+
+/// The versions of one run of a server say nothing about another one.
+mod servers_of_memcached {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lease_from_before_a_restart_does_not_fill() {
+        let mut server = memcached_server();
+        let store = memcached_at(&server.addr(), Limits { deadline: LONG_DEADLINE, ..Limits::DEFAULT });
+        for mode in [LeaseMode::IfAbsent, LeaseMode::Replace] {
+            let (key, missing) = (key(&format!("{mode:?}")), key("missing"));
+            let prepare = async || {
+                if mode == LeaseMode::Replace {
+                    store.put(&key, "old".into(), None).await?;
+                }
+                let lease = cached_runtime::Lease::random();
+                store.acquire(&key, lease, TERM, mode).await.map(|acquired| (lease, acquired.is_granted))
+            };
+            // Both connections are open.
+            let (first, _) = prepare().await.unwrap();
+            assert!(store.fill(&key, first, value(SIZE), TTL).await.unwrap());
+            store.remove(&key).await.unwrap();
+            let (old, _) = prepare().await.unwrap();
+            server.restart();
+            // The versions start from 1 again.
+            eventually("the server is used again", async || {
+                store.get(std::slice::from_ref(&missing)).await.is_ok()
+            })
+            .await;
+            let (new, is_granted) = prepare().await.unwrap();
+            assert!(is_granted);
+            assert!(!store.fill(&key, old, value(LARGE + 1), TTL).await.unwrap(), "{mode:?}");
+            assert!(store.fill(&key, new, value(SIZE), TTL).await.unwrap(), "{mode:?}");
+            assert_eq!(get_large(&*store, &key, SIZE).await, Some(SIZE));
+        }
+    }
+
+    /// As behind a balancer, or while a name begins to stand for another machine.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_second_connection_to_another_server_is_not_used() {
+        let servers = [memcached_server(), memcached_server()];
+        let address = alternating(servers.each_ref().map(MemcachedServer::addr));
+        let store = memcached_at(&address, Limits { deadline: LONG_DEADLINE, ..Limits::DEFAULT });
+        // On the other server, this value would be found.
+        let other = memcached_at(&servers[1].addr(), Limits { deadline: SOON, ..Limits::DEFAULT });
+        other.put(&key("removed"), value(SIZE), None).await.unwrap();
+
+        store.remove(&key("removed")).await.unwrap();
+        for mode in [LeaseMode::IfAbsent, LeaseMode::Replace] {
+            let lease = acquire(&*store, &key("filled"), TERM, mode).await.unwrap();
+            assert!(store.fill(&key("filled"), lease, value(SIZE), TTL).await.unwrap(), "{mode:?}");
+            assert_eq!(get_large(&*store, &key("filled"), SIZE).await, Some(SIZE));
+        }
+        assert_eq!(store.size_of(&key("filled")).await.unwrap(), SIZE);
+        assert_eq!(get_large(&*store, &key("removed"), SIZE).await, None);
+        assert_eq!(other.get(&[key("filled")]).await.unwrap(), [None]);
+    }
+
+    /// Starts a listener whose connections lead to one of these addresses after the other. Returns its address.
+    fn alternating(upstreams: [String; 2]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            for (client, upstream) in listener.incoming().zip(upstreams.iter().cycle()) {
+                let (client, server) = (client.unwrap(), TcpStream::connect(upstream).unwrap());
+                for (mut from, mut to) in
+                    [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
+                {
+                    thread::spawn(move || io::copy(&mut from, &mut to));
+                }
+            }
+        });
+        address
+    }
+}
