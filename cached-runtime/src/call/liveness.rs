@@ -68,6 +68,9 @@ impl Liveness {
 
     /// Records that the body begins: calls wait for the wait budget from now on.
     pub(super) fn record_body(&self, now: Instant) {
+        if now == self.began_at {
+            return; // It begins with the flight, as at first.
+        }
         let now = millis(now.saturating_duration_since(self.began_at));
         self.polled_millis.store(now, Ordering::Release);
         self.body_millis.store(now, Ordering::Release);

@@ -94,14 +94,10 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
         }
     }
 
-    /// Returns the purpose of a call that the current future makes.
-    pub(super) fn purpose(&self) -> Purpose {
-        Purpose::of_call(self.cache().policy.mode())
-    }
-
-    /// Creates the state of a call that is not a plain hit.
-    pub(super) fn call_state(&self, purpose: Purpose) -> CallState<P::Owned, O> {
-        CallState::new(self.cache(), self.parts.to_owned_key(), self.parts.tags(), purpose)
+    /// Creates the state of a call that is not a plain hit; `purpose` returns what it is made for.
+    pub(super) fn call_state(&self, purpose: impl FnOnce(Mode) -> Purpose) -> CallState<P::Owned, O> {
+        let cache = self.cache();
+        CallState::new(cache, self.parts.to_owned_key(), self.parts.tags(), purpose(cache.policy.mode()))
     }
 
     #[inline]

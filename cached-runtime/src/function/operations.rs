@@ -30,7 +30,7 @@ impl<R> Operation<R> for Get {
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
         match entry.hit() {
             Ok(output) => Found::Hit(output),
-            Err(entry) => entry.call_state(entry.purpose()).get(),
+            Err(entry) => entry.call_state(Purpose::of_call).get(),
         }
     }
 }
@@ -43,7 +43,7 @@ impl<R> Operation<R> for GetTraced {
     type Out = FoundTraced<R>;
 
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
-        entry.call_state(entry.purpose()).get_traced()
+        entry.call_state(Purpose::of_call).get_traced()
     }
 }
 
@@ -55,7 +55,7 @@ impl<R> Operation<R> for Refresh {
     type Out = Found<R>;
 
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
-        Found::Miss(Miss::new(entry.call_state(Purpose::Refresh)))
+        Found::Miss(Miss::new(entry.call_state(|_| Purpose::Refresh)))
     }
 }
 
