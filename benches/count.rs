@@ -19,14 +19,12 @@ fn main() {
 }
 
 fn call<F: Future<Output = u64>>(function: fn(u64) -> F, what: &str, calls: u64) {
-    if what == "misses" {
-        // Of new keys, in a table that is full soon.
-        return (0..CAPACITY as u64 + calls).for_each(|n| drop(black_box(at_once(function(black_box(n))))));
-    }
-    for n in 0..KEYS {
+    // Misses are of new keys, in a table that is full.
+    let (stored, different) = if what == "misses" { (CAPACITY as u64, u64::MAX) } else { (KEYS, KEYS) };
+    for n in 0..stored {
         at_once(function(n));
     }
-    for n in 0..calls {
-        black_box(at_once(function(black_box(n % KEYS))));
+    for n in stored..stored + calls {
+        black_box(at_once(function(black_box(n % different))));
     }
 }
