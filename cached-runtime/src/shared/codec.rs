@@ -146,16 +146,28 @@ fn reject_incomplete(bytes: &[u8]) -> Result<()> {
 /// How many levels a value may have. The default of 1024 overflows a stack of 256 KiB.
 const MAX_DEPTH: usize = 128;
 
+/// As [`scan`], for JSON, where a number that is not finite is a nil, and so is read as `None` if it is in an `Option`.
+#[cfg(feature = "json")]
+fn scan_for_json(value: &impl Serialize) -> Result<Scan> {
+    let scan = scan(value)?;
+    if scan.has_non_finite {
+        let message = "the value contains a number that is infinite or not a number (NaN), which JSON does not have; use \
+                       the codec `msgpack`";
+        return Err(Error::new(ErrorKind::Codec, message));
+    }
+    Ok(scan)
+}
+
 #[cfg(feature = "json")]
 fn to_json<V: Serialize>(value: &V) -> Result<Vec<u8>> {
-    scan(value)?;
+    scan_for_json(value)?;
     serde_json::to_vec(value).map_err(encode_error)
 }
 
 /// Encodes a self-describing type.
 #[cfg(feature = "json")]
 fn to_checked_json<V: Storable>(value: &V) -> Result<Vec<u8>> {
-    let scan = scan(value)?;
+    let scan = scan_for_json(value)?;
     let bytes = serde_json::to_vec(value).map_err(encode_error)?;
     reject_undecodable(&bytes, from_json::<V>, &scan)?;
     Ok(bytes)
@@ -185,6 +197,20 @@ mod tests {
         let value = (1_u64, "one".to_owned(), vec![0_u8, 255], Some(1.5_f64), ());
         let bytes = to_msgpack(&value).unwrap();
         assert_eq!(from_msgpack::<(u64, String, Vec<u8>, Option<f64>, ())>(&bytes).unwrap(), value);
+    }
+
+    #[cfg(feature = "json")]
+    #[test]
+    fn floats_in_json_are_the_same_or_an_error() {
+        for number in (1_u32..2_000).map(f64::from).flat_map(|n| [n / 3.0, 1.0 / n, n.sqrt() * 1e-300]) {
+            let bytes = to_json(&Some(number)).unwrap();
+            assert_eq!(from_json::<Option<f64>>(&bytes).unwrap(), Some(number));
+        }
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(to_json(&Some(number)).unwrap_err().kind(), ErrorKind::Codec);
+            assert!(to_checked_json(&[Some(number)]).is_err() && to_json(&f32::NAN).is_err());
+            assert!(to_msgpack(&Some(number)).is_ok());
+        }
     }
 
     /// Frozen: programs in other languages and of earlier versions read these bytes.

@@ -4,6 +4,8 @@
 //! covers the presence of every `Option` in the arguments, and a value with a nil directly inside a `Some` is
 //! not stored.
 //!
+//! JSON has no numbers that are not finite, and serializes them as nil.
+//!
 //! Numbers of 128 bits and bytes look like something else where serde decodes what the data says, not what the
 //! type says: inside `flatten`, `tag` and `untagged`.
 
@@ -18,6 +20,8 @@ pub(crate) struct Scan {
     pub(crate) presence: Vec<u8>,
     /// `true` if a `Some` would be read back as `None`.
     pub(crate) is_ambiguous: bool,
+    /// `true` if a number is infinite or none (NaN).
+    pub(crate) has_non_finite: bool,
     /// How many numbers of 128 bits, and how many bytes, it contains.
     pub(crate) binaries: usize,
     /// What the first of them is.
@@ -108,7 +112,7 @@ impl ser::Serializer for &mut Scan {
     scalars! {
         serialize_bool(bool) serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
         serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
-        serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_str(&str)
+        serialize_char(char) serialize_str(&str)
         serialize_unit_variant(&'static str, u32, &'static str)
     }
 
@@ -120,6 +124,16 @@ impl ser::Serializer for &mut Scan {
         serialize_map(Option<usize>) -> SerializeMap;
         serialize_struct(&'static str, usize) -> SerializeStruct;
         serialize_struct_variant(&'static str, u32, &'static str, usize) -> SerializeStructVariant;
+    }
+
+    fn serialize_f32(self, number: f32) -> Serialized {
+        self.serialize_f64(number.into())
+    }
+
+    fn serialize_f64(self, number: f64) -> Serialized {
+        self.has_non_finite |= !number.is_finite();
+        self.is_inside_some = false;
+        Ok(())
     }
 
     fn serialize_i128(self, _: i128) -> Serialized {
