@@ -160,6 +160,31 @@ async fn a_call_over_the_bound_returns_the_stale_value() {
     assert_eq!(timeout(SOON, versioned(10, &body)).await.unwrap(), Ok(12));
 }
 
+#[async_cached(ttl = "1ms", stale_if_error = 60, max_concurrent = 1, skip(outcome, body))]
+async fn recovering(n: usize, outcome: Result<usize, String>, body: &Body) -> Result<usize, String> {
+    body.run().await;
+    outcome.map(|version| version + n)
+}
+
+/// A call that finds all places taken does not use up the retry that its key has once a second after a failure.
+#[tokio::test]
+async fn a_call_over_the_bound_leaves_the_retry_to_the_next_one() {
+    let (open, body) = (Body::open(), Body::held());
+    assert_eq!(recovering(10, Ok(1), &open).await, Ok(11));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(recovering(10, Err("down".into()), &open).await, Ok(11));
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let other = {
+        let body = Arc::clone(&body);
+        tokio::spawn(async move { recovering(20, Ok(2), &body).await })
+    };
+    body.has_begun(1).await;
+    assert_eq!(recovering(10, Ok(2), &open).await, Ok(11), "the only place is taken");
+    body.let_all_through();
+    assert_eq!(other.await.unwrap(), Ok(22));
+    assert_eq!(recovering(10, Ok(2), &open).await, Ok(12), "there is a place");
+}
+
 #[async_cached(ttl = "1ms", stale_while_revalidate = 60, max_concurrent = 1, skip(body))]
 async fn refreshed(n: usize, body: Arc<Body>) -> usize {
     body.run().await + n

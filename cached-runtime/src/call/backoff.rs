@@ -16,6 +16,13 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Backoff(Mutex<HashMap<u64, Instant, DefaultHashBuilder>>);
 
+/// The permission to compute a key.
+#[derive(Debug)]
+pub(crate) struct Permission {
+    /// When the next caller may retry; `None` if the key has not failed.
+    next_retry: Option<Instant>,
+}
+
 /// The time between two retries of one key.
 pub(crate) const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -38,18 +45,27 @@ impl Backoff {
         }
     }
 
-    /// Returns `true` if the caller may compute the key now: it has not failed, or it is time for a retry.
+    /// Returns the permission to compute the key now if it has not failed, or it is time for a retry.
     ///
     /// A retry is granted to one caller; for the others the interval begins anew.
-    pub(crate) fn try_begin(&self, key: u64) -> bool {
+    pub(crate) fn try_begin(&self, key: u64) -> Option<Permission> {
         let mut retries = self.retries();
-        let Some(retry_at) = retries.get_mut(&key) else { return true };
+        let Some(retry_at) = retries.get_mut(&key) else { return Some(Permission { next_retry: None }) };
         let now = Instant::now();
         if now < *retry_at {
-            return false;
+            return None;
         }
         *retry_at = now + RETRY_INTERVAL;
-        true
+        Some(Permission { next_retry: Some(*retry_at) })
+    }
+
+    /// Takes back a permission that was not used: the next caller may retry at once.
+    pub(crate) fn give_back(&self, key: u64, permission: Permission) {
+        let mut retries = self.retries();
+        // Unless it has failed since, in the computation of another call.
+        if let Some(retry_at) = retries.get_mut(&key).filter(|at| Some(**at) == permission.next_retry) {
+            *retry_at = Instant::now();
+        }
     }
 
     /// Ends the backoff of a key, after a success or when there is a reason to retry at once.
@@ -70,14 +86,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_call_per_interval_retries() {
         let backoff = Backoff::new();
-        assert!(backoff.try_begin(1) && backoff.try_begin(1), "nothing has failed");
+        let may_begin = |key| backoff.try_begin(key).is_some();
+        assert!(may_begin(1) && may_begin(1), "nothing has failed");
         backoff.record_failure(1);
-        assert!(!backoff.try_begin(1) && backoff.try_begin(2));
+        assert!(!may_begin(1) && may_begin(2));
         tokio::time::advance(RETRY_INTERVAL).await;
-        assert!(backoff.try_begin(1));
-        assert!(!backoff.try_begin(1), "another call retries");
+        assert!(may_begin(1));
+        assert!(!may_begin(1), "another call retries");
         backoff.reset(1);
-        assert!(backoff.try_begin(1) && backoff.try_begin(1));
+        assert!(may_begin(1) && may_begin(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_retry_that_is_given_back_is_for_the_next_call() {
+        let backoff = Backoff::new();
+        backoff.record_failure(1);
+        tokio::time::advance(RETRY_INTERVAL).await;
+        let retry = backoff.try_begin(1).unwrap();
+        assert!(backoff.try_begin(1).is_none());
+        backoff.give_back(1, retry);
+        let retry = backoff.try_begin(1).unwrap();
+        tokio::time::advance(RETRY_INTERVAL / 2).await;
+        backoff.record_failure(1);
+        backoff.give_back(1, retry);
+        assert!(backoff.try_begin(1).is_none(), "it has failed again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -85,10 +117,10 @@ mod tests {
         let backoff = Backoff::new();
         (0..2 * MAX_KEYS as u64).for_each(|key| backoff.record_failure(key));
         assert_eq!(backoff.retries().len(), MAX_KEYS);
-        assert!(backoff.try_begin(MAX_KEYS as u64), "it was not recorded");
+        assert!(backoff.try_begin(MAX_KEYS as u64).is_some(), "it was not recorded");
         tokio::time::advance(RETRY_INTERVAL).await;
         backoff.record_failure(MAX_KEYS as u64);
-        assert!(!backoff.try_begin(MAX_KEYS as u64));
+        assert!(backoff.try_begin(MAX_KEYS as u64).is_none());
         assert_eq!(backoff.retries().len(), 1);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::background::BackgroundQueue;
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Permission};
 use super::flights::Flights;
 use super::follower_result::FlightOutput;
 use super::places::Places;
@@ -132,8 +132,8 @@ impl<K: KeyType, O: ReturnKind> InstanceCache<K, O> {
         (stored.key == *key).then(|| (self.options.kind.output_of_value(stored.entry.value.clone()), origin))
     }
 
-    /// Returns `true` if a call may compute the key now: see [`Backoff::try_begin`].
-    pub(crate) fn try_begin(&self, key: &K) -> bool {
+    /// Returns the permission to compute the key now, if there is one: see [`Backoff::try_begin`].
+    pub(crate) fn try_begin(&self, key: &K) -> Option<Permission> {
         self.backoff.try_begin(self.flights.hash(key))
     }
 

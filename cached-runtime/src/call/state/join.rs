@@ -106,7 +106,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         self.purpose = Purpose::BackgroundRefresh;
         // The next value does not depend on the one that was returned.
         (self.stale_value, self.origin) = (None, Origin::COMPUTED);
-        if !self.has_place_for_refresh() || !self.cache.try_begin(&self.key) {
+        if !self.has_place_for_refresh() || self.cache.try_begin(&self.key).is_none() {
             return false;
         }
         let read = self.cache.reader(&self.key);

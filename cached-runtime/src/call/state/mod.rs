@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::background::Turn;
+use super::backoff::Permission;
 use super::flight::Sequence;
 use super::flights::Ends;
 use super::follower_result::{CallFlight, FollowerResult};
@@ -50,6 +51,8 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     reading: Option<TierRead<K, O::Value>>,
     /// A value that was found but is not the answer; it is returned if the computation fails.
     stale_value: Option<CachedValue<O::Value>>,
+    /// The permission to compute although there is a stale value; given back if the call returns that one nevertheless.
+    permission: Option<Permission>,
     /// The time until which the value found in memory is fresh.
     found_fresh_until: Option<Moment>,
     role: Role<O>,
@@ -144,6 +147,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             compute_started_at: None,
             reading: None,
             stale_value: None,
+            permission: None,
             found_fresh_until: None,
             role: Role::None,
             place: None,

@@ -8,7 +8,9 @@ use super::{CallState, Purpose};
 use crate::BoxFuture;
 use crate::call::follower_result::CallFlight;
 use crate::call::places::Place;
+use crate::lookup::Source;
 use crate::signature::{KeyType, ReturnKind};
+use crate::trace;
 use crate::util::limits;
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
@@ -23,7 +25,11 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             return None;
         }
         let stale = self.take_stale(self.cache.policy.retention())?;
+        if let Some(permission) = self.permission.take() {
+            self.cache.backoff.give_back(self.cache.flights.hash(&self.key), permission);
+        }
         self.cache.counters.stale_hits.add(1);
+        trace::hit(&self.cache.namespace, Source::Stale, || self.cache.display_key(&self.key));
         Some(stale)
     }
 

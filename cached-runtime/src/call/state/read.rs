@@ -68,7 +68,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             State::Fresh | State::Due if source == Source::Memory => counters.hits.add_one(),
             State::Fresh | State::Due => counters.shared_hits.add_one(),
             State::Stale(past) if past < policy.stale_while_revalidate_now() => counters.stale_hits.add(1),
-            State::Stale(past) if past < policy.stale_if_error_now() && !self.cache.try_begin(&self.key) => {
+            State::Stale(past) if past < policy.stale_if_error_now() && !self.may_retry() => {
                 counters.stale_hits.add(1);
             }
             State::Stale(_) | State::Expired => {
@@ -84,6 +84,12 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         } else {
             Available::AnswerAndRefresh(output)
         }
+    }
+
+    /// Takes the permission to compute although there is a stale value; returns `false` if there is none.
+    fn may_retry(&mut self) -> bool {
+        self.permission = self.cache.try_begin(&self.key);
+        self.permission.is_some()
     }
 
     /// Returns `true` if there is a stale value that stopped being fresh less than `window` ago.
