@@ -9,6 +9,9 @@ mod emitted {
 
     use crate::lookup::Source;
 
+    /// What subscribers filter by.
+    const TARGET: &str = "cached_runtime::trace";
+
     /// The span of a computation, from the first poll of its body on.
     #[derive(Debug, Default)]
     pub(crate) struct ComputeSpan(Option<Span>);
@@ -22,24 +25,24 @@ mod emitted {
 
     /// Creates the span of a computation. `key` is called only if somebody listens.
     pub(crate) fn computation(cache: &str, cause: &'static str, key: impl Fn() -> String) -> Span {
-        let span = info_span!("cached.compute", cache, key = key(), cause);
-        debug!(parent: &span, cache, key = key(), cause, "runs the function");
+        let span = info_span!(target: TARGET, "cached.compute", cache, key = key(), cause);
+        debug!(target: TARGET, parent: &span, cache, key = key(), cause, "runs the function");
         span
     }
 
     /// Reports a call that was answered by a stored value.
     pub(crate) fn hit(cache: &str, source: Source, key: impl FnOnce() -> String) {
         match source {
-            Source::Memory => debug!(cache, key = key(), "a hit in memory"),
-            Source::Shared => debug!(cache, key = key(), "a hit in the shared store"),
-            Source::Stale => debug!(cache, key = key(), "a stale hit"),
+            Source::Memory => debug!(target: TARGET, cache, key = key(), "a hit in memory"),
+            Source::Shared => debug!(target: TARGET, cache, key = key(), "a hit in the shared store"),
+            Source::Stale => debug!(target: TARGET, cache, key = key(), "a stale hit"),
             Source::Computed | Source::SharedError => {}
         }
     }
 
     /// Reports a call that was answered by the computation of another.
     pub(crate) fn joined(cache: &str, key: impl FnOnce() -> String) {
-        debug!(cache, key = key(), "joined the computation of another call");
+        debug!(target: TARGET, cache, key = key(), "joined the computation of another call");
     }
 }
 

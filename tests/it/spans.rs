@@ -48,7 +48,7 @@ impl State {
 
 impl Subscriber for Trace {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("cached_runtime::trace") || metadata.target() == "user"
+        metadata.target() == "cached_runtime::trace" || metadata.target() == "user"
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -162,6 +162,29 @@ async fn a_refresh_in_the_background_is_in_the_span_of_its_caller() {
     }
     let mut expected = vec!["[] request".to_owned(), line("request", "event message=a stale hit", &key, "")];
     expected.extend(computation("request", &key, "background"));
+    assert_eq!(trace.take(), expected);
+}
+
+#[async_cached(ttl = 60, stale_if_error = 60, max_concurrent = 1, name = "traced.bounded")]
+async fn bounded(id: u32) -> Result<u32, String> {
+    if id == 1 && bounded::stats().computed > 1 {
+        return Box::pin(bounded(2)).await; // While it has the only place.
+    }
+    Ok(id)
+}
+
+#[tokio::test]
+async fn a_stale_value_over_the_bound_is_an_event() {
+    for id in [1, 2] {
+        bounded(id).await.unwrap();
+        bounded::expire(id).await.unwrap();
+    }
+    let (trace, _guard) = Trace::start();
+    assert_eq!(bounded(1).await, Ok(2));
+    let (outer, inner) = (bounded::key(1).unwrap(), bounded::key(2).unwrap());
+    let mut expected = computation("", &outer, "miss");
+    expected.retain(|line| !line.contains("the body"));
+    expected.push(line("cached.compute", "event message=a stale hit", &inner, ""));
     assert_eq!(trace.take(), expected);
 }
 
