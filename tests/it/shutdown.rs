@@ -98,6 +98,45 @@ mod invalidations {
     }
 }
 
+mod leases {
+    use super::*;
+
+    static SERVER: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
+    static PROXY: LazyLock<Proxy> = LazyLock::new(|| Proxy::start(&format!("127.0.0.1:{}", SERVER.port())));
+    static BEGUN: AtomicUsize = AtomicUsize::new(0);
+
+    #[async_cached(ttl = 600, backend = "redis", name = "shutdown.leases")]
+    async fn load(key: usize) -> usize {
+        BEGUN.fetch_add(1, SeqCst);
+        std::future::pending::<()>().await;
+        key
+    }
+
+    /// A store that fails for a part of the time gets them back; those that are left are reported each time.
+    #[tokio::test]
+    async fn are_given_back_until_the_deadline() {
+        in_own_process!();
+        configure().redis(RedisConfig::new(format!("redis://{}", PROXY.addr()))).install().unwrap();
+        let mut calls = tokio::task::JoinSet::new();
+        (0..100).for_each(|key| drop(calls.spawn(load(key))));
+        until("all compute", || BEGUN.load(SeqCst) == 100).await;
+        PROXY.refuse();
+        PROXY.cut();
+        for _ in 0..2 {
+            let report = shutdown(Duration::from_millis(200)).await;
+            assert_eq!((report.leases_returned, report.leases_left), (0, 100));
+        }
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            PROXY.accept();
+        };
+        let (first, second, ()) =
+            tokio::join!(shutdown(Duration::from_secs(30)), shutdown(Duration::from_secs(30)), later);
+        assert_eq!(first.leases_returned + second.leases_returned, 100, "each is counted once");
+        assert_eq!((first.leases_left, second.leases_left), (0, 0));
+    }
+}
+
 mod writes {
     use super::*;
 

@@ -14,9 +14,9 @@ use super::namespace::Namespace;
 use crate::util::{end_of_process, join_all, timer};
 use crate::{Key, LastAttempt, Lease};
 
-/// How much was done before the deadline, and how much was not.
+/// How many invalidations were flushed before the deadline, and how many were not.
 #[derive(Debug, Clone, Copy, Default)]
-struct Done {
+struct Flushed {
     done: usize,
     left: usize,
 }
@@ -34,47 +34,49 @@ pub(crate) async fn shut_down_stores(end: Instant) -> ShutdownReport {
 }
 
 async fn shut_down(end: Instant) -> ShutdownReport {
-    let (writes_left, invalidations, leases) =
+    let (writes_left, invalidations, leases_returned) =
         tokio::join!(finish_writes(end), flush_invalidations(end), return_leases(end));
     ShutdownReport {
         refreshes_stopped: 0,
         writes_left,
         invalidations_flushed: invalidations.done,
         invalidations_left: invalidations.left,
-        leases_returned: leases.done,
-        leases_left: leases.left,
+        leases_returned,
+        leases_left: lock(&REGISTERED).len(),
     }
 }
 
 /// Waits for the writes of this process; returns how many have not ended in time.
 async fn finish_writes(end: Instant) -> usize {
-    let finished = async {
-        loop {
-            let ended = WRITE_ENDED.notified();
-            if WRITES.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            ended.await;
-        }
-    };
-    let _ = timer::timeout_at(end, finished).await;
+    let _ = timer::timeout_at(end, writes_ended()).await;
     WRITES.load(Ordering::Acquire)
 }
 
+/// Waits until no write is on its way.
+async fn writes_ended() {
+    loop {
+        let ended = WRITE_ENDED.notified();
+        if WRITES.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        ended.await;
+    }
+}
+
 /// Retries the pending invalidations of every namespace until the stores confirm them.
-async fn flush_invalidations(end: Instant) -> Done {
+async fn flush_invalidations(end: Instant) -> Flushed {
     let namespaces = lock(&DEBTORS).clone();
     let before = pending(&namespaces);
     let flush = async |namespace: &&'static Namespace| {
         while let Some(flushed) = namespace.retry_one().await {
             if flushed.is_err() {
-                timer::sleep(FLUSH_PAUSE).await;
+                timer::sleep(RETRY_PAUSE).await;
             }
         }
     };
     let _ = timer::timeout_at(end, join_all(namespaces.iter().map(flush))).await;
     let left = pending(&namespaces);
-    Done { done: before.saturating_sub(left), left }
+    Flushed { done: before.saturating_sub(left), left }
 }
 
 /// Returns the number of pending invalidations.
@@ -82,9 +84,29 @@ fn pending(namespaces: &[&'static Namespace]) -> usize {
     namespaces.iter().map(|namespace| namespace.pending.len()).sum()
 }
 
-/// Gives back the leases that this process holds.
-async fn return_leases(end: Instant) -> Done {
-    let mut report = Done::default();
+/// Gives back the leases that this process holds, until the stores have confirmed all; returns how many.
+///
+/// A write that fails leaves its lease, so it ends after the writes.
+async fn return_leases(end: Instant) -> usize {
+    let returned = AtomicUsize::new(0);
+    let returning = async {
+        loop {
+            release_registered(&returned).await;
+            if !lock(&REGISTERED).is_empty() {
+                timer::sleep(RETRY_PAUSE).await;
+            } else if WRITES.load(Ordering::Acquire) > 0 {
+                writes_ended().await;
+            } else {
+                return;
+            }
+        }
+    };
+    let _ = timer::timeout_at(end, returning).await;
+    returned.into_inner()
+}
+
+/// Releases the leases that are registered now, up to those of a store that fails, and counts them.
+async fn release_registered(returned: &AtomicUsize) {
     let held: Vec<_> = lock(&REGISTERED)
         .iter()
         .map(|(token, (namespace, key))| (Lease::new(*token), *namespace, key.clone()))
@@ -93,17 +115,15 @@ async fn return_leases(end: Instant) -> Done {
         let release = async |(lease, namespace, key): &(Lease, &'static Namespace, Key)| {
             let released =
                 namespace.with_deadline(|store| store.release(key, *lease, LastAttempt::Unknown)).await;
-            if released.is_ok() {
-                lock(&REGISTERED).remove(&lease.token());
+            if released.is_ok() && lock(&REGISTERED).remove(&lease.token()).is_some() {
+                returned.fetch_add(1, Ordering::Relaxed);
             }
             released.is_ok()
         };
-        let released = timer::timeout_at(end, join_all(batch.iter().map(release))).await;
-        let returned = released.unwrap_or_default().into_iter().filter(|is_ok| *is_ok).count();
-        report.done += returned;
-        report.left += batch.len() - returned;
+        if !join_all(batch.iter().map(release)).await.contains(&true) {
+            return;
+        }
     }
-    report
 }
 
 /// The leases that this process holds, or is giving back, by their tokens.
@@ -121,8 +141,8 @@ static WRITE_ENDED: Notify = Notify::const_new();
 const MAX_REGISTERED: usize = 100_000;
 /// How many leases are released at the same time.
 const BATCH: usize = 64;
-/// The pause after an invalidation that the store did not confirm: shorter than usual, as the process is about to end.
-const FLUSH_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after what the store did not confirm: shorter than usual, as the process is about to end.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Adds a namespace that has its first pending invalidation.
 pub(super) fn add_debtor(namespace: &'static Namespace) {

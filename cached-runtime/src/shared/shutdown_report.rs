@@ -21,6 +21,7 @@ pub struct ShutdownReport {
     pub invalidations_left: usize,
     /// The leases that were given back.
     pub leases_returned: usize,
-    /// The leases that could not be given back before the deadline. They expire after their term.
+    /// The leases that could not be given back before the deadline. They expire after their term. Those of `writes_left`, and
+    /// those that were requested and have no answer yet, are not counted: they become such leases if the store fails.
     pub leases_left: usize,
 }
