@@ -60,10 +60,10 @@ impl Backoff {
     }
 
     /// Takes back a permission that was not used: the next caller may retry at once.
-    pub(crate) fn give_back(&self, key: u64, permission: Permission) {
+    pub(crate) fn give_back(&self, key: u64, Permission { next_retry }: Permission) {
         let mut retries = self.retries();
         // Unless it has failed since, in the computation of another call.
-        if let Some(retry_at) = retries.get_mut(&key).filter(|at| Some(**at) == permission.next_retry) {
+        if let Some(retry_at) = retries.get_mut(&key).filter(|at| Some(**at) == next_retry) {
             *retry_at = Instant::now();
         }
     }
