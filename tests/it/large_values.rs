@@ -244,8 +244,11 @@ macro_rules! large_values {
                 let store = $store_at(&proxy.addr(), Limits::DEFAULT);
                 let key = key("slow");
                 for (mode, bytes) in [(LeaseMode::IfAbsent, SIZE), (LeaseMode::Replace, SLOW)] {
-                    // An old value is read here, on the main connection.
                     proxy.delay(Duration::ZERO);
+                    if mode == LeaseMode::Replace {
+                        // The lease is granted with the old value, on the main connection.
+                        store.put(&key, "old".into(), None).await.unwrap();
+                    }
                     let lease = acquire(&*store, &key, TERM, mode).await.unwrap();
                     proxy.delay(DELAY);
                     assert!(store.fill(&key, lease, value(bytes), TTL).await.unwrap());
