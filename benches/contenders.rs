@@ -1,4 +1,7 @@
-//! One function from number to number, cached in three ways and not at all, all called alike.
+//! One function from number to number, cached in three ways and not at all, all called alike; and what all benchmarks report.
+#![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "a report prints tables")]
+
+pub mod report;
 
 use std::pin::pin;
 use std::sync::LazyLock;

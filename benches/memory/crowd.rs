@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cached_benches::report::Row;
 use cached_runtime::async_cached;
 use tokio::runtime::Builder;
 
 use crate::contenders::{CONTENDERS, Work};
-use crate::report::Row;
 
 /// The calls of two threads on one key that take as long as those of one thread.
 pub(crate) fn threads() -> Vec<Row> {
@@ -27,7 +27,12 @@ pub(crate) fn threads() -> Vec<Row> {
         Some(best(2) / best(1))
     });
     let figure = "calls a second, × one thread";
-    vec![Row { section: "hit, two threads on one key", figure, values: values.collect(), tolerance: None }]
+    vec![Row {
+        work: "hit, two threads on one key".into(),
+        figure,
+        values: values.collect(),
+        tolerance: None,
+    }]
 }
 
 static COMPUTED: AtomicU64 = AtomicU64::new(0);
@@ -66,8 +71,8 @@ pub(crate) fn stampede() -> Vec<Row> {
             async move { moka.get_with(n, slowly(n)).await }
         })),
     ];
-    let section = "10 000 callers of one cold key";
-    vec![Row { section, figure: "computations", values, tolerance: Some(1.0) }]
+    let work = "10 000 callers of one cold key".into();
+    vec![Row { work, figure: "computations", values, tolerance: Some(1.0) }]
 }
 
 fn computations<F: Future<Output = u64> + Send + 'static>(call: impl Fn(u64) -> F) -> f64 {

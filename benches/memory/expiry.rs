@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use cached_benches::report::Row;
 use cached_runtime::async_cached;
 use moka::future::Cache;
 use rustix::time::ClockId;
@@ -9,7 +10,6 @@ use tokio::runtime::Builder;
 use tokio::time::{interval, sleep};
 
 use crate::measure::time;
-use crate::report::Row;
 
 const HELD: u64 = 1_000_000;
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,8 +28,8 @@ pub(crate) fn rows() -> Vec<Row> {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (held, together) = (runtime.block_on(beside_held()), runtime.block_on(all_together()));
     let none = None;
-    let row = |section, figure, ours, moka| Row {
-        section,
+    let row = |work: &str, figure, ours, moka| Row {
+        work: work.into(),
         figure,
         values: vec![none, Some(ours), none, moka],
         tolerance: Some(1.5),

@@ -16,16 +16,16 @@ mod crowd;
 mod expiry;
 mod keys;
 mod measure;
-mod report;
 mod size;
 
 use std::pin::pin;
 use std::process::ExitCode;
 use std::task::{Context, Poll, Waker};
 
+use cached_benches::report::{Report, Row, Section};
+
 use crate::contenders::{CONTENDERS, Work};
 use crate::keys::Keys;
-use crate::report::Row;
 
 /// Returns the output of a future that is ready at once, without the cost of an executor.
 #[inline]
@@ -36,7 +36,17 @@ pub(crate) fn at_once<F: Future>(future: F) -> F::Output {
     }
 }
 
-type Section = (&'static str, fn() -> Vec<Row>);
+const REPORT: Report = Report {
+    name: "memory",
+    head: "\
+# Memory
+
+Written by `cargo bench -p cached-benches --bench memory -- record` on a shared machine with two cores. Instructions (callgrind) and
+CPU time (the median of interleaved rounds) are multiples of `by hand`: quick_cache with a hand-written expiry.
+",
+    caption: "CPU time of each work, as multiples of the cache by hand",
+    contenders: &["by hand", "async_cached", "cached", "moka"],
+};
 
 const SECTIONS: [Section; 7] = [
     ("hits", || {
@@ -52,10 +62,10 @@ const SECTIONS: [Section; 7] = [
     ("size", size::rows),
 ];
 
-fn costs(section: &'static str, work: Work, keys: fn() -> Keys) -> Vec<Row> {
+fn costs(name: &str, work: Work, keys: fn() -> Keys) -> Vec<Row> {
     let costs = measure::costs(work, keys);
     let row = |figure, tolerance, value: fn(&measure::Costs) -> Option<f64>| Row {
-        section,
+        work: name.into(),
         figure,
         values: costs.iter().map(value).collect(),
         tolerance: Some(tolerance),
@@ -73,27 +83,9 @@ fn main() -> ExitCode {
     match words[..] {
         ["count", contender, work, calls] => count(contender, work, calls.parse().unwrap()),
         ["size", contender] => size::print(contender),
-        ["record"] => {
-            let rows = run(&SECTIONS);
-            report::record(&rows).unwrap();
-        }
-        _ => {
-            let chosen: Vec<Section> =
-                SECTIONS.into_iter().filter(|(name, _)| words.is_empty() || words.contains(name)).collect();
-            let regressions = report::regressions(&run(&chosen)).unwrap_or_default();
-            for regression in &regressions {
-                println!("worse than recorded: {regression}");
-            }
-            return if regressions.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
+        _ => return REPORT.run(&SECTIONS, &words),
     }
     ExitCode::SUCCESS
-}
-
-fn run(sections: &[Section]) -> Vec<Row> {
-    let rows: Vec<Row> = sections.iter().flat_map(|(_, rows)| rows()).collect();
-    println!("{}", report::table(&rows));
-    rows
 }
 
 /// Performs calls of one contender, for callgrind.

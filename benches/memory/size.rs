@@ -4,8 +4,9 @@ use std::env::current_exe;
 use std::fs;
 use std::process::Command;
 
+use cached_benches::report::Row;
+
 use crate::contenders::{CONTENDERS, Work};
-use crate::report::Row;
 
 const ENTRIES: u64 = 1_000_000;
 
@@ -16,8 +17,8 @@ pub(crate) fn rows() -> Vec<Row> {
         String::from_utf8(output.stdout).ok()?.trim().parse().ok()
     };
     let values = CONTENDERS.iter().map(|contender| bytes(contender.name)).collect();
-    let section = "a million entries, u64 → u64";
-    vec![Row { section, figure: "bytes an entry, with key and value", values, tolerance: Some(1.02) }]
+    let work = "a million entries, u64 → u64".into();
+    vec![Row { work, figure: "bytes an entry, with key and value", values, tolerance: Some(1.02) }]
 }
 
 /// Prints the bytes of an entry of one contender.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::User;
+use crate::setting::User;
 
 /// Reads by one client of `fred`.
 #[derive(Clone)]
@@ -36,8 +36,39 @@ impl Fred {
         rmp_serde::from_slice(&bytes).unwrap()
     }
 
+    /// Reads a number that is not stored, and stores it.
+    pub(crate) async fn fill(&self, number: u64) -> u64 {
+        let key = format!("hand:number:{number}");
+        let found: Option<Bytes> = self.0.get(&key).await.unwrap();
+        if let Some(bytes) = found {
+            return rmp_serde::from_slice(&bytes).unwrap();
+        }
+        let bytes = rmp_serde::to_vec(&number).unwrap();
+        let _: () =
+            self.0.set(key, bytes.as_slice(), Some(Expiration::EX(3_600)), None, false).await.unwrap();
+        number
+    }
+
     pub(crate) async fn text(&self, id: u64) -> String {
         let bytes: Bytes = self.0.get(format!("hand:text:{id}")).await.unwrap();
+        rmp_serde::from_slice(&bytes).unwrap()
+    }
+}
+
+/// Reads by a multiplexed connection of `redis`.
+#[derive(Clone)]
+pub(crate) struct RedisRs(redis::aio::MultiplexedConnection);
+
+impl RedisRs {
+    pub(crate) async fn connect(url: &str) -> Self {
+        let client = redis::Client::open(url).unwrap();
+        Self(client.get_multiplexed_async_connection().await.unwrap())
+    }
+
+    pub(crate) async fn user(&self, id: u64, region: &str) -> User {
+        let mut connection = self.0.clone();
+        let bytes: Vec<u8> =
+            redis::AsyncCommands::get(&mut connection, format!("hand:user:{id}:{region}")).await.unwrap();
         rmp_serde::from_slice(&bytes).unwrap()
     }
 }
