@@ -52,7 +52,9 @@ impl Report {
         match regressions {
             Ok(regressions) if regressions.is_empty() => ExitCode::SUCCESS,
             Ok(regressions) => {
-                regressions.iter().for_each(|regression| println!("worse than recorded: {regression}"));
+                for regression in regressions {
+                    println!("worse than recorded: {regression}");
+                }
                 ExitCode::FAILURE
             }
             Err(error) => {

@@ -15,11 +15,11 @@ pub(crate) const ROUND: Duration = Duration::from_millis(150);
 pub(crate) type Contender = Box<dyn Fn(usize) -> f64>;
 
 /// Returns the contender that makes these calls.
-pub(crate) fn contender<F>(call: impl Fn(u64) -> F + Clone + Send + 'static) -> Option<Contender>
+pub(crate) fn contender<F>(call: impl Fn(u64) -> F + Clone + Send + 'static) -> Contender
 where
     F: Future<Output = ()> + Send,
 {
-    Some(Box::new(move |tasks| SETTING.threads.block_on(cpu_per_call(tasks, call.clone()))))
+    Box::new(move |tasks| SETTING.threads.block_on(cpu_per_call(tasks, call.clone())))
 }
 
 /// Returns the CPU time of each contender as a multiple of that of the first: the median of all rounds.

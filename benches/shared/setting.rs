@@ -21,7 +21,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    fn new(id: u64, region: &str) -> Self {
+    pub(crate) fn new(id: u64, region: &str) -> Self {
         Self {
             id,
             name: "Ada Lovelace of London".into(),
