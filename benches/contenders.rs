@@ -1,7 +1,9 @@
-//! One function from number to number, cached in three ways and not at all, all called alike; and what all benchmarks report.
+//! One function from number to number, cached in three ways and not at all, all called alike; and how all benchmarks measure and report.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "a report prints tables")]
 
+pub mod clock;
 pub mod report;
+pub mod rounds;
 
 use std::pin::pin;
 use std::sync::LazyLock;
@@ -63,9 +65,10 @@ pub async fn not_at_all(n: u64) -> u64 {
 /// # Panics
 ///
 /// If the future is not ready.
+#[inline]
 pub fn at_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => panic!("expected a hit"),
+        Poll::Pending => panic!("the contenders wait for nothing"),
     }
 }

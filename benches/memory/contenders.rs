@@ -4,6 +4,7 @@ use std::hint::black_box as keep;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use cached_benches::at_once;
 use cached_runtime::async_cached;
 use quick_cache::sync::Cache;
 
@@ -64,11 +65,11 @@ macro_rules! contender {
             pub(super) const CONTENDER: Contender = Contender {
                 name: $name,
                 run: |work, numbers| match work {
-                    Work::Number => numbers.for_each(|n| _ = keep(crate::at_once(number(n)))),
-                    Work::User => numbers.for_each(|n| _ = keep(crate::at_once(user(n, "eu")))),
-                    Work::Miss => numbers.for_each(|n| _ = keep(crate::at_once(miss(n)))),
-                    Work::Zipf => numbers.for_each(|n| _ = keep(crate::at_once(zipf(n)))),
-                    Work::Million => numbers.for_each(|n| _ = keep(crate::at_once(million(n)))),
+                    Work::Number => numbers.for_each(|n| _ = keep(at_once(number(n)))),
+                    Work::User => numbers.for_each(|n| _ = keep(at_once(user(n, "eu")))),
+                    Work::Miss => numbers.for_each(|n| _ = keep(at_once(miss(n)))),
+                    Work::Zipf => numbers.for_each(|n| _ = keep(at_once(zipf(n)))),
+                    Work::Million => numbers.for_each(|n| _ = keep(at_once(million(n)))),
                 },
             };
         }

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cached_benches::report::Row;
+use cached_benches::rounds::Value;
 use cached_runtime::async_cached;
 use tokio::runtime::Builder;
 
@@ -24,7 +25,7 @@ pub(crate) fn threads() -> Vec<Row> {
     };
     let values = CONTENDERS.iter().map(|contender| {
         let best = |threads| (0..31).map(|_| calls(contender.run, threads)).fold(0.0, f64::max);
-        Some(best(2) / best(1))
+        Some(Value::from(best(2) / best(1)))
     });
     let figure = "calls a second, × one thread";
     vec![Row {
@@ -75,7 +76,7 @@ pub(crate) fn stampede() -> Vec<Row> {
     vec![Row { work, figure: "computations", values, tolerance: Some(1.0) }]
 }
 
-fn computations<F: Future<Output = u64> + Send + 'static>(call: impl Fn(u64) -> F) -> f64 {
+fn computations<F: Future<Output = u64> + Send + 'static>(call: impl Fn(u64) -> F) -> Value {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     COMPUTED.store(0, Relaxed);
     runtime.block_on(async {
@@ -84,5 +85,5 @@ fn computations<F: Future<Output = u64> + Send + 'static>(call: impl Fn(u64) -> 
             call.await.unwrap();
         }
     });
-    COMPUTED.load(Relaxed) as f64
+    Value::from(COMPUTED.load(Relaxed) as f64)
 }

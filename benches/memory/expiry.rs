@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use cached_benches::clock::cpu_of_process;
 use cached_benches::report::Row;
+use cached_benches::rounds::Value;
 use cached_runtime::async_cached;
 use moka::future::Cache;
-use rustix::time::ClockId;
 use tokio::runtime::Builder;
 use tokio::time::{interval, sleep};
-
-use crate::measure::time;
 
 const HELD: u64 = 1_000_000;
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,11 +26,10 @@ async fn together(n: u64) -> u64 {
 pub(crate) fn rows() -> Vec<Row> {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (held, together) = (runtime.block_on(beside_held()), runtime.block_on(all_together()));
-    let none = None;
-    let row = |work: &str, figure, ours, moka| Row {
+    let row = |work: &str, figure, ours: f64, moka: Option<f64>| Row {
         work: work.into(),
         figure,
-        values: vec![none, Some(ours), none, moka],
+        values: vec![None, Some(ours.into()), None, moka.map(Value::from)],
         tolerance: Some(1.5),
     };
     let (beside, million) =
@@ -68,12 +66,12 @@ impl moka::Expiry<u64, u64> for Lifetimes {
 async fn cpu_a_second(insert: impl AsyncFn(u64)) -> f64 {
     const SECONDS: u64 = 30;
     let mut ticks = interval(Duration::from_millis(5));
-    let before = time(ClockId::ProcessCPUTime);
+    let before = cpu_of_process();
     for n in 0..SECONDS * 200 {
         ticks.tick().await;
         insert(HELD + n).await;
     }
-    (time(ClockId::ProcessCPUTime) - before).as_secs_f64() * 1_000.0 / SECONDS as f64
+    (cpu_of_process() - before) * 1_000.0 / SECONDS as f64
 }
 
 /// Returns the CPU seconds that the removal of a million entries takes, and the seconds from the last expiry to it.
@@ -82,10 +80,10 @@ async fn all_together() -> (f64, f64) {
         together(n).await;
     }
     let last_expiry = Instant::now() + 10 * SECOND;
-    let before = time(ClockId::ProcessCPUTime);
+    let before = cpu_of_process();
     while together::stats().entries > 0 {
         sleep(Duration::from_millis(20)).await;
     }
-    let cpu = time(ClockId::ProcessCPUTime) - before;
-    (cpu.as_secs_f64(), last_expiry.elapsed().as_secs_f64())
+    let cpu = cpu_of_process() - before;
+    (cpu, last_expiry.elapsed().as_secs_f64())
 }

@@ -6,10 +6,6 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run ends")]
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "it prints a table")]
 #![allow(clippy::unused_async, reason = "cached bodies do not all await")]
-#![allow(
-    clippy::unchecked_time_subtraction,
-    reason = "the clocks of a thread and a process do not run backwards"
-)]
 
 mod contenders;
 mod crowd;
@@ -18,23 +14,13 @@ mod keys;
 mod measure;
 mod size;
 
-use std::pin::pin;
 use std::process::ExitCode;
-use std::task::{Context, Poll, Waker};
 
 use cached_benches::report::{Report, Row, Section};
+use cached_benches::rounds::Value;
 
 use crate::contenders::{CONTENDERS, Work};
 use crate::keys::Keys;
-
-/// Returns the output of a future that is ready at once, without the cost of an executor.
-#[inline]
-pub(crate) fn at_once<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("the contenders wait for nothing"),
-    }
-}
 
 const REPORT: Report = Report {
     name: "memory",
@@ -42,7 +28,7 @@ const REPORT: Report = Report {
 # Memory
 
 Written by `cargo bench -p cached-benches --bench memory -- record` on a shared machine with two cores. Instructions (callgrind) and
-CPU time (the median of interleaved rounds) are multiples of `by hand`: quick_cache with a hand-written expiry.
+CPU time (the median of interleaved rounds, and its quartiles) are multiples of `by hand`: quick_cache with a hand-written expiry.
 ",
     caption: "CPU time of each work, as multiples of the cache by hand",
     contenders: &["by hand", "async_cached", "cached", "moka"],
@@ -64,16 +50,16 @@ const SECTIONS: [Section; 7] = [
 
 fn costs(name: &str, work: Work, keys: fn() -> Keys) -> Vec<Row> {
     let costs = measure::costs(work, keys);
-    let row = |figure, tolerance, value: fn(&measure::Costs) -> Option<f64>| Row {
+    let row = |figure, tolerance, value: fn(&measure::Costs) -> Option<Value>| Row {
         work: name.into(),
         figure,
         values: costs.iter().map(value).collect(),
         tolerance: Some(tolerance),
     };
     vec![
-        row("instructions", 1.03, |costs| costs.instructions),
-        row("CPU", 1.3, |costs| Some(costs.cpu)),
-        row("allocations", 1.0, |costs| Some(costs.allocations)),
+        row("instructions", 1.03, |costs| costs.instructions.map(Value::from)),
+        row("CPU", 1.3, |costs| costs.cpu),
+        row("allocations", 1.0, |costs| Some(costs.allocations.into())),
     ]
 }
 

@@ -2,19 +2,19 @@
 
 use std::env::current_exe;
 use std::process::Command;
-use std::time::Duration;
 
 use allocation_counter::measure;
-use rustix::time::{ClockId, clock_gettime};
+use cached_benches::clock::cpu_of_thread;
+use cached_benches::rounds::{Value, ratios};
 
 use crate::contenders::{CONTENDERS, Contender, Work};
 use crate::keys::Keys;
 
 /// What a call costs, as multiples of the floor.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Costs {
     pub(crate) instructions: Option<f64>,
-    pub(crate) cpu: f64,
+    pub(crate) cpu: Option<Value>,
     /// The number, not a multiple.
     pub(crate) allocations: f64,
 }
@@ -31,26 +31,19 @@ pub(crate) fn costs(work: Work, keys: fn() -> Keys) -> Vec<Costs> {
     for (contender, keys) in &mut runs {
         (contender.run)(work, &mut keys.by_ref().take(WARM_UP));
     }
-    let mut ratios = vec![Vec::new(); runs.len()];
-    for _ in 0..ROUNDS {
-        let times: Vec<f64> = runs.iter_mut().map(|(contender, keys)| cpu(contender, work, keys)).collect();
-        for (ratios, time) in ratios.iter_mut().zip(&times) {
-            ratios.push(time / times[0]);
-        }
-    }
+    let cpu = ratios(ROUNDS, &mut runs, |(contender, keys)| Some(cpu(contender, work, keys)));
     let allocations = runs.iter_mut().map(|(contender, keys)| {
         let measured = measure(|| (contender.run)(work, &mut keys.by_ref().take(ROUND)));
         measured.count_total as f64 / ROUND as f64
     });
     let instructions: Vec<Option<f64>> =
         CONTENDERS.iter().map(|contender| instructions(contender, work)).collect();
-    ratios
-        .into_iter()
+    cpu.into_iter()
         .zip(allocations)
         .zip(&instructions)
-        .map(|((ratios, allocations), of_this)| Costs {
+        .map(|((cpu, allocations), of_this)| Costs {
             instructions: of_this.zip(instructions[0]).map(|(of_this, floor)| of_this / floor),
-            cpu: median(ratios),
+            cpu,
             allocations,
         })
         .collect()
@@ -75,17 +68,7 @@ fn instructions(contender: &Contender, work: Work) -> Option<f64> {
 }
 
 fn cpu(contender: &Contender, work: Work, keys: &mut Keys) -> f64 {
-    let before = time(ClockId::ThreadCPUTime);
+    let before = cpu_of_thread();
     (contender.run)(work, &mut keys.by_ref().take(ROUND));
-    (time(ClockId::ThreadCPUTime) - before).as_secs_f64()
-}
-
-pub(crate) fn time(clock: ClockId) -> Duration {
-    let time = clock_gettime(clock);
-    Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers[numbers.len() / 2]
+    cpu_of_thread() - before
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use cached_benches::report::Row;
+use cached_benches::rounds::Value;
 
 use crate::contenders::{CONTENDERS, Work};
 
@@ -14,7 +15,7 @@ const ENTRIES: u64 = 1_000_000;
 pub(crate) fn rows() -> Vec<Row> {
     let bytes = |name: &str| {
         let output = Command::new(current_exe().ok()?).args(["size", name]).output().ok()?;
-        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+        String::from_utf8(output.stdout).ok()?.trim().parse::<f64>().ok().map(Value::from)
     };
     let values = CONTENDERS.iter().map(|contender| bytes(contender.name)).collect();
     let work = "a million entries, u64 → u64".into();

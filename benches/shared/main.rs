@@ -1,26 +1,26 @@
-//! The cost of a hit in Redis and in Memcached, beside the same read written by hand: CPU time and allocations.
+//! The cost of a hit in Redis and in Memcached, beside the same read written by hand: CPU time, allocations, and commands.
 //!
 //! `cargo bench -p cached-benches --bench shared` prints all sections and compares them with what is recorded; a word after
-//! `--` selects one (`redis`, `memcached`, `large`, `fill`, `allocations`, `load`, `outage`), and `record` writes all of
-//! them to `docs/benchmarks`. `profile CONTENDER TASKS` makes hits for a profiler. It starts servers of its own.
+//! `--` selects one (`redis`, `memcached`, `large`, `fill`, `allocations`, `commands`, `load`, `outage`), and `record` writes
+//! all of them to `docs/benchmarks`. `profile CONTENDER TASKS` makes hits for a profiler. It starts servers of its own.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run ends")]
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "it prints a table")]
 #![allow(clippy::unused_async, reason = "the cached bodies do not await")]
 
-mod by_hand;
+mod clients;
 mod load;
 mod measure;
-mod ours;
 mod setting;
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use cached_benches::report::{Report, Row, Section};
+use cached_benches::rounds::{Value, ratios};
 use tokio::runtime::Builder;
 
-use crate::measure::{Contender, ROUND, allocations, contender, median_of, ratios};
-use crate::setting::{Clients, KEYS, REGION, SETTING, User};
+use crate::clients::{Cached, CachedOnOneThread, InMemcached, InRedis, WithoutServer};
+use crate::measure::{Contender, ROUND, Work, allocations, commands_per_hit, contender, cpu_per_call};
+use crate::setting::{Clients, SETTING};
 
 const REPORT: Report = Report {
     name: "shared",
@@ -28,19 +28,39 @@ const REPORT: Report = Report {
 # Shared stores
 
 Written by `cargo bench -p cached-benches --bench shared -- record` on a shared machine with two cores. CPU time of the process (the
-median of interleaved rounds) is a multiple of `by hand`: one `GET` by fred, and a socket to Memcached with a task that writes each
-request as it comes. The other socket writes all requests that are queued at once. A value has 128 bytes in msgpack.
+median of interleaved rounds, and its quartiles) is a multiple of `by hand`: one client of fred, and a socket to Memcached whose task
+writes each request as it comes. `batched` writes all requests that are queued at once; async-memcached has eight connections, each of
+which serves one call at a time. The tasks call in a loop with 64 keys; a value has 128 bytes in msgpack, if nothing else is said. A miss
+with fill is a read and a write; ours also runs once in all processes. Allocations, commands and keys read are for one hit. With
+`async_cached`, callers of one key at the same time share its read, and the generation of the function is a second key.
 ",
     caption: "CPU time of each work, as multiples of the client by hand",
-    contenders: &["by hand", "async_cached", "redis-rs by hand", "by hand, queued requests at once"],
+    contenders: &[
+        "by hand",
+        "async_cached",
+        "redis-rs",
+        "cached",
+        "by hand, batched",
+        "async-memcached",
+    ],
 };
 
-const SECTIONS: [Section; 7] = [
-    ("redis", redis),
-    ("memcached", memcached),
-    ("large", large),
-    ("fill", fill),
+const SECTIONS: [Section; 8] = [
+    ("redis", || cpu("hit in Redis", Work::User, &TASKS, in_redis())),
+    ("memcached", || cpu("hit in Memcached", Work::User, &TASKS, in_memcached())),
+    ("large", || {
+        let in_redis = cpu("100 KiB in Redis", Work::Text, &[1, 8], in_redis());
+        [in_redis, cpu("100 KiB in Memcached", Work::Text, &[1, 8], in_memcached())].concat()
+    }),
+    ("fill", || {
+        let in_redis = cpu("miss with fill in Redis", Work::Fill, &[1, 64], in_redis());
+        [in_redis, cpu("miss with fill in Memcached", Work::Fill, &[1, 64], in_memcached())].concat()
+    }),
     ("allocations", count_allocations),
+    ("commands", || {
+        let in_redis = count_commands("hit in Redis", "commands", &in_redis());
+        [in_redis, count_commands("hit in Memcached", "keys read", &in_memcached())].concat()
+    }),
     ("load", load::rows),
     ("outage", outage),
 ];
@@ -48,180 +68,133 @@ const SECTIONS: [Section; 7] = [
 /// The numbers of tasks that call in a loop.
 const TASKS: [usize; 4] = [1, 64, 512, 5_000];
 
+const ROUNDS: usize = 9;
+
 /// How far the ratio of CPU times may be above the recorded one: other processes affect it by more than the code does.
 const TOLERANCE: Option<f64> = Some(1.3);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    SETTING.prepare();
-    match words[..] {
+    let code = match words[..] {
         ["profile", name, tasks] => profile(name, tasks.parse().unwrap()),
         _ => REPORT.run(&SECTIONS, &words),
-    }
+    };
+    SETTING.stop();
+    code
 }
 
 /// Makes hits for a profiler, such as `perf record`, and prints their CPU time.
 fn profile(name: &str, tasks: usize) -> ExitCode {
-    let named: [(&str, Contender); 6] = [
-        ("fred", users_by_fred()),
-        ("redis", users_in_redis()),
-        ("redis-rs", users_by_redis_rs()),
-        ("single", users_by_single_writes()),
-        ("combined", users_by_combined_writes()),
-        ("memcached", users_in_memcached()),
-    ];
-    let Some((_, contender)) = named.into_iter().find(|(known, _)| *known == name) else {
-        println!("unknown contender");
-        return ExitCode::FAILURE;
+    let clients = &SETTING.clients;
+    let contender = match name {
+        "fred" => contender(&clients.fred),
+        "redis" => contender(&InRedis),
+        "redis-rs" => contender(&clients.redis_rs),
+        "cached" => contender(&Cached),
+        "socket" => contender(&clients.single),
+        "batched" => contender(&clients.combined),
+        "memcached" => contender(&InMemcached),
+        "async-memcached" => contender(&clients.async_memcached),
+        _ => {
+            println!("unknown contender");
+            return ExitCode::FAILURE;
+        }
     };
     for _ in 0..3_000 / ROUND.as_millis() {
-        println!("{:.2} µs of CPU a hit", contender(tasks));
+        println!("{:.2} µs of CPU a hit", 1e6 * cpu_per_call(&contender, Work::User, tasks));
     }
     ExitCode::SUCCESS
 }
 
-fn users_by_fred() -> Contender {
-    let fred = SETTING.clients.fred.clone();
-    contender(move |id| {
-        let fred = fred.clone();
-        async move { drop(fred.user(id, REGION).await) }
-    })
+/// In the order of the columns, as all lists of contenders.
+fn in_redis() -> Vec<Option<Contender>> {
+    let Clients { fred, redis_rs, .. } = &SETTING.clients;
+    [contender(fred), contender(&InRedis), contender(redis_rs), contender(&Cached)].map(Some).into()
 }
 
-fn users_by_redis_rs() -> Contender {
-    let redis_rs = SETTING.clients.redis_rs.clone();
-    contender(move |id| {
-        let redis_rs = redis_rs.clone();
-        async move { drop(redis_rs.user(id, REGION).await) }
-    })
-}
-
-fn users_by_single_writes() -> Contender {
-    users_by_socket(&SETTING.clients.single)
-}
-
-fn users_by_combined_writes() -> Contender {
-    users_by_socket(&SETTING.clients.combined)
-}
-
-fn users_by_socket(socket: &by_hand::Socket) -> Contender {
-    let socket = socket.clone();
-    contender(move |id| {
-        let socket = socket.clone();
-        async move { drop(socket.user(id, REGION).await) }
-    })
-}
-
-fn users_in_redis() -> Contender {
-    contender(|id| async move { drop(ours::redis::user(id, REGION).await.unwrap()) })
-}
-
-fn users_in_memcached() -> Contender {
-    contender(|id| async move { drop(ours::memcached::user(id, REGION).await.unwrap()) })
+fn in_memcached() -> Vec<Option<Contender>> {
+    let Clients { single, combined, async_memcached, .. } = &SETTING.clients;
+    let (by_hand, ours) = (contender(single), contender(&InMemcached));
+    vec![Some(by_hand), Some(ours), None, None, Some(contender(combined)), Some(contender(async_memcached))]
 }
 
 /// Returns a row for each number of tasks.
-fn rows(work: &str, tasks: &[usize], contenders: &[Option<Contender>]) -> Vec<Row> {
-    let row = |&tasks: &usize| {
-        let plural = if tasks == 1 { "" } else { "s" };
-        Row {
-            work: format!("{work}, {tasks} task{plural}"),
-            figure: "CPU",
-            values: ratios(tasks, contenders),
-            tolerance: TOLERANCE,
-        }
+fn cpu(name: &str, work: Work, tasks: &[usize], mut contenders: Vec<Option<Contender>>) -> Vec<Row> {
+    let row = |&tasks: &usize| Row {
+        work: format!("{name}, {}", tasks_in_words(tasks)),
+        figure: "CPU",
+        values: ratios(ROUNDS, &mut contenders, |contender| {
+            Some(cpu_per_call(contender.as_ref()?, work, tasks))
+        }),
+        tolerance: TOLERANCE,
     };
     tasks.iter().map(row).collect()
 }
 
-fn redis() -> Vec<Row> {
-    rows("hit in Redis", &TASKS, &[Some(users_by_fred()), Some(users_in_redis()), Some(users_by_redis_rs())])
-}
-
-fn memcached() -> Vec<Row> {
-    let contenders =
-        [Some(users_by_single_writes()), Some(users_in_memcached()), None, Some(users_by_combined_writes())];
-    rows("hit in Memcached", &TASKS, &contenders)
-}
-
-/// Hits of 100 KiB.
-fn large() -> Vec<Row> {
-    let Clients { fred, combined, .. } = SETTING.clients.clone();
-    let by_fred = contender(move |id| {
-        let fred = fred.clone();
-        async move { drop(fred.text(id).await) }
-    });
-    let by_socket = contender(move |id| {
-        let combined = combined.clone();
-        async move { drop(combined.text(id).await) }
-    });
-    let in_redis = contender(|id| async move { drop(ours::redis::text(id).await) });
-    let in_memcached = contender(|id| async move { drop(ours::memcached::text(id).await) });
-    let mut large = rows("100 KiB in Redis", &[1, 8], &[Some(by_fred), Some(in_redis)]);
-    large.extend(rows("100 KiB in Memcached", &[1, 8], &[Some(by_socket), Some(in_memcached)]));
-    large
-}
-
-/// Misses that store their value: by hand a read and a write; ours are computed once in all processes.
-fn fill() -> Vec<Row> {
-    static NEXT: AtomicU64 = AtomicU64::new(1_000_000);
-    let fred = SETTING.clients.fred.clone();
-    let by_fred = contender(move |_| {
-        let fred = fred.clone();
-        async move { _ = fred.fill(NEXT.fetch_add(1, Relaxed)).await }
-    });
-    let in_redis = contender(|_| async { _ = ours::redis::number(NEXT.fetch_add(1, Relaxed)).await });
-    rows("miss with fill in Redis", &[1, 64], &[Some(by_fred), Some(in_redis)])
+fn tasks_in_words(tasks: usize) -> String {
+    if tasks == 1 { "1 task".into() } else { format!("{tasks} tasks") }
 }
 
 /// The allocations of a hit, all of whose work is on one thread.
 fn count_allocations() -> Vec<Row> {
     let one_thread = Builder::new_current_thread().enable_all().build().unwrap();
-    let Clients { fred, redis_rs, combined, .. } = one_thread.block_on(SETTING.connect());
-    let row = |store: &str, tasks: usize, values: Vec<Option<f64>>| Row {
-        work: format!("hit in {store}, {tasks} at a time"),
+    let Clients { fred, redis_rs, single, combined, async_memcached } =
+        one_thread.block_on(SETTING.connect());
+    let row = |store: &str, tasks: usize, values: [Option<f64>; 6]| Row {
+        work: format!("hit in {store}, {}", tasks_in_words(tasks)),
         figure: "allocations",
-        values,
+        values: values.map(|value| value.map(Value::from)).into(),
         tolerance: Some(1.05),
     };
-    let count = |tasks: usize| {
-        [
-            row(
-                "Redis",
-                tasks,
-                vec![
-                    Some(allocations(&one_thread, tasks, async |id| drop(fred.user(id, REGION).await))),
-                    Some(allocations(&one_thread, tasks, async |id| {
-                        drop(ours::redis::user(id, REGION).await);
-                    })),
-                    Some(allocations(&one_thread, tasks, async |id| drop(redis_rs.user(id, REGION).await))),
-                ],
-            ),
-            row(
-                "Memcached",
-                tasks,
-                vec![
-                    Some(allocations(&one_thread, tasks, async |id| drop(combined.user(id, REGION).await))),
-                    Some(allocations(&one_thread, tasks, async |id| {
-                        drop(ours::memcached::user(id, REGION).await);
-                    })),
-                ],
-            ),
-        ]
+    let rows = |tasks| {
+        let in_redis = [
+            Some(allocations(&one_thread, &fred, tasks)),
+            Some(allocations(&one_thread, &InRedis, tasks)),
+            Some(allocations(&one_thread, &redis_rs, tasks)),
+            Some(allocations(&one_thread, &CachedOnOneThread, tasks)),
+            None,
+            None,
+        ];
+        let in_memcached = [
+            Some(allocations(&one_thread, &single, tasks)),
+            Some(allocations(&one_thread, &InMemcached, tasks)),
+            None,
+            None,
+            Some(allocations(&one_thread, &combined, tasks)),
+            Some(allocations(&one_thread, &async_memcached, tasks)),
+        ];
+        [row("Redis", tasks, in_redis), row("Memcached", tasks, in_memcached)]
     };
-    [1, 64].into_iter().flat_map(count).collect()
+    [1, 64].map(rows).concat()
+}
+
+/// The commands of a hit, as Redis counts them, and the keys that it reads, which is what Memcached counts.
+fn count_commands(name: &str, figure: &'static str, contenders: &[Option<Contender>]) -> Vec<Row> {
+    let row = |tasks| Row {
+        work: format!("{name}, {}", tasks_in_words(tasks)),
+        figure,
+        values: contenders
+            .iter()
+            .map(|contender| Some(commands_per_hit(contender.as_ref()?, tasks).into()))
+            .collect(),
+        tolerance: Some(1.05),
+    };
+    [1, 64].map(row).into()
 }
 
 /// What a call costs while the connection is known to be down.
 fn outage() -> Vec<Row> {
-    let cached = contender(|id| async move { drop(ours::user_without_server(id, REGION).await) });
-    let direct = contender(|id| async move { drop(std::hint::black_box(User::new(id % KEYS, REGION))) });
-    cached(1); // Notices that there is no connection.
+    let mut contenders = [contender(&SETTING.clients.fred), contender(&WithoutServer)];
+    let values = ratios(ROUNDS, &mut contenders, |contender| Some(cpu_per_call(contender, Work::User, 1)));
+    let percent = |value: Value| Value {
+        median: 100.0 * value.median,
+        quartiles: value.quartiles.map(|(first, third)| (100.0 * first, 100.0 * third)),
+    };
     vec![Row {
-        work: "connection down".into(),
-        figure: "added to a call, µs of CPU",
-        values: vec![None, median_of(|| cached(1) - direct(1))],
+        work: "no connection, 1 task".into(),
+        figure: "CPU, % of a hit by hand",
+        values: values.into_iter().map(|value| value.map(percent)).collect(),
         tolerance: TOLERANCE,
     }]
 }

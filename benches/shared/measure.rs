@@ -1,66 +1,59 @@
-//! CPU time by rounds in which the contenders take turns, so that the ratios hold also on a busy machine; and allocations.
+//! How calls of a client are measured.
 
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use cached_benches::clock::cpu_of_process;
 use tokio::runtime::Runtime;
 
-use crate::by_hand::all;
+use crate::clients::Client;
 use crate::setting::{KEYS, SETTING};
 
-const ROUNDS: usize = 9;
+/// What a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Reads 128 bytes.
+    User,
+    /// Reads 100 KiB.
+    Text,
+    /// Finds nothing, and stores a number.
+    Fill,
+}
+
+/// Calls in a loop from so many tasks for one round; returns the number of calls.
+pub(crate) type Contender = Box<dyn Fn(Work, usize) -> u64>;
+
+/// How long the calls of one round last.
 pub(crate) const ROUND: Duration = Duration::from_millis(150);
 
-/// Measures a contender with so many tasks for one round: microseconds of CPU a call.
-pub(crate) type Contender = Box<dyn Fn(usize) -> f64>;
-
-/// Returns the contender that makes these calls.
-pub(crate) fn contender<F>(call: impl Fn(u64) -> F + Clone + Send + 'static) -> Contender
-where
-    F: Future<Output = ()> + Send,
-{
-    Box::new(move |tasks| SETTING.threads.block_on(cpu_per_call(tasks, call.clone())))
+/// Returns the contender that calls a client. What its hits read is stored before.
+pub(crate) fn contender<C: Client>(client: &C) -> Contender {
+    let client = client.clone();
+    SETTING.threads.block_on(store(&client));
+    Box::new(move |work, tasks| SETTING.threads.block_on(calls(&client, work, tasks)))
 }
 
-/// Returns the CPU time of each contender as a multiple of that of the first: the median of all rounds.
-pub(crate) fn ratios(tasks: usize, contenders: &[Option<Contender>]) -> Vec<Option<f64>> {
-    let mut rounds = vec![Vec::new(); contenders.len()];
-    for _ in 0..ROUNDS {
-        let mut floor = None;
-        for (ratios, contender) in rounds.iter_mut().zip(contenders) {
-            let Some(contender) = contender else { continue };
-            let cpu = contender(tasks);
-            ratios.push(cpu / *floor.get_or_insert(cpu));
-        }
+async fn store(client: &impl Client) {
+    for id in 0..KEYS {
+        client.user(id).await;
+        client.text(id).await;
     }
-    rounds.into_iter().map(median).collect()
 }
 
-/// Returns the median of all rounds of a figure.
-pub(crate) fn median_of(figure: impl Fn() -> f64) -> Option<f64> {
-    median((0..ROUNDS).map(|_| figure()).collect())
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
-}
-
-/// Calls in a loop from so many tasks; returns the CPU time of this process for one call, in microseconds.
-pub(crate) async fn cpu_per_call<F>(tasks: usize, call: impl Fn(u64) -> F + Clone + Send + 'static) -> f64
-where
-    F: Future<Output = ()> + Send,
-{
-    let (before, end) = (cpu_micros(), Instant::now() + ROUND);
+async fn calls<C: Client>(client: &C, work: Work, tasks: usize) -> u64 {
+    let end = Instant::now() + ROUND;
     let looping: Vec<_> = (0..tasks as u64)
         .map(|task| {
-            let call = call.clone();
+            let client = client.clone();
             tokio::spawn(async move {
-                let (mut calls, mut state) = (0_u64, task.wrapping_mul(7_919) + 1);
+                let (mut calls, mut state) = (0, task.wrapping_mul(7_919) + 1);
                 while Instant::now() < end {
+                    // Knuth's generator for MMIX.
                     state =
                         state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    call((state >> 33) % KEYS).await;
+                    call(&client, work, (state >> 33) % KEYS).await;
                     calls += 1;
                 }
                 calls
@@ -71,31 +64,63 @@ where
     for task in looping {
         calls += task.await.unwrap();
     }
-    (cpu_micros() - before) / calls as f64
+    calls
 }
 
-fn cpu_micros() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
+async fn call(client: &impl Client, work: Work, id: u64) {
+    static NEXT: AtomicU64 = AtomicU64::new(1_000_000);
+    match work {
+        Work::User => drop(client.user(id).await),
+        Work::Text => drop(client.text(id).await),
+        Work::Fill => _ = client.number(NEXT.fetch_add(1, Relaxed)).await,
+    }
 }
 
-/// Returns the allocations of a call, all of whose work is on one thread.
-pub(crate) fn allocations(one_thread: &Runtime, tasks: usize, call: impl AsyncFn(u64)) -> f64 {
+/// Returns the CPU time of this process for one call, in seconds.
+pub(crate) fn cpu_per_call(contender: &Contender, work: Work, tasks: usize) -> f64 {
+    let before = cpu_of_process();
+    let calls = contender(work, tasks);
+    (cpu_of_process() - before) / calls as f64
+}
+
+/// Returns the commands that the servers receive for one hit.
+pub(crate) fn commands_per_hit(contender: &Contender, tasks: usize) -> f64 {
+    let before = SETTING.reads();
+    let calls = contender(Work::User, tasks);
+    (SETTING.reads() - before) as f64 / calls as f64
+}
+
+/// Returns the allocations of a hit, all of whose work is on one thread.
+pub(crate) fn allocations(one_thread: &Runtime, client: &impl Client, tasks: usize) -> f64 {
     const CALLS: u64 = 200;
     let looping = async || {
         let calls: Vec<_> = (0..tasks as u64)
             .map(|task| {
-                let call = &call;
                 Box::pin(async move {
                     for id in 0..CALLS {
-                        call((id + task) % KEYS).await;
+                        client.user((id + task) % KEYS).await;
                     }
                 })
             })
             .collect();
         all(calls).await;
     };
+    one_thread.block_on(store(client));
     one_thread.block_on(looping());
     let counted = allocation_counter::measure(|| one_thread.block_on(looping()));
     counted.count_total as f64 / (CALLS * tasks as u64) as f64
+}
+
+/// Polls all futures to their ends, in one task.
+async fn all<F: Future>(futures: Vec<Pin<Box<F>>>) {
+    let mut futures: Vec<_> = futures.into_iter().map(Some).collect();
+    std::future::poll_fn(|cx| {
+        for slot in &mut futures {
+            if slot.as_mut().is_some_and(|future| future.as_mut().poll(cx).is_ready()) {
+                *slot = None;
+            }
+        }
+        if futures.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

@@ -1,16 +1,16 @@
 //! The servers, the clients, and what is stored there.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store};
 use cached_tests::server::{MemcachedServer, RedisServer};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::by_hand::{Fred, Grouping, RedisRs, Socket};
-use crate::ours;
+use crate::clients::{AsyncMemcached, Fred, Grouping, RedisRs, Socket};
 
 /// The value that is cached: 128 bytes in msgpack.
+#[allow(dead_code, reason = "it is decoded, not read")]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct User {
     id: u64,
@@ -32,10 +32,16 @@ impl User {
     }
 }
 
-/// The number of keys that are stored.
+/// The large value: 100 KiB.
+pub(crate) fn text(id: u64) -> String {
+    "x".repeat(100 * 1024 - usize::from(id == 0))
+}
+
+/// The number of keys that hits read.
 pub(crate) const KEYS: u64 = 64;
 pub(crate) const REGION: &str = "eu-central-1";
-pub(crate) const TEXT_BYTES: usize = 100 * 1024;
+/// Of what is stored by hand, in seconds.
+pub(crate) const LIFETIME: u64 = 3_600;
 
 /// Servers of its own, and what reads from them.
 pub(crate) static SETTING: LazyLock<Setting> = LazyLock::new(Setting::new);
@@ -47,13 +53,12 @@ pub(crate) struct Setting {
     /// Of an address where no server is.
     pub(crate) down: Arc<dyn Store>,
     pub(crate) clients: Clients,
-    redis_url: String,
+    pub(crate) redis_url: String,
     memcached_addr: String,
-    _servers: (RedisServer, MemcachedServer),
+    servers: Mutex<Option<(RedisServer, MemcachedServer)>>,
 }
 
 /// What reads by hand.
-#[derive(Clone)]
 pub(crate) struct Clients {
     pub(crate) fred: Fred,
     pub(crate) redis_rs: RedisRs,
@@ -61,11 +66,12 @@ pub(crate) struct Clients {
     pub(crate) single: Socket,
     /// It writes all requests that are queued at once.
     pub(crate) combined: Socket,
+    pub(crate) async_memcached: AsyncMemcached,
 }
 
 impl Setting {
     fn new() -> Self {
-        let servers = (RedisServer::start(), MemcachedServer::start());
+        let servers = (RedisServer::start(), MemcachedServer::start_with(&["-m", "512"]));
         let (redis_url, memcached_addr) = (servers.0.url(), servers.1.addr());
         let threads = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         Self {
@@ -76,29 +82,29 @@ impl Setting {
             down: Arc::new(Redis::new(RedisConfig::new("redis://127.0.0.1:1")).unwrap()),
             redis_url,
             memcached_addr,
-            _servers: servers,
+            servers: Mutex::new(Some(servers)),
         }
-    }
-
-    /// Stores what the hits read.
-    pub(crate) fn prepare(&self) {
-        self.threads.block_on(async {
-            let Clients { fred, combined, .. } = &self.clients;
-            for id in 0..KEYS {
-                let (user, text) = (User::new(id, REGION), "x".repeat(TEXT_BYTES));
-                fred.store(id, REGION, &user, &text).await;
-                combined.store(id, REGION, &user, &text).await;
-                ours::redis::user(id, REGION).await.unwrap();
-                ours::memcached::user(id, REGION).await.unwrap();
-                ours::redis::text(id).await;
-                ours::memcached::text(id).await;
-            }
-        });
     }
 
     /// Connects other clients, on the current runtime.
     pub(crate) async fn connect(&self) -> Clients {
         Clients::connect(&self.redis_url, &self.memcached_addr).await
+    }
+
+    /// Returns the commands that Redis has executed and the keys that were read from Memcached, which counts keys.
+    pub(crate) fn reads(&self) -> u64 {
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (redis, memcached) = servers.as_ref().unwrap();
+        let of_redis = redis.command(&["INFO", "commandstats"]);
+        let of_redis = of_redis.lines().filter(|line| !line.starts_with("cmdstat_info"));
+        let calls = |line: &str| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok();
+        let of_memcached = memcached.stat("cmd_get");
+        of_redis.filter_map(calls).sum::<u64>() + of_memcached
+    }
+
+    /// Stops the servers: a static is not dropped.
+    pub(crate) fn stop(&self) {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -109,6 +115,7 @@ impl Clients {
             redis_rs: RedisRs::connect(redis_url).await,
             single: Socket::connect(memcached_addr, Grouping::Single).await,
             combined: Socket::connect(memcached_addr, Grouping::Combined).await,
+            async_memcached: AsyncMemcached::connect(memcached_addr).await,
         }
     }
 }
