@@ -30,9 +30,9 @@ const REPORT: Report = Report {
 Written by `cargo bench -p cached-benches --bench shared -- record` on a shared machine with two cores. CPU time of the process (the
 median of interleaved rounds, and its quartiles) is a multiple of `by hand`: one client of fred, and a socket to Memcached whose task
 writes each request as it comes. `batched` writes all requests that are queued at once; async-memcached has eight connections, each of
-which serves one call at a time. The tasks call in a loop with 64 keys; a value has 128 bytes in msgpack, if nothing else is said. A miss
-with fill is a read and a write; ours also runs once in all processes. Allocations, commands and keys read are for one hit. With
-`async_cached`, callers of one key at the same time share its read, and the generation of the function is a second key.
+which serves one call at a time. The tasks call in a loop, with 10 000 keys; a value has 128 bytes in msgpack, if nothing else is said. A
+miss with fill is a read and a write; ours also runs once in all processes. Allocations, commands and keys read are for one hit. With
+`async_cached`, the generation of the function is a second key, which a batch reads once.
 ",
     caption: "CPU time of each work, as multiples of the client by hand",
     contenders: &[

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use cached_benches::clock::cpu_of_process;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::clients::Client;
-use crate::setting::{KEYS, SETTING};
+use crate::setting::{SETTING, TEXTS, USERS};
 
 /// What a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +36,19 @@ pub(crate) fn contender<C: Client>(client: &C) -> Contender {
     Box::new(move |work, tasks| SETTING.threads.block_on(calls(&client, work, tasks)))
 }
 
+/// Stores what hits read, 64 at a time.
 async fn store(client: &impl Client) {
-    for id in 0..KEYS {
-        client.user(id).await;
-        client.text(id).await;
+    let mut tasks = JoinSet::new();
+    for task in 0..TEXTS {
+        let client = client.clone();
+        tasks.spawn(async move {
+            client.text(task).await;
+            for id in (task..USERS).step_by(64) {
+                client.user(id).await;
+            }
+        });
     }
+    tasks.join_all().await;
 }
 
 async fn calls<C: Client>(client: &C, work: Work, tasks: usize) -> u64 {
@@ -53,7 +62,7 @@ async fn calls<C: Client>(client: &C, work: Work, tasks: usize) -> u64 {
                     // Knuth's generator for MMIX.
                     state =
                         state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    call(&client, work, (state >> 33) % KEYS).await;
+                    call(&client, work, state >> 33).await;
                     calls += 1;
                 }
                 calls
@@ -67,11 +76,11 @@ async fn calls<C: Client>(client: &C, work: Work, tasks: usize) -> u64 {
     calls
 }
 
-async fn call(client: &impl Client, work: Work, id: u64) {
+async fn call(client: &impl Client, work: Work, random: u64) {
     static NEXT: AtomicU64 = AtomicU64::new(1_000_000);
     match work {
-        Work::User => drop(client.user(id).await),
-        Work::Text => drop(client.text(id).await),
+        Work::User => drop(client.user(random % USERS).await),
+        Work::Text => drop(client.text(random % TEXTS).await),
         Work::Fill => _ = client.number(NEXT.fetch_add(1, Relaxed)).await,
     }
 }
@@ -92,20 +101,21 @@ pub(crate) fn commands_per_hit(contender: &Contender, tasks: usize) -> f64 {
 
 /// Returns the allocations of a hit, all of whose work is on one thread.
 pub(crate) fn allocations(one_thread: &Runtime, client: &impl Client, tasks: usize) -> f64 {
-    const CALLS: u64 = 200;
+    const CALLS: u64 = 150;
     let looping = async || {
         let calls: Vec<_> = (0..tasks as u64)
             .map(|task| {
                 Box::pin(async move {
                     for id in 0..CALLS {
-                        client.user((id + task) % KEYS).await;
+                        client.user((task * CALLS + id) % USERS).await;
                     }
                 })
             })
             .collect();
         all(calls).await;
     };
-    one_thread.block_on(store(client));
+    // The first calls store the values. A store that is busy may drop some; the second calls store those.
+    one_thread.block_on(looping());
     one_thread.block_on(looping());
     let counted = allocation_counter::measure(|| one_thread.block_on(looping()));
     counted.count_total as f64 / (CALLS * tasks as u64) as f64

@@ -37,8 +37,10 @@ pub(crate) fn text(id: u64) -> String {
     "x".repeat(100 * 1024 - usize::from(id == 0))
 }
 
-/// The number of keys that hits read.
-pub(crate) const KEYS: u64 = 64;
+/// The number of users that hits read: so many that callers at the same time seldom have the same key.
+pub(crate) const USERS: u64 = 10_000;
+/// The number of texts that hits read.
+pub(crate) const TEXTS: u64 = 64;
 pub(crate) const REGION: &str = "eu-central-1";
 /// Of what is stored by hand, in seconds.
 pub(crate) const LIFETIME: u64 = 3_600;
