@@ -65,7 +65,6 @@ pub async fn not_at_all(n: u64) -> u64 {
 /// # Panics
 ///
 /// If the future is not ready.
-#[inline]
 pub fn at_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
