@@ -105,25 +105,30 @@ async fn return_leases(end: Instant) -> usize {
     returned.into_inner()
 }
 
-/// Releases the leases that are registered now, up to those of a store that fails, and counts them.
+/// Releases the leases that are registered now, and counts them; those of a namespace until its store fails.
 async fn release_registered(returned: &AtomicUsize) {
-    let held: Vec<_> = lock(&REGISTERED)
+    let mut held: Vec<_> = lock(&REGISTERED)
         .iter()
         .map(|(token, (namespace, key))| (Lease::new(*token), *namespace, key.clone()))
         .collect();
-    for batch in held.chunks(BATCH) {
-        let release = async |(lease, namespace, key): &(Lease, &'static Namespace, Key)| {
-            let released =
-                namespace.with_deadline(|store| store.release(key, *lease, LastAttempt::Unknown)).await;
-            if released.is_ok() && lock(&REGISTERED).remove(&lease.token()).is_some() {
-                returned.fetch_add(1, Ordering::Relaxed);
-            }
-            released.is_ok()
-        };
-        if !join_all(batch.iter().map(release)).await.contains(&true) {
-            return;
+    held.sort_by_key(|(_, namespace, _)| std::ptr::from_ref(*namespace).addr());
+    let release = async |(lease, namespace, key): &(Lease, &'static Namespace, Key)| {
+        let released =
+            namespace.with_deadline(|store| store.release(key, *lease, LastAttempt::Unknown)).await;
+        if released.is_ok() && lock(&REGISTERED).remove(&lease.token()).is_some() {
+            returned.fetch_add(1, Ordering::Relaxed);
         }
-    }
+        released.is_ok()
+    };
+    let release_all = async |of_one_namespace: &[(Lease, &'static Namespace, Key)]| {
+        for batch in of_one_namespace.chunks(BATCH) {
+            if !join_all(batch.iter().map(&release)).await.contains(&true) {
+                return;
+            }
+        }
+    };
+    let namespaces = held.chunk_by(|(_, one, _), (_, other, _)| std::ptr::eq(*one, *other));
+    join_all(namespaces.map(release_all)).await;
 }
 
 /// The leases that this process holds, or is giving back, by their tokens.
