@@ -32,7 +32,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(super) fn join(&mut self) -> Join<O::Output> {
         let flights = &self.cache.flights;
         if self.purpose == Purpose::Uncached {
-            return self.compute_recursively();
+            return self.compute_without_flight();
         }
         if let Some(stale) = self.stale_beyond_places() {
             return Join::Cached(stale);
@@ -81,15 +81,15 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                         Join::Wait(self.wait(follower, wait))
                     }
                     // That flight waits for the computation that makes this call.
-                    None => self.compute_recursively(),
+                    None => self.compute_without_flight(),
                 }
             }
-            Joined::Recursive => self.compute_recursively(),
+            Joined::Recursive => self.compute_without_flight(),
         }
     }
 
-    /// Computes without a flight: caching is off, or on behalf of a computation of the same key, which stores the result.
-    fn compute_recursively(&mut self) -> Join<O::Output> {
+    /// Computes without a flight: because caching is off, or on behalf of a computation of the same key, which stores the result.
+    fn compute_without_flight(&mut self) -> Join<O::Output> {
         self.role = Role::Recursive;
         self.mark_body_begun(Instant::now());
         Join::Compute

@@ -101,7 +101,7 @@ impl<K, V> Tier<K, V> {
         Some(Step::Primary(location, reading))
     }
 
-    /// Decides what that which was found is good for.
+    /// Returns the value that was found, if it may be used, and the request for the lease unless it is fresh.
     fn decide(&self, location: Location, found: ReadResult, confirmations: u64) -> SharedRead<V> {
         let cached = self.usable(&location, &found, confirmations);
         if cached.as_ref().is_some_and(|cached| cached.state == State::Fresh) {
