@@ -107,6 +107,37 @@ mod ttl {
     }
 }
 
+mod timeout {
+    use super::*;
+
+    #[async_cached(ttl = 60, timeout = Duration::MAX)]
+    async fn patient(n: u64) -> io::Result<u64> {
+        sleep(SECOND).await;
+        Ok(n)
+    }
+
+    #[async_cached(ttl = 60, timeout = Duration::MAX, stale_while_revalidate = Duration::MAX)]
+    async fn refreshed() -> io::Result<u64> {
+        static RUNS: Runs = Runs::new();
+        sleep(SECOND).await;
+        Ok(RUNS.next())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_timeout_works() {
+        assert_eq!(patient(7).await.unwrap(), 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_timeout_of_a_background_refresh_works() {
+        assert_eq!(refreshed().await.unwrap(), 1);
+        advance(61 * SECOND).await;
+        assert_eq!(refreshed().await.unwrap(), 1);
+        sleep(2 * SECOND).await;
+        assert_eq!(refreshed().await.unwrap(), 2);
+    }
+}
+
 mod from_value {
     use super::*;
 

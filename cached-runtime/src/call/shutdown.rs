@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::background;
 use crate::shared::{ShutdownReport, shut_down_stores};
-use crate::util::end_of_process;
+use crate::util::{end_of_process, timer};
 
 /// Ends this process's use of caches: stops background refreshes, waits for writes that are on their way, flushes pending
 /// invalidations, and gives the leases back that this process holds, so that other processes compute their keys at once
@@ -33,7 +31,7 @@ use crate::util::end_of_process;
 /// # }
 /// ```
 pub async fn shutdown(deadline: Duration) -> ShutdownReport {
-    let end = Instant::now() + deadline;
+    let end = timer::after(deadline);
     end_of_process::begin();
     let refreshes_stopped = background::running();
     ShutdownReport { refreshes_stopped, ..shut_down_stores(end).await }

@@ -1,10 +1,14 @@
 //! A deadline that takes into account that this process may be too busy to see a reply that has come.
 
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
+
+/// How long the deadline of an operation, and the timeout of connecting, may be.
+pub(super) const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60 * 60);
 
 /// A deadline has passed.
 #[derive(Debug)]

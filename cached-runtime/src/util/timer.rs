@@ -15,9 +15,18 @@ use tokio::time::{Duration, Instant};
 
 use super::aborting::Aborting;
 
+/// Returns the point in time after a duration; after the longest ones, one that does not come.
+pub(crate) fn after(duration: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(duration).unwrap_or_else(|| now + ENDLESS)
+}
+
+/// Longer than any process runs, and short enough to be added to any point in time.
+const ENDLESS: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// Waits for a duration.
 pub(crate) async fn sleep(duration: Duration) {
-    sleep_until(Instant::now() + duration).await;
+    sleep_until(after(duration)).await;
 }
 
 /// Waits until a point in time.
@@ -64,7 +73,7 @@ async fn sleep_in_task(task: Id, end: Instant) -> bool {
 
 /// Returns the output of a future; `None` if it takes longer than a duration.
 pub(crate) async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
-    timeout_at(Instant::now() + duration, future).await
+    timeout_at(after(duration), future).await
 }
 
 /// Returns the output of a future; `None` if it is not ready at a point in time.

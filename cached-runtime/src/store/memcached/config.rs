@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::store::deadline;
 use crate::store::traffic::{DEFAULT_MIN_TRANSFER_RATE, check_min_transfer_rate};
 use crate::{Error, ErrorKind, Key, Result};
 
@@ -91,9 +92,9 @@ impl MemcachedConfig {
 
     /// Sets the deadline of one operation, from when it is sent; 50 ms by default.
     ///
-    /// Before that, the operation may wait for a place ([`max_in_flight`](Self::max_in_flight)). The deadline must not be
-    /// zero. If a command has no reply within twice the deadline, the connection is replaced.
-    /// Choose a deadline that a healthy server keeps. Large values have more time
+    /// Before that, the operation may wait for a place ([`max_in_flight`](Self::max_in_flight)). The deadline must be
+    /// between one millisecond and one hour. If a command has no reply within twice the deadline, the connection is
+    /// replaced. Choose a deadline that a healthy server keeps. Large values have more time
     /// ([`min_transfer_rate`](Self::min_transfer_rate)).
     ///
     /// # Examples
@@ -179,7 +180,7 @@ impl MemcachedConfig {
     /// Sets the timeout of one attempt to connect: name resolution, connection and handshake; 200 ms by
     /// default.
     ///
-    /// It must not be zero. It does not extend the [`deadline`](MemcachedConfig::deadline) of an operation.
+    /// It must be between one millisecond and one hour. It does not extend the [`deadline`](MemcachedConfig::deadline) of an operation.
     ///
     /// # Examples
     ///
@@ -246,8 +247,13 @@ impl MemcachedConfig {
         if !self.prefix.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(invalid("the memcached prefix is not printable ASCII without spaces"));
         }
-        if self.deadline.is_zero() || self.connect_timeout.is_zero() {
-            return Err(invalid("the memcached deadline and connect timeout must not be zero"));
+        if !deadline::TIMES.contains(&self.deadline) {
+            return Err(invalid("the memcached deadline must be between one millisecond and one hour"));
+        }
+        if !deadline::TIMES.contains(&self.connect_timeout) {
+            return Err(invalid(
+                "the memcached connect timeout must be between one millisecond and one hour",
+            ));
         }
         if self.max_in_flight == 0 {
             return Err(invalid("the maximum number of memcached operations in flight must be at least 1"));
@@ -433,7 +439,9 @@ mod tests {
             (config().prefix("é"), "not ascii"),
             (config().prefix("p".repeat(96)), "long prefix"),
             (config().deadline(Duration::ZERO), "deadline"),
+            (config().deadline(Duration::MAX), "endless deadline"),
             (config().connect_timeout(Duration::ZERO), "connect timeout"),
+            (config().connect_timeout(Duration::MAX), "endless connect timeout"),
             (config().min_transfer_rate(999_999), "transfer rate"),
             (config().max_value_bytes(0), "no value"),
             (config().max_value_bytes(usize::MAX), "any value"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use fred::types::Builder;
 
 use super::client_config::{builder, describe, inline_argument, parse};
+use crate::store::deadline;
 use crate::store::traffic::{DEFAULT_MIN_TRANSFER_RATE, check_min_transfer_rate};
 use crate::{Error, ErrorKind, Result};
 
@@ -121,9 +122,9 @@ impl RedisConfig {
 
     /// Sets the deadline of one operation, from when it is sent; 50 ms by default.
     ///
-    /// Before that, the operation may wait for a place ([`max_in_flight`](Self::max_in_flight)). The deadline must be between one millisecond and one hour. If an operation misses the deadline, and the server
-    /// does not respond within twice the deadline either, the connection is replaced. Choose a deadline that
-    /// a healthy server keeps.
+    /// Before that, the operation may wait for a place ([`max_in_flight`](Self::max_in_flight)). The deadline must be
+    /// between one millisecond and one hour. If an operation misses the deadline, and the server does not respond within
+    /// twice the deadline either, the connection is replaced. Choose a deadline that a healthy server keeps.
     ///
     /// # Examples
     ///
@@ -247,11 +248,10 @@ impl RedisConfig {
     /// Validates the settings.
     pub(super) fn validate(self) -> Result<Settings> {
         let config = |what| Err(Error::new(ErrorKind::Config, what));
-        let range = Duration::from_millis(1)..=Duration::from_secs(3600);
-        if !range.contains(&self.deadline) {
+        if !deadline::TIMES.contains(&self.deadline) {
             return config("the redis deadline must be between one millisecond and one hour");
         }
-        if !range.contains(&self.connect_timeout) {
+        if !deadline::TIMES.contains(&self.connect_timeout) {
             return config("the redis connect timeout must be between one millisecond and one hour");
         }
         if self.max_in_flight == 0 {
