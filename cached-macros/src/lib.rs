@@ -12,7 +12,7 @@ mod memo;
 use proc_macro::TokenStream;
 
 use crate::args::Args;
-use crate::item::ImplBlock;
+use crate::item::{ImplBlock, Source};
 use crate::memo::{ImplMemo, Memo};
 
 /// Caches the results of an `async fn`.
@@ -179,17 +179,20 @@ use crate::memo::{ImplMemo, Memo};
 /// ```
 #[proc_macro_attribute]
 pub fn async_cached(args: TokenStream, input: TokenStream) -> TokenStream {
-    expand_attribute(args.into(), input.into()).into()
+    expand_attribute(args.into(), input.into(), &Source::of(proc_macro::Span::call_site())).into()
 }
 
 fn expand_attribute(
     args: proc_macro2::TokenStream,
     input: proc_macro2::TokenStream,
+    source: &Source,
 ) -> proc_macro2::TokenStream {
     if item::is_impl(&input) {
         return expand_impl(args, input);
     }
-    match Memo::new(Args::parse(args), syn::parse2(input.clone())) {
+    match Memo::new(Args::parse(args), syn::parse2(input.clone()))
+        .and_then(|memo| memo.check_place(&input, source))
+    {
         Ok(memo) => expand::expand(&memo),
         Err(errors) => {
             // The function stays in the output, so that its callers cause no further errors.
@@ -228,6 +231,7 @@ mod tests {
     use quote::quote;
 
     use super::expand_attribute;
+    use crate::item::Source;
 
     #[test]
     fn items_with_errors_stay_in_the_output() {
@@ -238,7 +242,7 @@ mod tests {
             ),
             quote!(1 2 3),
         ] {
-            let output = expand_attribute(quote!(ttl = 60), item.clone()).to_string();
+            let output = expand_attribute(quote!(ttl = 60), item.clone(), &Source::Elsewhere).to_string();
             assert!(output.starts_with(&item.to_string()), "{output}");
             assert_eq!(output.matches("compile_error").count(), 1, "{output}");
         }
@@ -247,7 +251,8 @@ mod tests {
     #[test]
     fn bodies_are_moved_without_parsing() {
         let body: TokenStream = quote!({ let half = ; written + ( - ) });
-        let output = expand_attribute(quote!(ttl = 60), quote!(async fn f() #body)).to_string();
+        let output =
+            expand_attribute(quote!(ttl = 60), quote!(async fn f() #body), &Source::Elsewhere).to_string();
         assert_eq!(output.matches(&body.to_string()).count(), 1, "{output}");
     }
 }

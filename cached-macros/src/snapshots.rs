@@ -11,6 +11,8 @@ use quote::ToTokens as _;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Block, File, ImplItem, Item, Meta};
 
+use crate::item::Source;
+
 /// Replaces every function and every impl that has the attribute by its expansion.
 struct Expand;
 
@@ -36,7 +38,8 @@ impl VisitMut for Expand {
                     _ => return vec![item],
                 };
                 let Some(options) = Self::options(attrs) else { return vec![item] };
-                let expansion: File = parse(super::expand_attribute(options, item.to_token_stream()));
+                let expansion: File =
+                    parse(super::expand_attribute(options, item.to_token_stream(), &Source::Elsewhere));
                 expansion.items
             })
             .collect();
@@ -51,7 +54,8 @@ impl VisitMut for Expand {
             .flat_map(|mut item| {
                 let ImplItem::Fn(function) = &mut item else { return vec![item] };
                 let Some(options) = Self::options(&mut function.attrs) else { return vec![item] };
-                let expansion = super::expand_attribute(options, function.to_token_stream());
+                let expansion =
+                    super::expand_attribute(options, function.to_token_stream(), &Source::Elsewhere);
                 let expansion: syn::ItemImpl = parse(quote::quote!(impl X { #expansion }));
                 expansion.items
             })

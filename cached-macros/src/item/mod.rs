@@ -2,13 +2,15 @@
 //!
 //! A [`FnItem`] is a function whose signature is parsed and whose body is a group of tokens, moved as it is. `boxed`
 //! recognizes functions that return a boxed future, `scan` finds references, lifetimes and floats in types, and
-//! `self_type` finds out whether a function is in an `impl`. `output` is what stays of an item with errors.
+//! `self_type` finds out whether a function is in an `impl`, and `source` where its tokens do not show it. `output` is what
+//! stays of an item with errors.
 
 mod boxed;
 mod impl_block;
 mod output;
 mod scan;
 mod self_type;
+mod source;
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote};
@@ -26,6 +28,7 @@ pub(crate) use self::impl_block::{ImplBlock, is_impl};
 pub(crate) use self::output::for_output;
 pub(crate) use self::scan::{Apart, Scan, option_of, peel, scan};
 use self::self_type::{mentions_self_type, names_self_type};
+pub(crate) use self::source::Source;
 
 /// A function: its parsed signature, and its body as tokens.
 pub(crate) struct FnItem {

@@ -17,7 +17,7 @@ mod tests;
 use std::mem;
 use std::time::Duration;
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens as _;
 use syn::{Error, Expr, Path, Result, Visibility};
 
@@ -26,7 +26,7 @@ pub(crate) use self::impl_memo::ImplMemo;
 pub(crate) use self::key::{Key, Part};
 use crate::args::{Amount, Args, Backend, Codec, Detached, Opt, ShareErr, SingleFlight, Tag};
 use crate::errors::Errors;
-use crate::item::{Body, FnItem, Param};
+use crate::item::{Body, FnItem, Param, Source};
 
 /// A cached function, ready to be expanded.
 pub(crate) struct Memo {
@@ -171,6 +171,22 @@ impl Memo {
             krate: args.krate,
             item,
         })
+    }
+
+    /// Rejects a function that is in an `impl` although nothing in it says so; `function` is the whole of it.
+    pub(crate) fn check_place(
+        self,
+        function: &TokenStream,
+        source: &Source,
+    ) -> std::result::Result<Self, Errors> {
+        let mut errors = Errors::default();
+        if self.companions == Companions::Type && source.has_in_impl(function) {
+            errors.push(
+                &self.item.sig.ident,
+                "this function is in an `impl`, and has neither `self` nor `Self`; write `associated` in the attribute",
+            );
+        }
+        errors.finish(self)
     }
 
     /// The parameters in the key, in the order of the signature.

@@ -73,6 +73,29 @@ cached!(from_a_macro, number: u64, std::time::Duration::from_secs(60), {
     looked + 1
 });
 
+mod beside_a_method {
+    use super::*;
+
+    pub(super) struct Twins;
+
+    impl Twins {
+        #[async_cached(ttl = 60, associated)]
+        pub(super) async fn twin(id: u64) -> u64 {
+            id
+        }
+    }
+
+    pub(super) mod free {
+        use super::*;
+
+        // The tokens are those of the method.
+        #[async_cached(ttl = 60)]
+        pub(crate) async fn twin(id: u64) -> u64 {
+            id
+        }
+    }
+}
+
 macro_rules! whole {
     ($function:item) => {
         #[async_cached(ttl = 60)]
@@ -112,4 +135,7 @@ async fn functions_can_be_cached_in_any_place() {
     assert_eq!(from_a_macro::peek(1).await, Some(2));
     assert_eq!(more::from_a_macro(1, 2).await, 3);
     assert_eq!(whole_item(1).await, 1);
+    assert_eq!(beside_a_method::Twins::twin(1).await, 1);
+    assert_eq!(beside_a_method::free::twin(1).await, 1);
+    assert_eq!(beside_a_method::free::twin::peek(1).await, Some(1));
 }
