@@ -1,8 +1,9 @@
 //! The cost of a hit in Redis and in Memcached, beside the same read written by hand: CPU time, allocations, and commands.
 //!
 //! `cargo bench -p cached-benches --bench shared` prints all sections and compares them with what is recorded; a word after
-//! `--` selects one (`redis`, `memcached`, `large`, `fill`, `allocations`, `commands`, `load`, `outage`), and `record` writes
-//! all of them to `docs/benchmarks`. `profile CONTENDER TASKS` makes hits for a profiler. It starts servers of its own.
+//! `--` selects one (`redis`, `memcached`, `large`, `fill`, `allocations`, `commands`, `system_calls`, `load`, `outage`), and
+//! `record` writes all of them to `docs/benchmarks`. `profile CONTENDER TASKS` makes hits for a profiler. It starts servers of its
+//! own.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run ends")]
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "it prints a table")]
 #![allow(clippy::unused_async, reason = "the cached bodies do not await")]
@@ -19,7 +20,9 @@ use cached_benches::rounds::{Value, ratios};
 use tokio::runtime::Builder;
 
 use crate::clients::{Cached, CachedOnOneThread, InMemcached, InRedis, WithoutServer};
-use crate::measure::{Contender, ROUND, Work, allocations, commands_per_hit, contender, cpu_per_call};
+use crate::measure::{
+    Contender, ROUND, Work, allocations, commands_per_hit, contender, cpu_per_call, system_calls_per_hit,
+};
 use crate::setting::{Clients, SETTING};
 
 const REPORT: Report = Report {
@@ -31,7 +34,7 @@ Written by `cargo bench -p cached-benches --bench shared -- record` on a shared 
 median of interleaved rounds, and its quartiles) is a multiple of `by hand`: one client of fred, and a socket to Memcached whose task
 writes each request as it comes. `batched` writes all requests that are queued at once; async-memcached has eight connections, each of
 which serves one call at a time. The tasks call in a loop, with 10 000 keys; a value has 128 bytes in msgpack, if nothing else is said. A
-miss with fill is a read and a write; ours also runs once in all processes. Allocations, commands and keys read are for one hit. With
+miss with fill is a read and a write; ours also runs once in all processes. Allocations, commands, keys read and system calls (counted by strace) are for one hit. With
 `async_cached`, the generation of the function is a second key, which a batch reads once.
 ",
     caption: "CPU time of each work, as multiples of the client by hand",
@@ -45,7 +48,7 @@ miss with fill is a read and a write; ours also runs once in all processes. Allo
     ],
 };
 
-const SECTIONS: [Section; 8] = [
+const SECTIONS: [Section; 9] = [
     ("redis", || cpu("hit in Redis", Work::User, &TASKS, in_redis())),
     ("memcached", || cpu("hit in Memcached", Work::User, &TASKS, in_memcached())),
     ("large", || {
@@ -61,6 +64,7 @@ const SECTIONS: [Section; 8] = [
         let in_redis = count_commands("hit in Redis", "commands", &in_redis());
         [in_redis, count_commands("hit in Memcached", "keys read", &in_memcached())].concat()
     }),
+    ("system_calls", count_system_calls),
     ("load", load::rows),
     ("outage", outage),
 ];
@@ -77,7 +81,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let code = match words[..] {
-        ["profile", name, tasks] => profile(name, tasks.parse().unwrap()),
+        ["profile", name, tasks] => profile(&named(name), tasks.parse().unwrap()),
+        ["hits", name, tasks, rounds] => {
+            println!("{}", hits(&named(name), tasks.parse().unwrap(), rounds.parse().unwrap()));
+            ExitCode::SUCCESS
+        }
         _ => REPORT.run(&SECTIONS, &words),
     };
     SETTING.stop();
@@ -85,38 +93,46 @@ fn main() -> ExitCode {
 }
 
 /// Makes hits for a profiler, such as `perf record`, and prints their CPU time.
-fn profile(name: &str, tasks: usize) -> ExitCode {
+fn profile(contender: &Contender, tasks: usize) -> ExitCode {
+    for _ in 0..3_000 / ROUND.as_millis() {
+        println!("{:.2} µs of CPU a hit", 1e6 * cpu_per_call(contender, Work::User, tasks));
+    }
+    ExitCode::SUCCESS
+}
+
+/// Makes hits in this process, for one that counts what it does; returns their number.
+fn hits(contender: &Contender, tasks: usize, rounds: usize) -> u64 {
+    (0..rounds).map(|_| contender(Work::User, tasks)).sum()
+}
+
+/// Returns the contender with this name, one of [`IN_REDIS`] and [`IN_MEMCACHED`].
+fn named(name: &str) -> Contender {
     let clients = &SETTING.clients;
-    let contender = match name {
+    match name {
         "fred" => contender(&clients.fred),
         "redis" => contender(&InRedis),
         "redis-rs" => contender(&clients.redis_rs),
         "cached" => contender(&Cached),
         "socket" => contender(&clients.single),
-        "batched" => contender(&clients.combined),
         "memcached" => contender(&InMemcached),
+        "batched" => contender(&clients.combined),
         "async-memcached" => contender(&clients.async_memcached),
-        _ => {
-            println!("unknown contender");
-            return ExitCode::FAILURE;
-        }
-    };
-    for _ in 0..3_000 / ROUND.as_millis() {
-        println!("{:.2} µs of CPU a hit", 1e6 * cpu_per_call(&contender, Work::User, tasks));
+        _ => panic!("{name} is no contender"),
     }
-    ExitCode::SUCCESS
 }
 
-/// In the order of the columns, as all lists of contenders.
+/// The names of the contenders, in the order of the columns.
+const IN_REDIS: [Option<&str>; 6] =
+    [Some("fred"), Some("redis"), Some("redis-rs"), Some("cached"), None, None];
+const IN_MEMCACHED: [Option<&str>; 6] =
+    [Some("socket"), Some("memcached"), None, None, Some("batched"), Some("async-memcached")];
+
 fn in_redis() -> Vec<Option<Contender>> {
-    let Clients { fred, redis_rs, .. } = &SETTING.clients;
-    [contender(fred), contender(&InRedis), contender(redis_rs), contender(&Cached)].map(Some).into()
+    IN_REDIS.map(|name| name.map(named)).into()
 }
 
 fn in_memcached() -> Vec<Option<Contender>> {
-    let Clients { single, combined, async_memcached, .. } = &SETTING.clients;
-    let (by_hand, ours) = (contender(single), contender(&InMemcached));
-    vec![Some(by_hand), Some(ours), None, None, Some(contender(combined)), Some(contender(async_memcached))]
+    IN_MEMCACHED.map(|name| name.map(named)).into()
 }
 
 /// Returns a row for each number of tasks.
@@ -181,6 +197,18 @@ fn count_commands(name: &str, figure: &'static str, contenders: &[Option<Contend
         tolerance: Some(1.05),
     };
     [1, 64].map(row).into()
+}
+
+/// The system calls of a hit, of all threads of the process.
+fn count_system_calls() -> Vec<Row> {
+    let row = |store: &str, names: [Option<&str>; 6], tasks| Row {
+        work: format!("hit in {store}, {}", tasks_in_words(tasks)),
+        figure: "system calls",
+        values: names.iter().map(|name| Some(system_calls_per_hit((*name)?, tasks)?.into())).collect(),
+        tolerance: TOLERANCE,
+    };
+    let rows = |tasks| [row("Redis", IN_REDIS, tasks), row("Memcached", IN_MEMCACHED, tasks)];
+    [1, 64].map(rows).concat()
 }
 
 /// What a call costs while the connection is known to be down.

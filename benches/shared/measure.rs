@@ -1,6 +1,8 @@
 //! How calls of a client are measured.
 
+use std::env::current_exe;
 use std::pin::Pin;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -97,6 +99,26 @@ pub(crate) fn commands_per_hit(contender: &Contender, tasks: usize) -> f64 {
     let before = SETTING.reads();
     let calls = contender(Work::User, tasks);
     (SETTING.reads() - before) as f64 / calls as f64
+}
+
+/// Returns the system calls of a hit of the contender with this name, by strace: the difference of two runs with different
+/// numbers of hits. `None` without strace, with which a call takes so long that more calls than else share a write.
+pub(crate) fn system_calls_per_hit(name: &str, tasks: usize) -> Option<f64> {
+    let run = |rounds: usize| {
+        let output = Command::new("strace")
+            // The servers, which the process starts, are not followed.
+            .args(["-f", "-c", "-b", "execve"])
+            .arg(current_exe().ok()?)
+            .args(["hits", name, &tasks.to_string(), &rounds.to_string()])
+            .output()
+            .ok()?;
+        let (counts, hits) = (String::from_utf8(output.stderr).ok()?, String::from_utf8(output.stdout).ok()?);
+        let total = counts.lines().rfind(|line| line.ends_with("total"))?;
+        let calls: f64 = total.split_whitespace().nth(3)?.parse().ok()?;
+        Some((calls, hits.trim().parse::<f64>().ok()?))
+    };
+    let ((few, few_hits), (many, many_hits)) = (run(2)?, run(12)?);
+    Some((many - few) / (many_hits - few_hits))
 }
 
 /// Returns the allocations of a hit, all of whose work is on one thread.
