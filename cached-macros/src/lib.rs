@@ -188,7 +188,7 @@ fn expand_attribute(
     source: &Source,
 ) -> proc_macro2::TokenStream {
     if item::is_impl(&input) {
-        return expand_impl(args, input);
+        return expand_impl(args, input, source);
     }
     match Memo::new(Args::parse(args), syn::parse2(input.clone()))
         .and_then(|memo| memo.check_place(&input, source))
@@ -203,7 +203,11 @@ fn expand_attribute(
     }
 }
 
-fn expand_impl(args: proc_macro2::TokenStream, input: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
+fn expand_impl(
+    args: proc_macro2::TokenStream,
+    input: proc_macro2::TokenStream,
+    source: &Source,
+) -> proc_macro2::TokenStream {
     let block = match syn::parse2::<ImplBlock>(input.clone()) {
         Ok(block) => block,
         Err(error) => {
@@ -212,7 +216,7 @@ fn expand_impl(args: proc_macro2::TokenStream, input: proc_macro2::TokenStream) 
             return output;
         }
     };
-    match ImplMemo::new(Args::parse(args), &block) {
+    match ImplMemo::new(Args::parse(args), &block, source) {
         Ok(memo) => expand::expand_impl_block(&memo),
         Err(errors) => {
             let mut output = block.without_attributes();
@@ -242,7 +246,7 @@ mod tests {
             ),
             quote!(1 2 3),
         ] {
-            let output = expand_attribute(quote!(ttl = 60), item.clone(), &Source::Elsewhere).to_string();
+            let output = expand_attribute(quote!(ttl = 60), item.clone(), &Source::default()).to_string();
             assert!(output.starts_with(&item.to_string()), "{output}");
             assert_eq!(output.matches("compile_error").count(), 1, "{output}");
         }
@@ -252,7 +256,7 @@ mod tests {
     fn bodies_are_moved_without_parsing() {
         let body: TokenStream = quote!({ let half = ; written + ( - ) });
         let output =
-            expand_attribute(quote!(ttl = 60), quote!(async fn f() #body), &Source::Elsewhere).to_string();
+            expand_attribute(quote!(ttl = 60), quote!(async fn f() #body), &Source::default()).to_string();
         assert_eq!(output.matches(&body.to_string()).count(), 1, "{output}");
     }
 }

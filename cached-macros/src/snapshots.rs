@@ -39,7 +39,7 @@ impl VisitMut for Expand {
                 };
                 let Some(options) = Self::options(attrs) else { return vec![item] };
                 let expansion: File =
-                    parse(super::expand_attribute(options, item.to_token_stream(), &Source::Elsewhere));
+                    parse(super::expand_attribute(options, item.to_token_stream(), &Source::default()));
                 expansion.items
             })
             .collect();
@@ -55,7 +55,7 @@ impl VisitMut for Expand {
                 let ImplItem::Fn(function) = &mut item else { return vec![item] };
                 let Some(options) = Self::options(&mut function.attrs) else { return vec![item] };
                 let expansion =
-                    super::expand_attribute(options, function.to_token_stream(), &Source::Elsewhere);
+                    super::expand_attribute(options, function.to_token_stream(), &Source::default());
                 let expansion: syn::ItemImpl = parse(quote::quote!(impl X { #expansion }));
                 expansion.items
             })

@@ -1,99 +1,169 @@
-//! The source file of a function, for an error that the tokens of the function cannot explain.
+//! The source file of an item, for errors that the tokens of the item cannot explain: the compiler would report what is
+//! generated, in its own words. The expansion of an item that compiles does not depend on the file.
 //!
-//! A function without `self` and `Self` looks alike outside and inside of an `impl`, and what is generated for one outside
-//! cannot be in there: the compiler would report that in its own words. So where a function may be in an `impl`, its file is
-//! searched for it. The expansion of a function that compiles does not depend on the file.
+//! A function without `self` and `Self` looks alike outside and inside of an `impl`, where the companions of one outside cannot
+//! be. And two impls of one generic trait for a type, `impl Find<u8> for Users` and `impl Find<u16> for Users`, have companions of
+//! the same names.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Path as FilePath, PathBuf};
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use proc_macro2::{TokenStream, TokenTree};
-use quote::ToTokens as _;
+use quote::ToTokens;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Block, ImplItemFn, ItemFn, Signature};
+use syn::{Attribute, Block, ImplItemFn, ItemFn, ItemImpl, ItemMod, Meta, Path, Signature, Type};
 
 use super::is_async_cached;
 
-/// Where the attribute is written.
-pub(crate) enum Source {
-    /// Not in an `impl`, or not known.
-    Elsewhere,
-    /// Maybe in an `impl` of this file.
-    File(PathBuf),
+/// Where the attribute is written, as far as that is known.
+#[derive(Default)]
+pub(crate) struct Source {
+    file: Option<PathBuf>,
+    /// Whether the attribute begins a line: then it is in nothing else, as code is usually formatted.
+    begins_line: bool,
 }
 
 impl Source {
     /// Returns the source of the attribute with this span.
     pub(crate) fn of(attribute: proc_macro::Span) -> Self {
-        // What begins a line is in nothing else, as code is usually formatted.
-        let file = attribute.local_file().filter(|_| attribute.column() > 1);
-        file.map_or(Self::Elsewhere, Self::File)
+        Self { file: attribute.local_file(), begins_line: attribute.column() == 1 }
     }
 
     /// Returns `true` if the file has this function in an `impl`, and no such function outside of one.
     pub(crate) fn has_in_impl(&self, function: &TokenStream) -> bool {
-        let (Self::File(path), Ok(ItemFn { sig, block, .. })) = (self, syn::parse2(function.clone())) else {
-            return false;
-        };
-        let (functions, text) = (CachedFunctions::of(path), text_of(&sig, &block));
-        functions.in_impls.contains(&text) && !functions.free.contains(&text)
+        let Some(file) = self.file.as_ref().filter(|_| !self.begins_line) else { return false };
+        let Ok(ItemFn { sig, block, .. }) = syn::parse2(function.clone()) else { return false };
+        let (items, text) = (CachedItems::of(file), text_of_function(&sig, &block));
+        items.methods.contains(&text) && !items.functions.contains(&text)
+    }
+
+    /// Returns `true` if the file has an earlier impl of the same generic trait, with other arguments, for the same type.
+    pub(crate) fn has_earlier_impl(&self, of_trait: &Path, self_type: &Type) -> bool {
+        let is_generic = of_trait.segments.last().is_some_and(|last| !last.arguments.is_none());
+        let Some(file) = self.file.as_ref().filter(|_| is_generic) else { return false };
+        let items = CachedItems::of(file);
+        let (of_trait, self_type) = (text_of(of_trait), text_of(self_type));
+        let mut same =
+            items.impls.iter().filter(|block| (&block.of_trait, &block.self_type) == (&of_trait, &self_type));
+        // If there are several in different places, which of them this is cannot be known.
+        let (Some(own), None) = (same.next(), same.next()) else { return false };
+        let first = items.impls.iter().find(|other| own.is_beside(other));
+        first.is_some_and(|first| first.of_trait != own.of_trait)
     }
 }
 
-/// The functions of a file that have the attribute, as text.
+/// The items of a file that have the attribute, as text.
 #[derive(Default)]
-struct CachedFunctions {
-    in_impls: HashSet<String>,
-    free: HashSet<String>,
+struct CachedItems {
+    methods: HashSet<String>,
+    functions: HashSet<String>,
+    /// Those whose companions are in an inherent impl.
+    impls: Vec<Impl>,
+    /// The number of modules and blocks that have begun.
+    scopes: usize,
+    /// Those that have not ended.
+    scope: Vec<usize>,
 }
 
-impl CachedFunctions {
-    /// Returns the functions of a file; none if it cannot be read or parsed. A file is read once for all its functions.
-    fn of(path: &Path) -> Rc<Self> {
+/// An impl of a trait.
+struct Impl {
+    /// Of the trait, without its arguments.
+    name: String,
+    of_trait: String,
+    self_type: String,
+    /// Where the names in it are looked up.
+    scope: Vec<usize>,
+}
+
+impl Impl {
+    /// Returns `true` if both are of one trait, with whatever arguments, for one type.
+    fn is_beside(&self, other: &Self) -> bool {
+        (&self.name, &self.self_type, &self.scope) == (&other.name, &other.self_type, &other.scope)
+    }
+}
+
+impl CachedItems {
+    /// Returns the items of a file; none if it cannot be read or parsed. A file is read once for all its items, unless it
+    /// changes: the server of an editor lives longer than a compiler.
+    fn of(file: &FilePath) -> Rc<Self> {
+        type Known = (PathBuf, Option<SystemTime>, Rc<CachedItems>);
         thread_local! {
-            static LAST: RefCell<Option<(PathBuf, Rc<CachedFunctions>)>> = const { RefCell::new(None) };
+            static LAST: RefCell<Option<Known>> = const { RefCell::new(None) };
         }
+        let modified = fs::metadata(file).and_then(|metadata| metadata.modified()).ok();
         LAST.with_borrow_mut(|last| match last {
-            Some((known, functions)) if known == path => Rc::clone(functions),
+            Some((known, at, items)) if known == file && *at == modified => Rc::clone(items),
             _ => {
-                let mut functions = Self::default();
-                if let Some(file) = fs::read_to_string(path).ok().and_then(|text| syn::parse_file(&text).ok())
+                let mut items = Self::default();
+                if let Some(file) = fs::read_to_string(file).ok().and_then(|text| syn::parse_file(&text).ok())
                 {
-                    functions.visit_file(&file);
+                    items.visit_file(&file);
                 }
-                let functions = Rc::new(functions);
-                *last = Some((path.to_owned(), Rc::clone(&functions)));
-                functions
+                let items = Rc::new(items);
+                *last = Some((file.to_owned(), modified, Rc::clone(&items)));
+                items
             }
         })
     }
+
+    fn in_scope(&mut self, visit: impl FnOnce(&mut Self)) {
+        self.scopes += 1;
+        self.scope.push(self.scopes);
+        visit(self);
+        self.scope.pop();
+    }
 }
 
-impl Visit<'_> for CachedFunctions {
+impl Visit<'_> for CachedItems {
     fn visit_impl_item_fn(&mut self, function: &ImplItemFn) {
-        if is_cached(&function.attrs) {
-            self.in_impls.insert(text_of(&function.sig, &function.block));
+        if function.attrs.iter().any(is_async_cached) {
+            self.methods.insert(text_of_function(&function.sig, &function.block));
         }
         visit::visit_impl_item_fn(self, function);
     }
 
     fn visit_item_fn(&mut self, function: &ItemFn) {
-        if is_cached(&function.attrs) {
-            self.free.insert(text_of(&function.sig, &function.block));
+        if function.attrs.iter().any(is_async_cached) {
+            self.functions.insert(text_of_function(&function.sig, &function.block));
         }
         visit::visit_item_fn(self, function);
     }
+
+    fn visit_item_impl(&mut self, block: &ItemImpl) {
+        let is_cfg = |attr: &Attribute| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr");
+        // The only option that there is on an impl gives its companions a type of their own.
+        let has_inherent = |attr: &Attribute| is_async_cached(attr) && matches!(attr.meta, Meta::Path(_));
+        let is_one = block.attrs.iter().any(has_inherent) && !block.attrs.iter().any(is_cfg);
+        if let Some((of_trait, _)) = block.trait_.as_ref().filter(|_| is_one) {
+            self.impls.push(Impl {
+                name: of_trait.segments.last().map(|last| last.ident.to_string()).unwrap_or_default(),
+                of_trait: text_of(of_trait),
+                self_type: text_of(&*block.self_ty),
+                scope: self.scope.clone(),
+            });
+        }
+        visit::visit_item_impl(self, block);
+    }
+
+    fn visit_item_mod(&mut self, module: &ItemMod) {
+        self.in_scope(|this| visit::visit_item_mod(this, module));
+    }
+
+    fn visit_block(&mut self, block: &Block) {
+        self.in_scope(|this| visit::visit_block(this, block));
+    }
 }
 
-fn is_cached(attrs: &[Attribute]) -> bool {
-    attrs.iter().any(is_async_cached)
+fn text_of_function(sig: &Signature, block: &Block) -> String {
+    text_of(sig) + &text_of(block)
 }
 
-/// Returns the tokens of a function as text, which does not depend on how they are spaced.
-fn text_of(sig: &Signature, block: &Block) -> String {
+/// Returns tokens as text, which does not depend on how they are spaced.
+fn text_of(tokens: &impl ToTokens) -> String {
     fn append(tokens: TokenStream, text: &mut String) {
         for token in tokens {
             match token {
@@ -103,7 +173,68 @@ fn text_of(sig: &Signature, block: &Block) -> String {
         }
     }
     let mut text = String::new();
-    append(sig.to_token_stream(), &mut text);
-    append(block.to_token_stream(), &mut text);
+    append(tokens.to_token_stream(), &mut text);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+    use syn::parse_quote;
+
+    use super::*;
+
+    /// Asks about a file with this text.
+    fn of_file(name: &str, text: &str, ask: impl FnOnce(&Source) -> bool) -> bool {
+        let file = std::env::temp_dir().join(format!("cached-macros-{}-{name}.rs", std::process::id()));
+        fs::write(&file, text).unwrap();
+        let answer = ask(&Source { file: Some(file.clone()), begins_line: false });
+        fs::remove_file(&file).unwrap();
+        answer
+    }
+
+    #[test]
+    fn a_function_is_in_an_impl_if_no_such_function_is_outside() {
+        let method = "impl A { #[async_cached(ttl = 1)] pub async fn f( id:u64 ) -> u64 {id} }";
+        let function = quote!(
+            async fn f(id: u64) -> u64 {
+                id
+            }
+        );
+        let has = |name: &str, text: &str| of_file(name, text, |source| source.has_in_impl(&function));
+        assert!(has("method", method));
+        let both =
+            format!("{method} mod m {{ #[async_cached(ttl = 1)] async fn f(id: u64) -> u64 {{ id }} }}");
+        assert!(!has("both", &both));
+        let other = "impl A { #[async_cached(ttl = 1)] async fn f(id: u64) -> u64 { id + 1 } }";
+        assert!(!has("other", other));
+        let not_cached = "impl A { async fn f(id: u64) -> u64 { id } }";
+        assert!(!has("not_cached", not_cached));
+        assert!(!has("no_rust", "impl {"));
+        assert!(!Source::default().has_in_impl(&function));
+    }
+
+    #[test]
+    fn an_impl_is_the_second_one_of_a_trait_for_a_type_in_one_place() {
+        let has_earlier = |name: &str, text: &str| {
+            let ask =
+                |source: &Source| source.has_earlier_impl(&parse_quote!(Find<u16>), &parse_quote!(Users));
+            of_file(name, text, ask)
+        };
+        let first = "#[async_cached] impl Find<u8> for Users {}";
+        let second = "#[async_cached] impl Find<u16> for Users {}";
+        assert!(has_earlier("second", &format!("{first} {second}")));
+        for (name, text) in [
+            ("first", format!("{second} {first}")),
+            ("type", format!("#[async_cached] impl Find<u8> for Groups {{}} {second}")),
+            ("trait", format!("#[async_cached] impl Load<u8> for Users {{}} {second}")),
+            ("plain", format!("impl Find<u8> for Users {{}} {second}")),
+            ("named", format!("#[async_cached(companions = F)] impl Find<u8> for Users {{}} {second}")),
+            ("cfg", format!("#[cfg(test)] {first} {second}")),
+            ("module", format!("mod m {{ {first} }} {second}")),
+            ("modules", format!("mod m {{ {second} }} {first} {second}")),
+        ] {
+            assert!(!has_earlier(name, &text), "{text}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use syn::{GenericParam, Type};
 use super::{Companions, Memo};
 use crate::args::Args;
 use crate::errors::Errors;
-use crate::item::{ImplBlock, peel};
+use crate::item::{ImplBlock, Source, peel};
 
 /// The impl of a trait, ready to be expanded.
 pub(crate) struct ImplMemo<'a> {
@@ -20,7 +20,7 @@ pub(crate) struct ImplMemo<'a> {
 
 impl<'a> ImplMemo<'a> {
     /// Combines the options with the impl, or returns all errors in them.
-    pub(crate) fn new(args: Args, block: &'a ImplBlock) -> Result<Self, Errors> {
+    pub(crate) fn new(args: Args, block: &'a ImplBlock, source: &Source) -> Result<Self, Errors> {
         let mut errors = Errors::default();
         let companion_type = companion_type(args, &mut errors);
         let mut methods = Vec::new();
@@ -40,7 +40,7 @@ impl<'a> ImplMemo<'a> {
             );
         }
         if companion_type.is_none() && errors.is_empty() {
-            check_self_type(block, &mut errors);
+            check_self_type(block, source, &mut errors);
         }
         errors.finish(Self { block, companion_type, methods })
     }
@@ -62,8 +62,8 @@ fn companion_type(args: Args, errors: &mut Errors) -> Option<Ident> {
     args.companions.map(|option| option.value)
 }
 
-/// Rejects an impl for a type that can have no inherent impl here, as far as that can be seen.
-fn check_self_type(block: &ImplBlock, errors: &mut Errors) {
+/// Rejects an impl for a type that can have no inherent impl here, or has such companions already, as far as that can be seen.
+fn check_self_type(block: &ImplBlock, source: &Source, errors: &mut Errors) {
     let message = |reason: &str| {
         format!(
             "{reason}, so the companions need a type of their own; write `#[async_cached(companions = {})]` on the `impl`",
@@ -83,6 +83,8 @@ fn check_self_type(block: &ImplBlock, errors: &mut Errors) {
         errors.push(&block.self_type, message("this type is not of this crate"));
     } else if let Some(param) = params.into_iter().find(|param| !mentions(&self_type, param)) {
         errors.push(param, message(&format!("`{param}` is not in the type that the `impl` is for")));
+    } else if source.has_earlier_impl(&block.of_trait, &block.self_type) {
+        errors.push(&block.of_trait, message("another `impl` of this trait is for the same type"));
     }
 }
 
