@@ -2,7 +2,7 @@
 //! generated, in its own words. The expansion of an item that compiles does not depend on the file.
 //!
 //! A function without `self` and `Self` looks alike outside and inside of an `impl`, where the companions of one outside cannot
-//! be. And two impls of one generic trait for a type, `impl Find<u8> for Users` and `impl Find<u16> for Users`, have companions of
+//! be. Their type has the name of the function, which a module or a type beside it may have as well. And two impls of one generic trait for a type, `impl Find<u8> for Users` and `impl Find<u16> for Users`, have companions of
 //! the same names.
 
 use std::cell::RefCell;
@@ -12,62 +12,77 @@ use std::path::{Path as FilePath, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Block, ImplItemFn, ItemFn, ItemImpl, ItemMod, Meta, Path, Signature, Type};
+use syn::{
+    Attribute, Block, ImplItemFn, Item, ItemEnum, ItemFn, ItemImpl, ItemMod, ItemStruct, ItemTrait, ItemType,
+    Meta, Path, Type,
+};
 
 use super::is_async_cached;
 
-/// Where the attribute is written, as far as that is known.
+/// The file where the attribute is written, if it is known.
 #[derive(Default)]
-pub(crate) struct Source {
-    file: Option<PathBuf>,
-    /// Whether the attribute begins a line: then it is in nothing else, as code is usually formatted.
-    begins_line: bool,
-}
+pub(crate) struct Source(Option<PathBuf>);
 
 impl Source {
     /// Returns the source of the attribute with this span.
     pub(crate) fn of(attribute: proc_macro::Span) -> Self {
-        Self { file: attribute.local_file(), begins_line: attribute.column() == 1 }
+        Self(attribute.local_file())
     }
 
     /// Returns `true` if the file has this function in an `impl`, and no such function outside of one.
     pub(crate) fn has_in_impl(&self, function: &TokenStream) -> bool {
-        let Some(file) = self.file.as_ref().filter(|_| !self.begins_line) else { return false };
-        let Ok(ItemFn { sig, block, .. }) = syn::parse2(function.clone()) else { return false };
-        let (items, text) = (CachedItems::of(file), text_of_function(&sig, &block));
-        items.methods.contains(&text) && !items.functions.contains(&text)
+        let (Some(items), Some(text)) = (self.items(), text_of_function(function)) else { return false };
+        items.methods.contains(&text) && items.functions.iter().all(|(other, _)| *other != text)
+    }
+
+    /// Returns `true` if a module or a type beside this function has its name.
+    pub(crate) fn has_type_of_its_name(&self, function: &TokenStream, name: &Ident) -> bool {
+        let (Some(items), Some(text)) = (self.items(), text_of_function(function)) else { return false };
+        let mut same = items.functions.iter().filter(|(other, _)| *other == text);
+        // If there are several in different places, which of them this is cannot be known.
+        let (Some((_, scope)), None) = (same.next(), same.next()) else { return false };
+        items.types.iter().any(|(other, beside)| name == other && beside == scope)
     }
 
     /// Returns `true` if the file has an earlier impl of the same generic trait, with other arguments, for the same type.
     pub(crate) fn has_earlier_impl(&self, of_trait: &Path, self_type: &Type) -> bool {
         let is_generic = of_trait.segments.last().is_some_and(|last| !last.arguments.is_none());
-        let Some(file) = self.file.as_ref().filter(|_| is_generic) else { return false };
-        let items = CachedItems::of(file);
+        let Some(items) = self.items().filter(|_| is_generic) else { return false };
         let (of_trait, self_type) = (text_of(of_trait), text_of(self_type));
         let mut same =
             items.impls.iter().filter(|block| (&block.of_trait, &block.self_type) == (&of_trait, &self_type));
-        // If there are several in different places, which of them this is cannot be known.
         let (Some(own), None) = (same.next(), same.next()) else { return false };
         let first = items.impls.iter().find(|other| own.is_beside(other));
         first.is_some_and(|first| first.of_trait != own.of_trait)
     }
+
+    fn items(&self) -> Option<Rc<Items>> {
+        Some(Items::of(self.0.as_ref()?))
+    }
 }
 
-/// The items of a file that have the attribute, as text.
+/// The items of a file, as text.
 #[derive(Default)]
-struct CachedItems {
+struct Items {
+    /// The methods with the attribute.
     methods: HashSet<String>,
-    functions: HashSet<String>,
-    /// Those whose companions are in an inherent impl.
+    /// The functions with the attribute.
+    functions: Vec<(String, Scope)>,
+    /// The impls with the attribute whose companions are in an inherent impl.
     impls: Vec<Impl>,
-    /// The number of modules and blocks that have begun.
+    /// The names of modules and types.
+    types: Vec<(String, Scope)>,
+    /// The modules and blocks that have not ended.
+    scope: Scope,
+    /// How many modules and blocks have begun.
     scopes: usize,
-    /// Those that have not ended.
-    scope: Vec<usize>,
 }
+
+/// Where the names in an item are looked up: the numbers of the modules and blocks around it.
+type Scope = Vec<usize>;
 
 /// An impl of a trait.
 struct Impl {
@@ -75,22 +90,34 @@ struct Impl {
     name: String,
     of_trait: String,
     self_type: String,
-    /// Where the names in it are looked up.
-    scope: Vec<usize>,
+    scope: Scope,
 }
 
 impl Impl {
+    /// Returns an impl with the attribute, unless its companions have a type of their own.
+    fn of(block: &ItemImpl, scope: &Scope) -> Option<Self> {
+        // That is the only option that there is on an impl.
+        let has_no_option = |attr: &Attribute| is_async_cached(attr) && matches!(attr.meta, Meta::Path(_));
+        let (of_trait, _) = block.trait_.as_ref().filter(|_| block.attrs.iter().any(has_no_option))?;
+        Some(Self {
+            name: of_trait.segments.last()?.ident.to_string(),
+            of_trait: text_of(of_trait),
+            self_type: text_of(&*block.self_ty),
+            scope: scope.clone(),
+        })
+    }
+
     /// Returns `true` if both are of one trait, with whatever arguments, for one type.
     fn is_beside(&self, other: &Self) -> bool {
         (&self.name, &self.self_type, &self.scope) == (&other.name, &other.self_type, &other.scope)
     }
 }
 
-impl CachedItems {
+impl Items {
     /// Returns the items of a file; none if it cannot be read or parsed. A file is read once for all its items, unless it
     /// changes: the server of an editor lives longer than a compiler.
     fn of(file: &FilePath) -> Rc<Self> {
-        type Known = (PathBuf, Option<SystemTime>, Rc<CachedItems>);
+        type Known = (PathBuf, Option<SystemTime>, Rc<Items>);
         thread_local! {
             static LAST: RefCell<Option<Known>> = const { RefCell::new(None) };
         }
@@ -118,35 +145,35 @@ impl CachedItems {
     }
 }
 
-impl Visit<'_> for CachedItems {
+impl Visit<'_> for Items {
     fn visit_impl_item_fn(&mut self, function: &ImplItemFn) {
         if function.attrs.iter().any(is_async_cached) {
-            self.methods.insert(text_of_function(&function.sig, &function.block));
+            self.methods.insert(text_of(&function.sig) + &text_of(&function.block));
         }
         visit::visit_impl_item_fn(self, function);
     }
 
-    fn visit_item_fn(&mut self, function: &ItemFn) {
-        if function.attrs.iter().any(is_async_cached) {
-            self.functions.insert(text_of_function(&function.sig, &function.block));
-        }
-        visit::visit_item_fn(self, function);
-    }
-
-    fn visit_item_impl(&mut self, block: &ItemImpl) {
+    fn visit_item(&mut self, item: &Item) {
         let is_cfg = |attr: &Attribute| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr");
-        // The only option that there is on an impl gives its companions a type of their own.
-        let has_inherent = |attr: &Attribute| is_async_cached(attr) && matches!(attr.meta, Meta::Path(_));
-        let is_one = block.attrs.iter().any(has_inherent) && !block.attrs.iter().any(is_cfg);
-        if let Some((of_trait, _)) = block.trait_.as_ref().filter(|_| is_one) {
-            self.impls.push(Impl {
-                name: of_trait.segments.last().map(|last| last.ident.to_string()).unwrap_or_default(),
-                of_trait: text_of(of_trait),
-                self_type: text_of(&*block.self_ty),
-                scope: self.scope.clone(),
-            });
-        }
-        visit::visit_item_impl(self, block);
+        let name = match item {
+            Item::Enum(ItemEnum { attrs, ident, .. })
+            | Item::Mod(ItemMod { attrs, ident, .. })
+            | Item::Struct(ItemStruct { attrs, ident, .. })
+            | Item::Trait(ItemTrait { attrs, ident, .. })
+            | Item::Type(ItemType { attrs, ident, .. }) => Some(ident).filter(|_| !attrs.iter().any(is_cfg)),
+            Item::Fn(function) if function.attrs.iter().any(is_async_cached) => {
+                let text = text_of(&function.sig) + &text_of(&function.block);
+                self.functions.push((text, self.scope.clone()));
+                None
+            }
+            Item::Impl(block) if !block.attrs.iter().any(is_cfg) => {
+                self.impls.extend(Impl::of(block, &self.scope));
+                None
+            }
+            _ => None,
+        };
+        self.types.extend(name.map(|name| (name.to_string(), self.scope.clone())));
+        visit::visit_item(self, item);
     }
 
     fn visit_item_mod(&mut self, module: &ItemMod) {
@@ -158,8 +185,10 @@ impl Visit<'_> for CachedItems {
     }
 }
 
-fn text_of_function(sig: &Signature, block: &Block) -> String {
-    text_of(sig) + &text_of(block)
+/// Returns the signature and the body of a function as text.
+fn text_of_function(function: &TokenStream) -> Option<String> {
+    let ItemFn { sig, block, .. } = syn::parse2(function.clone()).ok()?;
+    Some(text_of(&sig) + &text_of(&block))
 }
 
 /// Returns tokens as text, which does not depend on how they are spaced.
@@ -188,7 +217,7 @@ mod tests {
     fn of_file(name: &str, text: &str, ask: impl FnOnce(&Source) -> bool) -> bool {
         let file = std::env::temp_dir().join(format!("cached-macros-{}-{name}.rs", std::process::id()));
         fs::write(&file, text).unwrap();
-        let answer = ask(&Source { file: Some(file.clone()), begins_line: false });
+        let answer = ask(&Source(Some(file.clone())));
         fs::remove_file(&file).unwrap();
         answer
     }
@@ -212,6 +241,40 @@ mod tests {
         assert!(!has("not_cached", not_cached));
         assert!(!has("no_rust", "impl {"));
         assert!(!Source::default().has_in_impl(&function));
+    }
+
+    #[test]
+    fn a_module_or_a_type_in_the_same_place_has_the_name_of_a_function() {
+        let function = "#[async_cached(ttl = 1)] async fn user() {}";
+        let has = |name: &str, text: &str| {
+            let ask = |source: &Source| {
+                source.has_type_of_its_name(
+                    &quote!(
+                        async fn user() {}
+                    ),
+                    &parse_quote!(user),
+                )
+            };
+            of_file(name, text, ask)
+        };
+        for (name, item) in [
+            ("mod", "mod user {}"),
+            ("file", "mod user;"),
+            ("enum", "enum user {}"),
+            ("type", "type user = u8;"),
+        ] {
+            assert!(has(name, &format!("{item} {function}")), "{item}");
+        }
+        assert!(has("inner", &format!("fn f() {{ struct user; {function} }}")));
+        for (name, text) in [
+            ("other_name", format!("mod users {{}} {function}")),
+            ("other_place", format!("mod m {{ struct user; }} {function}")),
+            ("two_places", format!("mod user {{}} {function} mod m {{ {function} }}")),
+            ("off", format!("#[cfg(off)] mod user {{}} {function}")),
+            ("value", format!("static user: u8 = 1; {function}")),
+        ] {
+            assert!(!has(name, &text), "{text}");
+        }
     }
 
     #[test]

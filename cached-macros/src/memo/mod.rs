@@ -173,17 +173,29 @@ impl Memo {
         })
     }
 
-    /// Rejects a function that is in an `impl` although nothing in it says so; `function` is the whole of it.
+    /// Rejects a function whose companions cannot be beside it, although nothing in it says so: `function` is the whole of it.
     pub(crate) fn check_place(
         self,
         function: &TokenStream,
         source: &Source,
     ) -> std::result::Result<Self, Errors> {
         let mut errors = Errors::default();
-        if self.companions == Companions::Type && source.has_in_impl(function) {
+        let name = &self.item.sig.ident;
+        if self.companions != Companions::Type {
+            return Ok(self);
+        }
+        if source.has_in_impl(function) {
             errors.push(
-                &self.item.sig.ident,
+                name,
                 "this function is in an `impl`, and has neither `self` nor `Self`; write `associated` in the attribute",
+            );
+        } else if self.companion_type.is_none() && source.has_type_of_its_name(function, name) {
+            errors.push(
+                name,
+                format!(
+                    "`{name}` is also the name of a module or a type beside this function, and would be that of the type with \
+                     its companions; give that one another name with `companions = Name`"
+                ),
             );
         }
         errors.finish(self)
