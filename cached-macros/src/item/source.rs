@@ -35,16 +35,27 @@ impl Source {
     /// Returns `true` if the file has this function in an `impl`, and no such function outside of one.
     pub(crate) fn has_in_impl(&self, function: &TokenStream) -> bool {
         let (Some(items), Some(text)) = (self.items(), text_of_function(function)) else { return false };
-        items.methods.contains(&text) && items.functions.iter().all(|(other, _)| *other != text)
+        items.methods.contains(&text) && items.functions.iter().all(|other| other.text != text)
     }
 
     /// Returns `true` if a module or a type beside this function has its name.
     pub(crate) fn has_type_of_its_name(&self, function: &TokenStream, name: &Ident) -> bool {
         let (Some(items), Some(text)) = (self.items(), text_of_function(function)) else { return false };
-        let mut same = items.functions.iter().filter(|(other, _)| *other == text);
+        let mut same = items.functions.iter().filter(|other| other.text == text);
         // If there are several in different places, which of them this is cannot be known.
-        let (Some((_, scope)), None) = (same.next(), same.next()) else { return false };
-        items.types.iter().any(|(other, beside)| name == other && beside == scope)
+        let (Some(own), None) = (same.next(), same.next()) else { return false };
+        items.types.iter().any(|(other, scope)| name == other && *scope == own.scope)
+    }
+
+    /// Returns `true` if another function with the attribute has the name of this one, and is before it.
+    pub(crate) fn has_earlier_function(&self, function: &TokenStream) -> bool {
+        let (Some(items), Some(text)) = (self.items(), text_of_function(function)) else { return false };
+        let mut same = items.functions.iter().filter(|other| other.text == text);
+        let Some(own) = same.next_back() else { return false };
+        let first = items.functions.iter().find(|other| own.is_beside(other));
+        !own.is_conditional
+            && same.all(|other| own.is_beside(other))
+            && first.is_some_and(|first| !std::ptr::eq(first, own))
     }
 
     /// Returns `true` if the file has an earlier impl of the same generic trait, with other arguments, for the same type.
@@ -70,7 +81,7 @@ struct Items {
     /// The methods with the attribute.
     methods: HashSet<String>,
     /// The functions with the attribute.
-    functions: Vec<(String, Scope)>,
+    functions: Vec<Function>,
     /// The impls with the attribute whose companions are in an inherent impl.
     impls: Vec<Impl>,
     /// The names of modules and types.
@@ -83,6 +94,23 @@ struct Items {
 
 /// Where the names in an item are looked up: the numbers of the modules and blocks around it.
 type Scope = Vec<usize>;
+
+/// A function.
+struct Function {
+    name: String,
+    /// Its signature and its body.
+    text: String,
+    /// Whether it has a `cfg`.
+    is_conditional: bool,
+    scope: Scope,
+}
+
+impl Function {
+    /// Returns `true` if both have one name in one place.
+    fn is_beside(&self, other: &Self) -> bool {
+        !other.is_conditional && (&self.name, &self.scope) == (&other.name, &other.scope)
+    }
+}
 
 /// An impl of a trait.
 struct Impl {
@@ -162,8 +190,12 @@ impl Visit<'_> for Items {
             | Item::Trait(ItemTrait { attrs, ident, .. })
             | Item::Type(ItemType { attrs, ident, .. }) => Some(ident).filter(|_| !attrs.iter().any(is_cfg)),
             Item::Fn(function) if function.attrs.iter().any(is_async_cached) => {
-                let text = text_of(&function.sig) + &text_of(&function.block);
-                self.functions.push((text, self.scope.clone()));
+                self.functions.push(Function {
+                    name: function.sig.ident.to_string(),
+                    text: text_of(&function.sig) + &text_of(&function.block),
+                    is_conditional: function.attrs.iter().any(is_cfg),
+                    scope: self.scope.clone(),
+                });
                 None
             }
             Item::Impl(block) if !block.attrs.iter().any(is_cfg) => {
@@ -208,14 +240,18 @@ fn text_of(tokens: &impl ToTokens) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     use quote::quote;
     use syn::parse_quote;
 
     use super::*;
 
     /// Asks about a file with this text.
-    fn of_file(name: &str, text: &str, ask: impl FnOnce(&Source) -> bool) -> bool {
-        let file = std::env::temp_dir().join(format!("cached-macros-{}-{name}.rs", std::process::id()));
+    fn of_file(text: &str, ask: impl FnOnce(&Source) -> bool) -> bool {
+        static FILES: AtomicUsize = AtomicUsize::new(0);
+        let number = FILES.fetch_add(1, Relaxed);
+        let file = std::env::temp_dir().join(format!("cached-macros-{}-{number}.rs", std::process::id()));
         fs::write(&file, text).unwrap();
         let answer = ask(&Source(Some(file.clone())));
         fs::remove_file(&file).unwrap();
@@ -230,23 +266,23 @@ mod tests {
                 id
             }
         );
-        let has = |name: &str, text: &str| of_file(name, text, |source| source.has_in_impl(&function));
-        assert!(has("method", method));
+        let has = |text: &str| of_file(text, |source| source.has_in_impl(&function));
+        assert!(has(method));
         let both =
             format!("{method} mod m {{ #[async_cached(ttl = 1)] async fn f(id: u64) -> u64 {{ id }} }}");
-        assert!(!has("both", &both));
+        assert!(!has(&both));
         let other = "impl A { #[async_cached(ttl = 1)] async fn f(id: u64) -> u64 { id + 1 } }";
-        assert!(!has("other", other));
+        assert!(!has(other));
         let not_cached = "impl A { async fn f(id: u64) -> u64 { id } }";
-        assert!(!has("not_cached", not_cached));
-        assert!(!has("no_rust", "impl {"));
+        assert!(!has(not_cached));
+        assert!(!has("impl {"));
         assert!(!Source::default().has_in_impl(&function));
     }
 
     #[test]
     fn a_module_or_a_type_in_the_same_place_has_the_name_of_a_function() {
         let function = "#[async_cached(ttl = 1)] async fn user() {}";
-        let has = |name: &str, text: &str| {
+        let has = |text: &str| {
             let ask = |source: &Source| {
                 source.has_type_of_its_name(
                     &quote!(
@@ -255,49 +291,69 @@ mod tests {
                     &parse_quote!(user),
                 )
             };
-            of_file(name, text, ask)
+            of_file(text, ask)
         };
-        for (name, item) in [
-            ("mod", "mod user {}"),
-            ("file", "mod user;"),
-            ("enum", "enum user {}"),
-            ("type", "type user = u8;"),
-        ] {
-            assert!(has(name, &format!("{item} {function}")), "{item}");
+        for item in ["mod user {}", "mod user;", "enum user {}", "type user = u8;"] {
+            assert!(has(&format!("{item} {function}")), "{item}");
         }
-        assert!(has("inner", &format!("fn f() {{ struct user; {function} }}")));
-        for (name, text) in [
-            ("other_name", format!("mod users {{}} {function}")),
-            ("other_place", format!("mod m {{ struct user; }} {function}")),
-            ("two_places", format!("mod user {{}} {function} mod m {{ {function} }}")),
-            ("off", format!("#[cfg(off)] mod user {{}} {function}")),
-            ("value", format!("static user: u8 = 1; {function}")),
+        assert!(has(&format!("fn f() {{ struct user; {function} }}")));
+        for text in [
+            format!("mod users {{}} {function}"),
+            format!("mod m {{ struct user; }} {function}"),
+            format!("mod user {{}} {function} mod m {{ {function} }}"),
+            format!("#[cfg(off)] mod user {{}} {function}"),
+            format!("static user: u8 = 1; {function}"),
         ] {
-            assert!(!has(name, &text), "{text}");
+            assert!(!has(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_function_is_the_second_one_of_its_name_in_one_place() {
+        let [first, second] =
+            ["u8", "u16"].map(|id| format!("#[async_cached(ttl = 1)] async fn user(id: {id}) {{}}"));
+        let has = |text: &str| {
+            of_file(text, |source| {
+                source.has_earlier_function(&quote!(
+                    async fn user(id: u16) {}
+                ))
+            })
+        };
+        assert!(has(&format!("{first} {second}")));
+        assert!(has(&format!("{second} {second}")));
+        for text in [
+            second.clone(),
+            format!("{second} {first}"),
+            format!("mod m {{ {first} }} {second}"),
+            format!("{second} mod m {{ {first} {second} }}"),
+            format!("#[cfg(off)] {first} {second}"),
+            format!("{first} #[cfg(on)] {second}"),
+        ] {
+            assert!(!has(&text), "{text}");
         }
     }
 
     #[test]
     fn an_impl_is_the_second_one_of_a_trait_for_a_type_in_one_place() {
-        let has_earlier = |name: &str, text: &str| {
+        let has_earlier = |text: &str| {
             let ask =
                 |source: &Source| source.has_earlier_impl(&parse_quote!(Find<u16>), &parse_quote!(Users));
-            of_file(name, text, ask)
+            of_file(text, ask)
         };
         let first = "#[async_cached] impl Find<u8> for Users {}";
         let second = "#[async_cached] impl Find<u16> for Users {}";
-        assert!(has_earlier("second", &format!("{first} {second}")));
-        for (name, text) in [
-            ("first", format!("{second} {first}")),
-            ("type", format!("#[async_cached] impl Find<u8> for Groups {{}} {second}")),
-            ("trait", format!("#[async_cached] impl Load<u8> for Users {{}} {second}")),
-            ("plain", format!("impl Find<u8> for Users {{}} {second}")),
-            ("named", format!("#[async_cached(companions = F)] impl Find<u8> for Users {{}} {second}")),
-            ("cfg", format!("#[cfg(test)] {first} {second}")),
-            ("module", format!("mod m {{ {first} }} {second}")),
-            ("modules", format!("mod m {{ {second} }} {first} {second}")),
+        assert!(has_earlier(&format!("{first} {second}")));
+        for text in [
+            format!("{second} {first}"),
+            format!("#[async_cached] impl Find<u8> for Groups {{}} {second}"),
+            format!("#[async_cached] impl Load<u8> for Users {{}} {second}"),
+            format!("impl Find<u8> for Users {{}} {second}"),
+            format!("#[async_cached(companions = F)] impl Find<u8> for Users {{}} {second}"),
+            format!("#[cfg(test)] {first} {second}"),
+            format!("mod m {{ {first} }} {second}"),
+            format!("mod m {{ {second} }} {first} {second}"),
         ] {
-            assert!(!has_earlier(name, &text), "{text}");
+            assert!(!has_earlier(&text), "{text}");
         }
     }
 }

@@ -198,7 +198,8 @@ impl Memo {
                 ),
             );
         }
-        errors.finish(self)
+        // The compiler reports two functions of one name. With companions, it would report each of those as well.
+        if source.has_earlier_function(function) { Err(errors) } else { errors.finish(self) }
     }
 
     /// The parameters in the key, in the order of the signature.
