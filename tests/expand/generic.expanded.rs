@@ -15,7 +15,7 @@ where
         ::cached_runtime::__private::Found::Hit(__output) => return __output,
         __lookup => __lookup,
     };
-    __lookup.or_compute(move || <load>::uncached::<T, N>(db, id)).await
+    return __lookup.or_compute(move || <load>::uncached::<T, N>(db, id)).await;
 }
 ///The cache of [`load()`](load()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[non_exhaustive]

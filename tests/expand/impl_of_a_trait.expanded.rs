@@ -8,7 +8,7 @@ impl Find for Users {
             ::cached_runtime::__private::Found::Hit(__output) => return __output,
             __lookup => __lookup,
         };
-        __lookup.or_compute(move || Self::find_uncached(self, id)).await
+        return __lookup.or_compute(move || Self::find_uncached(self, id)).await;
     }
 }
 const _: () = {

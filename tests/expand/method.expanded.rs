@@ -14,7 +14,7 @@ impl Users {
             ::cached_runtime::__private::Found::Hit(__output) => return __output,
             __lookup => __lookup,
         };
-        __lookup.or_compute(move || Self::find_uncached(self, id, lang)).await
+        return __lookup.or_compute(move || Self::find_uncached(self, id, lang)).await;
     }
     /// Runs the function as it is written: it neither reads the cache nor stores the result.
     pub async fn find_uncached(&self, id: u64, lang: &str) -> Result<User, Error> {

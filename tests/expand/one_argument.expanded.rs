@@ -7,7 +7,7 @@ async fn user(id: u64) -> User {
         ::cached_runtime::__private::Found::Hit(__output) => return __output,
         __lookup => __lookup,
     };
-    __lookup.or_compute(move || <user>::uncached(id)).await
+    return __lookup.or_compute(move || <user>::uncached(id)).await;
 }
 ///The cache of [`user()`](user()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[non_exhaustive]

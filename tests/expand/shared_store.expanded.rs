@@ -13,7 +13,7 @@ pub(crate) async fn weather(
             ),
         )
     };
-    __lookup.or_compute(move || <weather>::uncached(place, lang, _verbose)).await
+    return __lookup.or_compute(move || <weather>::uncached(place, lang, _verbose)).await;
 }
 ///The cache of [`weather()`](weather()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[non_exhaustive]

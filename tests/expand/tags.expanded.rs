@@ -25,11 +25,11 @@ pub async fn user(id: u64, r#type: Kind, lang: String) -> Result<User, Error> {
         ::cached_runtime::__private::Found::Hit(__output) => return __output,
         __lookup => __lookup,
     };
-    ::cached_runtime::__private::or_compute_detached(
+    return ::cached_runtime::__private::or_compute_detached(
             __lookup,
             move || <user>::uncached(id, r#type, lang),
         )
-        .await
+        .await;
 }
 ///The cache of [`user()`](user()). `invalidate`, `expire`, `put` and `peek` take the arguments in the key; `lookup`, `refresh` and `uncached` take all arguments; `clear` and `stats` take none.
 #[non_exhaustive]

@@ -21,7 +21,7 @@ impl Find for Users {
             ::cached_runtime::__private::Found::Hit(__output) => return __output,
             __lookup => __lookup,
         };
-        __lookup
+        return __lookup
             .or_compute(move || async move {
                 if let ::core::option::Option::Some(__never) = ::cached_runtime::__private::none() {
                     let __never: Result<User, Error> = __never;
@@ -32,6 +32,6 @@ impl Find for Users {
                     Ok(row.into())
                 }
             })
-            .await
+            .await;
     }
 }

@@ -97,10 +97,12 @@ pub(super) fn or_compute(memo: &Memo, lookup: &Ident, body: &TokenStream) -> Tok
 
 /// [`or_compute`] for the outcome of `Get`. A hit in memory returns before the future of a miss exists: so it is neither
 /// moved into the state of the caller's future nor dropped from there.
+///
+/// It ends in `return`, for users of the lint `clippy::implicit_return`, which applies to the braces of the user.
 pub(super) fn hit_or_compute(memo: &Memo, lookup: &Ident, body: &TokenStream) -> TokenStream {
     let (output, computed) = (hygienic("__output"), or_compute(memo, lookup, body));
     if !is_memory(memo) {
-        return computed;
+        return quote!(return #computed;);
     }
     let krate = krate_at(memo, Span::call_site());
     quote! {
@@ -108,7 +110,7 @@ pub(super) fn hit_or_compute(memo: &Memo, lookup: &Ident, body: &TokenStream) ->
             #krate::__private::Found::Hit(#output) => return #output,
             #lookup => #lookup,
         };
-        #computed
+        return #computed;
     }
 }
 

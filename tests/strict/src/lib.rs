@@ -27,6 +27,7 @@
 #![allow(clippy::redundant_pub_crate, reason = "it is the opposite of `unreachable_pub`")]
 #![allow(non_camel_case_types, non_upper_case_globals, reason = "they are the shadowed names")]
 
+pub mod explicit_returns;
 pub mod forbidden;
 pub mod forbidden_style;
 pub mod functions;
