@@ -34,8 +34,8 @@ Written by `cargo bench -p cached-benches --bench shared -- record` on a shared 
 median of interleaved rounds, and its quartiles) is a multiple of `by hand`: one client of fred, and a socket to Memcached whose task
 writes each request as it comes. `batched` writes all requests that are queued at once; async-memcached has eight connections, each of
 which serves one call at a time. The tasks call in a loop, with 10 000 keys; a value has 128 bytes in msgpack, if nothing else is said. A
-miss with fill is a read and a write; ours also runs once in all processes. Allocations, commands, keys read and system calls (counted by strace) are for one hit. With
-`async_cached`, the generation of the function is a second key, which a batch reads once.
+miss with fill is a read and a write; ours also runs once in all processes. Allocations, commands, keys read and system calls (counted by
+strace) are for one hit. With `async_cached`, the generation of the function is a second key, which a batch reads once.
 ",
     caption: "CPU time of each work, as multiples of the client by hand",
     contenders: &[
@@ -100,7 +100,7 @@ fn profile(contender: &Contender, tasks: usize) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Makes hits in this process, for one that counts what it does; returns their number.
+/// Makes hits for a tool that counts what this process does, such as strace; returns their number.
 fn hits(contender: &Contender, tasks: usize, rounds: usize) -> u64 {
     (0..rounds).map(|_| contender(Work::User, tasks)).sum()
 }

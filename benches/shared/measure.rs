@@ -102,7 +102,7 @@ pub(crate) fn commands_per_hit(contender: &Contender, tasks: usize) -> f64 {
 }
 
 /// Returns the system calls of a hit of the contender with this name, by strace: the difference of two runs with different
-/// numbers of hits. `None` without strace, with which a call takes so long that more calls than else share a write.
+/// numbers of hits. `None` if strace is not installed. It slows the process down, so more calls than usual share a batch.
 pub(crate) fn system_calls_per_hit(name: &str, tasks: usize) -> Option<f64> {
     let run = |rounds: usize| {
         let output = Command::new("strace")

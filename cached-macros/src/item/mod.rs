@@ -28,7 +28,7 @@ pub(crate) use self::impl_block::{ImplBlock, is_impl};
 pub(crate) use self::output::for_output;
 pub(crate) use self::scan::{Apart, Scan, option_of, peel, scan};
 use self::self_type::{mentions_self_type, names_self_type};
-pub(crate) use self::source::Source;
+pub(crate) use self::source::{Conflict, Source};
 
 /// A function: its parsed signature, and its body as tokens.
 pub(crate) struct FnItem {

@@ -2,8 +2,8 @@
 //! generated, in its own words. The expansion of an item that compiles does not depend on the file.
 //!
 //! A function without `self` and `Self` looks alike outside and inside of an `impl`, where the companions of one outside cannot
-//! be. Their type has the name of the function, which a module or a type beside it may have as well. And two impls of one generic trait for a type, `impl Find<u8> for Users` and `impl Find<u16> for Users`, have companions of
-//! the same names.
+//! be. Their type has the name of the function, which a module or a type beside it may have as well. And two impls of one
+//! generic trait for a type, `impl Find<u8> for Users` and `impl Find<u16> for Users`, have companions of the same names.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -12,12 +12,13 @@ use std::path::{Path as FilePath, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
+use syn::parse::{ParseStream, Parser as _};
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Block, ImplItemFn, Item, ItemEnum, ItemFn, ItemImpl, ItemMod, ItemStruct, ItemTrait, ItemType,
-    Meta, Path, Type,
+    Attribute, Block, ImplItemFn, Item, ItemEnum, ItemImpl, ItemMod, ItemStruct, ItemTrait, ItemType, Meta,
+    Path, Type, Visibility,
 };
 
 use super::is_async_cached;
@@ -32,30 +33,23 @@ impl Source {
         Self(attribute.local_file())
     }
 
-    /// Returns `true` if the file has this function in an `impl`, and no such function outside of one.
-    pub(crate) fn has_in_impl(&self, function: &TokenStream) -> bool {
-        let (Some(items), Some(text)) = (self.items(), text_of_function(function)) else { return false };
-        items.methods.contains(&text) && items.functions.iter().all(|other| other.text != text)
-    }
-
-    /// Returns `true` if a module or a type beside this function has its name.
-    pub(crate) fn has_type_of_its_name(&self, function: &TokenStream, name: &Ident) -> bool {
-        let (Some(items), Some(text)) = (self.items(), text_of_function(function)) else { return false };
-        let mut same = items.functions.iter().filter(|other| other.text == text);
+    /// Returns why a free function cannot have its companions beside it. They are of the name of the function.
+    pub(crate) fn conflict_of(&self, function: &TokenStream) -> Option<Conflict> {
+        let (items, text) = (self.items()?, text_of(&without_attributes(function)?));
+        let same = || items.functions.iter().filter(|other| other.text == text);
+        let Some(own) = same().next_back() else {
+            return items.methods.contains(&text).then_some(Conflict::InImpl);
+        };
         // If there are several in different places, which of them this is cannot be known.
-        let (Some(own), None) = (same.next(), same.next()) else { return false };
-        items.types.iter().any(|(other, scope)| name == other && *scope == own.scope)
-    }
-
-    /// Returns `true` if another function with the attribute has the name of this one, and is before it.
-    pub(crate) fn has_earlier_function(&self, function: &TokenStream) -> bool {
-        let (Some(items), Some(text)) = (self.items(), text_of_function(function)) else { return false };
-        let mut same = items.functions.iter().filter(|other| other.text == text);
-        let Some(own) = same.next_back() else { return false };
+        if same().any(|other| other.scope != own.scope) {
+            return None;
+        }
         let first = items.functions.iter().find(|other| own.is_beside(other));
-        !own.is_conditional
-            && same.all(|other| own.is_beside(other))
-            && first.is_some_and(|first| !std::ptr::eq(first, own))
+        if !own.is_conditional && first.is_some_and(|first| !std::ptr::eq(first, own)) {
+            return Some(Conflict::EarlierFunction);
+        }
+        let has_name = |(name, scope): &(String, Scope)| (name, scope) == (&own.name, &own.scope);
+        items.types.iter().any(has_name).then_some(Conflict::NameOfAType)
     }
 
     /// Returns `true` if the file has an earlier impl of the same generic trait, with other arguments, for the same type.
@@ -63,6 +57,7 @@ impl Source {
         let is_generic = of_trait.segments.last().is_some_and(|last| !last.arguments.is_none());
         let Some(items) = self.items().filter(|_| is_generic) else { return false };
         let (of_trait, self_type) = (text_of(of_trait), text_of(self_type));
+        // As above, it must be the only one.
         let mut same =
             items.impls.iter().filter(|block| (&block.of_trait, &block.self_type) == (&of_trait, &self_type));
         let (Some(own), None) = (same.next(), same.next()) else { return false };
@@ -73,6 +68,17 @@ impl Source {
     fn items(&self) -> Option<Rc<Items>> {
         Some(Items::of(self.0.as_ref()?))
     }
+}
+
+/// What is in the way of the companions of a free function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conflict {
+    /// The function is in an `impl`.
+    InImpl,
+    /// A module or a type beside the function has its name.
+    NameOfAType,
+    /// Another function with the attribute has its name, and is before it.
+    EarlierFunction,
 }
 
 /// The items of a file, as text.
@@ -217,10 +223,14 @@ impl Visit<'_> for Items {
     }
 }
 
-/// Returns the signature and the body of a function as text.
-fn text_of_function(function: &TokenStream) -> Option<String> {
-    let ItemFn { sig, block, .. } = syn::parse2(function.clone()).ok()?;
-    Some(text_of(&sig) + &text_of(&block))
+/// Returns the tokens of a function from its signature on.
+fn without_attributes(function: &TokenStream) -> Option<TokenStream> {
+    let parser = |input: ParseStream<'_>| {
+        input.call(Attribute::parse_outer)?;
+        input.parse::<Visibility>()?;
+        input.parse()
+    };
+    parser.parse2(function.clone()).ok()
 }
 
 /// Returns tokens as text, which does not depend on how they are spaced.
@@ -248,7 +258,7 @@ mod tests {
     use super::*;
 
     /// Asks about a file with this text.
-    fn of_file(text: &str, ask: impl FnOnce(&Source) -> bool) -> bool {
+    fn of_file<A>(text: &str, ask: impl FnOnce(&Source) -> A) -> A {
         static FILES: AtomicUsize = AtomicUsize::new(0);
         let number = FILES.fetch_add(1, Relaxed);
         let file = std::env::temp_dir().join(format!("cached-macros-{}-{number}.rs", std::process::id()));
@@ -258,79 +268,81 @@ mod tests {
         answer
     }
 
+    /// Asserts what is in the way of the companions of `user`, in several files.
+    fn assert_conflict<const N: usize>(expected: Option<Conflict>, files: [String; N]) {
+        let function = quote!(
+            #[inline]
+            pub async fn user(id: u16) {}
+        );
+        for text in files {
+            assert_eq!(of_file(&text, |source| source.conflict_of(&function)), expected, "{text}");
+        }
+    }
+
+    const USER: &str = "#[async_cached(ttl = 1)] async fn user( id:u16 ){}";
+    const OTHER_USER: &str = "#[async_cached(ttl = 1)] async fn user(id: u8) {}";
+
     #[test]
     fn a_function_is_in_an_impl_if_no_such_function_is_outside() {
-        let method = "impl A { #[async_cached(ttl = 1)] pub async fn f( id:u64 ) -> u64 {id} }";
-        let function = quote!(
-            async fn f(id: u64) -> u64 {
-                id
-            }
+        assert_conflict(Some(Conflict::InImpl), [format!("impl A {{ {USER} }}")]);
+        assert_conflict(
+            None,
+            [
+                format!("impl A {{ {USER} }} mod m {{ {USER} }}"),
+                format!("impl A {{ {OTHER_USER} }}"),
+                "impl A { async fn user(id: u16) {} }".into(),
+                "impl {".into(),
+            ],
         );
-        let has = |text: &str| of_file(text, |source| source.has_in_impl(&function));
-        assert!(has(method));
-        let both =
-            format!("{method} mod m {{ #[async_cached(ttl = 1)] async fn f(id: u64) -> u64 {{ id }} }}");
-        assert!(!has(&both));
-        let other = "impl A { #[async_cached(ttl = 1)] async fn f(id: u64) -> u64 { id + 1 } }";
-        assert!(!has(other));
-        let not_cached = "impl A { async fn f(id: u64) -> u64 { id } }";
-        assert!(!has(not_cached));
-        assert!(!has("impl {"));
-        assert!(!Source::default().has_in_impl(&function));
+        assert_eq!(
+            Source::default().conflict_of(&quote!(
+                async fn user(id: u16) {}
+            )),
+            None
+        );
     }
 
     #[test]
     fn a_module_or_a_type_in_the_same_place_has_the_name_of_a_function() {
-        let function = "#[async_cached(ttl = 1)] async fn user() {}";
-        let has = |text: &str| {
-            let ask = |source: &Source| {
-                source.has_type_of_its_name(
-                    &quote!(
-                        async fn user() {}
-                    ),
-                    &parse_quote!(user),
-                )
-            };
-            of_file(text, ask)
-        };
-        for item in ["mod user {}", "mod user;", "enum user {}", "type user = u8;"] {
-            assert!(has(&format!("{item} {function}")), "{item}");
-        }
-        assert!(has(&format!("fn f() {{ struct user; {function} }}")));
-        for text in [
-            format!("mod users {{}} {function}"),
-            format!("mod m {{ struct user; }} {function}"),
-            format!("mod user {{}} {function} mod m {{ {function} }}"),
-            format!("#[cfg(off)] mod user {{}} {function}"),
-            format!("static user: u8 = 1; {function}"),
-        ] {
-            assert!(!has(&text), "{text}");
-        }
+        assert_conflict(
+            Some(Conflict::NameOfAType),
+            [
+                format!("mod user {{}} {USER}"),
+                format!("mod user; {USER}"),
+                format!("{USER} enum user {{}}"),
+                format!("type user = u8; {USER}"),
+                format!("fn f() {{ struct user; {USER} }}"),
+            ],
+        );
+        assert_conflict(
+            None,
+            [
+                format!("mod users {{}} {USER}"),
+                format!("mod m {{ struct user; }} {USER}"),
+                format!("mod user {{}} {USER} mod m {{ {USER} }}"),
+                format!("#[cfg(off)] mod user {{}} {USER}"),
+                format!("static user: u8 = 1; {USER}"),
+            ],
+        );
     }
 
     #[test]
     fn a_function_is_the_second_one_of_its_name_in_one_place() {
-        let [first, second] =
-            ["u8", "u16"].map(|id| format!("#[async_cached(ttl = 1)] async fn user(id: {id}) {{}}"));
-        let has = |text: &str| {
-            of_file(text, |source| {
-                source.has_earlier_function(&quote!(
-                    async fn user(id: u16) {}
-                ))
-            })
-        };
-        assert!(has(&format!("{first} {second}")));
-        assert!(has(&format!("{second} {second}")));
-        for text in [
-            second.clone(),
-            format!("{second} {first}"),
-            format!("mod m {{ {first} }} {second}"),
-            format!("{second} mod m {{ {first} {second} }}"),
-            format!("#[cfg(off)] {first} {second}"),
-            format!("{first} #[cfg(on)] {second}"),
-        ] {
-            assert!(!has(&text), "{text}");
-        }
+        assert_conflict(
+            Some(Conflict::EarlierFunction),
+            [format!("{OTHER_USER} {USER}"), format!("{USER} {USER}")],
+        );
+        assert_conflict(
+            None,
+            [
+                USER.into(),
+                format!("{USER} {OTHER_USER}"),
+                format!("mod m {{ {OTHER_USER} }} {USER}"),
+                format!("{USER} mod m {{ {OTHER_USER} {USER} }}"),
+                format!("#[cfg(off)] {OTHER_USER} {USER}"),
+                format!("{OTHER_USER} #[cfg(on)] {USER}"),
+            ],
+        );
     }
 
     #[test]

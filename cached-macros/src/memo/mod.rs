@@ -26,7 +26,7 @@ pub(crate) use self::impl_memo::ImplMemo;
 pub(crate) use self::key::{Key, Part};
 use crate::args::{Amount, Args, Backend, Codec, Detached, Opt, ShareErr, SingleFlight, Tag};
 use crate::errors::Errors;
-use crate::item::{Body, FnItem, Param, Source};
+use crate::item::{Body, Conflict, FnItem, Param, Source};
 
 /// A cached function, ready to be expanded.
 pub(crate) struct Memo {
@@ -179,27 +179,27 @@ impl Memo {
         function: &TokenStream,
         source: &Source,
     ) -> std::result::Result<Self, Errors> {
-        let mut errors = Errors::default();
-        let name = &self.item.sig.ident;
         if self.companions != Companions::Type {
             return Ok(self);
         }
-        if source.has_in_impl(function) {
-            errors.push(
+        let (mut errors, name) = (Errors::default(), &self.item.sig.ident);
+        match source.conflict_of(function) {
+            Some(Conflict::InImpl) => errors.push(
                 name,
                 "this function is in an `impl`, and has neither `self` nor `Self`; write `associated` in the attribute",
-            );
-        } else if self.companion_type.is_none() && source.has_type_of_its_name(function, name) {
-            errors.push(
+            ),
+            Some(Conflict::NameOfAType) if self.companion_type.is_none() => errors.push(
                 name,
                 format!(
                     "`{name}` is also the name of a module or a type beside this function, and would be that of the type with \
                      its companions; give that one another name with `companions = Name`"
                 ),
-            );
+            ),
+            // The compiler reports two functions of one name. With companions, it would report each of those as well.
+            Some(Conflict::EarlierFunction) => return Err(errors),
+            Some(Conflict::NameOfAType) | None => {}
         }
-        // The compiler reports two functions of one name. With companions, it would report each of those as well.
-        if source.has_earlier_function(function) { Err(errors) } else { errors.finish(self) }
+        errors.finish(self)
     }
 
     /// The parameters in the key, in the order of the signature.

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 /// How long the deadline of an operation, and the timeout of connecting, may be.
-pub(super) const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60 * 60);
+pub(super) const ALLOWED: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60 * 60);
 
 /// A deadline has passed.
 #[derive(Debug)]

@@ -247,10 +247,10 @@ impl MemcachedConfig {
         if !self.prefix.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(invalid("the memcached prefix is not printable ASCII without spaces"));
         }
-        if !deadline::TIMES.contains(&self.deadline) {
+        if !deadline::ALLOWED.contains(&self.deadline) {
             return Err(invalid("the memcached deadline must be between one millisecond and one hour"));
         }
-        if !deadline::TIMES.contains(&self.connect_timeout) {
+        if !deadline::ALLOWED.contains(&self.connect_timeout) {
             return Err(invalid(
                 "the memcached connect timeout must be between one millisecond and one hour",
             ));

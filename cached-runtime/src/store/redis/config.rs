@@ -248,10 +248,10 @@ impl RedisConfig {
     /// Validates the settings.
     pub(super) fn validate(self) -> Result<Settings> {
         let config = |what| Err(Error::new(ErrorKind::Config, what));
-        if !deadline::TIMES.contains(&self.deadline) {
+        if !deadline::ALLOWED.contains(&self.deadline) {
             return config("the redis deadline must be between one millisecond and one hour");
         }
-        if !deadline::TIMES.contains(&self.connect_timeout) {
+        if !deadline::ALLOWED.contains(&self.connect_timeout) {
             return config("the redis connect timeout must be between one millisecond and one hour");
         }
         if self.max_in_flight == 0 {
