@@ -74,12 +74,12 @@ impl Store for MapStore {
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         done(self.with(key, |item| {
-            let acquired = match (item.value.clone(), item.lease) {
-                (Some(value), _) if mode != LeaseMode::Replace => return Acquired::found(value),
-                (value, Some((held, _))) => Acquired::held(value, Some(LeaseId::new(held.token()))),
-                (value, None) => {
+            let acquired = match (&item.value, item.lease) {
+                (Some(value), _) if !mode.replaces(value) => return Acquired::found(),
+                (_, Some((held, _))) => Acquired::held(Some(LeaseId::new(held.token()))),
+                (_, None) => {
                     item.lease = Some((lease, Instant::now() + term));
-                    Acquired::granted(value)
+                    Acquired::granted()
                 }
             };
             acquired.after(item.last_attempt.map_or(LastAttempt::Unknown, |(attempt, _)| attempt))

@@ -185,7 +185,8 @@ pub use crate::signature::IntoOutput;
 pub use crate::store::contract;
 #[cfg(feature = "store")]
 pub use crate::store::{
-    Acquired, Key, LastAttempt, Lease, LeaseId, LeaseMode, NamedStore, Store, StoreConfig, Watch, store,
+    Acquired, Key, LastAttempt, Lease, LeaseId, LeaseMode, NamedStore, Store, StoreConfig, ValueId, Watch,
+    store,
 };
 #[cfg(feature = "memcached")]
 pub use crate::store::{Memcached, MemcachedConfig};

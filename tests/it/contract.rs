@@ -75,8 +75,11 @@ violations! {
     acquire_if_absent_ignores_the_value: acquire, "`acquire` with `IfAbsent` must not grant the lease of a key that has a value";
     acquire_replace_requires_absence: acquire, "`acquire` with `Replace` must grant the lease of a key that has a value";
     acquire_replace_is_not_exclusive: acquire, "`acquire` with `Replace` must not grant a lease while another caller holds it";
-    acquire_omits_the_value: acquire, "`acquire` must return the value of the key";
-    acquire_omits_the_value_of_a_leased_key: acquire, "also if it grants no lease";
+    acquire_if_unchanged_ignores_the_value: acquire, "`acquire` with `IfUnchanged` must not grant the lease of a key that has another value";
+    acquire_if_unchanged_requires_absence: acquire, "`acquire` with `IfUnchanged` must grant the lease of a key that has that value";
+    acquire_if_unchanged_requires_a_value: acquire, "`acquire` with `IfUnchanged` must grant the lease of a key that has no value";
+    acquire_does_not_say_that_there_is_a_value: acquire, "`acquire` must say that the key has a value";
+    acquire_says_that_a_leased_key_has_a_value: acquire, "`acquire` must not say that a key has a value if it is only leased";
     acquire_removes_the_value: acquire, "a value must stay readable while its key is leased";
     acquire_returns_no_holder: lease_ids, "`acquire` must identify the lease that is held";
     acquire_returns_one_holder_for_all_leases: lease_ids, "the identities of successive leases must differ";
@@ -220,9 +223,12 @@ impl Store for Broken {
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         Box::pin(async move {
+            let is_unchanged = matches!(mode, LeaseMode::IfUnchanged(_));
             let mode = match self.flaw {
                 Flaw::acquire_if_absent_ignores_the_value => LeaseMode::Replace,
-                Flaw::acquire_replace_requires_absence => LeaseMode::IfAbsent,
+                Flaw::acquire_replace_requires_absence if mode == LeaseMode::Replace => LeaseMode::IfAbsent,
+                Flaw::acquire_if_unchanged_ignores_the_value if is_unchanged => LeaseMode::Replace,
+                Flaw::acquire_if_unchanged_requires_absence if is_unchanged => LeaseMode::IfAbsent,
                 _ => mode,
             };
             let term = match self.flaw {
@@ -246,7 +252,10 @@ impl Store for Broken {
             }
             let mut acquired = self.correct.acquire(&self.key(key), lease, term, mode).await?;
             match self.flaw {
-                Flaw::acquire_omits_the_value => acquired.value = None,
+                Flaw::acquire_does_not_say_that_there_is_a_value => acquired.is_filled = false,
+                Flaw::acquire_if_unchanged_requires_a_value if is_unchanged && before.value.is_none() => {
+                    acquired.is_granted = false;
+                }
                 Flaw::acquire_returns_no_holder => acquired.holder = None,
                 Flaw::acquire_returns_one_holder_for_all_leases => {
                     acquired.holder = acquired.holder.map(|_| LeaseId::new(0));
@@ -261,10 +270,10 @@ impl Store for Broken {
                 Flaw::acquire_returns_a_holder_with_a_found_value if !acquired.is_granted => {
                     acquired.holder = acquired.holder.or(Some(LeaseId::new(0)));
                 }
-                Flaw::acquire_omits_the_value_of_a_leased_key
+                Flaw::acquire_says_that_a_leased_key_has_a_value
                     if !acquired.is_granted && before.lease.is_some() =>
                 {
-                    acquired.value = None;
+                    acquired.is_filled = true;
                 }
                 Flaw::acquire_forgets_the_attempt_while_leased if !acquired.is_granted => {
                     acquired.last_attempt = LastAttempt::Unknown;

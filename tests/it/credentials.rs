@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use cached_runtime::{Key, Redis, RedisConfig, Store as _};
+use cached_runtime::{Key, LeaseMode, Redis, RedisConfig, Store as _, ValueId};
 use cached_tests::server::RedisServer;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 use crate::servers::eventually;
+use crate::support::acquire;
 
 const LONG_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -106,6 +107,11 @@ async fn documented_permissions_suffice() {
         }
         assert_eq!(store.get(&[key.clone(), key.clone()]).await.unwrap().len(), 2);
         assert!(store.watch(&key).await.unwrap().is_some());
+        assert_eq!(store.size_of(&key).await.unwrap(), 5);
+        let mode = LeaseMode::IfUnchanged(ValueId::of(b"value"));
+        let lease = acquire(&store, &key, LONG_DEADLINE, mode).await.unwrap();
+        assert!(store.extend(&key, &lease, LONG_DEADLINE).await.unwrap());
+        assert!(store.fill(&key, lease, "new".into(), LONG_DEADLINE).await.unwrap());
         store.remove(&key).await.unwrap();
     }
     let denied = server.command(&["ACL", "LOG"]);

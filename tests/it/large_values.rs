@@ -6,10 +6,14 @@ use std::time::Duration;
 use std::{env, io, thread};
 
 use bytes::Bytes;
-use cached_runtime::{Key, LeaseMode, Memcached, MemcachedConfig, Redis, RedisConfig, Store, async_cached};
+use cached_runtime::{
+    Key, LastAttempt, Lease, LeaseMode, Memcached, MemcachedConfig, Redis, RedisConfig, Source, Store,
+    ValueId, async_cached, invalidate_tag,
+};
 use cached_tests::own_process::only;
 use cached_tests::proxy::Proxy;
 use cached_tests::server::{MemcachedServer, RedisServer};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::load::{assert_share, at_once};
@@ -291,6 +295,191 @@ macro_rules! large_values {
                     let there = store.get(&[key]).await.unwrap();
                     assert_eq!(there, [change.map(Bytes::from)], "{mode:?} {change:?}");
                 }
+            }
+
+            /// Its transfer takes longer than the deadline, so the old value must not be in the way of the new one.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_large_value_is_stored_again_after_it_became_unusable() {
+                static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+                const TAG: &str = concat!("large values of ", stringify!($backend));
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()), tags(TAG))]
+                async fn large(key: u64) -> String {
+                    key.to_string().repeat(SLOW)
+                }
+
+                let server = $start;
+                let proxy = Proxy::start(&server.addr());
+                let _ = STORE.set($store_at(&proxy.addr(), Limits::DEFAULT));
+                for key in [1, 2] {
+                    large(key).await;
+                }
+                proxy.delay(DELAY);
+                for (key, n) in [(1, 1), (2, 2)] {
+                    if key == 1 {
+                        large::clear().await.unwrap();
+                    } else {
+                        invalidate_tag(TAG).await.unwrap();
+                    }
+                    assert_eq!(large(key).await.len(), SLOW);
+                    assert_eq!(large(key).await.len(), SLOW);
+                    let stats = large::stats();
+                    assert_eq!((stats.computed, stats.shared_hits, stats.store_errors), (2 + n, n, 0));
+                }
+                assert_eq!(proxy.accepted(), 2);
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_large_value_can_be_made_stale_and_is_refreshed() {
+                static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+                #[async_cached(
+                    ttl = 600,
+                    backend = Arc::clone(STORE.get().unwrap()),
+                    stale_while_revalidate = "1h",
+                )]
+                async fn large() -> String {
+                    "v".repeat(SLOW)
+                }
+
+                let server = $start;
+                let proxy = Proxy::start(&server.addr());
+                let _ = STORE.set($store_at(&proxy.addr(), Limits::DEFAULT));
+                large().await;
+                proxy.delay(DELAY);
+                large::expire().await.unwrap();
+                assert_eq!(large::lookup().await.source, Source::Stale);
+                eventually("the refreshed value is used", async || {
+                    large::lookup().await.source == Source::Shared
+                })
+                .await;
+                let stats = large::stats();
+                assert_eq!((stats.computed, stats.background_refreshes, stats.store_errors), (1, 1, 0));
+            }
+
+            #[tokio::test]
+            async fn a_lease_is_acquired_without_the_transfer_of_the_value() {
+                let server = $start;
+                let proxy = Proxy::start(&server.addr());
+                let store = $store_at(&proxy.addr(), Limits { max_queue_wait: SOON, ..Limits::DEFAULT });
+                let (old, other) = (value(SLOW), Bytes::from(vec![b'W'; SLOW]));
+                let [same, another] =
+                    [&old, &other].map(|value| LeaseMode::IfUnchanged(ValueId::of(value)));
+                store.put(&key("large"), old, None).await.unwrap();
+                proxy.delay(DELAY);
+                for (mode, expected) in [
+                    (LeaseMode::IfAbsent, (false, true)),
+                    (LeaseMode::Replace, (true, false)),
+                    (another, (false, true)),
+                    (same, (true, false)),
+                ] {
+                    let (key, lease) = (key("large"), Lease::random());
+                    let acquired = store.acquire(&key, lease, TERM, mode).await.unwrap();
+                    assert_eq!((acquired.is_granted, acquired.is_filled), expected, "{mode:?}");
+                    store.release(&key, lease, LastAttempt::Unknown).await.unwrap();
+                }
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn small_values_are_hits_while_large_ones_are_put() {
+                static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+                async fn small(key: u64) -> u64 {
+                    key
+                }
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+                async fn large(key: u64) -> String {
+                    format!("computed {key}")
+                }
+
+                let server = $start;
+                let proxy = Proxy::start(&server.addr());
+                let _ = STORE.set($store_at(&proxy.addr(), Limits::DEFAULT));
+                small(0).await;
+                proxy.delay(DELAY);
+                let putting = tokio::spawn(large::put(0, "v".repeat(SLOW)));
+                until("the value is on its way", || proxy.accepted() == 2).await;
+                let before = small::stats().shared_hits;
+                for _ in 0..20 {
+                    small(0).await;
+                }
+                assert!(!putting.is_finished());
+                assert!(small::stats().shared_hits - before >= 19, "{:?}", small::stats());
+                putting.await.unwrap().unwrap();
+                assert_eq!(large(0).await.len(), SLOW);
+                assert_eq!((large::stats().computed, proxy.accepted()), (0, 2));
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_large_put_ends_a_computation() {
+                static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+                static GO: Semaphore = Semaphore::const_new(0);
+                static BEGUN: Semaphore = Semaphore::const_new(0);
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+                async fn large(key: u64) -> String {
+                    BEGUN.add_permits(1);
+                    GO.acquire().await.unwrap().forget();
+                    format!("computed {key}")
+                }
+
+                let server = $start;
+                let limits = Limits { deadline: LONG_DEADLINE, ..Limits::DEFAULT };
+                let _ = STORE.set($store_at(&server.addr(), limits));
+                let computing = tokio::spawn(large(0));
+                BEGUN.acquire().await.unwrap().forget();
+                large::put(0, "v".repeat(SLOW)).await.unwrap();
+                GO.add_permits(1);
+                assert_eq!(computing.await.unwrap(), "computed 0");
+                assert_eq!(large(0).await.len(), SLOW);
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_large_put_is_ended_by_an_invalidation() {
+                static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+                async fn large(key: u64) -> String {
+                    format!("computed {key}")
+                }
+
+                let server = $start;
+                let proxy = Proxy::start(&server.addr());
+                let limits = Limits { deadline: LONG_DEADLINE, ..Limits::DEFAULT };
+                let _ = STORE.set($store_at(&proxy.addr(), limits));
+                assert_eq!(large(0).await, "computed 0");
+                proxy.delay(DELAY);
+                let putting = tokio::spawn(large::put(0, "v".repeat(2 * SLOW)));
+                until("the value is on its way", || proxy.accepted() == 2).await;
+                large::invalidate(0).await.unwrap();
+                assert!(!putting.is_finished());
+                putting.await.unwrap().unwrap();
+                assert_eq!(large(0).await, "computed 0");
+                assert_eq!(large::stats().computed, 2);
+            }
+
+            /// It is not on a connection of its own: only the store knows that it is large.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn what_waits_behind_a_large_put_does_not_replace_the_connection() {
+                let server = $start;
+                let proxy = Proxy::start(&server.addr());
+                let store = $store_at(&proxy.addr(), Limits::DEFAULT);
+                store.put(&key("small"), "small".into(), None).await.unwrap();
+                proxy.delay(DELAY);
+                let putting = tokio::spawn({
+                    let store = Arc::clone(&store);
+                    async move { store.put(&key("large"), value(SLOW), None).await }
+                });
+                let mut late = 0;
+                while !putting.is_finished() {
+                    late += usize::from(store.get(&[key("small")]).await.is_err_and(|error| error.is_timeout()));
+                }
+                putting.await.unwrap().unwrap();
+                assert!(late > 0, "the value was not in the way");
+                assert_eq!(store.get(&[key("small")]).await.unwrap(), [Some("small".into())]);
+                assert_eq!(proxy.accepted(), 1);
             }
 
             #[tokio::test]

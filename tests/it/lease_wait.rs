@@ -338,7 +338,7 @@ macro_rules! overtaken {
                 STORE.with(&key, |requests| requests.first = Some(Box::pin(replaces)));
                 assert_eq!(this::replaced(Arc::clone(&unused), "one").await, Ok(1));
                 assert_eq!(unused.begun(), 0, "one process computes");
-                STORE.has_released(&key).await;
+                STORE.has_acquired(&key).await;
             }
 
             #[tokio::test]
@@ -354,7 +354,7 @@ macro_rules! overtaken {
                 };
                 STORE.with(&key, |requests| requests.first = Some(Box::pin(refreshes)));
                 assert_eq!(this::refreshed(Arc::clone(&unused), "one").await, 7);
-                STORE.has_released(&key).await;
+                STORE.has_acquired(&key).await;
                 assert_eq!(unused.begun(), 0, "one process refreshes");
                 assert_eq!(this::refreshed(unused, "one").await, 1);
             }

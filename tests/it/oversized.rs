@@ -56,7 +56,7 @@ async fn small_reads_go_on_beside_values_above_the_limit() {
     let large = key("large");
     let lease = Lease::random();
     let acquired = reader.acquire(&large, lease, TERM, LeaseMode::IfAbsent).await.unwrap();
-    assert_eq!((acquired.value, acquired.is_granted), (None, true));
+    assert_eq!((acquired.is_filled, acquired.is_granted), (false, true));
     assert!(reader.fill(&large, lease, "filled".into(), LONG_DEADLINE).await.unwrap());
     assert_eq!(reader.get(std::slice::from_ref(&large)).await.unwrap(), [Some("filled".into())]);
 

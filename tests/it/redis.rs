@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cached_runtime::{
-    Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Redis, RedisConfig, Result, Store,
+    Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Redis, RedisConfig, Result, Store, ValueId,
 };
 use cached_tests::proxy::{Proxy, Replies};
 use cached_tests::server::RedisServer;
@@ -226,9 +226,8 @@ mod commands {
             store.put(key, Bytes::copy_from_slice(value), Some(MINUTE)).await.unwrap();
             assert_eq!(get(&store, key).await.unwrap().unwrap(), value);
             assert_eq!(store.add(key, "x".into(), None).await.unwrap(), value);
-            let acquired = store.acquire(key, Lease::random(), MINUTE, LeaseMode::Replace).await.unwrap();
-            assert_eq!(acquired.value.unwrap(), value);
-            assert!(acquired.is_granted);
+            let same = LeaseMode::IfUnchanged(ValueId::of(value));
+            assert!(store.acquire(key, Lease::random(), MINUTE, same).await.unwrap().is_granted);
         }
         let all = store.get(&keys).await.unwrap();
         assert!(all.iter().map(|value| value.as_deref().unwrap()).eq(values));
@@ -252,7 +251,7 @@ mod commands {
             let key = foreign("a");
             let lease = Lease::random();
             let acquired = store.acquire(&key, lease, MINUTE, mode).await.unwrap();
-            assert_eq!((acquired.value, acquired.is_granted), (None, true));
+            assert_eq!((acquired.is_filled, acquired.is_granted), (false, true));
             assert!(store.fill(&key, lease, "ours".into(), MINUTE).await.unwrap());
             assert_eq!(get(&store, &key).await.unwrap(), Some("ours".into()));
         }

@@ -94,12 +94,12 @@ impl Store for MapStore {
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         let acquire = move |entry: &mut Entry| {
-            let acquired = match (entry.value.clone(), entry.lease) {
-                (Some(value), _) if mode != LeaseMode::Replace => return Acquired::found(value),
-                (value, Some((held, _))) => Acquired::held(value, Some(LeaseId::new(held.token()))),
-                (value, None) => {
+            let acquired = match (&entry.value, entry.lease) {
+                (Some(value), _) if !mode.replaces(value) => return Acquired::found(),
+                (_, Some((held, _))) => Acquired::held(Some(LeaseId::new(held.token()))),
+                (_, None) => {
                     entry.lease = Some((lease, Instant::now() + term));
-                    Acquired::granted(value)
+                    Acquired::granted()
                 }
             };
             acquired.after(entry.last_attempt.map_or(LastAttempt::Unknown, |(attempt, _)| attempt))

@@ -23,6 +23,7 @@ use super::namespace::{Namespace, within};
 use super::observed_store::Operation;
 use super::reads::{CommonKeys, Reading, Values, Wanted};
 use crate::memory::DerivedTags;
+use crate::store::LARGE_BYTES;
 use crate::util::random;
 use crate::{Key, Result};
 
@@ -115,6 +116,23 @@ impl Namespace {
         Ok(found)
     }
 
+    /// Reads what is under a key, however large it is; a failure is counted and logged.
+    pub(super) async fn read_value(&'static self, key: &Key) -> Result<Option<Bytes>> {
+        let read = async |largest_bytes| {
+            let common = CommonKeys::OfNamespace(&[]);
+            let wanted = Wanted { first: Some(key.clone()), common, last: None, largest_bytes };
+            self.read_combined(wanted).await.map(|found| found.get(0).cloned())
+        };
+        let known = self.largest_bytes();
+        match read(known).await {
+            Err(error) if error.is_timeout() => match self.find_size(key).await {
+                Ok(bytes) if bytes > known.max(LARGE_BYTES) => read(bytes).await,
+                Ok(_) | Err(_) => Err(error),
+            },
+            found => found,
+        }
+    }
+
     /// Adds the generations of the derived tags that are listed in a value that was read.
     pub(super) async fn read_derived(&'static self, mut found: ReadResult) -> Result<ReadResult> {
         if found.has_derived_tags() {
@@ -146,17 +164,24 @@ impl Namespace {
     /// Starts a task that asks for the size of a value: a large one takes longer than the deadline allows, unless it is known
     /// to be large.
     fn ask_for_size(&'static self, key: &Key) {
-        let (Ok(store), Ok(runtime)) = (&self.store, Handle::try_current()) else { return };
+        let Ok(runtime) = Handle::try_current() else { return };
         if self.is_asking_for_size.swap(true, Ordering::Relaxed) {
             return;
         }
         let (key, asking) = (key.clone(), Asking(&self.is_asking_for_size));
         runtime.spawn(async move {
             let _asking = asking;
-            if let Ok(bytes) = within(store.time_limit(), store.size_of(&key)).await {
-                self.record_size(bytes);
-            }
+            // What is not known is asked for again when another read takes too long.
+            let _ = self.find_size(&key).await;
         });
+    }
+
+    /// Asks for the size of a value, in bytes, and records it.
+    async fn find_size(&self, key: &Key) -> Result<usize> {
+        let store = self.configured_store()?;
+        let bytes = within(store.time_limit(), store.size_of(key)).await?;
+        self.record_size(bytes);
+        Ok(bytes)
     }
 
     /// Reads keys, together with other calls; a failure is counted and logged.

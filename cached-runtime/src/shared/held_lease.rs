@@ -126,7 +126,7 @@ impl HeldLease {
     /// Removes the value that the lease was acquired to replace; if there was none, releases the lease only.
     async fn remove_replaced(self, has_waiters: bool) -> Fill {
         match self.mode {
-            LeaseMode::Replace => self.remove().await,
+            LeaseMode::Replace | LeaseMode::IfUnchanged(_) => self.remove().await,
             LeaseMode::IfAbsent => self.keep(has_waiters, LastAttempt::NotStored).await,
         }
     }
@@ -180,7 +180,7 @@ impl HeldLease {
                 Fill::Rejected
             }
             // The value is too large for the store. The outdated one must not stay in its place.
-            Err(error) if error.kind() == ErrorKind::TooLarge && self.mode == LeaseMode::Replace => {
+            Err(error) if error.kind() == ErrorKind::TooLarge && self.mode != LeaseMode::IfAbsent => {
                 // `with_deadline` reports a failure.
                 let _ = self.namespace.with_deadline(|store| store.remove(&self.location.key)).await;
                 Fill::Rejected

@@ -136,7 +136,8 @@ impl Namespace {
         self.renew_epoch().await?;
         for _ in 0..MAX_EXPIRE_ATTEMPTS {
             let (lease, acquired) = self.request_lease(key, LeaseMode::Replace).await?;
-            let current = acquired.value.as_deref().and_then(Generation::from_bytes);
+            // Read under the lease, so that a generation that is removed meanwhile does not come back.
+            let current = self.read_value(key).await?.and_then(|value| Generation::from_bytes(&value));
             let next = current.and_then(|generation| generation.after_expiration(unix_millis()));
             // Without a generation no value has the tag; the removal ends the lease.
             let Some(next) = next else { break };

@@ -18,7 +18,8 @@ pub(crate) struct LeaseRequest {
     pub(crate) location: Location,
     /// The generations that were read together with the value, if they are recent.
     pub(crate) generations: Option<Box<[Option<Generation>]>>,
-    pub(crate) occupant: Occupant,
+    /// Which value it may replace: none, the one that was read, or any.
+    pub(crate) mode: LeaseMode,
     /// The lease of another process that an earlier request found.
     pub(crate) lease_id: Option<LeaseId>,
     /// Whether the caller has something to return if the computation that it waits for fails.
@@ -37,16 +38,6 @@ impl LeaseRequest {
             acquired.is_granted || acquired.holder.is_some_and(|holder| holder != before)
         })
     }
-}
-
-/// What the caller knows to be under the key that it wants to fill.
-#[derive(Debug, Clone)]
-pub(crate) enum Occupant {
-    None,
-    /// These bytes, which are to be replaced. Any other value is a new one.
-    Unusable(Bytes),
-    /// Any value: it is to be replaced unconditionally.
-    Any,
 }
 
 /// The outcome of a request for a lease.
@@ -119,13 +110,10 @@ impl Namespace {
             return LeaseAnswer::Unavailable;
         }
         self.start_returning();
-        let mode = match request.occupant {
-            Occupant::None => LeaseMode::IfAbsent,
-            Occupant::Unusable(_) | Occupant::Any => LeaseMode::Replace,
-        };
+        let mode = request.mode;
         let acquire = || self.request_lease(&request.location.key, mode);
         let Ok((mut lease, mut acquired)) = acquire().await else { return LeaseAnswer::Unavailable };
-        if !acquired.is_granted && matches!(request.occupant, Occupant::Any) {
+        if !acquired.is_granted && mode == LeaseMode::Replace {
             // A refresh does not wait for the holder of the lease, and must not be overwritten by the holder's result.
             // Storing without a lease instead could undo an invalidation.
             let removed = self.with_deadline(|store| store.remove(&request.location.key)).await;
@@ -139,24 +127,15 @@ impl Namespace {
             }
             return LeaseAnswer::Failed;
         }
-        let is_filled = match &request.occupant {
-            Occupant::None => acquired.value.is_some(),
-            Occupant::Unusable(known) => acquired.value.as_ref().is_some_and(|value| value != known),
-            Occupant::Any => false,
-        };
+        if acquired.is_filled {
+            return LeaseAnswer::Filled;
+        }
         if acquired.is_granted {
             let mut held = HeldLease::new(self, request.location, mode, lease, acquired.last_attempt);
-            if is_filled {
-                // The one who had the lease before has filled the key, after it was read here.
-                return LeaseAnswer::Filled;
-            }
             return match held.read_generations(request.generations).await {
                 Ok(()) => LeaseAnswer::Acquired(held),
                 Err(_) => LeaseAnswer::Unavailable,
             };
-        }
-        if is_filled {
-            return LeaseAnswer::Filled;
         }
         if ended_as == Some(LastAttempt::NotStored) {
             return LeaseAnswer::NotStorable;

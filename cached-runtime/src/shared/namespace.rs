@@ -155,7 +155,7 @@ impl Namespace {
         is_known_down
     }
 
-    fn configured_store(&self) -> Result<&Arc<dyn Store>> {
+    pub(super) fn configured_store(&self) -> Result<&Arc<dyn Store>> {
         self.store.as_ref().map_err(|error| {
             self.counters.store_errors.add(1); // The configuration has logged it.
             error.clone()

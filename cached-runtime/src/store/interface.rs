@@ -87,12 +87,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>>;
 
-    /// Reads a key and acquires its lease for `term`, in one atomic step.
+    /// Acquires the lease of a key for `term`, in one atomic step.
     ///
     /// The caller chooses the token of the lease, by [`Lease::random`]. A lease is granted to one caller at a time. It
-    /// is not granted while another caller holds it, nor, with [`LeaseMode::IfAbsent`], if the key has a value. In the
-    /// first case the result identifies the current lease. It also says how the last attempt ended, if that was said
-    /// when its lease was [released](Store::release).
+    /// is not granted if the key has a value that the mode does not [replace](LeaseMode::replaces), nor while another
+    /// caller holds it. The result says which of the two it is; in the second case it identifies the current lease. It
+    /// also says how the last attempt ended, if that was said when its lease was [released](Store::release).
     ///
     /// After an error, or if the future was dropped, the lease may have been granted, or may still be. The caller then
     /// releases it.

@@ -1,7 +1,5 @@
 //! Leases: the right to fill a key.
 
-use bytes::Bytes;
-
 use crate::util::random;
 
 /// Which keys a lease may be acquired on.
@@ -32,8 +30,115 @@ use crate::util::random;
 pub enum LeaseMode {
     /// Only a key without a value. If another caller has filled the key meanwhile, its value is used.
     IfAbsent,
-    /// Also a key with a value, because the value is unusable or due for a refresh.
+    /// Also a key with a value, because any value is due for a refresh.
     Replace,
+    /// Also a key with this value, because it is unusable. If another caller has replaced it meanwhile, the new value is
+    /// used.
+    IfUnchanged(ValueId),
+}
+
+impl LeaseMode {
+    /// Returns `true` if a lease may be acquired on a key with this value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::{LeaseMode, ValueId};
+    ///
+    /// let found = b"Ada";
+    /// assert!(!LeaseMode::IfAbsent.replaces(found));
+    /// assert!(LeaseMode::Replace.replaces(found));
+    /// assert!(LeaseMode::IfUnchanged(ValueId::of(b"Ada")).replaces(found));
+    /// assert!(!LeaseMode::IfUnchanged(ValueId::of(b"Eve")).replaces(found));
+    /// ```
+    #[must_use]
+    pub fn replaces(&self, value: &[u8]) -> bool {
+        match self {
+            Self::IfAbsent => false,
+            Self::Replace => true,
+            Self::IfUnchanged(id) => *id == ValueId::of(value),
+        }
+    }
+}
+
+/// Tells a value from the other ones of its key: the size, and the last 16 bytes.
+///
+/// The values of this crate end in a checksum. So a store can compare values, however large they are, without reading or
+/// sending them.
+///
+/// # Examples
+///
+/// ```
+/// use cached_runtime::ValueId;
+///
+/// let id = ValueId::of(b"Ada");
+/// assert_eq!(id, ValueId::of(b"Ada"));
+/// assert_ne!(id, ValueId::of(b"Eve"));
+/// assert_eq!((id.size(), id.end()), (3, &b"Ada"[..]));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueId {
+    size: usize,
+    /// Filled up with zeros, if the value is shorter.
+    end: [u8; Self::END_BYTES],
+}
+
+impl ValueId {
+    /// How many bytes at the end of a value tell it from others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::ValueId;
+    ///
+    /// assert_eq!(ValueId::of(&[7; 100]).end().len(), ValueId::END_BYTES);
+    /// ```
+    pub const END_BYTES: usize = 16;
+
+    /// Returns the identity of a value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::ValueId;
+    ///
+    /// assert_eq!(ValueId::of(b"").size(), 0);
+    /// ```
+    #[must_use]
+    pub fn of(value: &[u8]) -> Self {
+        let tail = &value[value.len().saturating_sub(Self::END_BYTES)..];
+        let mut end = [0; Self::END_BYTES];
+        end[..tail.len()].copy_from_slice(tail);
+        Self { size: value.len(), end }
+    }
+
+    /// Returns the size of the value, in bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::ValueId;
+    ///
+    /// assert_eq!(ValueId::of(b"Ada").size(), 3);
+    /// ```
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Returns the last bytes of the value: [`END_BYTES`](Self::END_BYTES), or all, if it has less.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cached_runtime::ValueId;
+    ///
+    /// assert_eq!(ValueId::of(b"0123456789abcdefghij").end(), b"456789abcdefghij");
+    /// ```
+    #[must_use]
+    pub fn end(&self) -> &[u8] {
+        &self.end[..self.size.min(Self::END_BYTES)]
+    }
 }
 
 /// How the last attempt to compute the value of a key ended, as far as the store knows.
@@ -91,12 +196,12 @@ pub enum LastAttempt {
 /// let key = Key::new("users", "ada")?;
 /// let (lease, term) = (Lease::random(), Duration::from_secs(10));
 /// let value = match store.acquire(&key, lease, term, LeaseMode::IfAbsent).await? {
-///     Acquired { value: Some(value), .. } => Some(value),
 ///     Acquired { is_granted: true, .. } => {
 ///         let value = Bytes::from("Ada"); // The lease was granted: compute the value.
 ///         store.fill(&key, lease, value.clone(), Duration::from_secs(60)).await?;
 ///         Some(value)
 ///     }
+///     Acquired { is_filled: true, .. } => store.get(&[key]).await?.remove(0),
 ///     _ => None, // Another caller computes it: try again later.
 /// };
 /// assert_eq!(value, Some("Ada".into()));
@@ -106,10 +211,10 @@ pub enum LastAttempt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Acquired {
-    /// The value of the key, if it has one.
-    pub value: Option<Bytes>,
     /// Whether the lease was granted.
     pub is_granted: bool,
+    /// Whether none was granted because the key has a value that the mode does not replace.
+    pub is_filled: bool,
     /// The identity of the lease that another caller holds, if that is why none was granted.
     pub holder: Option<LeaseId>,
     /// How the last attempt ended that is over: not the one of the current holder, but the one before it.
@@ -117,19 +222,19 @@ pub struct Acquired {
 }
 
 impl Acquired {
-    /// The lease was granted, on a key with this value or without one.
+    /// The lease was granted.
     ///
     /// # Examples
     ///
     /// ```
     /// use cached_runtime::Acquired;
     ///
-    /// let acquired = Acquired::granted(None);
+    /// let acquired = Acquired::granted();
     /// assert!(acquired.is_granted && acquired.holder.is_none());
     /// ```
     #[must_use]
-    pub const fn granted(value: Option<Bytes>) -> Self {
-        Self { value, is_granted: true, holder: None, last_attempt: LastAttempt::Unknown }
+    pub const fn granted() -> Self {
+        Self { is_granted: true, is_filled: false, holder: None, last_attempt: LastAttempt::Unknown }
     }
 
     /// No lease was granted because another caller holds it; `holder` identifies that lease, if the store
@@ -140,29 +245,29 @@ impl Acquired {
     /// ```
     /// use cached_runtime::{Acquired, LeaseId};
     ///
-    /// let acquired = Acquired::held(Some("stale".into()), Some(LeaseId::new(7)));
-    /// assert!(!acquired.is_granted);
+    /// let acquired = Acquired::held(Some(LeaseId::new(7)));
+    /// assert!(!acquired.is_granted && !acquired.is_filled);
     /// assert_eq!(acquired.holder, Some(LeaseId::new(7)));
     /// ```
     #[must_use]
-    pub const fn held(value: Option<Bytes>, holder: Option<LeaseId>) -> Self {
-        Self { value, is_granted: false, holder, last_attempt: LastAttempt::Unknown }
+    pub const fn held(holder: Option<LeaseId>) -> Self {
+        Self { is_granted: false, is_filled: false, holder, last_attempt: LastAttempt::Unknown }
     }
 
-    /// No lease was granted because the key has a value and the mode was [`LeaseMode::IfAbsent`].
+    /// No lease was granted because the key has a value that the mode does not
+    /// [replace](LeaseMode::replaces).
     ///
     /// # Examples
     ///
     /// ```
     /// use cached_runtime::Acquired;
     ///
-    /// let acquired = Acquired::found("fresh".into());
-    /// assert_eq!(acquired.value, Some("fresh".into()));
-    /// assert!(!acquired.is_granted && acquired.holder.is_none());
+    /// let acquired = Acquired::found();
+    /// assert!(acquired.is_filled && !acquired.is_granted && acquired.holder.is_none());
     /// ```
     #[must_use]
-    pub const fn found(value: Bytes) -> Self {
-        Self { value: Some(value), is_granted: false, holder: None, last_attempt: LastAttempt::Unknown }
+    pub const fn found() -> Self {
+        Self { is_granted: false, is_filled: true, holder: None, last_attempt: LastAttempt::Unknown }
     }
 
     /// Sets how the last attempt ended.

@@ -35,7 +35,7 @@ pub(crate) use interface::LARGE_BYTES;
 pub use interface::Store;
 pub use key::Key;
 pub(crate) use key::KeySpace;
-pub use lease::{Acquired, LastAttempt, Lease, LeaseId, LeaseMode};
+pub use lease::{Acquired, LastAttempt, Lease, LeaseId, LeaseMode, ValueId};
 #[cfg(feature = "memcached")]
 pub use memcached::{Memcached, MemcachedConfig};
 pub use named_store::{NamedStore, store};

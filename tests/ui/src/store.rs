@@ -28,7 +28,7 @@ impl Store for Nowhere {
         _: Duration,
         _: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        ready(Acquired::granted(None))
+        ready(Acquired::granted())
     }
 
     fn extend<'a>(&'a self, _: &'a Key, _: &'a Lease, _: Duration) -> BoxFuture<'a, Result<bool>> {

@@ -14,7 +14,6 @@ use super::codec::{Codec, Storable};
 pub(crate) use super::held_lease::HeldLease;
 use super::invalidate_tag::tag_namespace;
 use super::key_check::KeyCheck;
-use super::lease::Occupant;
 pub(crate) use super::lease::{LeaseAnswer, LeaseRequest};
 use super::location::{Location, Tags};
 use super::namespace::{Namespace, run_detached};
@@ -22,7 +21,7 @@ use super::reads::CommonKeys;
 use crate::policy::{Counters, InstanceName, Policy};
 use crate::signature::KeyType;
 use crate::store::KeySpace;
-use crate::{Error, ErrorKind, Key, Result, Watch};
+use crate::{Error, ErrorKind, Key, LeaseMode, Result, Watch};
 
 /// Returns the key of arguments in the namespace of an instance.
 type ToKey<K> = dyn Fn(&K) -> Result<Key> + Send + Sync;
@@ -93,7 +92,7 @@ impl<K, V> Tier<K, V> {
         Some(LeaseRequest {
             location: self.location(key, tags).ok()?,
             generations: None,
-            occupant: Occupant::Any,
+            mode: LeaseMode::Replace,
             lease_id: None,
             has_fallback: false,
         })

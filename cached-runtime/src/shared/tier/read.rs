@@ -13,11 +13,11 @@ use crate::memory::{Age, CachedValue, Freshness, State};
 use crate::shared::envelope::{self, Envelope};
 use crate::shared::generation::Generation;
 use crate::shared::generations::{NAMESPACE_GENERATIONS, ReadResult};
-use crate::shared::lease::{LeaseRequest, Occupant};
+use crate::shared::lease::LeaseRequest;
 use crate::shared::location::Location;
 use crate::shared::reads::Reading;
 use crate::util::unix_millis;
-use crate::{BoxFuture, Key, Result};
+use crate::{BoxFuture, Key, LeaseMode, Result, ValueId};
 
 /// The outcome of a read.
 #[derive(Debug)]
@@ -107,14 +107,15 @@ impl<K, V> Tier<K, V> {
         if cached.as_ref().is_some_and(|cached| cached.state == State::Fresh) {
             return SharedRead { cached, lease_request: None };
         }
-        let occupant = found.value().cloned().map_or(Occupant::None, Occupant::Unusable);
+        let id = found.value().map(|value| ValueId::of(value));
+        let mode = id.map_or(LeaseMode::IfAbsent, LeaseMode::IfUnchanged);
         let generations = Some(found.generations.into_boxed());
         SharedRead {
             cached,
             lease_request: Some(LeaseRequest {
                 location,
                 generations,
-                occupant,
+                mode,
                 lease_id: None,
                 has_fallback: false,
             }),

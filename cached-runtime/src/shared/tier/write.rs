@@ -1,6 +1,8 @@
 //! Writing and invalidating values without a lease.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use super::{MAX_TAGS, Tier, namespace_of};
 use crate::memory::DerivedTags;
@@ -11,8 +13,9 @@ use crate::shared::namespace::Namespace;
 use crate::shared::payload::Payload;
 use crate::shared::pending::Invalidation;
 use crate::shared::reads::shutting_down;
-use crate::util::{timer, unix_millis};
-use crate::{BoxFuture, Key, LeaseMode, Result, measure};
+use crate::store::LARGE_BYTES;
+use crate::util::{limits, timer, unix_millis};
+use crate::{BoxFuture, Error, ErrorKind, Key, LeaseMode, Result, measure};
 
 impl<K, V> Tier<K, V> {
     /// Encodes a value, with the keys of its derived tags.
@@ -54,8 +57,11 @@ impl<K, V> Tier<K, V> {
             };
             let bytes = payload.seal(&location.key, &generations, &derived_generations, Duration::ZERO)?;
             self.namespace.record_size(bytes.len());
-            let ttl = Some(payload.store_ttl());
-            self.namespace.with_deadline(|store| store.put(&location.key, bytes, ttl)).await
+            let ttl = payload.store_ttl();
+            if bytes.len() > LARGE_BYTES {
+                return put_large(&self.namespace, &location.key, bytes, ttl).await;
+            }
+            self.namespace.with_deadline(|store| store.put(&location.key, bytes, Some(ttl))).await
         };
         self.namespace.apply(invalidation, put).await
     }
@@ -108,14 +114,42 @@ pub(crate) fn clear(
     })
 }
 
+/// Stores a large value, whatever is there, and ends any other lease.
+///
+/// Unlike a `put`, a fill may take a connection of its own, beside small values: an invalidation that begins later ends the
+/// lease, wherever the value is then.
+async fn put_large(namespace: &'static Namespace, key: &Key, value: Bytes, ttl: Duration) -> Result<()> {
+    for _ in 0..MAX_ATTEMPTS {
+        let begun_at = Instant::now();
+        let (lease, acquired) = namespace.request_lease(key, LeaseMode::Replace).await?;
+        if !acquired.is_granted {
+            // Another call computes, and must not overwrite this value. The removal ends its lease.
+            namespace.with_deadline(|store| store.remove(key)).await?;
+            continue;
+        }
+        let is_stored = namespace.fill(key, lease, value.clone(), ttl).await?;
+        // If the lease has not expired, a change of the key has ended it, which may count as the later one.
+        if is_stored || begun_at.elapsed() < limits::LEASE_TERM.time() {
+            return Ok(());
+        }
+        return Err(Error::new(ErrorKind::Timeout, "the value took longer than the term of its lease"));
+    }
+    // The key is computed again and again.
+    namespace.with_deadline(|store| store.put(key, value, Some(ttl))).await
+}
+
 /// Replaces a value by a stale copy, under the lease, so that a value that is being computed cannot be stored.
 async fn store_stale_copy(namespace: &'static Namespace, key: &Key, retention: Duration) -> Result<()> {
-    for _ in 0..MAX_EXPIRE_ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         let (lease, acquired) = namespace.request_lease(key, LeaseMode::Replace).await?;
-        let stale = acquired.value.and_then(|value| envelope::expire(key, &value, unix_millis()));
-        // What cannot be read cannot be made stale. If another call computes, the removal ends its lease; the old value
-        // may be gone anyway.
-        let Some(stale) = stale.filter(|_| acquired.is_granted) else { break };
+        // If another call computes, the removal ends its lease; the old value may be gone anyway.
+        if !acquired.is_granted {
+            break;
+        }
+        // Read under the lease, so that a value that is removed meanwhile does not come back.
+        let value = namespace.read_value(key).await?;
+        // What cannot be read cannot be made stale.
+        let Some(stale) = value.and_then(|value| envelope::expire(key, &value, unix_millis())) else { break };
         if namespace.fill(key, lease, stale, retention).await? {
             return Ok(());
         }
@@ -124,5 +158,5 @@ async fn store_stale_copy(namespace: &'static Namespace, key: &Key, retention: D
     namespace.with_deadline(|store| store.remove(key)).await
 }
 
-/// After this many rejected attempts to make a value stale it is removed.
-const MAX_EXPIRE_ATTEMPTS: usize = 3;
+/// After this many attempts that another call has crossed, the key is written without a lease.
+const MAX_ATTEMPTS: usize = 3;

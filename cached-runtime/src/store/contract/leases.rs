@@ -3,10 +3,9 @@
 use super::concurrency::{CALLERS, boxed, join_all};
 use super::probe::Probe;
 use super::time::LONG;
-use crate::{Key, LastAttempt, Lease, LeaseMode, Store};
+use crate::{Key, LastAttempt, Lease, LeaseMode, Store, ValueId};
 
-/// Checks that a lease is granted to one caller at a time, and on a key with a value only with
-/// [`LeaseMode::Replace`].
+/// Checks that a lease is granted to one caller at a time, and on a key with a value only in a mode that replaces it.
 ///
 /// # Panics
 ///
@@ -26,26 +25,25 @@ pub async fn acquire(store: &dyn Store) {
     let probe = Probe::new(store, "acquire");
     let key = probe.key("key");
     let first = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
-    assert_eq!(first.value, None, "`acquire` must return no value for a key that has none");
+    assert!(!first.is_filled, "`acquire` must not say that a key has a value if it has none");
     let lease = first.lease.expect("`acquire` must grant the lease of a key that has no value");
     assert_eq!(probe.get(&key).await, None, "a key that is only leased must have no value");
-    for mode in [LeaseMode::IfAbsent, LeaseMode::Replace] {
+    let same = LeaseMode::IfUnchanged(ValueId::of(b"value"));
+    for mode in [LeaseMode::IfAbsent, LeaseMode::Replace, same] {
         let second = probe.acquire(&key, LONG, mode).await;
-        let found = (second.value, second.lease);
-        assert_eq!(found, (None, None), "`acquire` must not grant a lease while another caller holds it");
+        assert_eq!(second.lease, None, "`acquire` must not grant a lease while another caller holds it");
+        assert!(!second.is_filled, "`acquire` must not say that a key has a value if it is only leased");
     }
 
     assert!(probe.fill(&key, lease, b"value", LONG).await, "`fill` must succeed for the holder of the lease");
     let found = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
-    assert_eq!(found.value.as_deref(), Some(&b"value"[..]), "`acquire` must return the value of the key");
     assert_eq!(
         found.lease, None,
         "`acquire` with `IfAbsent` must not grant the lease of a key that has a value"
     );
+    assert!(found.is_filled, "`acquire` must say that the key has a value if that is why it grants no lease");
 
     let with_value = probe.acquire(&key, LONG, LeaseMode::Replace).await;
-    let value = with_value.value.as_deref();
-    assert_eq!(value, Some(&b"value"[..]), "`acquire` with `Replace` must return the value of the key");
     let lease =
         with_value.lease.expect("`acquire` with `Replace` must grant the lease of a key that has a value");
     assert_eq!(
@@ -58,17 +56,15 @@ pub async fn acquire(store: &dyn Store) {
         second.lease, None,
         "`acquire` with `Replace` must not grant a lease while another caller holds it"
     );
-    assert_eq!(
-        second.value.as_deref(),
-        Some(&b"value"[..]),
-        "`acquire` must return the value also if it grants no lease"
-    );
+    assert!(!second.is_filled, "`acquire` with `Replace` must not call a value the reason");
     assert!(probe.fill(&key, lease, b"fresh", LONG).await, "`fill` must succeed for the holder of the lease");
     assert_eq!(probe.get(&key).await.as_deref(), Some(&b"fresh"[..]), "`fill` must replace the value");
+    unchanged(&probe).await;
 
-    for mode in [LeaseMode::IfAbsent, LeaseMode::Replace] {
-        let keys: Vec<Key> = (0..4).map(|n| probe.key(&format!("concurrent {n} {mode:?}"))).collect();
-        if mode == LeaseMode::Replace {
+    let old = LeaseMode::IfUnchanged(ValueId::of(b"old"));
+    for (n, mode) in [LeaseMode::IfAbsent, LeaseMode::Replace, old].into_iter().enumerate() {
+        let keys: Vec<Key> = (0..4).map(|key| probe.key(&format!("concurrent {key} of {n}"))).collect();
+        if mode != LeaseMode::IfAbsent {
             join_all(keys.iter().map(|key| boxed(probe.put(key, b"old", LONG))).collect()).await;
         }
         let calls = keys.iter().flat_map(|key| (0..CALLERS).map(|_| boxed(probe.acquire(key, LONG, mode))));
@@ -78,6 +74,42 @@ pub async fn acquire(store: &dyn Store) {
             assert_eq!(leases, 1, "`acquire` must grant one lease to {CALLERS} concurrent callers, {mode:?}");
         }
     }
+}
+
+/// Checks [`LeaseMode::IfUnchanged`].
+async fn unchanged(probe: &Probe<'_>) {
+    let key = probe.key("unchanged");
+    let [old, new] = [b"old", b"new"].map(|value| LeaseMode::IfUnchanged(ValueId::of(value)));
+    probe.put(&key, b"old", LONG).await;
+    let changed = probe.acquire(&key, LONG, new).await;
+    assert_eq!(
+        (changed.lease, changed.holder, changed.is_filled),
+        (None, None, true),
+        "`acquire` with `IfUnchanged` must not grant the lease of a key that has another value"
+    );
+    let unchanged = probe.acquire(&key, LONG, old).await;
+    let lease = unchanged
+        .lease
+        .expect("`acquire` with `IfUnchanged` must grant the lease of a key that has that value");
+    let second = probe.acquire(&key, LONG, old).await;
+    assert_eq!(
+        (second.lease, second.is_filled),
+        (None, false),
+        "`acquire` with `IfUnchanged` must not grant a lease while another caller holds it"
+    );
+    assert!(probe.fill(&key, lease, b"new", LONG).await, "`fill` must succeed for the holder of the lease");
+    let filled = probe.acquire(&key, LONG, old).await;
+    assert_eq!(
+        (filled.lease, filled.is_filled),
+        (None, true),
+        "`acquire` with `IfUnchanged` must notice that another caller has filled the key"
+    );
+    probe.remove(&key).await;
+    let absent = probe.acquire(&key, LONG, old).await;
+    assert!(
+        absent.lease.is_some(),
+        "`acquire` with `IfUnchanged` must grant the lease of a key that has no value"
+    );
 }
 
 /// Checks that a caller that is not granted a lease gets the identity of the current one, which stays the

@@ -20,7 +20,7 @@ pub(super) struct Probe<'a> {
 
 /// The result of a request for a lease with a new token.
 pub(super) struct Requested {
-    pub(super) value: Option<Bytes>,
+    pub(super) is_filled: bool,
     /// The lease, if it was granted.
     pub(super) lease: Option<Lease>,
     pub(super) holder: Option<LeaseId>,
@@ -49,8 +49,8 @@ impl<'a> Probe<'a> {
     pub(super) async fn acquire(&self, key: &Key, term: Duration, mode: LeaseMode) -> Requested {
         let lease = Lease::random();
         let acquired = expect_response("acquire", self.store.acquire(key, lease, term, mode)).await;
-        let Acquired { value, is_granted, holder, last_attempt } = acquired;
-        Requested { value, lease: is_granted.then_some(lease), holder, last_attempt }
+        let Acquired { is_granted, is_filled, holder, last_attempt } = acquired;
+        Requested { is_filled, lease: is_granted.then_some(lease), holder, last_attempt }
     }
 
     /// Acquires the lease of a key that is not leased.

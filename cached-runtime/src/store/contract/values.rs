@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::concurrency::{CALLERS, boxed, drop_after, join_all};
 use super::probe::Probe;
 use super::time::{LONG, MAX_EXPIRY_DELAY, Poller, SHORT};
-use crate::{Key, LastAttempt, Lease, LeaseMode, Store};
+use crate::{Key, LastAttempt, Lease, LeaseMode, Store, ValueId};
 
 /// Checks that a value is returned unchanged until it is replaced or removed.
 ///
@@ -55,8 +55,13 @@ pub async fn get_and_put(store: &dyn Store) {
             probe.get(&key).await.as_deref() == Some(&value),
             "{name} must be returned unchanged after `fill`"
         );
-        let value_found = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await.value;
-        assert!(value_found.as_deref() == Some(&value), "{name} must be returned unchanged by `acquire`");
+        let found = probe.acquire(&key, LONG, LeaseMode::IfAbsent).await;
+        assert!(found.is_filled, "`acquire` must say that the key has a value, for {name}");
+        let same = LeaseMode::IfUnchanged(ValueId::of(&value));
+        assert!(
+            probe.acquire(&key, LONG, same).await.lease.is_some(),
+            "`acquire` with `IfUnchanged` must grant the lease of a key with that value, for {name}"
+        );
         probe.remove(&key).await;
     }
 
@@ -137,7 +142,7 @@ pub async fn expiry(store: &dyn Store) {
         poller.tick().await;
     }
     let expired = probe.acquire(&put, LONG, LeaseMode::IfAbsent).await;
-    assert_eq!(expired.value, None, "`acquire` must not return an expired value");
+    assert!(!expired.is_filled, "`acquire` must not find an expired value");
     assert!(expired.lease.is_some(), "`acquire` must grant the lease of a key whose value has expired");
 
     sleep_until(deadline).await;

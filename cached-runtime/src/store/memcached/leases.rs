@@ -14,8 +14,8 @@
 //! # Keys with a value
 //!
 //! The key has no place for a reservation, and the early refresh of Memcached (`R`, `X`) grants the right to
-//! refresh only once, even if the winner crashes. So the right is a second item, the lock. The caller reads the value
-//! with its version, and adds the lock under `<key>.l`. It contains the token and that version, and expires after its
+//! refresh only once, even if the winner crashes. So the right is a second item, the lock. The caller reads the version of
+//! the value, and adds the lock under `<key>.l`. It contains the token and that version, and expires after its
 //! term. `fill` reads both items, and replaces the value on the condition of that version. These cases can occur:
 //!
 //! - *Two callers*: one adds the lock. The other one is not granted the lease; the token in the lock
@@ -52,8 +52,9 @@ use super::protocol::{Batch, Epoch, ItemKind, Reply, ServerKey, StoreCondition};
 use super::reservation::Reservation;
 use super::results::{Occupant, array, first, header, item, unexpected_reply, versioned};
 use super::{Memcached, exptime};
+use crate::store::LARGE_BYTES;
 use crate::store::traffic::Traffic;
-use crate::{Acquired, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result};
+use crate::{Acquired, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result, ValueId};
 
 /// What holds a lease.
 struct Held {
@@ -83,33 +84,20 @@ impl Memcached {
         mode: LeaseMode,
     ) -> Result<Acquired> {
         for _ in 0..MAX_ATTEMPTS {
-            let acquired = match mode {
-                LeaseMode::IfAbsent => self.try_reserve(key, lease, term).await?,
-                LeaseMode::Replace => self.try_acquire(key, lease, term).await?,
+            // Usually there is no item, so that one round trip does.
+            let added = match mode {
+                LeaseMode::IfAbsent => self.add_reservation(key, lease, term).await?,
+                LeaseMode::Replace | LeaseMode::IfUnchanged(_) => None,
+            };
+            let acquired = match added {
+                Some(acquired) => Some(acquired),
+                None => self.try_acquire(key, lease, term, mode).await?,
             };
             if let Some(acquired) = acquired {
                 return Ok(acquired);
             }
         }
-        Ok(Acquired::held(None, None))
-    }
-
-    /// Tries to acquire the lease of a key without a value; `None` if the key changed meanwhile.
-    async fn try_reserve(&self, key: &Key, lease: Lease, term: Duration) -> Result<Option<Acquired>> {
-        if let Some(acquired) = self.add_reservation(key, lease, term).await? {
-            return Ok(Some(acquired));
-        }
-        let BatchReply { epoch, replies } =
-            self.run(Batch::new().get_with_version(self.server_key(key))).await?;
-        match item(first(replies)?)? {
-            None => Ok(None),
-            Some((Occupant::Value(value), _)) => Ok(Some(Acquired::found(value))),
-            Some((Occupant::Reservation(found), version)) => {
-                self.take_over(key, lease, term, epoch, found, version).await
-            }
-            // A value that cannot be read counts as none, and may be replaced.
-            Some((Occupant::Skipped, _)) => self.try_acquire(key, lease, term).await,
-        }
+        Ok(Acquired::held(None))
     }
 
     /// Adds a reservation; `None` if there is an item.
@@ -120,7 +108,7 @@ impl Memcached {
         match first(replies)? {
             Reply::Done { version } => {
                 self.granted.remember(lease, epoch, versioned(version)?);
-                Ok(Some(Acquired::granted(None)))
+                Ok(Some(Acquired::granted()))
             }
             Reply::NotStored => Ok(None),
             other => Err(unexpected_reply(&other)),
@@ -139,42 +127,104 @@ impl Memcached {
     ) -> Result<Option<Acquired>> {
         let last_attempt = found.last_attempt;
         if let Some(holder) = found.lease.filter(|holder| *holder != lease) {
-            return Ok(Some(Acquired::held(None, Some(lease_id(holder))).after(last_attempt)));
+            return Ok(Some(Acquired::held(Some(lease_id(holder))).after(last_attempt)));
         }
         let own = Reservation { last_attempt, ..Reservation::of(lease) };
         let condition = StoreCondition::IfVersion(version);
         let batch = reserve(Batch::new(), self.server_key(key), own, term, condition);
         let is_own = is_done(self.run_in_epoch(epoch, batch).await?)?;
-        Ok(is_own.then(|| Acquired::granted(None).after(last_attempt)))
+        Ok(is_own.then(|| Acquired::granted().after(last_attempt)))
     }
 
-    /// Tries to acquire the lease of a key with or without a value; `None` if the key changed meanwhile.
-    async fn try_acquire(&self, key: &Key, lease: Lease, term: Duration) -> Result<Option<Acquired>> {
-        let batch = Batch::new().get_with_version(self.server_key(key)).get_with_version(self.lock_key(key));
-        let BatchReply { epoch, replies } = self.run(batch).await?;
+    /// Tries to acquire the lease of a key with an item; `None` if the key changed meanwhile.
+    async fn try_acquire(
+        &self,
+        key: &Key,
+        lease: Lease,
+        term: Duration,
+        mode: LeaseMode,
+    ) -> Result<Option<Acquired>> {
+        let batch = match mode {
+            LeaseMode::IfUnchanged(id) if id.size() <= LARGE_BYTES => {
+                Batch::new().get_with_version(self.server_key(key))
+            }
+            _ => Batch::new().get_header(self.server_key(key)),
+        };
+        let BatchReply { epoch, replies } = self.run(batch.get_with_version(self.lock_key(key))).await?;
         let [of_key, of_lock] = array(replies)?;
-        let (value, version) = match item(of_key)? {
+        let (found, version) = match self.found(of_key)? {
             None => return self.add_reservation(key, lease, term).await,
-            Some((Occupant::Reservation(found), version)) => {
+            Some((Found::Reservation(Some(found)), version)) => {
                 return self.take_over(key, lease, term, epoch, found, version).await;
             }
-            Some((Occupant::Value(value), version)) => (Some(value), version),
-            Some((Occupant::Skipped, version)) => (None, version),
+            Some((Found::Reservation(None), _)) => {
+                return match self.read_reservation(key).await? {
+                    Some((epoch, found, version)) => {
+                        self.take_over(key, lease, term, epoch, found, version).await
+                    }
+                    None => Ok(None),
+                };
+            }
+            Some((Found::Value { size, id }, version)) => (Some((size, id)), version),
+            // A value that cannot be read counts as none, and may be replaced.
+            Some((Found::Skipped, version)) => (None, version),
         };
+        if found.is_some_and(|(size, id)| is_another(mode, size, id)) {
+            return Ok(Some(Acquired::found()));
+        }
         let mut lock = Reservation { version: Some(version), ..Reservation::of(lease) };
         let condition = match item(of_lock)? {
-            Some((Occupant::Reservation(found), of_lock)) => {
-                if let Some(holder) = found.lease.filter(|holder| *holder != lease) {
-                    return Ok(Some(Acquired::held(value, Some(lease_id(holder))).after(found.last_attempt)));
+            Some((Occupant::Reservation(holding), of_lock)) => {
+                if let Some(holder) = holding.lease.filter(|holder| *holder != lease) {
+                    return Ok(Some(Acquired::held(Some(lease_id(holder))).after(holding.last_attempt)));
                 }
-                lock.last_attempt = found.last_attempt;
+                lock.last_attempt = holding.last_attempt;
                 StoreCondition::IfVersion(of_lock)
             }
             Some((Occupant::Value(_) | Occupant::Skipped, of_lock)) => StoreCondition::IfVersion(of_lock),
             None => StoreCondition::IfAbsent,
         };
+        if let (LeaseMode::IfUnchanged(_), Some((size, None))) = (mode, found) {
+            // Last, because it takes the longest.
+            let Some(id) = self.value_id(key, epoch, size, version).await? else { return Ok(None) };
+            if is_another(mode, size, Some(id)) {
+                return Ok(Some(Acquired::found()));
+            }
+        }
         let is_locked = self.lock(key, epoch, lock, term, condition).await?;
-        Ok(is_locked.then(|| Acquired::granted(value).after(lock.last_attempt)))
+        Ok(is_locked.then(|| Acquired::granted().after(lock.last_attempt)))
+    }
+
+    /// Returns what was found under a key, and its version; `None` if there is nothing.
+    fn found(&self, reply: Reply) -> Result<Option<(Found, u64)>> {
+        if let Reply::Header { size, version, kind } = reply {
+            let found = match kind {
+                ItemKind::Reservation => Found::Reservation(None),
+                ItemKind::Value if size > self.config.max_value_bytes => Found::Skipped,
+                ItemKind::Value => Found::Value { size, id: None },
+            };
+            return Ok(Some((found, versioned(version)?)));
+        }
+        Ok(item(reply)?.map(|(occupant, version)| {
+            let found = match occupant {
+                Occupant::Value(value) => Found::Value { size: value.len(), id: Some(ValueId::of(&value)) },
+                Occupant::Skipped => Found::Skipped,
+                Occupant::Reservation(reservation) => Found::Reservation(Some(reservation)),
+            };
+            (found, version)
+        }))
+    }
+
+    /// Reads a value of this size and version, to tell it from others; `None` if it changed meanwhile.
+    async fn value_id(&self, key: &Key, epoch: Epoch, size: usize, version: u64) -> Result<Option<ValueId>> {
+        let batch = Batch::new().get_with_version(self.server_key(key));
+        let Some(reply) = self.connections.run(Traffic::Read(size), batch, Some(epoch)).await? else {
+            return Ok(None);
+        };
+        Ok(match item(first(reply.replies)?)? {
+            Some((Occupant::Value(value), found)) if found == version => Some(ValueId::of(&value)),
+            Some(_) | None => None,
+        })
     }
 
     /// Adds the lock beside a value; returns `false`, and leaves no lock, if the value or the lock changed meanwhile.
@@ -230,12 +280,18 @@ impl Memcached {
 
     /// Returns the reservation of a key if it is that of a lease.
     async fn find_reservation(&self, key: &Key, lease: Lease) -> Result<Option<Held>> {
+        let found = self.read_reservation(key).await?;
+        Ok(found.and_then(|(epoch, reservation, version)| {
+            (reservation.lease == Some(lease)).then(|| Held::reservation(epoch, reservation, version))
+        }))
+    }
+
+    /// Returns the reservation of a key, if there is one, and its version.
+    async fn read_reservation(&self, key: &Key) -> Result<Option<(Epoch, Reservation, u64)>> {
         let batch = Batch::new().get_with_version(self.server_key(key));
         let BatchReply { epoch, replies } = self.run(batch).await?;
         Ok(match item(first(replies)?)? {
-            Some((Occupant::Reservation(reservation), version)) if reservation.lease == Some(lease) => {
-                Some(Held::reservation(epoch, reservation, version))
-            }
+            Some((Occupant::Reservation(reservation), version)) => Some((epoch, reservation, version)),
             Some(_) | None => None,
         })
     }
@@ -331,6 +387,28 @@ impl Memcached {
         };
         let batch = reserve(Batch::new(), server_key, by, term, StoreCondition::IfVersion(version));
         is_done(self.run_in_epoch(held.epoch, batch).await?)
+    }
+}
+
+/// What is under a key, as far as it was read.
+enum Found {
+    Value {
+        size: usize,
+        id: Option<ValueId>,
+    },
+    /// A value that is too large to be read.
+    Skipped,
+    Reservation(Option<Reservation>),
+}
+
+/// Returns `true` if a value, as far as it was read, is not one that may be replaced.
+fn is_another(mode: LeaseMode, size: usize, id: Option<ValueId>) -> bool {
+    match mode {
+        LeaseMode::IfAbsent => true,
+        LeaseMode::Replace => false,
+        LeaseMode::IfUnchanged(expected) => {
+            size != expected.size() || id.is_some_and(|found| found != expected)
+        }
     }
 }
 

@@ -242,7 +242,12 @@ impl Store for Memcached {
         term: Duration,
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
-        Box::pin(self.write(self.acquire_lease(key, lease, term, mode)))
+        // A value can only be compared by reading it.
+        let traffic = match mode {
+            LeaseMode::IfUnchanged(id) => Traffic::Write(id.size()),
+            LeaseMode::IfAbsent | LeaseMode::Replace => Traffic::Write(0),
+        };
+        Box::pin(self.within_deadline(traffic, self.acquire_lease(key, lease, term, mode)))
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::config::Settings;
-use super::connection_state::{ConnectionState, SlotGroups};
+use super::connection_state::{ConnectionState, SlotGroups, Transfer};
 use super::session::Session;
 use super::supervisor::{build_client, supervise};
 use crate::store::deadline;
@@ -55,7 +55,8 @@ impl Connections {
         operation: impl AsyncFnOnce(&Session<'_>) -> Result<T>,
     ) -> Result<T> {
         let connection = self.of_current_runtime(traffic.lane())?;
-        connection.wait_for_first_attempt(Instant::now() + self.settings.deadline).await;
+        let patience = self.settings.deadline.max(self.settings.connect_timeout);
+        connection.wait_for_first_attempt(Instant::now() + patience).await;
         let mut client = connection.state.connected_client()?;
         let replies = connection.state.replies.load(Relaxed);
         let place = connection.places.enter(traffic).await?;
@@ -65,8 +66,9 @@ impl Connections {
             client = connection.state.connected_client()?;
         }
         connection.ticker.keep();
-        let time = self.settings.deadline + traffic.transfer_time(self.settings.min_transfer_rate);
-        let deadline = Instant::now() + time;
+        let transfer_time = traffic.transfer_time(self.settings.min_transfer_rate);
+        let _transfer = (!transfer_time.is_zero()).then(|| Transfer::begin(&connection.state));
+        let deadline = Instant::now() + self.settings.deadline.saturating_add(transfer_time);
         let slot_groups = SlotGroups::of(keys, self.settings.topology);
         let session =
             Session { client, state: &connection.state, settings: &self.settings, slot_groups, deadline };
@@ -140,7 +142,8 @@ impl RuntimeConnection {
 
     /// Waits until the first attempt to connect has succeeded or failed, or until the deadline.
     ///
-    /// Only the first operations of a runtime wait: after one missed deadline, no other does.
+    /// Only the first operations of a runtime wait, which may have much to do when it starts: after one missed deadline, no
+    /// other does.
     async fn wait_for_first_attempt(&self, deadline: Instant) {
         if self.state.status.borrow().is_first_attempt_over {
             return;

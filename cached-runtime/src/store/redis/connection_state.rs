@@ -24,6 +24,8 @@ pub(super) struct ConnectionState {
     missed_replies: [AtomicU32; SlotGroups::COUNT],
     /// How many replies there were; the number may wrap around.
     pub(super) replies: AtomicU64,
+    /// How many large values are on their way.
+    transfers: AtomicU32,
     /// `true` after the server has replied that it is a read-only replica.
     pub(super) is_demoted: AtomicBool,
     /// How many replies in a row were not verified to be those to their commands.
@@ -54,6 +56,7 @@ impl ConnectionState {
             status: watch::Sender::new(status),
             missed_replies: [const { AtomicU32::new(0) }; SlotGroups::COUNT],
             replies: AtomicU64::new(0),
+            transfers: AtomicU32::new(0),
             is_demoted: AtomicBool::new(false),
             unverified_replies: AtomicU32::new(0),
             has_mismatch: AtomicBool::new(false),
@@ -133,6 +136,11 @@ impl ConnectionState {
     /// Returns `true` if a server has missed so many replies that it may be unresponsive.
     pub(super) fn has_missed_replies(&self) -> bool {
         self.missed_replies.iter().any(|missed| missed.load(Relaxed) >= MISSED_REPLIES_BEFORE_CHECK)
+    }
+
+    /// Returns `true` while a large value is on its way, which explains missed replies: those behind it are late.
+    pub(super) fn is_transferring(&self) -> bool {
+        self.transfers.load(Relaxed) > 0
     }
 
     /// Returns an error if the server has not answered the last operations, nor any since there were so many replies.
@@ -261,6 +269,26 @@ impl Drop for PendingReply<'_> {
     fn drop(&mut self) {
         if let Some(state) = self.state {
             state.record_missed_reply(self.slot_groups, MissedReply::Cancelled);
+        }
+    }
+}
+
+/// A guard for a large value on its way, until it has arrived or has missed its deadline.
+pub(super) struct Transfer<'a>(&'a ConnectionState);
+
+impl<'a> Transfer<'a> {
+    pub(super) fn begin(state: &'a ConnectionState) -> Self {
+        state.transfers.fetch_add(1, Relaxed);
+        Self(state)
+    }
+}
+
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        self.0.transfers.fetch_sub(1, Relaxed);
+        // What was missed meanwhile may have been checked too early.
+        if self.0.has_missed_replies() {
+            self.0.needs_check.notify_one();
         }
     }
 }

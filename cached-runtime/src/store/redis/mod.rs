@@ -43,7 +43,7 @@ use crate::{
 /// runtime needs its time and IO drivers. A task supervises the connection. It reconnects without limit, at
 /// least every 500 ms, and replaces the connection if the server does not respond on it. Without a
 /// connection, operations fail immediately with [`ErrorKind::Unreachable`]; only the first operations of a
-/// runtime wait for it, within their deadline. Dropping the store ends its tasks and closes its connections.
+/// runtime wait for it, for [`RedisConfig::connect_timeout`] at most. Dropping the store ends its tasks and closes its connections.
 ///
 /// # Errors
 ///
@@ -198,10 +198,20 @@ impl Store for Redis {
     }
 
     fn size_of<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<usize>> {
-        let name = Name::from(self.value_name(key, "").into_bytes().unwrap_or_default());
         Box::pin(async move {
             self.connections
-                .session(Traffic::Size, std::slice::from_ref(key), async |session| session.length(name).await)
+                .session(Traffic::Size, std::slice::from_ref(key), async |session| {
+                    match self.connections.settings().restarts {
+                        Restarts::Distrusted => {
+                            let names = |server: &str| vec![self.value_name(key, server)];
+                            replies::size(&session.script(&scripts::SIZE, self.slot(key), names, &[]).await?)
+                        }
+                        Restarts::Trusted => {
+                            let name = self.value_name(key, "").into_bytes().unwrap_or_default();
+                            session.length(Name::from(name)).await
+                        }
+                    }
+                })
                 .await
         })
     }
@@ -254,11 +264,8 @@ impl Store for Redis {
         mode: LeaseMode,
     ) -> BoxFuture<'a, Result<Acquired>> {
         Box::pin(async move {
-            let replaces = match mode {
-                LeaseMode::IfAbsent => "0",
-                LeaseMode::Replace => "1",
-            };
-            let arguments = [scripts::token(lease), scripts::millis(term), Value::from_static_str(replaces)];
+            let mut arguments = vec![scripts::token(lease), scripts::millis(term)];
+            arguments.extend(scripts::replaced(mode));
             replies::acquired(self.run(&scripts::ACQUIRE, key, &arguments).await?)
         })
     }

@@ -46,16 +46,27 @@ pub(super) fn values(reply: Value, count: usize) -> Result<Vec<Option<Bytes>>> {
 /// Returns the result of the script `ACQUIRE`.
 pub(super) fn acquired(reply: Frame) -> Result<Acquired> {
     let Frame::Array { data, .. } = reply else { return Err(unexpected(&reply)) };
-    let Ok([present, granted, holder, last]) = <[Frame; 4]>::try_from(data) else { return Err(malformed()) };
-    let is_granted = flag(&granted)?;
-    let (holder, present) = (value(holder)?, value(present)?);
+    let Ok([granted, filled, holder, last]) = <[Frame; 4]>::try_from(data) else { return Err(malformed()) };
+    let (is_granted, is_filled) = (flag(&granted)?, flag(&filled)?);
+    let holder = value(holder)?;
     let last = value(last)?.map_or(LastAttempt::Unknown, |letter| scripts::last_attempt(&letter));
+    if is_filled {
+        return Ok(Acquired::found());
+    }
     if is_granted {
-        return Ok(Acquired::granted(present).after(last));
+        return Ok(Acquired::granted().after(last));
     }
     // A hash identifies the lease even if another program has stored something else than a token.
     let number = |token: &Bytes| u128::from(BuildHasherDefault::<DefaultHasher>::default().hash_one(token));
-    Ok(Acquired::held(present, holder.map(|token| LeaseId::new(number(&token)))).after(last))
+    Ok(Acquired::held(holder.map(|token| LeaseId::new(number(&token)))).after(last))
+}
+
+/// Returns the size of a value in bytes.
+pub(super) fn size(reply: &Frame) -> Result<usize> {
+    match reply {
+        Frame::Number { data, .. } => usize::try_from(*data).map_err(|_| malformed()),
+        other => Err(unexpected(other)),
+    }
 }
 
 /// Returns whether the server did what a script asks for: 1 or 0.

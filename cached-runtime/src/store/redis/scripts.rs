@@ -3,10 +3,11 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fred::types::Value;
 use sha1::{Digest as _, Sha1};
 
-use crate::{LastAttempt, Lease};
+use crate::{LastAttempt, Lease, LeaseMode, ValueId};
 
 /// A Lua script.
 ///
@@ -83,6 +84,9 @@ pub(super) const MAX_KEYS: usize = 1_000;
 /// Returns the values of all `KEYS`.
 pub(super) static READ: Script = Script::new("return redis.call('MGET', unpack(KEYS))");
 
+/// Returns the size of the value at the only key.
+pub(super) static SIZE: Script = Script::new("return redis.call('STRLEN', KEYS[1])");
+
 /// Removes all `KEYS`; returns their number.
 pub(super) static REMOVE: Script = Script::new("return redis.call('UNLINK', unpack(KEYS))");
 
@@ -92,21 +96,25 @@ pub(super) static REMOVE: Script = Script::new("return redis.call('UNLINK', unpa
 // The string at the key of the lease is the token in 32 digits, followed by the letter of the last attempt (see `attempt`).
 // Without a lease it is the letter alone, for a while.
 
-/// `ARGV`: the token, the term, and "1" to lease also a key with a value. Returns the value, whether the
-/// lease was granted, otherwise the token of the current lease, and the letter of the last attempt.
+/// `ARGV`: the token and the term; then, to lease also a key with one value, the size and the end of that, or, to lease one
+/// with any value, "any". Returns whether the lease was granted, whether the key has another value, otherwise the token of
+/// the current lease, and the letter of the last attempt.
+///
+/// It neither reads nor returns the value, which may be large.
 pub(super) static ACQUIRE: Script = Script::new(
-    r"local value = redis.pcall('GET', KEYS[1])
-if type(value) == 'table' then
-  if not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
-  value = false
+    r"local size = redis.pcall('STRLEN', KEYS[1])
+if type(size) == 'table' then
+  if not string.find(size.err, 'WRONGTYPE', 1, true) then return size end
+elseif ARGV[3] ~= 'any' and (size > 0 or redis.call('EXISTS', KEYS[1]) == 1) then
+  if tostring(size) ~= ARGV[3] then return {0, 1, false, false} end
+  if redis.call('GETRANGE', KEYS[1], -16, -1) ~= ARGV[4] then return {0, 1, false, false} end
 end
-if value and ARGV[3] ~= '1' then return {value, 0, false, false} end
 local held = redis.pcall('GET', KEYS[2])
-if type(held) == 'table' then return {value, 0, false, false} end
-if held and #held > 1 then return {value, 0, string.sub(held, 1, 32), string.sub(held, 33)} end
+if type(held) == 'table' then return {0, 0, false, false} end
+if held and #held > 1 then return {0, 0, string.sub(held, 1, 32), string.sub(held, 33)} end
 local last = held or ''
 redis.call('SET', KEYS[2], ARGV[1] .. last, 'PX', ARGV[2])
-return {value, 1, false, last}",
+return {1, 0, false, last}",
 );
 
 /// Begins each script that needs the lease: `ARGV[1]` is the token.
@@ -179,6 +187,17 @@ pub(super) fn token(lease: Lease) -> Value {
     Value::from(format!("{:032x}", lease.token()))
 }
 
+/// Returns the arguments of [`ACQUIRE`] that say which value may be replaced.
+pub(super) fn replaced(mode: LeaseMode) -> Vec<Value> {
+    match mode {
+        LeaseMode::IfAbsent => Vec::new(),
+        LeaseMode::Replace => vec![Value::from_static_str("any")],
+        LeaseMode::IfUnchanged(id) => {
+            vec![Value::from(id.size().to_string()), Value::Bytes(Bytes::copy_from_slice(id.end()))]
+        }
+    }
+}
+
 /// Returns the letter that says how an attempt ended; none if nothing is known.
 pub(super) fn attempt(attempt: LastAttempt) -> Value {
     Value::from_static_str(match attempt {
@@ -198,6 +217,9 @@ pub(super) fn last_attempt(letter: &[u8]) -> LastAttempt {
         LastAttempt::Unknown
     }
 }
+
+// The script takes that many bytes.
+const _: () = assert!(ValueId::END_BYTES == 16);
 
 const FAILED: &str = "x";
 const NOT_STORED: &str = "n";

@@ -102,7 +102,7 @@ async fn run_client(client: &Client, settings: &Settings, state: &ConnectionStat
                     next_reconnection_of_replica = Instant::now() + REPLICA_RECONNECT_INTERVAL;
                     must_reconnect = true;
                 }
-                if state.has_missed_replies() {
+                if state.has_missed_replies() && !state.is_transferring() {
                     let replies = state.replies.load(Relaxed);
                     // A server that replies to others meanwhile is slow, and a new connection would not be faster.
                     must_reconnect |= !is_responsive(client, settings, state.topology).await
