@@ -31,7 +31,6 @@ struct Recorder {
 #[derive(Default)]
 struct Requests {
     has_acquired: bool,
-    has_released: bool,
     /// What happens before the next `acquire` arrives.
     first: Option<BoxFuture<'static, ()>>,
     /// How many of the next `acquire` calls fail.
@@ -51,11 +50,6 @@ impl Recorder {
     /// Returns when `acquire` has completed.
     async fn has_acquired(&self, key: &Key) {
         until("a lease is requested", || self.with(key, |requests| requests.has_acquired)).await;
-    }
-
-    /// Returns when `release` has completed.
-    async fn has_released(&self, key: &Key) {
-        until("a lease is given back", || self.with(key, |requests| requests.has_released)).await;
     }
 }
 
@@ -115,7 +109,6 @@ impl Store for Recorder {
     fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.store.release(key, lease, attempt).await?;
-            self.with(key, |requests| requests.has_released = true);
             if self.reacquires {
                 let acquired = self.store.acquire(key, Lease::random(), MINUTE, LeaseMode::IfAbsent).await?;
                 assert!(acquired.is_granted);

@@ -46,7 +46,8 @@ enum Deed {
     CallBack = 1,
     /// Waits for another thread that uses the cache in the same way.
     Block,
-    /// Panics, unless the thread is panicking already.
+    /// Panics, in a `Drop` unless the thread is panicking already: anything else does not run then, or the process would
+    /// be aborted.
     Panic,
 }
 
@@ -77,7 +78,8 @@ fn user_code(place: Place) {
         }
         _ => {
             IS_INSIDE.set(false);
-            assert!(thread::panicking(), "user code");
+            let is_drop = matches!(place, Place::DropKey | Place::DropValue);
+            assert!(is_drop && thread::panicking(), "user code");
             return;
         }
     }
@@ -383,5 +385,37 @@ mod weight {
         }
         let kept = load::stats().entries;
         assert!(kept >= 90, "{kept} of 100 entries are kept");
+    }
+}
+
+mod unwinding {
+    use cached_runtime::Source;
+
+    use super::*;
+
+    /// A key whose `Hash` would abort the process if it ran while a panic unwinds.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct Fragile(u64);
+
+    impl Hash for Fragile {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            assert!(!thread::panicking(), "hashed during a panic");
+            self.0.hash(state);
+        }
+    }
+
+    #[async_cached(ttl = 600, stale_while_revalidate = 600)]
+    async fn fails(key: Fragile) -> u64 {
+        assert!(key.0 > 0, "the body panics");
+        key.0
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_the_body_hashes_no_key() {
+        assert!(tokio::spawn(fails(Fragile(0))).await.unwrap_err().is_panic());
+        fails::put(Fragile(0), 7).await.unwrap();
+        fails::expire(Fragile(0)).await.unwrap();
+        assert_eq!(fails::lookup(Fragile(0)).await.source, Source::Stale);
+        until("the refresh has panicked", || fails::stats().panics == 2).await;
     }
 }

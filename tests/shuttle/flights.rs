@@ -94,7 +94,7 @@ impl World {
             Outdates::All => self.store(None),
             Outdates::None => {}
         };
-        let ((), others) = self.flights.complete(&KEY, flight, Ends::All, outdates, store);
+        let ((), others) = self.flights.complete(flight, Ends::All, outdates, store);
         flight.publish(&others, true, || {
             yield_now();
             Some(value)
@@ -217,7 +217,7 @@ fn withdrawn_flight_stores_nothing_after_an_invalidation() {
         let world = World::new();
         let flight = world.lead();
         let withdrawn = Arc::clone(&flight);
-        let withdrawal = world.spawn(move |world| world.flights.withdraw(&KEY, &withdrawn, Ends::One));
+        let withdrawal = world.spawn(move |world| world.flights.withdraw(&withdrawn, Ends::One));
         let completing = world.spawn(move |world| {
             let value = world.read();
             world.complete(&flight, value);
@@ -309,7 +309,7 @@ fn failed_refresh_changes_nothing_for_another_one() {
         let world = World::new();
         let [first, last] = [0; 2].map(|_| world.flights.supersede(&Arc::new(KEY)));
         let completing = world.spawn(move |world| world.complete_as(&first, 1, Outdates::All));
-        world.flights.withdraw(&KEY, &last, Ends::One);
+        world.flights.withdraw(&last, Ends::One);
         completing.join().unwrap();
         assert_eq!(world.cached(), Some(1));
     });
@@ -384,7 +384,7 @@ fn follower_of_a_failed_flight_is_woken() {
         let world = World::new();
         let flight = world.lead();
         let call = world.spawn(|world| world.call());
-        world.flights.withdraw(&KEY, &flight, Ends::One);
+        world.flights.withdraw(&flight, Ends::One);
         flight.publish(&[], true, || {
             yield_now();
             None
@@ -402,7 +402,7 @@ fn call_during_the_fill_does_not_get_an_older_result() {
         let value = world.read();
         // Like a store, which accepts a result only if nothing was invalidated since the body began.
         let completing = world.spawn(move |world| {
-            world.flights.seal(&KEY, &flight);
+            world.flights.seal(&flight);
             let is_stored = {
                 let mut memory = world.memory.lock().unwrap_or_else(PoisonError::into_inner);
                 let is_current = world.read() == value;
@@ -411,7 +411,7 @@ fn call_during_the_fill_does_not_get_an_older_result() {
                 }
                 is_current
             };
-            world.flights.withdraw(&KEY, &flight, Ends::One);
+            world.flights.withdraw(&flight, Ends::One);
             flight.publish(&[], is_stored, || Some(value));
         });
         // Another process changes the source, then this process makes a call.
@@ -452,8 +452,8 @@ fn rejected_result_is_recent_enough_for_followers_that_called_before_the_body() 
         });
         flight.mark_body_begun(Instant::now());
         let value = world.read();
-        world.flights.seal(&KEY, &flight);
-        world.flights.withdraw(&KEY, &flight, Ends::One);
+        world.flights.seal(&flight);
+        world.flights.withdraw(&flight, Ends::One);
         flight.publish(&[], false, || Some(value));
         follows.join().unwrap();
     });
@@ -477,7 +477,7 @@ fn handoff_of_an_abandoned_flight_goes_to_one_follower() {
             }
         };
         let follows = [world.spawn(follow(&flight)), world.spawn(follow(&flight))];
-        world.flights.withdraw(&KEY, &flight, Ends::One);
+        world.flights.withdraw(&flight, Ends::One);
         flight.hold("handoff");
         flight.abandon();
         let handoffs: Vec<_> = follows.into_iter().filter_map(|follow| follow.join().unwrap()).collect();

@@ -34,6 +34,8 @@ pub(crate) struct Flight<S, H> {
     /// Set by the first follower: most flights have none.
     progress: OnceLock<watch::Sender<Progress<S>>>,
     pub(crate) liveness: Liveness,
+    /// The hash of its key, which is not computed again: that is user code, and may panic.
+    key_hash: u64,
     /// Its number among the flights of its shard, in the order in which they began.
     pub(super) number: u64,
     /// Whether it has left the table. It changes under the lock of the shard.
@@ -91,10 +93,11 @@ enum Progress<S> {
 }
 
 impl<S, H> Flight<S, H> {
-    pub(super) fn new(number: u64) -> Self {
+    pub(super) fn new(key_hash: u64, number: u64) -> Self {
         Self {
             progress: OnceLock::new(),
             liveness: Liveness::new(),
+            key_hash,
             number,
             has_ended: AtomicBool::new(false),
             sealed: AtomicU64::new(UNSEALED),
@@ -103,6 +106,10 @@ impl<S, H> Flight<S, H> {
             is_needed: AtomicBool::new(false),
             tags: OnceLock::new(),
         }
+    }
+
+    pub(crate) fn key_hash(&self) -> u64 {
+        self.key_hash
     }
 
     /// Marks it as having left the table; returns whether it had before.

@@ -180,10 +180,9 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     }
 
     /// Returns `true` if no other flight of the key is open.
-    pub(crate) fn is_alone(&self, key: &K, flight: &Arc<Flight<S, H>>) -> bool {
-        let hash = self.hash(key);
-        let shard = self.shard(hash);
-        let open = shard.open(hash);
+    pub(crate) fn is_alone(&self, flight: &Arc<Flight<S, H>>) -> bool {
+        let shard = self.shard(flight.key_hash());
+        let open = shard.open(flight.key_hash());
         open.is_none_or(|open| open.len() == 1 && Arc::ptr_eq(&open.first, flight))
     }
 
@@ -205,16 +204,15 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     /// Returns what `store` returned, and the other flights that were closed.
     pub(crate) fn complete<T>(
         &self,
-        key: &K,
         flight: &Arc<Flight<S, H>>,
         ends: Ends,
         outdates: Outdates,
         store: impl FnOnce(bool) -> T,
     ) -> (T, Others<S, H>) {
-        let hash = self.hash(key);
+        let hash = flight.key_hash();
         let mut shard = self.shard(hash);
-        let stored = store(shard.is_current(hash, flight));
-        let closed = shard.end(hash, flight, ends);
+        let stored = store(shard.is_current(flight));
+        let closed = shard.end(flight, ends);
         let discarded = if outdates == Outdates::All { shard.outdate(hash) } else { None };
         drop(shard);
         drop(discarded);
@@ -222,9 +220,8 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     }
 
     /// Ends a flight, if it has not ended yet, without a result to store. Returns the other flights that were closed.
-    pub(crate) fn withdraw(&self, key: &K, flight: &Arc<Flight<S, H>>, ends: Ends) -> Others<S, H> {
-        let hash = self.hash(key);
-        let closed = self.shard(hash).end(hash, flight, ends);
+    pub(crate) fn withdraw(&self, flight: &Arc<Flight<S, H>>, ends: Ends) -> Others<S, H> {
+        let closed = self.shard(flight.key_hash()).end(flight, ends);
         Closed::others(closed, flight)
     }
 
@@ -233,11 +230,10 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     ///
     /// The result is sent to the store after this, so the answer of the store holds for all followers that joined
     /// before.
-    pub(crate) fn seal(&self, key: &K, flight: &Arc<Flight<S, H>>) -> bool {
-        let hash = self.hash(key);
-        let shard = self.shard(hash);
+    pub(crate) fn seal(&self, flight: &Arc<Flight<S, H>>) -> bool {
+        let shard = self.shard(flight.key_hash());
         flight.seal();
-        match shard.open(hash).filter(|open| open.contains(flight)) {
+        match shard.open(flight.key_hash()).filter(|open| open.contains(flight)) {
             Some(open) => open.followers() > 0,
             None => flight.followers() > 0,
         }
@@ -272,17 +268,16 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     }
 
     /// Calls `change` under the lock, unless a flight is outdated.
-    pub(crate) fn unless_outdated(&self, key: &K, flight: &Flight<S, H>, change: impl FnOnce()) {
-        let hash = self.hash(key);
-        let shard = self.shard(hash);
-        if shard.is_current(hash, flight) {
+    pub(crate) fn unless_outdated(&self, flight: &Flight<S, H>, change: impl FnOnce()) {
+        let shard = self.shard(flight.key_hash());
+        if shard.is_current(flight) {
             change();
         }
     }
 
     /// Marks the key as being computed by the current thread, and its flight as being polled, until the guard is dropped.
-    pub(crate) fn poll_guard<'a>(&self, key: &K, flight: &'a Arc<Flight<S, H>>) -> PollGuard<'a> {
-        PollGuard::new(self.hash(key), FlightId::of(flight), self.id(), flight.liveness.enter_poll())
+    pub(crate) fn poll_guard<'a>(&self, flight: &'a Arc<Flight<S, H>>) -> PollGuard<'a> {
+        PollGuard::new(flight.key_hash(), FlightId::of(flight), self.id(), flight.liveness.enter_poll())
     }
 
     /// Returns `true` if the current thread is polling a computation of this table: that of any of its keys.
@@ -329,7 +324,7 @@ impl<K, S, H> Shard<K, S, H> {
         let empty = Entry { running: 0, outdated_before: 0, open: None };
         let entry = self.computing.entry(hash).or_insert(empty);
         entry.running += 1;
-        (Arc::new(Flight::new(self.begun)), entry)
+        (Arc::new(Flight::new(hash, self.begun)), entry)
     }
 
     /// Begins a flight, the only open one of its key.
@@ -357,9 +352,12 @@ impl<K, S, H> Shard<K, S, H> {
     }
 
     /// Returns `true` if a flight that has not ended is not outdated.
-    fn is_current(&self, hash: u64, flight: &Flight<S, H>) -> bool {
+    fn is_current(&self, flight: &Flight<S, H>) -> bool {
         !flight.has_ended()
-            && self.computing.get(&hash).is_some_and(|entry| flight.number >= entry.outdated_before)
+            && self
+                .computing
+                .get(&flight.key_hash())
+                .is_some_and(|entry| flight.number >= entry.outdated_before)
     }
 
     /// Outdates the flights of a key that have begun, and closes them; returns those that were open.
@@ -370,15 +368,15 @@ impl<K, S, H> Shard<K, S, H> {
     }
 
     /// Ends a flight, if it has not ended yet; returns what was closed.
-    fn end(&mut self, hash: u64, flight: &Arc<Flight<S, H>>, ends: Ends) -> Option<Closed<K, S, H>> {
+    fn end(&mut self, flight: &Arc<Flight<S, H>>, ends: Ends) -> Option<Closed<K, S, H>> {
         if flight.end() {
             return None;
         }
-        let entry = self.computing.get_mut(&hash)?;
+        let entry = self.computing.get_mut(&flight.key_hash())?;
         let closed = entry.close(flight, ends);
         entry.running -= 1;
         if entry.running == 0 {
-            self.computing.remove(&hash);
+            self.computing.remove(&flight.key_hash());
         }
         closed
     }

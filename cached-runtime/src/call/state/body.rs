@@ -20,7 +20,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(super) fn poll_guard(&self) -> Option<PollGuard<'_>> {
         // Not only the leader: an independent call may hold the lease of the key, for which a recursive call would wait.
         let flight = self.role.flight()?;
-        Some(self.cache.flights.poll_guard(&self.key, flight))
+        Some(self.cache.flights.poll_guard(flight))
     }
 
     pub(super) fn keep_alive(&self) -> Option<BoxFuture<'static, TimeoutOutput<O::Output>>> {

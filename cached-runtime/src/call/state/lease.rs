@@ -56,7 +56,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     fn is_worth_a_lease(&self) -> bool {
         !self.has_leader_failed()
             || match &self.role {
-                Role::Leader(flight) => self.cache.flights.is_alone(&self.key, flight),
+                Role::Leader(flight) => self.cache.flights.is_alone(flight),
                 Role::None | Role::Independent(_) | Role::Recursive => false,
             }
     }
@@ -91,7 +91,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     /// Followers read by themselves: they may have called after the new value was invalidated.
     fn read_again(&mut self) -> bool {
         if let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) {
-            self.cache.flights.withdraw(&self.key, &flight, Ends::One);
+            self.cache.flights.withdraw(&flight, Ends::One);
             flight.mark_outdated();
         }
         // So a call computes in the end if the key is filled and emptied again and again.

@@ -183,8 +183,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     fn record_failure(&self) {
         let Some(flight) = self.role.flight() else { return };
         let (flights, backoff) = (&self.cache.flights, &self.cache.backoff);
-        let key = flights.hash(&self.key);
-        flights.unless_outdated(&self.key, flight, || backoff.record_failure(key));
+        let key = flight.key_hash();
+        flights.unless_outdated(flight, || backoff.record_failure(key));
     }
 
     /// Returns `true` if a computation that it waited for has failed in this process without an error for it. It then
@@ -289,7 +289,7 @@ impl<K: KeyType, O: ReturnKind> Drop for CallState<K, O> {
             }
         }
         if let Some(flight) = self.role.flight() {
-            self.cache.flights.withdraw(&self.key, flight, Ends::One);
+            self.cache.flights.withdraw(flight, Ends::One);
             flight.abandon();
         }
     }

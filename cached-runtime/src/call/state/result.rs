@@ -47,7 +47,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             return (output, None);
         };
         let has_followers = match &self.role {
-            Role::Leader(flight) => cache.flights.seal(&self.key, flight),
+            Role::Leader(flight) => cache.flights.seal(flight),
             Role::Independent(_) | Role::Recursive | Role::None => false,
         };
         if has_followers && self.is_unshared(&output) {
@@ -150,7 +150,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     /// Ends the flight with an error that is not shared, and leaves the lease to a follower, which tries again.
     fn hand_over_lease(&mut self) {
         let Role::Leader(flight) = std::mem::replace(&mut self.role, Role::None) else { return };
-        self.cache.flights.withdraw(&self.key, &flight, Ends::One);
+        self.cache.flights.withdraw(&flight, Ends::One);
         flight.fail();
     }
 
@@ -203,7 +203,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             WriteAction::Store(_) | WriteAction::Remove | WriteAction::Keep => (false, None),
         };
         let ((is_stored, evicted), others) = match self.role.flight() {
-            Some(flight) => flights.complete(&self.key, flight, ends, outdates, write),
+            Some(flight) => flights.complete(flight, ends, outdates, write),
             None => ((false, None), Vec::new()),
         };
         if is_value && !is_stored {
@@ -225,7 +225,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         // Not before the store has the value: until then the next call in this process follows the flight instead of
         // waiting for the lease.
         let is_stored = fill == Fill::Stored;
-        let others = self.cache.flights.withdraw(&self.key, flight, self.ends(output, is_stored));
+        let others = self.cache.flights.withdraw(flight, self.ends(output, is_stored));
         self.publish(&others, output, is_stored);
     }
 
