@@ -29,6 +29,7 @@ mod invalidation;
 mod isolation;
 mod key_isolation;
 mod large_values;
+mod late_requests;
 mod lease_wait;
 mod leases;
 #[cfg(feature = "moved-clock")]

@@ -112,6 +112,23 @@ impl Proxy {
         self.shared.state().disturbance.is_none()
     }
 
+    /// Keeps the next bytes to the server that contain this text until [`deliver`](Self::deliver), as a balancer may that
+    /// has given up their connection. The rest of the connection waits behind them.
+    pub fn keep(&self, text: &str) {
+        self.shared.change(|state| state.keep = Some(text.as_bytes().into()));
+    }
+
+    /// Returns `true` while there are bytes that were [kept](Self::keep).
+    #[must_use]
+    pub fn is_keeping(&self) -> bool {
+        self.shared.state().is_keeping
+    }
+
+    /// Delivers the bytes that were kept, and closes their connection.
+    pub fn deliver(&self) {
+        self.shared.change(|state| state.is_keeping = false);
+    }
+
     /// Stops forwarding on the connections that are open now, but keeps them open, as when a network loses its route.
     /// They are not read either, so that a client that keeps writing blocks. New connections work.
     pub fn black_hole(&self) {
@@ -191,6 +208,9 @@ struct State {
     delay: Duration,
     replies: Replies,
     disturbance: Option<Disturbance>,
+    /// What the bytes contain that are to be kept.
+    keep: Option<Box<[u8]>>,
+    is_keeping: bool,
     /// Counts the changes of `replies`.
     since: u64,
     refuse: bool,
@@ -209,6 +229,8 @@ impl Default for State {
             delay: Duration::ZERO,
             replies: Replies::Pass,
             disturbance: None,
+            keep: None,
+            is_keeping: false,
             since: 0,
             refuse: false,
             listening: true,
@@ -358,6 +380,17 @@ impl Shared {
             let before = state.last.replace(direction);
             state.round_trips += u64::from(direction == Direction::ToServer && before != Some(direction));
             let replies = if direction == Direction::ToClient { state.replies } else { Replies::Pass };
+            let is_kept = direction == Direction::ToServer
+                && state
+                    .keep
+                    .as_ref()
+                    .is_some_and(|text| bytes.windows(text.len()).any(|part| *part == **text));
+            if is_kept {
+                (state.keep, state.is_keeping) = (None, true);
+                drop(state);
+                drop(self.wait_while(|state| state.is_keeping && !state.end));
+                return to.write_all(bytes);
+            }
             let disturbed = state
                 .disturbance
                 .filter(|_| direction == Direction::ToClient)

@@ -1,6 +1,6 @@
 //! Writing and invalidating values without a lease.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -13,8 +13,7 @@ use crate::shared::namespace::Namespace;
 use crate::shared::payload::Payload;
 use crate::shared::pending::Invalidation;
 use crate::shared::reads::shutting_down;
-use crate::store::LARGE_BYTES;
-use crate::util::{limits, timer, unix_millis};
+use crate::util::{timer, unix_millis};
 use crate::{BoxFuture, Error, ErrorKind, Key, LeaseMode, Result, measure};
 
 impl<K, V> Tier<K, V> {
@@ -57,11 +56,7 @@ impl<K, V> Tier<K, V> {
             };
             let bytes = payload.seal(&location.key, &generations, &derived_generations, Duration::ZERO)?;
             self.namespace.record_size(bytes.len());
-            let ttl = payload.store_ttl();
-            if bytes.len() > LARGE_BYTES {
-                return put_large(&self.namespace, &location.key, bytes, ttl).await;
-            }
-            self.namespace.with_deadline(|store| store.put(&location.key, bytes, Some(ttl))).await
+            replace(&self.namespace, &location.key, bytes, payload.store_ttl()).await
         };
         self.namespace.apply(invalidation, put).await
     }
@@ -114,33 +109,30 @@ pub(crate) fn clear(
     })
 }
 
-/// Stores a large value, whatever is there, and ends any other lease.
+/// Stores a value, whatever is there, and ends any other lease.
 ///
-/// Unlike a `put`, a fill may take a connection of its own, beside small values: an invalidation that begins later ends the
-/// lease, wherever the value is then.
-async fn put_large(namespace: &'static Namespace, key: &Key, value: Bytes, ttl: Duration) -> Result<()> {
-    for _ in 0..MAX_ATTEMPTS {
-        let begun_at = Instant::now();
+/// Unlike [`Store::put`](crate::Store::put), a fill has no effect after an invalidation that began later, however late it arrives:
+/// on a connection that was given up, or on one for large values.
+async fn replace(namespace: &'static Namespace, key: &Key, value: Bytes, ttl: Duration) -> Result<()> {
+    for _ in 0..MAX_REPLACE_ATTEMPTS {
         let (lease, acquired) = namespace.request_lease(key, LeaseMode::Replace).await?;
         if !acquired.is_granted {
             // Another call computes, and must not overwrite this value. The removal ends its lease.
             namespace.with_deadline(|store| store.remove(key)).await?;
             continue;
         }
-        let is_stored = namespace.fill(key, lease, value.clone(), ttl).await?;
-        // If the lease has not expired, a change of the key has ended it, which may count as the later one.
-        if is_stored || begun_at.elapsed() < limits::LEASE_TERM.time() {
-            return Ok(());
+        if !namespace.fill(key, lease, value, ttl).await? {
+            // Another call has changed the key, or the lease has expired and an older value may still be there.
+            namespace.with_deadline(|store| store.remove(key)).await?;
         }
-        return Err(Error::new(ErrorKind::Timeout, "the value took longer than the term of its lease"));
+        return Ok(());
     }
-    // The key is computed again and again.
-    namespace.with_deadline(|store| store.put(key, value, Some(ttl))).await
+    Err(Error::new(ErrorKind::Rejected, "other calls compute the value of this key again and again"))
 }
 
 /// Replaces a value by a stale copy, under the lease, so that a value that is being computed cannot be stored.
 async fn store_stale_copy(namespace: &'static Namespace, key: &Key, retention: Duration) -> Result<()> {
-    for _ in 0..MAX_ATTEMPTS {
+    for _ in 0..MAX_EXPIRE_ATTEMPTS {
         let (lease, acquired) = namespace.request_lease(key, LeaseMode::Replace).await?;
         // If another call computes, the removal ends its lease; the old value may be gone anyway.
         if !acquired.is_granted {
@@ -158,5 +150,7 @@ async fn store_stale_copy(namespace: &'static Namespace, key: &Key, retention: D
     namespace.with_deadline(|store| store.remove(key)).await
 }
 
-/// After this many attempts that another call has crossed, the key is written without a lease.
-const MAX_ATTEMPTS: usize = 3;
+/// After this many attempts to make a value stale that another call has crossed, it is removed.
+const MAX_EXPIRE_ATTEMPTS: usize = 3;
+/// How often a lease is lost to a call that computes, between the removal of its lease and the request for the next one.
+const MAX_REPLACE_ATTEMPTS: usize = 10;
