@@ -65,6 +65,10 @@ pub(super) fn from_client(error: &ClientError) -> Error {
     let (kind, what) = match error.kind() {
         _ if is_reply(error) => return from_server(details),
         Cause::Timeout => (ErrorKind::Timeout, "redis did not reply within the deadline"),
+        // The client asks for the slots when it connects, and a part of the cluster is down.
+        Cause::Protocol if details.contains("cluster state") => {
+            (ErrorKind::Unreachable, "the redis cluster does not serve all of its slots")
+        }
         Cause::Protocol | Cause::Parse => (ErrorKind::Protocol, "cannot parse the reply of redis"),
         Cause::Config | Cause::Url => (ErrorKind::Config, "the redis server does not match the url"),
         _ => (ErrorKind::Unreachable, "cannot reach redis"),
@@ -115,6 +119,14 @@ mod tests {
             assert_eq!(from_server(message).kind(), kind, "{message}");
         }
         assert_eq!(code("ERR Error running script (call to f_1f): @user_script:7: -OOM command"), "OOM");
+    }
+
+    #[test]
+    fn a_cluster_that_is_down_is_unreachable() {
+        // The words of the client.
+        let error = ClientError::new(Cause::Protocol, "Invalid or missing cluster state.");
+        assert_eq!(from_client(&error).kind(), ErrorKind::Unreachable);
+        assert_eq!(from_client(&ClientError::new(Cause::Protocol, "")).kind(), ErrorKind::Protocol);
     }
 
     #[test]
