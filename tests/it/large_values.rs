@@ -85,7 +85,7 @@ async fn get_large(store: &dyn Store, key: &Key, bytes: usize) -> Option<usize> 
 }
 
 macro_rules! large_values {
-    ($($backend:ident: $start:expr, $store_at:ident;)*) => {$(
+    ($($backend:ident: $start:expr, $store_at:ident, $reads:expr;)*) => {$(
         mod $backend {
             use super::*;
 
@@ -482,6 +482,29 @@ macro_rules! large_values {
                 assert_eq!(proxy.accepted(), 1);
             }
 
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn calls_that_want_one_large_value_share_its_reads() {
+                static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+                async fn large(key: u64) -> String {
+                    key.to_string().repeat(SLOW)
+                }
+
+                let server = $start;
+                let limits = Limits { deadline: LONG_DEADLINE, max_queue_wait: SOON, ..Limits::DEFAULT };
+                let _ = STORE.set($store_at(&server.addr(), limits));
+                for key in 0..2 {
+                    large(key).await;
+                }
+                let (before, calls) = (($reads)(&server), 60);
+                let reading: JoinSet<_> = (0..calls).map(|n| large(n % 2)).collect();
+                assert!(reading.join_all().await.iter().all(|value| value.len() == SLOW));
+                assert_eq!((large::stats().shared_hits, large::stats().computed), (calls, 2));
+                let reads = ($reads)(&server) - before;
+                assert!(reads < calls / 2, "{reads} reads for {calls} calls");
+            }
+
             #[tokio::test]
             async fn the_size_of_a_value_is_known_while_it_is_read() {
                 let server = $start;
@@ -504,8 +527,8 @@ macro_rules! large_values {
 }
 
 large_values! {
-    redis: RedisServer::start(), redis_at;
-    memcached: memcached_server(), memcached_at;
+    redis: RedisServer::start(), redis_at, |server: &RedisServer| server.calls("get") + server.calls("mget");
+    memcached: memcached_server(), memcached_at, |server: &MemcachedServer| server.stat("cmd_get");
 }
 
 /// The versions of one run of a server say nothing about another one.

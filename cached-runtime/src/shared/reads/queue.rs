@@ -40,6 +40,8 @@ const MAX_BATCH_TASKS: usize = 4;
 const MAX_BATCH_KEYS: usize = 1_024;
 /// The size of the values of a batch, in bytes, if they have the mean size of the last ones.
 const MAX_BATCH_BYTES: usize = 1 << 20;
+/// If so few keys exceed that, all calls that want one of them get it by one read.
+const MAX_LARGE_KEYS: usize = 16;
 /// How many keys wait to be sent at most.
 const MAX_QUEUED_KEYS: usize = 200_000;
 
@@ -86,8 +88,12 @@ impl ReadQueue {
             state.batch_tasks -= 1;
             return Vec::new();
         }
-        let count = count_within(&state.queue, max_keys);
-        let taken: Vec<_> = state.queue.drain(..count).collect();
+        let taken: Vec<_> = if max_keys <= MAX_LARGE_KEYS {
+            take_large(&mut state.queue, max_keys)
+        } else {
+            let count = count_within(&state.queue, max_keys);
+            state.queue.drain(..count).collect()
+        };
         state.queued_keys -= taken.iter().map(|queued| queued.wanted.len()).sum::<usize>();
         taken
     }
@@ -100,6 +106,28 @@ impl ReadQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes the first calls with at most so many different keys, at least one, and all others that want no other key: a large
+/// value is worth the search for them.
+fn take_large(queue: &mut VecDeque<Queued>, max_keys: usize) -> Vec<Queued> {
+    let mut keys: Vec<Option<Key>> = Vec::new();
+    let mut taken = Vec::new();
+    let mut left = VecDeque::new();
+    for queued in queue.drain(..) {
+        let key = &queued.wanted.first;
+        let is_known = key.is_some() && keys.contains(key);
+        if !is_known && keys.len() >= max_keys.max(1) {
+            left.push_back(queued);
+            continue;
+        }
+        if !is_known {
+            keys.push(key.clone());
+        }
+        taken.push(queued);
+    }
+    *queue = left;
+    taken
 }
 
 /// Returns how many of the first calls have at most so many keys together; at least 1.
@@ -177,5 +205,26 @@ impl Drop for BatchTask {
             drop(state);
             drop(rejected); // Wakes the calls, outside of the lock.
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::reads::CommonKeys;
+
+    fn queued(name: &str) -> Queued {
+        let first = Some(Key::from_bytes("queue", name.as_bytes()));
+        let wanted = Wanted { first, common: CommonKeys::OfNamespace(&[]), last: None, largest_bytes: 0 };
+        Queued { wanted, since: Moment::now(), reply: oneshot::channel().0 }
+    }
+
+    #[test]
+    fn all_calls_that_want_a_large_value_are_taken_with_the_first() {
+        let mut queue: VecDeque<_> = ["a", "b", "a", "c", "b", "a"].map(queued).into();
+        for (max_keys, count) in [(0, 3), (2, 3)] {
+            assert_eq!(take_large(&mut queue, max_keys).len(), count);
+        }
+        assert!(queue.is_empty());
     }
 }
