@@ -234,6 +234,23 @@ mod commands {
     }
 
     #[tokio::test]
+    async fn a_large_value_has_a_name_of_its_own_only_until_it_is_complete() {
+        let server = RedisServer::start();
+        let store = with_long_deadline(server.url());
+        let large = Bytes::from(vec![7; 1 << 20]);
+        for mode in [LeaseMode::IfAbsent, LeaseMode::Replace] {
+            let key = key("large");
+            let lease = acquire(&store, &key, MINUTE, mode).await.unwrap();
+            assert!(store.fill(&key, lease, large.clone(), MINUTE).await.unwrap());
+            assert!(!store.fill(&key, lease, large.clone(), MINUTE).await.unwrap());
+            assert_eq!(server.command(&["KEYS", "*"]), name_of(&key));
+            let left: u64 = server.command(&["PTTL", &name_of(&key)]).parse().unwrap();
+            assert!((30_001..=60_000).contains(&left), "{left}");
+            assert_eq!(get(&store, &key).await.unwrap().unwrap(), large);
+        }
+    }
+
+    #[tokio::test]
     async fn a_foreign_value_is_a_miss_and_can_be_replaced() {
         let server = RedisServer::start();
         let store = with_long_deadline(server.url());

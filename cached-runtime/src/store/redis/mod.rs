@@ -23,6 +23,7 @@ use self::config::{Restarts, Settings, Topology};
 use self::connection::Connections;
 use self::scripts::Script;
 use self::session::Session;
+use crate::store::LARGE_BYTES;
 use crate::store::traffic::Traffic;
 use crate::util::join_all;
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
 /// A store in Redis 6.2 or later, or in Valkey.
 ///
 /// A value is stored at `prefix{key}` and its lease at `prefix{key}:l`; the braces put both into the same
-/// slot of a cluster. A read is one `GET` or one `MGET`; in a cluster, several keys are
+/// slot of a cluster. A value above 256 KiB is stored under a name of its own first, and then renamed. A read is one `GET` or one `MGET`; in a cluster, several keys are
 /// read by one `GET` each, sent at once. All other operations are scripts, which the server knows by their digests. The reply of a
 /// script repeats a random number of the call, so that a reply that was lost, repeated or reordered on the way is
 /// noticed: no operation is confirmed by the reply to another one, and the connection is replaced. A caller that waits for another process to compute a key is notified by the server
@@ -125,16 +126,32 @@ impl Redis {
     /// Runs a script on a key.
     async fn run(&self, script: &Script, key: &Key, arguments: &[Value]) -> Result<Resp3Frame> {
         let bytes = arguments.iter().filter_map(Value::as_bytes).map(<[u8]>::len).sum();
-        let traffic = if std::ptr::eq(script, &raw const scripts::FILL) {
-            Traffic::Fill(bytes)
-        } else {
-            Traffic::Write(bytes)
-        };
         self.connections
-            .session(traffic, std::slice::from_ref(key), async |session| {
+            .session(Traffic::Write(bytes), std::slice::from_ref(key), async |session| {
                 session
                     .script(script, self.slot(key), |server| self.names(key, server).into(), arguments)
                     .await
+            })
+            .await
+    }
+
+    /// Stores a large value under another name, and then renames it if the lease is still held.
+    ///
+    /// The server copies the arguments of a script, and would answer nobody meanwhile.
+    async fn fill_large(&self, key: &Key, lease: Lease, value: Bytes, ttl: Duration) -> Result<bool> {
+        let traffic = Traffic::Fill(value.len());
+        let value = value_argument(value)?;
+        let (token, ttl) = (scripts::token(lease), scripts::millis(ttl));
+        let staged = self.staged_name(key, lease);
+        self.connections
+            .session(traffic, std::slice::from_ref(key), async |session| {
+                session.set(Name::from(staged.clone()), value).await?;
+                let names = |server: &str| {
+                    let [value, lease] = self.names(key, server);
+                    vec![value, lease, Value::from(staged.as_str())]
+                };
+                let arguments = [token, ttl];
+                replies::flag(&session.script(&scripts::RENAME, self.slot(key), names, &arguments).await?)
             })
             .await
     }
@@ -178,6 +195,11 @@ impl Redis {
             names.push(Name::from(buffer.split().freeze()));
         }
         names
+    }
+
+    /// Returns the name of a large value until it is complete.
+    fn staged_name(&self, key: &Key, lease: Lease) -> String {
+        format!("{}{{{key}}}:{:032x}", self.connections.settings().prefix, lease.token())
     }
 
     /// Returns the names of a value and its lease.
@@ -285,7 +307,10 @@ impl Store for Redis {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
-            let arguments = [scripts::token(lease), value_argument(value)?, scripts::millis(ttl)];
+            if value.len() > LARGE_BYTES {
+                return self.fill_large(key, lease, value, ttl).await;
+            }
+            let arguments = [scripts::token(lease), Value::Bytes(value), scripts::millis(ttl)];
             replies::flag(&self.run(&scripts::FILL, key, &arguments).await?)
         })
     }

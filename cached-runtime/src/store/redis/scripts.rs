@@ -141,6 +141,23 @@ if stored.err then return stored end
 return 1"
 ));
 
+/// `KEYS`: also the name of a value that was stored before. `ARGV`: the token and the ttl. Gives that value the name of the
+/// key; returns whether the lease was still held, and the value is there.
+pub(super) static RENAME: Script = Script::new(
+    r"local held = redis.pcall('GET', KEYS[2])
+if type(held) ~= 'string' or string.sub(held, 1, 32) ~= ARGV[1] or redis.call('EXISTS', KEYS[3]) == 0 then
+  redis.call('UNLINK', KEYS[3])
+  return 0
+end
+redis.call('RENAME', KEYS[3], KEYS[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('DEL', KEYS[2])
+return 1",
+);
+
+/// How long a value has a name of its own at most, if the process ends before it is renamed, in milliseconds.
+pub(super) const STAGED_MILLIS: i64 = 30_000;
+
 /// `ARGV`: the token, the letter of the attempt, and for how long it is remembered. Returns whether the lease was still
 /// held. A server that is out of memory remembers nothing.
 pub(super) static RELEASE: Script = Script::new(if_held!(

@@ -9,14 +9,16 @@ use fred::clients::{Client, Pipeline, WithOptions};
 use fred::error::{Error as ClientError, ErrorKind as Cause};
 use fred::interfaces::{ClientLike as _, KeysInterface as _};
 use fred::types::config::Options;
-use fred::types::{ClusterHash, CustomCommand, FromValue, Key as Name, Resp3Frame as Frame, Value};
+use fred::types::{
+    ClusterHash, CustomCommand, Expiration, FromValue, Key as Name, Resp3Frame as Frame, Value,
+};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::config::Settings;
 use super::connection_state::{ConnectionState, PendingReply, SlotGroups};
-use super::scripts::{Script, ScriptText};
+use super::scripts::{STAGED_MILLIS, Script, ScriptText};
 use super::server_ids::ServerId;
 use super::{errors, replies};
 use crate::store::deadline::{self, Elapsed};
@@ -59,6 +61,20 @@ impl Session<'_> {
         };
         self.state.record_unverified_reply();
         replies::values(reply, count)
+    }
+
+    /// Stores a value under a name that no other operation uses, for some time.
+    pub(super) async fn set(&self, name: Name, value: Value) -> Result<()> {
+        let client = self.client.with_options(&self.options()?);
+        let pending = PendingReply::new(self.state, self.slot_groups);
+        let expiration = Some(Expiration::PX(STAGED_MILLIS));
+        match self.in_time(pin!(client.set::<(), _, _>(name, value, expiration, None, false))).await {
+            Ok(()) => {
+                pending.replied();
+                Ok(())
+            }
+            Err(error) => Err(self.fail(pending, &error)),
+        }
     }
 
     /// Returns the length of a string in bytes.
