@@ -102,3 +102,18 @@ fn connect_needs_a_runtime() {
         other => panic!("{other:?}"),
     }
 }
+
+/// Nobody has configured it, and no server may listen at its address.
+#[tokio::test]
+async fn a_default_server_that_a_function_uses_is_listed_by_its_name() {
+    #[async_cached(ttl = 600, backend = "redis")]
+    async fn in_the_default_server(id: u64) -> u64 {
+        id
+    }
+
+    in_own_process!();
+    assert!(health().is_empty());
+    in_the_default_server(1).await;
+    assert_eq!(health().iter().map(|server| &*server.name).collect::<Vec<_>>(), ["redis"]);
+    assert_ne!(of("redis").state, ServerState::Unused);
+}

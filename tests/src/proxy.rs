@@ -115,18 +115,18 @@ impl Proxy {
     /// Keeps the next bytes to the server that contain this text until [`deliver`](Self::deliver), as a balancer may that
     /// has given up their connection. The rest of the connection waits behind them.
     pub fn keep(&self, text: &str) {
-        self.shared.change(|state| state.keep = Some(text.as_bytes().into()));
+        self.shared.change(|state| state.kept = Kept::BytesWith(text.as_bytes().into()));
     }
 
     /// Returns `true` while there are bytes that were [kept](Self::keep).
     #[must_use]
     pub fn is_keeping(&self) -> bool {
-        self.shared.state().is_keeping
+        self.shared.state().kept == Kept::Bytes
     }
 
     /// Delivers the bytes that were kept, and closes their connection.
     pub fn deliver(&self) {
-        self.shared.change(|state| state.is_keeping = false);
+        self.shared.change(|state| state.kept = Kept::Nothing);
     }
 
     /// Stops forwarding on the connections that are open now, but keeps them open, as when a network loses its route.
@@ -208,9 +208,7 @@ struct State {
     delay: Duration,
     replies: Replies,
     disturbance: Option<Disturbance>,
-    /// What the bytes contain that are to be kept.
-    keep: Option<Box<[u8]>>,
-    is_keeping: bool,
+    kept: Kept,
     /// Counts the changes of `replies`.
     since: u64,
     refuse: bool,
@@ -229,8 +227,7 @@ impl Default for State {
             delay: Duration::ZERO,
             replies: Replies::Pass,
             disturbance: None,
-            keep: None,
-            is_keeping: false,
+            kept: Kept::Nothing,
             since: 0,
             refuse: false,
             listening: true,
@@ -247,6 +244,15 @@ impl State {
     fn cut(&mut self) {
         self.connections.drain().for_each(|(_, connection)| connection.close());
     }
+}
+
+/// What is [kept](Proxy::keep).
+#[derive(Debug, PartialEq, Eq)]
+enum Kept {
+    Nothing,
+    /// The next bytes to the server that contain these.
+    BytesWith(Box<[u8]>),
+    Bytes,
 }
 
 #[derive(Debug)]
@@ -381,14 +387,14 @@ impl Shared {
             state.round_trips += u64::from(direction == Direction::ToServer && before != Some(direction));
             let replies = if direction == Direction::ToClient { state.replies } else { Replies::Pass };
             let is_kept = direction == Direction::ToServer
-                && state
-                    .keep
-                    .as_ref()
-                    .is_some_and(|text| bytes.windows(text.len()).any(|part| *part == **text));
+                && match &state.kept {
+                    Kept::BytesWith(text) => bytes.windows(text.len()).any(|part| *part == **text),
+                    Kept::Nothing | Kept::Bytes => false,
+                };
             if is_kept {
-                (state.keep, state.is_keeping) = (None, true);
+                state.kept = Kept::Bytes;
                 drop(state);
-                drop(self.wait_while(|state| state.is_keeping && !state.end));
+                drop(self.wait_while(|state| state.kept == Kept::Bytes && !state.end));
                 return to.write_all(bytes);
             }
             let disturbed = state

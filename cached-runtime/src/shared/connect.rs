@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// request.
 ///
 /// Each store is asked for a key that does not exist, again and again for up to 5 seconds. Without it, the first operation of
-/// each store connects. A store that no configuration mentions is not asked.
+/// each store connects. A store that no configuration mentions is asked once a function has used it.
 ///
 /// # Errors
 ///

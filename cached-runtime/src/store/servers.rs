@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::placement::Placement;
@@ -20,8 +21,8 @@ static UNKNOWN: Mutex<Vec<Role>> = Mutex::new(Vec::new());
 struct Server {
     role: Role,
     placement: Placement,
-    /// Whether it is configured, in code or in the environment.
-    is_configured: bool,
+    /// Whether it is configured, in code or in the environment, or else used by a function all the same.
+    is_in_use: AtomicBool,
 }
 
 /// Installs the stores that are configured in code, unless there are mistakes or a store was used before.
@@ -48,7 +49,10 @@ pub(crate) fn install(stores: &[(Role, StoreConfig)], mistakes: Vec<Error>) -> R
 /// Returns where the values of the functions with this role are.
 pub(crate) fn placement_of(role: &Role) -> Placement {
     match (servers().iter().find(|server| server.role == *role), role) {
-        (Some(server), _) => server.placement.clone(),
+        (Some(server), _) => {
+            server.is_in_use.store(true, Relaxed);
+            server.placement.clone()
+        }
         (None, role) => {
             let mut unknown = UNKNOWN.lock().unwrap_or_else(PoisonError::into_inner);
             if !unknown.contains(role) {
@@ -59,16 +63,18 @@ pub(crate) fn placement_of(role: &Role) -> Placement {
     }
 }
 
-/// Returns the shared stores that are configured, in code or in the environment.
+/// Returns the shared stores that are configured, in code or in the environment, or that a function uses without that.
 pub(crate) fn configured() -> impl Iterator<Item = &'static Result<Arc<dyn Store>>> {
     configured_servers().map(|(_, store)| store)
 }
 
-/// Returns the shared stores that are configured, with what the attributes call them.
+/// As [`configured`], with what the attributes call the stores.
 pub(crate) fn configured_servers() -> impl Iterator<Item = (String, &'static Result<Arc<dyn Store>>)> {
-    servers().iter().filter(|server| server.is_configured).filter_map(|server| match &server.placement {
-        Placement::Store(store) => Some((server.role.name().to_owned(), store)),
-        Placement::Memory | Placement::Off => None,
+    servers().iter().filter(|server| server.is_in_use.load(Relaxed)).filter_map(|server| {
+        match &server.placement {
+            Placement::Store(store) => Some((server.role.name().to_owned(), store)),
+            Placement::Memory | Placement::Off => None,
+        }
     })
 }
 
@@ -100,7 +106,7 @@ fn servers_of(stores: &[(Role, StoreConfig)]) -> Vec<Server> {
     let in_code = stores.iter().map(|(role, store)| Server {
         role: role.clone(),
         placement: store.placement(),
-        is_configured: true,
+        is_in_use: true.into(),
     });
     let others = Role::WITH_DEFAULT.iter().filter(|role| !is_in_code(role)).map(from_environment);
     in_code.chain(others).collect()
@@ -120,7 +126,7 @@ fn from_environment(role: &Role) -> Server {
             (named_by(variable, Placement::Store(Err(error))), true)
         }
     };
-    Server { role: role.clone(), placement, is_configured }
+    Server { role: role.clone(), placement, is_in_use: is_configured.into() }
 }
 
 /// Adds the name of the variable to the error of a placement.
