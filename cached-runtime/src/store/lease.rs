@@ -277,7 +277,7 @@ impl Acquired {
     /// ```
     /// use cached_runtime::{Acquired, LastAttempt};
     ///
-    /// let acquired = Acquired::granted(None).after(LastAttempt::Failed);
+    /// let acquired = Acquired::granted().after(LastAttempt::Failed);
     /// assert_eq!(acquired.last_attempt, LastAttempt::Failed);
     /// ```
     #[must_use]
