@@ -42,11 +42,18 @@ pub(super) fn parse(url: &str) -> Result<Config> {
         return Err(error("a rediss:// url needs the feature `redis-tls` of `cached-runtime`"));
     }
     // The messages of fred may quote the URL, and with it the password; only those of the URL parser do not.
-    Config::from_url(url).map_err(|e| match e.kind() {
+    let config = Config::from_url(url).map_err(|e| match e.kind() {
         Cause::Url => error("cannot parse the redis url").with_source(e.details().to_owned()),
         Cause::Config | Cause::Parse => error("the redis url has an invalid host, port, database or node"),
         _ => error("cannot use the redis url"),
-    })
+    })?;
+    if config.server.hosts().iter().any(|server| server.host.contains(',')) {
+        return Err(error(
+            "a redis url names one host: write other nodes of a cluster, and other sentinels, as \
+             `redis-cluster://host:port?node=host:port&node=host:port`",
+        ));
+    }
+    Ok(config)
 }
 
 /// Returns a user or a password in the form in which fred must have it: fred sends `HELLO` as one line, where the server

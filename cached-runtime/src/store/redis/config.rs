@@ -365,6 +365,8 @@ mod tests {
             RedisConfig::new("redis://localhost:123456"),
             RedisConfig::new("redis-sentinel://localhost"),
             RedisConfig::new("redis-cluster://localhost?node=x"),
+            RedisConfig::new("redis-cluster://one,two,three"),
+            RedisConfig::new("redis-cluster://one:1,two:2"),
         ] {
             assert_eq!(error_of(config).kind(), ErrorKind::Config);
         }
