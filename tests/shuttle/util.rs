@@ -7,6 +7,8 @@ pub(crate) mod aborting;
 mod clock;
 #[path = "../../cached-runtime/src/util/future.rs"]
 mod future;
+#[path = "../../cached-runtime/src/util/is_hash.rs"]
+mod is_hash;
 #[cfg(all(target_os = "linux", not(debug_assertions)))]
 #[path = "../../cached-runtime/src/util/kernel_clock.rs"]
 mod kernel_clock;
@@ -27,3 +29,4 @@ pub(crate) mod sync {
 
 pub(crate) use clock::{AtomicMoment, Moment, millis};
 pub(crate) use future::BoxFuture;
+pub(crate) use is_hash::BuildIsHash;

@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quick_cache::DefaultHashBuilder;
 use tokio::time::Instant;
+
+use crate::util::BuildIsHash;
 
 /// The failed keys of one function, each with the time of its next retry.
 ///
 /// A key is known by its hash, so that no user code runs under the lock. Keys with equal hashes back off together.
 #[derive(Debug)]
-pub(crate) struct Backoff(Mutex<HashMap<u64, Instant, DefaultHashBuilder>>);
+pub(crate) struct Backoff(Mutex<HashMap<u64, Instant, BuildIsHash>>);
 
 /// The permission to compute a key.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ const MAX_KEYS: usize = 1_024;
 
 impl Backoff {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(HashMap::with_hasher(DefaultHashBuilder::default())))
+        Self(Mutex::new(HashMap::with_hasher(BuildIsHash::default())))
     }
 
     /// Records a failed computation of a key.
@@ -74,7 +75,7 @@ impl Backoff {
     }
 
     /// Locks the table. A poisoned lock is no problem: no change is left half done by a panic.
-    fn retries(&self) -> MutexGuard<'_, HashMap<u64, Instant, DefaultHashBuilder>> {
+    fn retries(&self) -> MutexGuard<'_, HashMap<u64, Instant, BuildIsHash>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

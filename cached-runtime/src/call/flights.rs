@@ -32,6 +32,7 @@ use tokio::time::Instant;
 use super::flight::{Flight, Follower, followers_of, lock};
 use super::poll_guard::{PollGuard, TableId, is_polling, is_polling_of};
 use super::wait_graph::FlightId;
+use crate::util::BuildIsHash;
 use crate::util::sync::{Mutex, MutexGuard};
 
 /// The flights of one function, by key.
@@ -46,7 +47,7 @@ pub(crate) struct Flights<K, S, H> {
 #[derive(Debug)]
 struct Shard<K, S, H> {
     /// By the hash of the key.
-    computing: HashMap<u64, Entry<K, S, H>, DefaultHashBuilder>,
+    computing: HashMap<u64, Entry<K, S, H>, BuildIsHash>,
     /// The number of flights that have begun.
     begun: u64,
 }
@@ -124,7 +125,7 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     pub(crate) fn with_shards(shards: usize) -> Self {
         let hasher = DefaultHashBuilder::default();
         let shard =
-            || Mutex::new(Shard { computing: HashMap::with_hasher(DefaultHashBuilder::default()), begun: 0 });
+            || Mutex::new(Shard { computing: HashMap::with_hasher(BuildIsHash::default()), begun: 0 });
         Self { shards: (0..shards).map(|_| shard()).collect(), hasher }
     }
 

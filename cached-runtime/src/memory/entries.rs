@@ -1,6 +1,5 @@
 //! The table of a function with keys or values of any type.
 
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
@@ -8,20 +7,18 @@ use quick_cache::{Options, Weighter};
 
 use super::eviction::{Evicted, EvictionListener};
 use super::stored::Stored;
-use crate::util::Moment;
+use crate::util::{BuildIsHash, Moment};
 
 /// Entries by the hash of their key.
 ///
 /// No user code runs under its locks: an entry is found by the hash alone, and is behind a pointer. The caller that gets
 /// the pointer compares the key. Two keys with equal hashes replace each other. Methods that take entries out return
 /// them, so that the caller can drop them outside of every lock.
-pub(super) struct Entries<K, V>(
-    Cache<u64, Arc<Stored<K, V>>, StoredWeight, BuildHasherDefault<HashOfKey>, EvictionListener>,
-);
+pub(super) struct Entries<K, V>(Cache<u64, Arc<Stored<K, V>>, StoredWeight, BuildIsHash, EvictionListener>);
 
 impl<K, V> Entries<K, V> {
     pub(super) fn new(options: Options) -> Self {
-        Self(Cache::with_options(options, StoredWeight, BuildHasherDefault::default(), EvictionListener))
+        Self(Cache::with_options(options, StoredWeight, BuildIsHash::default(), EvictionListener))
     }
 
     #[inline]
@@ -77,28 +74,5 @@ impl<K, V> Weighter<u64, Arc<Stored<K, V>>> for StoredWeight {
     #[inline]
     fn weight(&self, _: &u64, stored: &Arc<Stored<K, V>>) -> u64 {
         stored.weight
-    }
-}
-
-/// The hasher of the table, whose keys are hashes: it returns the number that it is given.
-#[derive(Default)]
-struct HashOfKey(u64);
-
-impl Hasher for HashOfKey {
-    #[inline]
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // Not reached, because a `u64` writes itself by `write_u64`; any mixture is correct.
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

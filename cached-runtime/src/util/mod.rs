@@ -5,6 +5,7 @@ pub(crate) mod aborting;
 mod clock;
 pub(crate) mod end_of_process;
 mod future;
+mod is_hash;
 #[cfg(all(target_os = "linux", any(test, not(any(debug_assertions, feature = "test-util")))))]
 mod kernel_clock;
 pub(crate) mod limits;
@@ -18,3 +19,4 @@ pub(crate) use clock::{AtomicMoment, Moment, millis};
 pub use future::BoxFuture;
 #[cfg(feature = "store")]
 pub(crate) use future::join_all;
+pub(crate) use is_hash::BuildIsHash;

@@ -1,14 +1,13 @@
 //! The reads of several calls as one read.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::util::Moment;
+use crate::util::{BuildIsHash, Moment};
 use crate::{Key, Result};
 
 /// The keys that one call reads.
@@ -149,12 +148,12 @@ impl Batch {
 struct Keys {
     all: Vec<Key>,
     /// The position of the first key with each hash.
-    positions: HashMap<u64, usize, BuildHasherDefault<IsHash>>,
+    positions: HashMap<u64, usize, BuildIsHash>,
 }
 
 impl Keys {
     fn with_capacity(count: usize) -> Self {
-        let positions = HashMap::with_capacity_and_hasher(count, BuildHasherDefault::default());
+        let positions = HashMap::with_capacity_and_hasher(count, BuildIsHash::default());
         Self { all: Vec::with_capacity(count), positions }
     }
 
@@ -178,25 +177,8 @@ fn hash_of(key: &Key) -> u64 {
     let (rest, last) = bytes.split_at(bytes.len().saturating_sub(8));
     // Of a hexadecimal digit, the lower bits vary.
     let mixed = number(rest.last_chunk()).rotate_left(4) ^ number(last.last_chunk());
-    mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// The hash of a number that is a hash.
-#[derive(Default)]
-struct IsHash(u64);
-
-impl Hasher for IsHash {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash ^ hash >> 32;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+    let hash = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ hash >> 32
 }
 
 #[cfg(test)]
