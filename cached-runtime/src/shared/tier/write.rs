@@ -1,6 +1,6 @@
 //! Writing and invalidating values without a lease.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -13,7 +13,7 @@ use crate::shared::namespace::Namespace;
 use crate::shared::payload::Payload;
 use crate::shared::pending::Invalidation;
 use crate::shared::reads::shutting_down;
-use crate::util::{timer, unix_millis};
+use crate::util::{limits, timer, unix_millis};
 use crate::{BoxFuture, Error, ErrorKind, Key, LeaseMode, Result, measure};
 
 impl<K, V> Tier<K, V> {
@@ -115,17 +115,23 @@ pub(crate) fn clear(
 /// on a connection that was given up, or on one for large values.
 async fn replace(namespace: &'static Namespace, key: &Key, value: Bytes, ttl: Duration) -> Result<()> {
     for _ in 0..MAX_REPLACE_ATTEMPTS {
+        let begun_at = Instant::now();
         let (lease, acquired) = namespace.request_lease(key, LeaseMode::Replace).await?;
         if !acquired.is_granted {
             // Another call computes, and must not overwrite this value. The removal ends its lease.
             namespace.with_deadline(|store| store.remove(key)).await?;
             continue;
         }
-        if !namespace.fill(key, lease, value, ttl).await? {
-            // Another call has changed the key, or the lease has expired and an older value may still be there.
-            namespace.with_deadline(|store| store.remove(key)).await?;
+        if namespace.fill(key, lease, value, ttl).await? {
+            return Ok(());
         }
-        return Ok(());
+        // An older value may still be there.
+        namespace.with_deadline(|store| store.remove(key)).await?;
+        if begun_at.elapsed() < limits::LEASE_TERM.time() {
+            return Ok(()); // Another call has changed the key meanwhile, as if after this one.
+        }
+        namespace.report_expired_lease();
+        return Err(Error::new(ErrorKind::Timeout, "the value took longer than the term of its lease"));
     }
     Err(Error::new(ErrorKind::Rejected, "other calls compute the value of this key again and again"))
 }
