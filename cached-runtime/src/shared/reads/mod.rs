@@ -26,7 +26,7 @@ use tokio::task;
 
 use self::batch::{Batch, Queued};
 pub(crate) use self::batch::{CommonKeys, Values, Wanted};
-use self::queue::{Entered, ReadQueue, Single};
+use self::queue::{Entered, MAX_BATCH_BYTES, ReadQueue, Single};
 use super::health::Health;
 use super::namespace::within;
 use super::observed_store::Operation;
@@ -111,7 +111,8 @@ impl Reads {
     /// Reads keys whose values have this size at most, as far as is known.
     async fn get(&self, keys: &[Key], largest: usize) -> Result<Vec<Option<Bytes>>> {
         let reading = if largest > LARGE_BYTES {
-            self.store.get_large(keys, keys.len().saturating_mul(largest))
+            // Few of them are as large, or a batch has few: if each had its time, a server that hangs would have hours.
+            self.store.get_large(keys, largest.saturating_add(MAX_BATCH_BYTES))
         } else {
             self.store.get(keys)
         };

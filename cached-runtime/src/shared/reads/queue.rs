@@ -39,7 +39,7 @@ const MAX_BATCH_TASKS: usize = 4;
 /// The maximum number of keys of a batch.
 const MAX_BATCH_KEYS: usize = 1_024;
 /// The size of the values of a batch, in bytes, if they have the mean size of the last ones.
-const MAX_BATCH_BYTES: usize = 1 << 20;
+pub(super) const MAX_BATCH_BYTES: usize = 1 << 20;
 /// If so few keys exceed that, all calls that want one of them get it by one read.
 const MAX_LARGE_KEYS: usize = 16;
 /// How many keys wait to be sent at most.
