@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
 use bytes::Bytes;
@@ -189,9 +189,9 @@ macro_rules! large_values {
 
             /// Another process has stored the value.
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn a_large_value_that_this_process_has_not_seen_is_a_hit_soon() {
+            async fn a_large_value_that_this_process_has_not_seen_is_a_hit() {
                 static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
-                const THIS: &str = "a_large_value_that_this_process_has_not_seen_is_a_hit_soon";
+                const THIS: &str = "a_large_value_that_this_process_has_not_seen_is_a_hit";
 
                 #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
                 async fn huge() -> String {
@@ -211,12 +211,36 @@ macro_rules! large_values {
                 let proxy = Proxy::start(&server.addr());
                 proxy.delay(DELAY);
                 let _ = STORE.set($store_at(&proxy.addr(), Limits::DEFAULT));
-                // The read of the first call misses its deadline, and keeps the main connection busy meanwhile.
-                eventually("its size is known", async || {
-                    assert_eq!(huge().await.len(), SIZE);
-                    huge::stats().shared_hits > 0
-                })
-                .await;
+                // The reads of all calls miss their deadline, and keep the main connection busy meanwhile.
+                let calls: JoinSet<_> = (0..20).map(|_| huge()).collect();
+                assert!(calls.join_all().await.iter().all(|value| value.len() == SIZE));
+                assert_eq!((huge::stats().shared_hits, huge::stats().computed), (20, 0));
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_hung_server_is_a_bounded_delay_also_after_a_large_value() {
+                static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+                async fn mixed(key: u64) -> String {
+                    key.to_string().repeat(if key == 0 { SIZE } else { 1 })
+                }
+
+                let server = $start;
+                let limits = Limits { min_transfer_rate: 10_000_000, ..Limits::DEFAULT };
+                let _ = STORE.set($store_at(&server.addr(), limits));
+                for _ in 0..2 {
+                    let all: JoinSet<_> = (0..200).map(mixed).collect();
+                    all.join_all().await;
+                }
+                server.stop();
+                // If each of the keys of a batch had the time of the large value, this would take minutes.
+                let begun = Instant::now();
+                let small: JoinSet<_> = (1..100).map(mixed).collect();
+                small.join_all().await;
+                let took = begun.elapsed();
+                server.cont();
+                assert!(took < SOON, "{took:?}");
             }
 
             #[tokio::test]

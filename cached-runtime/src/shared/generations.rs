@@ -10,16 +10,15 @@
 //! the epoch did not change while it was computed.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
 
 use super::envelope;
 use super::generation::Generation;
 use super::location::Location;
-use super::namespace::{Namespace, within};
+use super::namespace::{Namespace, SizeQuestion, within};
 use super::observed_store::Operation;
 use super::reads::{CommonKeys, Reading, Values, Wanted};
 use crate::memory::DerivedTags;
@@ -86,9 +85,34 @@ impl Namespace {
     /// Reads a value and the generations it depends on in one round trip; the generations of derived tags take a
     /// second one.
     pub(super) async fn read(&'static self, location: &Location) -> Result<ReadResult> {
-        let found = self.begin_read(location)?.await;
-        let found = self.end_read(location, found)?;
+        let found = self.read_however_large(location).await?;
         self.read_derived(found).await
+    }
+
+    /// As [`read`](Self::read), without the generations of derived tags.
+    pub(super) async fn read_however_large(&'static self, location: &Location) -> Result<ReadResult> {
+        let known_bytes = self.largest_bytes();
+        let found = self.begin_read(location)?.await;
+        match self.end_read(location, found) {
+            Err(error) if error.is_timeout() => {
+                self.read_if_large(location, known_bytes).await.unwrap_or(Err(error))
+            }
+            found => found,
+        }
+    }
+
+    /// Reads a value again, for which the time of another read was too short, if it is larger than was known then; otherwise
+    /// returns `None`.
+    pub(super) async fn read_if_large(
+        &'static self,
+        location: &Location,
+        known_bytes: usize,
+    ) -> Option<Result<ReadResult>> {
+        if !self.has_large(&location.key, known_bytes).await {
+            return None;
+        }
+        let found = self.begin_read(location).ok()?.await;
+        Some(self.end_read(location, found))
     }
 
     /// Begins to read a value and the generations it depends on, in one round trip; [`end_read`](Self::end_read) takes the
@@ -101,11 +125,7 @@ impl Namespace {
     /// Returns what was read, without the generations of derived tags; a failure is counted and logged.
     pub(super) fn end_read(&'static self, location: &Location, found: Result<Values>) -> Result<ReadResult> {
         self.observe(Operation::Get, &found);
-        let found = found.inspect_err(|error| {
-            if error.is_timeout() {
-                self.ask_for_size(&location.key);
-            }
-        })?;
+        let found = found?;
         self.start_retrier();
         if let Some(tags) = location.tags.namespace() {
             tags.start_retrier();
@@ -123,12 +143,11 @@ impl Namespace {
             let wanted = Wanted { first: Some(key.clone()), common, last: None, largest_bytes };
             self.read_combined(wanted).await.map(|found| found.get(0).cloned())
         };
-        let known = self.largest_bytes();
-        match read(known).await {
-            Err(error) if error.is_timeout() => match self.find_size(key).await {
-                Ok(bytes) if bytes > known.max(LARGE_BYTES) => read(bytes).await,
-                Ok(_) | Err(_) => Err(error),
-            },
+        let known_bytes = self.largest_bytes();
+        match read(known_bytes).await {
+            Err(error) if error.is_timeout() && self.has_large(key, known_bytes).await => {
+                read(self.largest_bytes()).await
+            }
             found => found,
         }
     }
@@ -161,19 +180,24 @@ impl Namespace {
         Ok(location.generations_in(|index| found.get(index)))
     }
 
-    /// Starts a task that asks for the size of a value: a large one takes longer than the deadline allows, unless it is known
-    /// to be large.
-    fn ask_for_size(&'static self, key: &Key) {
-        let Ok(runtime) = Handle::try_current() else { return };
-        if self.is_asking_for_size.swap(true, Ordering::Relaxed) {
-            return;
+    /// Returns `true` if a value is large, and larger than any that was known: its read needs more time, and is to be repeated.
+    ///
+    /// The store is asked by one call at a time. If others have waited for that, they are not worth another question: the server
+    /// may be overloaded.
+    async fn has_large(&self, key: &Key, known_bytes: usize) -> bool {
+        let is_large = || self.largest_bytes() > known_bytes.max(LARGE_BYTES);
+        let SizeQuestion { lock, asked } = &self.size_question;
+        let before = asked.load(Ordering::Relaxed);
+        if is_large() {
+            return true;
         }
-        let (key, asking) = (key.clone(), Asking(&self.is_asking_for_size));
-        runtime.spawn(async move {
-            let _asking = asking;
-            // What is not known is asked for again when another read takes too long.
-            let _ = self.find_size(&key).await;
-        });
+        let _asking = lock.lock().await;
+        if asked.load(Ordering::Relaxed) == before {
+            // Without an answer, the value counts as small.
+            let _ = self.find_size(key).await;
+            asked.fetch_add(1, Ordering::Relaxed);
+        }
+        is_large()
     }
 
     /// Asks for the size of a value, in bytes, and records it.
@@ -287,15 +311,6 @@ impl Namespace {
     pub(crate) fn tag_key(&self, tag: &str) -> Key {
         let key = Key::from_bytes(&self.name, tag.as_bytes());
         if self.isolation.is_none() { key } else { Key::of_tag(key.digest()) }
-    }
-}
-
-/// The task that asks for the size of a value, also if the runtime drops it.
-struct Asking(&'static AtomicBool);
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Namespace {
     written: Option<Arc<WrittenKeys>>,
     /// The size of the largest value so far, in bytes.
     largest_bytes: AtomicUsize,
-    pub(super) is_asking_for_size: AtomicBool,
+    pub(super) size_question: SizeQuestion,
     failures: FailureLog,
     /// Whether an uncacheable key or an undecodable value was logged.
     has_reported: AtomicBool,
@@ -49,6 +49,14 @@ pub(crate) struct Namespace {
     pub(crate) returned_leases: ReturnedLeases,
     /// Held while a pending invalidation is retried.
     pub(crate) retry_lock: tokio::sync::Mutex<()>,
+}
+
+/// The question for the size of a value, of one call at a time; those that wait for it use its answer.
+#[derive(Default)]
+pub(super) struct SizeQuestion {
+    pub(super) lock: tokio::sync::Mutex<()>,
+    /// How often it was answered, or not.
+    pub(super) asked: AtomicUsize,
 }
 
 /// The name of the namespace of the tags in every store. It has no version, unlike the namespace of a function.
@@ -77,7 +85,7 @@ impl Namespace {
             #[cfg(feature = "test-util")]
             written,
             largest_bytes: AtomicUsize::new(0),
-            is_asking_for_size: AtomicBool::new(false),
+            size_question: SizeQuestion::default(),
             failures: FailureLog::default(),
             has_reported: AtomicBool::new(false),
             has_reported_expiry: AtomicBool::new(false),

@@ -43,6 +43,8 @@ impl<V> SharedRead<V> {
 pub(crate) struct TierRead<K: 'static, V: 'static> {
     tier: &'static Tier<K, V>,
     confirmations: u64,
+    /// The size of the largest value that was known when the read began.
+    known_bytes: usize,
     step: Step<V>,
 }
 
@@ -59,8 +61,8 @@ impl<K, V> Future for TierRead<K, V> {
     type Output = SharedRead<V>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SharedRead<V>> {
-        let Self { tier, confirmations, step } = &mut *self;
-        let (tier, confirmations) = (*tier, *confirmations);
+        let Self { tier, confirmations, known_bytes, step } = &mut *self;
+        let (tier, confirmations, known_bytes) = (*tier, *confirmations, *known_bytes);
         loop {
             let found = match step {
                 Step::Primary(location, reading) => {
@@ -71,16 +73,23 @@ impl<K, V> Future for TierRead<K, V> {
                 Step::Ended => return Poll::Ready(SharedRead::NOTHING),
             };
             let Step::Primary(location, _) = mem::replace(step, Step::Ended) else { continue };
-            let Ok(found) = found else { continue };
+            let found = match found {
+                Ok(found) => found,
+                Err(error) if error.is_timeout() => {
+                    *step = Step::More(Box::pin(async move {
+                        match tier.namespace.read_if_large(&location, known_bytes).await {
+                            Some(Ok(found)) => tier.decide_with_all(location, found, confirmations).await,
+                            Some(Err(_)) | None => SharedRead::NOTHING,
+                        }
+                    }));
+                    continue;
+                }
+                Err(_) => continue,
+            };
             if !found.has_derived_tags() && tier.has_own_type(&found) {
                 return Poll::Ready(tier.decide(location, found, confirmations));
             }
-            *step = Step::More(Box::pin(async move {
-                match tier.locate_from(location, found).await {
-                    Ok((location, found)) => tier.decide(location, found, confirmations),
-                    Err(_) => SharedRead::NOTHING,
-                }
-            }));
+            *step = Step::More(Box::pin(tier.decide_with_all(location, found, confirmations)));
         }
     }
 }
@@ -89,7 +98,13 @@ impl<K, V> Tier<K, V> {
     /// Begins to read a key.
     pub(crate) fn read(&'static self, key: &K, tags: &[String]) -> TierRead<K, V> {
         let confirmations = self.confirmations();
-        TierRead { tier: self, confirmations, step: self.begin_read(key, tags).unwrap_or(Step::Ended) }
+        let known_bytes = self.namespace.largest_bytes();
+        TierRead {
+            tier: self,
+            confirmations,
+            known_bytes,
+            step: self.begin_read(key, tags).unwrap_or(Step::Ended),
+        }
     }
 
     fn begin_read(&'static self, key: &K, tags: &[String]) -> Option<Step<V>> {
@@ -99,6 +114,19 @@ impl<K, V> Tier<K, V> {
         let location = self.location(key, tags).ok()?;
         let reading = self.namespace.begin_read(&location).ok()?;
         Some(Step::Primary(location, reading))
+    }
+
+    /// As [`decide`](Self::decide), after reading what few values need.
+    async fn decide_with_all(
+        &'static self,
+        location: Location,
+        found: ReadResult,
+        confirmations: u64,
+    ) -> SharedRead<V> {
+        match self.locate_from(location, found).await {
+            Ok((location, found)) => self.decide(location, found, confirmations),
+            Err(_) => SharedRead::NOTHING,
+        }
     }
 
     /// Returns the value that was found, if it may be used, and the request for the lease unless it is fresh.
@@ -134,8 +162,7 @@ impl<K, V> Tier<K, V> {
     ///
     /// Returns the location that the value is or belongs at, with what was found there.
     async fn locate(&'static self, primary: Location) -> Result<(Location, ReadResult)> {
-        let found = self.namespace.begin_read(&primary)?.await;
-        let found = self.namespace.end_read(&primary, found)?;
+        let found = self.namespace.read_however_large(&primary).await?;
         self.locate_from(primary, found).await
     }
 
