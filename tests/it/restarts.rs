@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cached_runtime::{Key, Redis, RedisConfig, Store, async_cached};
+use bytes::Bytes;
+use cached_runtime::{Key, LeaseMode, Redis, RedisConfig, Store, async_cached};
 use cached_tests::cluster::RedisCluster;
 use cached_tests::server::RedisServer;
 
 use crate::servers::eventually;
+use crate::support::acquire;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
@@ -82,6 +84,31 @@ async fn restart_from_a_snapshot_is_cold_if_restarts_are_distrusted() {
         version::stats().shared_hits > before
     })
     .await;
+}
+
+/// Large values are read by other commands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_values_from_a_snapshot_are_not_found_if_restarts_are_distrusted() {
+    const SIZE: usize = 2_000_000;
+    let mut server = RedisServer::start();
+    let store = distrustful(server.url());
+    let keys = [1, 2].map(|n| Key::new("large", &n).unwrap());
+    let read = async || {
+        store
+            .get_large(&keys, SIZE)
+            .await
+            .map(|values| values.iter().map(|value| value.as_ref().map(Bytes::len)).collect::<Vec<_>>())
+    };
+    let lease = acquire(&*store, &keys[0], DEADLINE, LeaseMode::IfAbsent).await.unwrap();
+    assert!(store.fill(&keys[0], lease, vec![b'v'; SIZE].into(), Duration::from_secs(600)).await.unwrap());
+    assert_eq!(read().await.unwrap(), [Some(SIZE), None]);
+    assert_eq!(store.size_of(&keys[0]).await.unwrap(), SIZE);
+    assert_eq!(server.command(&["SAVE"]), "OK");
+    server.restart();
+    assert_ne!(server.command(&["DBSIZE"]), "0", "the snapshot was loaded");
+    eventually("the server is used again", async || read().await.is_ok()).await;
+    assert_eq!(read().await.unwrap(), [None, None]);
+    assert_eq!(store.size_of(&keys[0]).await.unwrap(), 0);
 }
 
 /// The connection is made, and lost, while calls go on: none of them uses a name of another server.

@@ -168,6 +168,31 @@ impl Redis {
         Ok(values)
     }
 
+    /// Reads keys of one server, of which some may have large values, which a script would copy.
+    ///
+    /// The names contain the identity of the server, and the script after the read compares it: the server that has answered
+    /// was not restarted before.
+    async fn read_beside_script(&self, session: &Session<'_>, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        let Some(first) = keys.first() else { return Ok(Vec::new()) };
+        let slot = self.slot(first);
+        for _ in 0..MAX_READ_ATTEMPTS {
+            let before = session.server_name(slot);
+            let values = match &before {
+                Some(server) => {
+                    let name =
+                        |key| Name::from(self.value_name(key, server).into_bytes().unwrap_or_default());
+                    session.get_all(keys.iter().map(name).collect()).await?
+                }
+                None => Vec::new(),
+            };
+            session.script(&scripts::SIZE, slot, |server| vec![self.value_name(first, server)], &[]).await?;
+            if before.is_some() && session.server_name(slot) == before {
+                return Ok(values);
+            }
+        }
+        Err(Error::new(ErrorKind::Unreachable, "the redis server was replaced too often"))
+    }
+
     /// Returns the slot of a key, which on the server is enclosed in braces, so that it alone decides about it.
     fn slot(&self, key: &Key) -> u16 {
         match self.connections.settings().topology {
@@ -262,6 +287,9 @@ impl Store for Redis {
             let &Settings { topology, restarts, .. } = self.connections.settings();
             self.connections
                 .session(Traffic::Read(expected_bytes), keys, async |session| match (restarts, topology) {
+                    (Restarts::Distrusted, Topology::Single) if expected_bytes > LARGE_BYTES => {
+                        self.read_beside_script(session, keys).await
+                    }
                     (Restarts::Distrusted, Topology::Single) => self.read_by_script(session, keys).await,
                     (Restarts::Distrusted, Topology::Cluster) => {
                         let read = |key| self.read_by_script(session, std::slice::from_ref(key));
@@ -378,6 +406,9 @@ fn value_argument(value: Bytes) -> Result<Value> {
 
 /// The maximum size of a string in Redis: 512 MiB (`proto-max-bulk-len`).
 const MAX_VALUE_BYTES: usize = 512 << 20;
+
+/// How often a large read is made while the server is found to be another one.
+const MAX_READ_ATTEMPTS: usize = 4;
 
 /// Follows the name of a value in the name of its lease.
 const LEASE_SUFFIX: &str = ":l";
