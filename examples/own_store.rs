@@ -127,8 +127,10 @@ impl Store for MapStore {
             self.with(key, |item| {
                 let acquired = match (&item.value, item.lease) {
                     (Some(value), _) if !mode.replaces(value) => return Acquired::found(),
-                    (_, Some((held, _))) => Acquired::held(Some(LeaseId::new(held.token()))),
-                    (_, None) => {
+                    (_, Some((held, _))) if mode != LeaseMode::TakeOver => {
+                        Acquired::held(Some(LeaseId::new(held.token())))
+                    }
+                    (_, _) => {
                         item.lease = Some((lease, Instant::now() + term));
                         Acquired::granted()
                     }

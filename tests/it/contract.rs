@@ -78,6 +78,7 @@ violations! {
     acquire_if_unchanged_ignores_the_value: acquire, "`acquire` with `IfUnchanged` must not grant the lease of a key that has another value";
     acquire_if_unchanged_requires_absence: acquire, "`acquire` with `IfUnchanged` must grant the lease of a key that has that value";
     acquire_if_unchanged_requires_a_value: acquire, "`acquire` with `IfUnchanged` must grant the lease of a key that has no value";
+    acquire_take_over_respects_the_holder: acquire, "`acquire` with `TakeOver` must grant a lease that another caller holds";
     acquire_does_not_say_that_there_is_a_value: acquire, "`acquire` must say that the key has a value";
     acquire_says_that_a_leased_key_has_a_value: acquire, "`acquire` must not say that a key has a value if it is only leased";
     acquire_removes_the_value: acquire, "a value must stay readable while its key is leased";
@@ -229,6 +230,9 @@ impl Store for Broken {
                 Flaw::acquire_replace_requires_absence if mode == LeaseMode::Replace => LeaseMode::IfAbsent,
                 Flaw::acquire_if_unchanged_ignores_the_value if is_unchanged => LeaseMode::Replace,
                 Flaw::acquire_if_unchanged_requires_absence if is_unchanged => LeaseMode::IfAbsent,
+                Flaw::acquire_take_over_respects_the_holder if mode == LeaseMode::TakeOver => {
+                    LeaseMode::Replace
+                }
                 _ => mode,
             };
             let term = match self.flaw {

@@ -96,8 +96,10 @@ impl Store for MapStore {
         let acquire = move |entry: &mut Entry| {
             let acquired = match (&entry.value, entry.lease) {
                 (Some(value), _) if !mode.replaces(value) => return Acquired::found(),
-                (_, Some((held, _))) => Acquired::held(Some(LeaseId::new(held.token()))),
-                (_, None) => {
+                (_, Some((held, _))) if mode != LeaseMode::TakeOver => {
+                    Acquired::held(Some(LeaseId::new(held.token())))
+                }
+                (_, _) => {
                     entry.lease = Some((lease, Instant::now() + term));
                     Acquired::granted()
                 }

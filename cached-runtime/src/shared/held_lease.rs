@@ -126,7 +126,7 @@ impl HeldLease {
     /// Removes the value that the lease was acquired to replace; if there was none, releases the lease only.
     async fn remove_replaced(self, has_waiters: bool) -> Fill {
         match self.mode {
-            LeaseMode::Replace | LeaseMode::IfUnchanged(_) => self.remove().await,
+            LeaseMode::Replace | LeaseMode::TakeOver | LeaseMode::IfUnchanged(_) => self.remove().await,
             LeaseMode::IfAbsent => self.keep(has_waiters, LastAttempt::NotStored).await,
         }
     }

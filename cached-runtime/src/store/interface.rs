@@ -91,7 +91,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// The caller chooses the token of the lease, by [`Lease::random`]. A lease is granted to one caller at a time. It
     /// is not granted if the key has a value that the mode does not [replace](LeaseMode::replaces), nor while another
-    /// caller holds it. The result says which of the two it is; in the second case it identifies the current lease. It
+    /// caller holds it, unless the mode is [`LeaseMode::TakeOver`]. The result says which of the two it is; in the second case it identifies the current lease. It
     /// also says how the last attempt ended, if that was said when its lease was [released](Store::release).
     ///
     /// After an error, or if the future was dropped, the lease may have been granted, or may still be. The caller then

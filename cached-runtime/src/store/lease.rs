@@ -32,6 +32,8 @@ pub enum LeaseMode {
     IfAbsent,
     /// Also a key with a value, because any value is due for a refresh.
     Replace,
+    /// As [`Replace`](Self::Replace), and also a key that another caller has leased: its lease ends.
+    TakeOver,
     /// Also a key with this value, because it is unusable. If another caller has replaced it meanwhile, the new value is
     /// used.
     IfUnchanged(ValueId),
@@ -55,7 +57,7 @@ impl LeaseMode {
     pub fn replaces(&self, value: &[u8]) -> bool {
         match self {
             Self::IfAbsent => false,
-            Self::Replace => true,
+            Self::Replace | Self::TakeOver => true,
             Self::IfUnchanged(id) => *id == ValueId::of(value),
         }
     }

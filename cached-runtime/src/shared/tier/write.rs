@@ -114,26 +114,19 @@ pub(crate) fn clear(
 /// Unlike [`Store::put`](crate::Store::put), a fill has no effect after an invalidation that began later, however late it arrives:
 /// on a connection that was given up, or on one for large values.
 async fn replace(namespace: &'static Namespace, key: &Key, value: Bytes, ttl: Duration) -> Result<()> {
-    for _ in 0..MAX_REPLACE_ATTEMPTS {
-        let begun_at = Instant::now();
-        let (lease, acquired) = namespace.request_lease(key, LeaseMode::Replace).await?;
-        if !acquired.is_granted {
-            // Another call computes, and must not overwrite this value. The removal ends its lease.
-            namespace.with_deadline(|store| store.remove(key)).await?;
-            continue;
-        }
-        if namespace.fill(key, lease, value, ttl).await? {
-            return Ok(());
-        }
-        // An older value may still be there.
-        namespace.with_deadline(|store| store.remove(key)).await?;
-        if begun_at.elapsed() < limits::LEASE_TERM.time() {
-            return Ok(()); // Another call has changed the key meanwhile, as if after this one.
-        }
-        namespace.report_expired_lease();
-        return Err(Error::new(ErrorKind::Timeout, "the value took longer than the term of its lease"));
+    let begun_at = Instant::now();
+    // Another call that computes must not overwrite this value.
+    let (lease, acquired) = namespace.request_lease(key, LeaseMode::TakeOver).await?;
+    if acquired.is_granted && namespace.fill(key, lease, value, ttl).await? {
+        return Ok(());
     }
-    Err(Error::new(ErrorKind::Rejected, "other calls compute the value of this key again and again"))
+    // An older value may still be there.
+    namespace.with_deadline(|store| store.remove(key)).await?;
+    if begun_at.elapsed() < limits::LEASE_TERM.time() {
+        return Ok(()); // Another call has changed the key meanwhile, as if after this one.
+    }
+    namespace.report_expired_lease();
+    Err(Error::new(ErrorKind::Timeout, "the value took longer than the term of its lease"))
 }
 
 /// Replaces a value by a stale copy, under the lease, so that a value that is being computed cannot be stored.
@@ -158,5 +151,3 @@ async fn store_stale_copy(namespace: &'static Namespace, key: &Key, retention: D
 
 /// After this many attempts to make a value stale that another call has crossed, it is removed.
 const MAX_EXPIRE_ATTEMPTS: usize = 3;
-/// How often a lease is lost to a call that computes, between the removal of its lease and the request for the next one.
-const MAX_REPLACE_ATTEMPTS: usize = 10;

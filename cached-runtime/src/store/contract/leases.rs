@@ -60,6 +60,7 @@ pub async fn acquire(store: &dyn Store) {
     assert!(probe.fill(&key, lease, b"fresh", LONG).await, "`fill` must succeed for the holder of the lease");
     assert_eq!(probe.get(&key).await.as_deref(), Some(&b"fresh"[..]), "`fill` must replace the value");
     unchanged(&probe).await;
+    take_over(&probe).await;
 
     let old = LeaseMode::IfUnchanged(ValueId::of(b"old"));
     for (n, mode) in [LeaseMode::IfAbsent, LeaseMode::Replace, old].into_iter().enumerate() {
@@ -110,6 +111,38 @@ async fn unchanged(probe: &Probe<'_>) {
         absent.lease.is_some(),
         "`acquire` with `IfUnchanged` must grant the lease of a key that has no value"
     );
+}
+
+/// Checks [`LeaseMode::TakeOver`].
+async fn take_over(probe: &Probe<'_>) {
+    for present in [None, Some(&b"old"[..])] {
+        let key = probe.key(&format!("taken over {present:?}"));
+        if let Some(value) = present {
+            probe.put(&key, value, LONG).await;
+        }
+        let lost = probe.lease(&key, LONG).await;
+        let before = probe.lease_id(&key).await;
+        let taken = probe.acquire(&key, LONG, LeaseMode::TakeOver).await;
+        let lease =
+            taken.lease.expect("`acquire` with `TakeOver` must grant a lease that another caller holds");
+        assert_eq!(taken.holder, None, "`acquire` must return no holder if it grants the lease");
+        assert_eq!(
+            probe.get(&key).await.as_deref(),
+            present,
+            "`acquire` with `TakeOver` must keep the value"
+        );
+        let after = probe.lease_id(&key).await;
+        assert!(after.is_some() && after != before, "a lease that was taken over must have another identity");
+        probe.assert_rejected(&key, lost, present, "a lease that was taken over").await;
+        assert!(
+            !probe.extend(&key, lost, LONG).await,
+            "`extend` must return false for a lease that was taken over"
+        );
+        assert!(
+            probe.fill(&key, lease, b"new", LONG).await,
+            "the caller that takes a lease over must be able to fill"
+        );
+    }
 }
 
 /// Checks that a caller that is not granted a lease gets the identity of the current one, which stays the

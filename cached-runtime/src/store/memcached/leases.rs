@@ -87,7 +87,7 @@ impl Memcached {
             // Usually there is no item, so that one round trip does.
             let added = match mode {
                 LeaseMode::IfAbsent => self.add_reservation(key, lease, term).await?,
-                LeaseMode::Replace | LeaseMode::IfUnchanged(_) => None,
+                LeaseMode::Replace | LeaseMode::TakeOver | LeaseMode::IfUnchanged(_) => None,
             };
             let acquired = match added {
                 Some(acquired) => Some(acquired),
@@ -115,20 +115,24 @@ impl Memcached {
         }
     }
 
-    /// Replaces a reservation whose lease has ended; `None` if it changed meanwhile.
+    /// Replaces a reservation whose lease has ended, or is to end; `None` if it changed meanwhile.
     async fn take_over(
         &self,
         key: &Key,
         lease: Lease,
         term: Duration,
+        mode: LeaseMode,
         epoch: Epoch,
-        found: Reservation,
-        version: u64,
+        (found, version): (Reservation, u64),
     ) -> Result<Option<Acquired>> {
-        let last_attempt = found.last_attempt;
-        if let Some(holder) = found.lease.filter(|holder| *holder != lease) {
-            return Ok(Some(Acquired::held(Some(lease_id(holder))).after(last_attempt)));
-        }
+        let last_attempt = match found.lease.filter(|holder| *holder != lease) {
+            Some(_) if mode == LeaseMode::TakeOver => LastAttempt::Unknown,
+            Some(holder) => {
+                let held = Acquired::held(Some(lease_id(holder)));
+                return Ok(Some(held.after(found.last_attempt)));
+            }
+            None => found.last_attempt,
+        };
         let own = Reservation { last_attempt, ..Reservation::of(lease) };
         let condition = StoreCondition::IfVersion(version);
         let batch = reserve(Batch::new(), self.server_key(key), own, term, condition);
@@ -155,12 +159,12 @@ impl Memcached {
         let (found, version) = match self.found(of_key)? {
             None => return self.add_reservation(key, lease, term).await,
             Some((Found::Reservation(Some(found)), version)) => {
-                return self.take_over(key, lease, term, epoch, found, version).await;
+                return self.take_over(key, lease, term, mode, epoch, (found, version)).await;
             }
             Some((Found::Reservation(None), _)) => {
                 return match self.read_reservation(key).await? {
                     Some((epoch, found, version)) => {
-                        self.take_over(key, lease, term, epoch, found, version).await
+                        self.take_over(key, lease, term, mode, epoch, (found, version)).await
                     }
                     None => Ok(None),
                 };
@@ -175,10 +179,14 @@ impl Memcached {
         let mut lock = Reservation { version: Some(version), ..Reservation::of(lease) };
         let condition = match item(of_lock)? {
             Some((Occupant::Reservation(holding), of_lock)) => {
-                if let Some(holder) = holding.lease.filter(|holder| *holder != lease) {
-                    return Ok(Some(Acquired::held(Some(lease_id(holder))).after(holding.last_attempt)));
+                match holding.lease.filter(|holder| *holder != lease) {
+                    Some(_) if mode == LeaseMode::TakeOver => {}
+                    Some(holder) => {
+                        let held = Acquired::held(Some(lease_id(holder)));
+                        return Ok(Some(held.after(holding.last_attempt)));
+                    }
+                    None => lock.last_attempt = holding.last_attempt,
                 }
-                lock.last_attempt = holding.last_attempt;
                 StoreCondition::IfVersion(of_lock)
             }
             Some((Occupant::Value(_) | Occupant::Skipped, of_lock)) => StoreCondition::IfVersion(of_lock),
@@ -405,7 +413,7 @@ enum Found {
 fn is_another(mode: LeaseMode, size: usize, id: Option<ValueId>) -> bool {
     match mode {
         LeaseMode::IfAbsent => true,
-        LeaseMode::Replace => false,
+        LeaseMode::Replace | LeaseMode::TakeOver => false,
         LeaseMode::IfUnchanged(expected) => {
             size != expected.size() || id.is_some_and(|found| found != expected)
         }

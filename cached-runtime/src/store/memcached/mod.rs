@@ -245,7 +245,7 @@ impl Store for Memcached {
         // A value can only be compared by reading it.
         let traffic = match mode {
             LeaseMode::IfUnchanged(id) => Traffic::Write(id.size()),
-            LeaseMode::IfAbsent | LeaseMode::Replace => Traffic::Write(0),
+            LeaseMode::IfAbsent | LeaseMode::Replace | LeaseMode::TakeOver => Traffic::Write(0),
         };
         Box::pin(self.within_deadline(traffic, self.acquire_lease(key, lease, term, mode)))
     }

@@ -97,7 +97,7 @@ pub(super) static REMOVE: Script = Script::new("return redis.call('UNLINK', unpa
 // Without a lease it is the letter alone, for a while.
 
 /// `ARGV`: the token and the term; then, to lease also a key with one value, the size and the end of that, or, to lease one
-/// with any value, "any". Returns whether the lease was granted, whether the key has another value, otherwise the token of
+/// with any value, "any", or "over", to end the lease of another holder as well. Returns whether the lease was granted, whether the key has another value, otherwise the token of
 /// the current lease, and the letter of the last attempt.
 ///
 /// It neither reads nor returns the value, which may be large.
@@ -105,13 +105,16 @@ pub(super) static ACQUIRE: Script = Script::new(
     r"local size = redis.pcall('STRLEN', KEYS[1])
 if type(size) == 'table' then
   if not string.find(size.err, 'WRONGTYPE', 1, true) then return size end
-elseif ARGV[3] ~= 'any' and (size > 0 or redis.call('EXISTS', KEYS[1]) == 1) then
+elseif ARGV[3] ~= 'any' and ARGV[3] ~= 'over' and (size > 0 or redis.call('EXISTS', KEYS[1]) == 1) then
   if tostring(size) ~= ARGV[3] then return {0, 1, false, false} end
   if redis.call('GETRANGE', KEYS[1], -16, -1) ~= ARGV[4] then return {0, 1, false, false} end
 end
 local held = redis.pcall('GET', KEYS[2])
 if type(held) == 'table' then return {0, 0, false, false} end
-if held and #held > 1 then return {0, 0, string.sub(held, 1, 32), string.sub(held, 33)} end
+if held and #held > 1 then
+  if ARGV[3] ~= 'over' then return {0, 0, string.sub(held, 1, 32), string.sub(held, 33)} end
+  held = false
+end
 local last = held or ''
 redis.call('SET', KEYS[2], ARGV[1] .. last, 'PX', ARGV[2])
 return {1, 0, false, last}",
@@ -209,6 +212,7 @@ pub(super) fn replaced(mode: LeaseMode) -> Vec<Value> {
     match mode {
         LeaseMode::IfAbsent => Vec::new(),
         LeaseMode::Replace => vec![Value::from_static_str("any")],
+        LeaseMode::TakeOver => vec![Value::from_static_str("over")],
         LeaseMode::IfUnchanged(id) => {
             vec![Value::from(id.size().to_string()), Value::Bytes(Bytes::copy_from_slice(id.end()))]
         }
