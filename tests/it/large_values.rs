@@ -10,6 +10,7 @@ use cached_runtime::{
     Key, LastAttempt, Lease, LeaseMode, Memcached, MemcachedConfig, Redis, RedisConfig, Source, Store,
     ValueId, async_cached, invalidate_tag,
 };
+use cached_tests::in_own_process;
 use cached_tests::own_process::only;
 use cached_tests::proxy::Proxy;
 use cached_tests::server::{MemcachedServer, RedisServer};
@@ -332,6 +333,8 @@ macro_rules! large_values {
                     key.to_string().repeat(SLOW)
                 }
 
+                // An invalidation of a tag asks the stores of all tests in the process.
+                in_own_process!();
                 let server = $start;
                 let proxy = Proxy::start(&server.addr());
                 let _ = STORE.set($store_at(&proxy.addr(), Limits::DEFAULT));

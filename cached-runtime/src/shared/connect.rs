@@ -42,7 +42,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # }
 /// ```
 pub async fn connect() -> Result<()> {
-    let reached = join_all(store::configured_servers().map(|(name, store)| async move {
+    let reached = join_all(store::servers_in_use().map(|(name, store)| async move {
         match store {
             Ok(store) => {
                 let reached = timer::in_task(|| reach(Arc::clone(store))).await;

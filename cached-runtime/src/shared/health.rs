@@ -77,7 +77,7 @@ pub enum ServerState {
 /// ```
 #[must_use]
 pub fn health() -> Vec<ServerHealth> {
-    let mut servers: Vec<_> = store::configured_servers()
+    let mut servers: Vec<_> = store::servers_in_use()
         .map(|(name, store)| match store {
             Ok(store) => Health::of(store).report(name),
             Err(error) => ServerHealth {
@@ -91,7 +91,7 @@ pub fn health() -> Vec<ServerHealth> {
         })
         .collect();
     let configured: Vec<_> =
-        store::configured_servers().filter_map(|(_, store)| Some(store.as_ref().ok()?.identity())).collect();
+        store::servers_in_use().filter_map(|(_, store)| Some(store.as_ref().ok()?.identity())).collect();
     let all = all().clone();
     for health in all.into_iter().filter(|health| !configured.contains(&health.store.identity())) {
         let name: String = format!("{:?}", health.store).chars().take(60).collect();

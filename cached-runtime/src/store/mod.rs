@@ -44,6 +44,6 @@ pub(crate) use placement::Placement;
 pub use redis::{Redis, RedisConfig};
 pub(crate) use role::Role;
 pub(crate) use scan::{Binary, Scan};
-pub(crate) use servers::{configured, configured_servers, install, list, placement_of, unknown_names};
+pub(crate) use servers::{configured, install, list, placement_of, servers_in_use, unknown_names};
 pub use store_config::StoreConfig;
 pub use watch::Watch;

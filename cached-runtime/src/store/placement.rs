@@ -23,11 +23,16 @@ pub(crate) enum Placement {
 
 #[cfg(feature = "store")]
 impl Placement {
-    /// Returns what is wrong with the settings.
-    pub(super) fn error(&self) -> Option<&crate::Error> {
+    /// Returns the shared store, if it is one.
+    pub(super) const fn store(&self) -> Option<&Result<Arc<dyn Store>>> {
         match self {
-            Self::Store(store) => store.as_ref().err(),
+            Self::Store(store) => Some(store),
             Self::Memory | Self::Off => None,
         }
+    }
+
+    /// Returns what is wrong with the settings.
+    pub(super) fn error(&self) -> Option<&crate::Error> {
+        self.store()?.as_ref().err()
     }
 }

@@ -21,8 +21,10 @@ static UNKNOWN: Mutex<Vec<Role>> = Mutex::new(Vec::new());
 struct Server {
     role: Role,
     placement: Placement,
-    /// Whether it is configured, in code or in the environment, or else used by a function all the same.
-    is_in_use: AtomicBool,
+    /// Whether it is configured, in code or in the environment.
+    is_configured: bool,
+    /// Whether a function has used it.
+    is_used: AtomicBool,
 }
 
 /// Installs the stores that are configured in code, unless there are mistakes or a store was used before.
@@ -50,7 +52,7 @@ pub(crate) fn install(stores: &[(Role, StoreConfig)], mistakes: Vec<Error>) -> R
 pub(crate) fn placement_of(role: &Role) -> Placement {
     match (servers().iter().find(|server| server.role == *role), role) {
         (Some(server), _) => {
-            server.is_in_use.store(true, Relaxed);
+            server.is_used.store(true, Relaxed);
             server.placement.clone()
         }
         (None, role) => {
@@ -63,19 +65,16 @@ pub(crate) fn placement_of(role: &Role) -> Placement {
     }
 }
 
-/// Returns the shared stores that are configured, in code or in the environment, or that a function uses without that.
+/// Returns the shared stores that are configured, in code or in the environment.
 pub(crate) fn configured() -> impl Iterator<Item = &'static Result<Arc<dyn Store>>> {
-    configured_servers().map(|(_, store)| store)
+    servers().iter().filter(|server| server.is_configured).filter_map(|server| server.placement.store())
 }
 
-/// As [`configured`], with what the attributes call the stores.
-pub(crate) fn configured_servers() -> impl Iterator<Item = (String, &'static Result<Arc<dyn Store>>)> {
-    servers().iter().filter(|server| server.is_in_use.load(Relaxed)).filter_map(|server| {
-        match &server.placement {
-            Placement::Store(store) => Some((server.role.name().to_owned(), store)),
-            Placement::Memory | Placement::Off => None,
-        }
-    })
+/// Returns the shared stores that are configured, or that functions use by default, with what the attributes call them.
+pub(crate) fn servers_in_use() -> impl Iterator<Item = (String, &'static Result<Arc<dyn Store>>)> {
+    let is_in_use = |server: &&Server| server.is_configured || server.is_used.load(Relaxed);
+    let named = |server: &'static Server| Some((server.role.name().to_owned(), server.placement.store()?));
+    servers().iter().filter(is_in_use).filter_map(named)
 }
 
 /// Returns the names that functions have used but nobody configured, each with an error that says so.
@@ -106,7 +105,8 @@ fn servers_of(stores: &[(Role, StoreConfig)]) -> Vec<Server> {
     let in_code = stores.iter().map(|(role, store)| Server {
         role: role.clone(),
         placement: store.placement(),
-        is_in_use: true.into(),
+        is_configured: true,
+        is_used: AtomicBool::new(false),
     });
     let others = Role::WITH_DEFAULT.iter().filter(|role| !is_in_code(role)).map(from_environment);
     in_code.chain(others).collect()
@@ -126,7 +126,7 @@ fn from_environment(role: &Role) -> Server {
             (named_by(variable, Placement::Store(Err(error))), true)
         }
     };
-    Server { role: role.clone(), placement, is_in_use: is_configured.into() }
+    Server { role: role.clone(), placement, is_configured, is_used: AtomicBool::new(false) }
 }
 
 /// Adds the name of the variable to the error of a placement.
