@@ -55,7 +55,7 @@ pub(crate) struct Namespace {
 #[derive(Default)]
 pub(super) struct SizeQuestion {
     pub(super) lock: tokio::sync::Mutex<()>,
-    /// How often it was answered, or not.
+    /// How often the store was asked.
     pub(super) asked: AtomicUsize,
 }
 

@@ -111,7 +111,7 @@ impl Reads {
     /// Reads keys whose values have this size at most, as far as is known.
     async fn get(&self, keys: &[Key], largest: usize) -> Result<Vec<Option<Bytes>>> {
         let reading = if largest > LARGE_BYTES {
-            // Few of them are as large, or a batch has few: if each had its time, a server that hangs would have hours.
+            // A batch has one large value, or few. If each key had its time, a server that hangs would be waited for for hours.
             self.store.get_large(keys, largest.saturating_add(MAX_BATCH_BYTES))
         } else {
             self.store.get(keys)

@@ -40,7 +40,7 @@ const MAX_BATCH_TASKS: usize = 4;
 const MAX_BATCH_KEYS: usize = 1_024;
 /// The size of the values of a batch, in bytes, if they have the mean size of the last ones.
 pub(super) const MAX_BATCH_BYTES: usize = 1 << 20;
-/// If so few keys exceed that, all calls that want one of them get it by one read.
+/// If at most so many keys fit into a batch, it answers all calls that want one of them, wherever they are in the queue.
 const MAX_LARGE_KEYS: usize = 16;
 /// How many keys wait to be sent at most.
 const MAX_QUEUED_KEYS: usize = 200_000;
@@ -108,8 +108,8 @@ impl ReadQueue {
     }
 }
 
-/// Takes the first calls with at most so many different keys, at least one, and all others that want no other key: a large
-/// value is worth the search for them.
+/// Takes the calls that want one of the first `max_keys` different keys of the queue, or its first key if that is 0. The search
+/// for them costs less than a second transfer of a large value.
 fn take_large(queue: &mut VecDeque<Queued>, max_keys: usize) -> Vec<Queued> {
     let mut keys: Vec<Option<Key>> = Vec::new();
     let mut taken = Vec::new();

@@ -286,7 +286,7 @@ impl<'a> Transfer<'a> {
 impl Drop for Transfer<'_> {
     fn drop(&mut self) {
         self.0.transfers.fetch_sub(1, Relaxed);
-        // What was missed meanwhile may have been checked too early.
+        // The supervisor has ignored what was missed meanwhile.
         if self.0.has_missed_replies() {
             self.0.needs_check.notify_one();
         }

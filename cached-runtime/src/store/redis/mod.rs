@@ -33,8 +33,8 @@ use crate::{
 /// A store in Redis 6.2 or later, or in Valkey.
 ///
 /// A value is stored at `prefix{key}` and its lease at `prefix{key}:l`; the braces put both into the same
-/// slot of a cluster. A value above 256 KiB is stored under a name of its own first, and then renamed. A read is one `GET` or one `MGET`; in a cluster, several keys are
-/// read by one `GET` each, sent at once. All other operations are scripts, which the server knows by their digests. The reply of a
+/// slot of a cluster. A value above 256 KiB is stored under a name of its own first, and then renamed. A read is one
+/// `GET` or one `MGET`; in a cluster, several keys are read by one `GET` each, sent at once. All other operations are scripts, which the server knows by their digests. The reply of a
 /// script repeats a random number of the call, so that a reply that was lost, repeated or reordered on the way is
 /// noticed: no operation is confirmed by the reply to another one, and the connection is replaced. A caller that waits for another process to compute a key is notified by the server
 /// (`CLIENT TRACKING`); in a cluster, or if the user lacks the permission, it polls.
@@ -44,7 +44,8 @@ use crate::{
 /// runtime needs its time and IO drivers. A task supervises the connection. It reconnects without limit, at
 /// least every 500 ms, and replaces the connection if the server does not respond on it. Without a
 /// connection, operations fail immediately with [`ErrorKind::Unreachable`]; only the first operations of a
-/// runtime wait for it, for [`RedisConfig::connect_timeout`] at most. Dropping the store ends its tasks and closes its connections.
+/// runtime wait for it, for [`RedisConfig::connect_timeout`] at most. Dropping the store ends its tasks and closes its
+/// connections.
 ///
 /// # Errors
 ///
@@ -170,8 +171,8 @@ impl Redis {
 
     /// Reads keys of one server, of which some may have large values, which a script would copy.
     ///
-    /// The names contain the identity of the server, and the script after the read compares it: the server that has answered
-    /// was not restarted before.
+    /// The names contain the identity of the server, as it was known before. A script after the read confirms that the server
+    /// is still the same, so the values are not from before a restart.
     async fn read_beside_script(&self, session: &Session<'_>, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
         let Some(first) = keys.first() else { return Ok(Vec::new()) };
         let slot = self.slot(first);

@@ -96,9 +96,10 @@ pub(super) static REMOVE: Script = Script::new("return redis.call('UNLINK', unpa
 // The string at the key of the lease is the token in 32 digits, followed by the letter of the last attempt (see `attempt`).
 // Without a lease it is the letter alone, for a while.
 
-/// `ARGV`: the token and the term; then, to lease also a key with one value, the size and the end of that, or, to lease one
-/// with any value, "any", or "over", to end the lease of another holder as well. Returns whether the lease was granted, whether the key has another value, otherwise the token of
-/// the current lease, and the letter of the last attempt.
+/// `ARGV`: the token, the term, and which keys with a value may be leased: none if nothing follows; those with the value of
+/// this size and end; those with any value, if "any" follows; or also those with a lease, which then ends, if "over" follows.
+/// Returns whether the lease was granted, whether a value is why not, otherwise the token of the current lease, and the letter of
+/// the last attempt.
 ///
 /// It neither reads nor returns the value, which may be large.
 pub(super) static ACQUIRE: Script = Script::new(
