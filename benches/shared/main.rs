@@ -32,7 +32,8 @@ const REPORT: Report = Report {
 
 Written by `cargo bench -p cached-benches --bench shared -- record` on a shared machine with two cores. CPU time of the process (the
 median of interleaved rounds, and its quartiles) is a multiple of `by hand`: one client of fred, and a socket to Memcached whose task
-writes each request as it comes. `batched` writes all requests that are queued at once; async-memcached has eight connections, each of
+writes each request as it comes. `generation` reads by one command of fred what a value that can be invalidated for all processes takes: the
+value and a generation, within a deadline. `batched` writes all requests that are queued at once; async-memcached has eight connections, each of
 which serves one call at a time. The tasks call in a loop, with 10 000 keys; a value has 128 bytes in msgpack, if nothing else is said. A
 miss with fill is a read and a write; ours also runs once in all processes. Allocations, commands, keys read and system calls (counted by
 strace) are for one hit. With `async_cached`, the generation of the function is a second key, which a batch reads once.
@@ -41,6 +42,7 @@ strace) are for one hit. With `async_cached`, the generation of the function is 
     contenders: &[
         "by hand",
         "async_cached",
+        "by hand, generation",
         "redis-rs",
         "cached",
         "by hand, batched",
@@ -111,6 +113,7 @@ fn named(name: &str) -> Contender {
     match name {
         "fred" => contender(&clients.fred),
         "redis" => contender(&InRedis),
+        "generation" => contender(&clients.with_generation),
         "redis-rs" => contender(&clients.redis_rs),
         "cached" => contender(&Cached),
         "socket" => contender(&clients.single),
@@ -122,10 +125,11 @@ fn named(name: &str) -> Contender {
 }
 
 /// The names of the contenders, in the order of the columns.
-const IN_REDIS: [Option<&str>; 6] =
-    [Some("fred"), Some("redis"), Some("redis-rs"), Some("cached"), None, None];
-const IN_MEMCACHED: [Option<&str>; 6] =
-    [Some("socket"), Some("memcached"), None, None, Some("batched"), Some("async-memcached")];
+const IN_REDIS: [Option<&str>; CONTENDERS] =
+    [Some("fred"), Some("redis"), Some("generation"), Some("redis-rs"), Some("cached"), None, None];
+const IN_MEMCACHED: [Option<&str>; CONTENDERS] =
+    [Some("socket"), Some("memcached"), None, None, None, Some("batched"), Some("async-memcached")];
+const CONTENDERS: usize = REPORT.contenders.len();
 
 fn in_redis() -> Vec<Option<Contender>> {
     IN_REDIS.map(|name| name.map(named)).into()
@@ -155,9 +159,9 @@ fn tasks_in_words(tasks: usize) -> String {
 /// The allocations of a hit, all of whose work is on one thread.
 fn count_allocations() -> Vec<Row> {
     let one_thread = Builder::new_current_thread().enable_all().build().unwrap();
-    let Clients { fred, redis_rs, single, combined, async_memcached } =
+    let Clients { fred, with_generation, redis_rs, single, combined, async_memcached } =
         one_thread.block_on(SETTING.connect());
-    let row = |store: &str, tasks: usize, values: [Option<f64>; 6]| Row {
+    let row = |store: &str, tasks: usize, values: [Option<f64>; CONTENDERS]| Row {
         work: format!("hit in {store}, {}", tasks_in_words(tasks)),
         figure: "allocations",
         values: values.map(|value| value.map(Value::from)).into(),
@@ -167,6 +171,7 @@ fn count_allocations() -> Vec<Row> {
         let in_redis = [
             Some(allocations(&one_thread, &fred, tasks)),
             Some(allocations(&one_thread, &InRedis, tasks)),
+            Some(allocations(&one_thread, &with_generation, tasks)),
             Some(allocations(&one_thread, &redis_rs, tasks)),
             Some(allocations(&one_thread, &CachedOnOneThread, tasks)),
             None,
@@ -175,6 +180,7 @@ fn count_allocations() -> Vec<Row> {
         let in_memcached = [
             Some(allocations(&one_thread, &single, tasks)),
             Some(allocations(&one_thread, &InMemcached, tasks)),
+            None,
             None,
             None,
             Some(allocations(&one_thread, &combined, tasks)),
@@ -201,7 +207,7 @@ fn count_commands(name: &str, figure: &'static str, contenders: &[Option<Contend
 
 /// The system calls of a hit, of all threads of the process.
 fn count_system_calls() -> Vec<Row> {
-    let row = |store: &str, names: [Option<&str>; 6], tasks| Row {
+    let row = |store: &str, names: [Option<&str>; CONTENDERS], tasks| Row {
         work: format!("hit in {store}, {}", tasks_in_words(tasks)),
         figure: "system calls",
         values: names.iter().map(|name| Some(system_calls_per_hit((*name)?, tasks)?.into())).collect(),

@@ -7,7 +7,7 @@ use cached_tests::server::{MemcachedServer, RedisServer};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::clients::{AsyncMemcached, Fred, Grouping, RedisRs, Socket};
+use crate::clients::{AsyncMemcached, Fred, Grouping, Reads, RedisRs, Socket};
 
 /// The value that is cached: 128 bytes in msgpack.
 #[allow(dead_code, reason = "it is decoded, not read")]
@@ -63,6 +63,7 @@ pub(crate) struct Setting {
 /// What reads by hand.
 pub(crate) struct Clients {
     pub(crate) fred: Fred,
+    pub(crate) with_generation: Fred,
     pub(crate) redis_rs: RedisRs,
     /// It writes each request alone.
     pub(crate) single: Socket,
@@ -113,7 +114,8 @@ impl Setting {
 impl Clients {
     async fn connect(redis_url: &str, memcached_addr: &str) -> Self {
         Self {
-            fred: Fred::connect(redis_url).await,
+            fred: Fred::connect(redis_url, Reads::Value).await,
+            with_generation: Fred::connect(redis_url, Reads::WithGeneration).await,
             redis_rs: RedisRs::connect(redis_url).await,
             single: Socket::connect(memcached_addr, Grouping::Single).await,
             combined: Socket::connect(memcached_addr, Grouping::Combined).await,

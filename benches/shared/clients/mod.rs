@@ -13,7 +13,7 @@ use crate::setting::{REGION, User};
 
 pub(crate) use self::async_memcached::AsyncMemcached;
 pub(crate) use self::cached::{Cached, CachedOnOneThread};
-pub(crate) use self::fred::Fred;
+pub(crate) use self::fred::{Fred, Reads};
 pub(crate) use self::ours::{InMemcached, InRedis, WithoutServer, numbers_in_memcached, numbers_in_redis};
 pub(crate) use self::redis_rs::RedisRs;
 pub(crate) use self::socket::{Grouping, Socket};
