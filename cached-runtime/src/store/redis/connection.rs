@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
@@ -55,8 +56,7 @@ impl Connections {
         operation: impl AsyncFnOnce(&Session<'_>) -> Result<T>,
     ) -> Result<T> {
         let connection = self.of_current_runtime(traffic.lane())?;
-        let patience = self.settings.deadline.max(self.settings.connect_timeout);
-        connection.wait_for_first_attempt(Instant::now() + patience).await;
+        connection.wait_for_first_attempt(self.settings.deadline.max(self.settings.connect_timeout)).await;
         let mut client = connection.state.connected_client()?;
         let replies = connection.state.replies.load(Relaxed);
         let place = connection.places.enter(traffic).await?;
@@ -140,14 +140,15 @@ impl RuntimeConnection {
         self.runtime == runtime && self.lane == lane && !self.supervisor.is_finished()
     }
 
-    /// Waits until the first attempt to connect has succeeded or failed, or until the deadline.
+    /// Waits until the first attempt to connect has succeeded or failed, for this time at most.
     ///
     /// Only the first operations of a runtime wait, which may have much to do when it starts: after one missed deadline, no
     /// other does.
-    async fn wait_for_first_attempt(&self, deadline: Instant) {
+    async fn wait_for_first_attempt(&self, patience: Duration) {
         if self.state.status.borrow().is_first_attempt_over {
             return;
         }
+        let deadline = Instant::now() + patience;
         let mut status = self.state.status.subscribe();
         let attempt = pin!(status.wait_for(|status| status.is_first_attempt_over));
         if deadline::within(deadline, attempt).await.is_err() {

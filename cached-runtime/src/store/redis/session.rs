@@ -38,7 +38,7 @@ impl Session<'_> {
     /// Reads keys of one server by one command.
     pub(super) async fn get_all(&self, names: Vec<Name>) -> Result<Vec<Option<Bytes>>> {
         let count = names.len();
-        let client = self.client.with_options(&self.options()?);
+        let client = self.client.with_options(&options());
         let pending = PendingReply::new(self.state, self.slot_groups);
         // Unlike custom commands, these are not flushed alone.
         let reply: Result<Value, _> = match <[Name; 1]>::try_from(names) {
@@ -65,7 +65,7 @@ impl Session<'_> {
 
     /// Stores a value under a name that no other operation uses, for some time.
     pub(super) async fn set(&self, name: Name, value: Value) -> Result<()> {
-        let client = self.client.with_options(&self.options()?);
+        let client = self.client_in_time()?;
         let pending = PendingReply::new(self.state, self.slot_groups);
         let expiration = Some(Expiration::PX(STAGED_MILLIS));
         match self.in_time(pin!(client.set::<(), _, _>(name, value, expiration, None, false))).await {
@@ -79,7 +79,7 @@ impl Session<'_> {
 
     /// Returns the length of a string in bytes.
     pub(super) async fn length(&self, name: Name) -> Result<usize> {
-        let client = self.client.with_options(&self.options()?);
+        let client = self.client_in_time()?;
         let pending = PendingReply::new(self.state, self.slot_groups);
         match self.in_time(pin!(client.strlen(name))).await {
             Ok(length) => {
@@ -215,10 +215,21 @@ impl Session<'_> {
         Ok(Some(changed))
     }
 
-    /// Returns a pipeline of commands that must finish within the deadline.
+    /// Returns a pipeline, unless the deadline has passed.
     fn pipeline(&self) -> Result<WithOptions<Pipeline<Client>>> {
+        self.check_deadline()?;
         // `with_options` must come after `pipeline`, which discards earlier options.
-        Ok(self.client.pipeline().with_options(&self.options()?))
+        Ok(self.client.pipeline().with_options(&options()))
+    }
+
+    /// Returns the client, unless the deadline has passed: the command may follow another one of the operation.
+    fn client_in_time(&self) -> Result<WithOptions<Client>> {
+        self.check_deadline()?;
+        Ok(self.client.with_options(&options()))
+    }
+
+    fn check_deadline(&self) -> Result<()> {
+        if Instant::now() < self.deadline { Ok(()) } else { Err(timed_out()) }
     }
 
     /// Sends the commands of a pipeline, and returns the reply to each.
@@ -242,7 +253,7 @@ impl Session<'_> {
     }
 
     async fn send(&self, command: CustomCommand, arguments: Vec<Value>) -> Result<Frame> {
-        let client = self.client.with_options(&self.options()?);
+        let client = self.client_in_time()?;
         let pending = PendingReply::new(self.state, self.slot_groups);
         match self.in_time(pin!(client.custom_raw(command, arguments))).await {
             Ok(reply) => {
@@ -280,15 +291,11 @@ impl Session<'_> {
             Err(Elapsed) => Err(ClientError::new(Cause::Timeout, "")),
         }
     }
+}
 
-    /// Returns the options of a command, which ends some time after the deadline also if nobody waits for it.
-    fn options(&self) -> Result<Options> {
-        let remaining = self.deadline.saturating_duration_since(Instant::now());
-        if remaining.is_zero() {
-            return Err(timed_out()); // To fred, a timeout of zero means none.
-        }
-        Ok(Options { fail_fast: true, timeout: Some(remaining + TIMEOUT_OF_CLIENT), ..Options::default() })
-    }
+/// Returns the options of a command. Its deadline is [`Session::deadline`]; to fred, a timeout of zero means none.
+fn options() -> Options {
+    Options { fail_fast: true, timeout: Some(Duration::ZERO), ..Options::default() }
 }
 
 /// The reply to a script.
@@ -323,9 +330,6 @@ impl ScriptReply {
         }
     }
 }
-
-/// How long after the deadline the client gives a command up: the deadline is extended if this process is late itself.
-const TIMEOUT_OF_CLIENT: Duration = Duration::from_secs(2);
 
 /// How many servers one operation asks: the first reply tells which server it is, and it may be replaced once.
 const MAX_SERVERS_PER_OPERATION: usize = 3;
