@@ -31,16 +31,21 @@ pub(super) fn values_of_script(reply: Frame, count: usize) -> Result<Vec<Option<
 
 /// Returns the values of `count` keys.
 pub(super) fn values(reply: Value, count: usize) -> Result<Vec<Option<Bytes>>> {
-    let value = |value| match value {
-        Value::Null => Ok(None),
-        Value::Bytes(bytes) => Ok(Some(bytes)),
-        Value::String(text) => Ok(Some(text.into_inner())),
-        _ => Err(malformed()),
-    };
-    match reply {
-        Value::Array(values) if values.len() == count => values.into_iter().map(value).collect(),
-        _ => Err(malformed()),
+    let Value::Array(replies) = reply else { return Err(malformed()) };
+    if replies.len() != count {
+        return Err(malformed());
     }
+    // Not collected, which would use the memory of the replies again: to shrink it costs more than to allocate.
+    let mut values = Vec::with_capacity(count);
+    for reply in replies {
+        values.push(match reply {
+            Value::Null => None,
+            Value::Bytes(bytes) => Some(bytes),
+            Value::String(text) => Some(text.into_inner()),
+            _ => return Err(malformed()),
+        });
+    }
+    Ok(values)
 }
 
 /// Returns the result of the script `ACQUIRE`.
