@@ -176,7 +176,7 @@ fn parse_tag_key(derived: &[u8]) -> Option<Key> {
 ///
 /// It detects a value that was truncated, changed or moved to another key. It is no signature.
 fn compute_checksum(key: &Key, sealed: &[u8]) -> [u8; CHECKSUM_LEN] {
-    let seed = XxHash3_64::oneshot(key.as_str().as_bytes());
+    let seed = XxHash3_64::oneshot(key.as_bytes());
     XxHash3_64::oneshot_with_seed(seed, sealed).to_be_bytes()
 }
 

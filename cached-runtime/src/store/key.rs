@@ -28,7 +28,10 @@ use crate::{Error, ErrorKind, Result};
 /// # Ok::<(), cached_runtime::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Key(Arc<str>);
+pub struct Key(
+    /// ASCII.
+    Arc<[u8]>,
+);
 
 impl Key {
     /// The maximum length of a key, in bytes.
@@ -79,7 +82,7 @@ impl Key {
 
     /// Returns the digest part of the key.
     pub(crate) fn digest(&self) -> [u8; Self::DIGEST] {
-        let hex = self.0.as_bytes().last_chunk::<{ 2 * Self::DIGEST }>();
+        let hex = self.0.last_chunk::<{ 2 * Self::DIGEST }>();
         let digit = |byte: u8| char::from(byte).to_digit(16).map_or(0, |digit| digit.to_le_bytes()[0]);
         std::array::from_fn(|at| hex.map_or(0, |hex| digit(hex[2 * at]) << 4 | digit(hex[2 * at + 1])))
     }
@@ -97,6 +100,11 @@ impl Key {
     /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// As [`as_str`](Self::as_str), without a check of the bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -190,17 +198,26 @@ impl KeySpace {
 
 /// Returns the key with this prefix and digest, by one allocation.
 fn compose(prefix: &str, digest: &[u8]) -> Key {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; Key::MAX_LEN];
     let (readable, hex) = text.split_at_mut(prefix.len());
     readable.copy_from_slice(prefix.as_bytes());
-    for (digits, byte) in hex.chunks_exact_mut(2).zip(digest) {
-        digits[0] = DIGITS[usize::from(byte >> 4)];
-        digits[1] = DIGITS[usize::from(byte & 15)];
+    for (digits, byte) in hex.as_chunks_mut().0.iter_mut().zip(digest) {
+        *digits = HEXADECIMAL[usize::from(*byte)];
     }
-    let length = prefix.len() + 2 * digest.len();
-    Key(std::str::from_utf8(&text[..length]).unwrap_or_default().into())
+    Key(text[..prefix.len() + 2 * digest.len()].into())
 }
+
+/// Each byte as two hexadecimal digits.
+const HEXADECIMAL: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut table = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    table
+};
 
 /// The encoded arguments, up to [`MAX_ARGUMENTS`]; usually they fit into the inline part.
 struct Encoded {

@@ -40,17 +40,25 @@ impl Deref for CommonKeys {
 }
 
 impl Wanted {
-    pub(super) fn into_keys(self) -> Vec<Key> {
-        let mut keys = Vec::with_capacity(self.len());
-        keys.extend(self.first);
-        keys.extend_from_slice(&self.common);
-        keys.extend(self.last);
-        keys
+    pub(super) fn into_keys(self) -> WantedKeys {
+        match (self.first, &*self.common, self.last) {
+            (Some(first), [common], None) => WantedKeys::Pair([first, common.clone()]),
+            (first, common, last) => {
+                WantedKeys::Any(first.into_iter().chain(common.iter().cloned()).chain(last).collect())
+            }
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.common.len() + usize::from(self.first.is_some()) + usize::from(self.last.is_some())
     }
+}
+
+/// The keys that one call reads, in their order.
+pub(super) enum WantedKeys {
+    /// A value without tags and the generation of its namespace, which most calls read: without an allocation.
+    Pair([Key; 2]),
+    Any(Vec<Key>),
 }
 
 /// A call that waits for its values.
@@ -172,7 +180,7 @@ impl Keys {
 
 /// Returns a hash of the end of a key, which is part of a cryptographic digest already.
 fn hash_of(key: &Key) -> u64 {
-    let bytes = key.as_str().as_bytes();
+    let bytes = key.as_bytes();
     let number = |end: Option<&[u8; 8]>| end.map_or(0, |end| u64::from_ne_bytes(*end));
     let (rest, last) = bytes.split_at(bytes.len().saturating_sub(8));
     // Of a hexadecimal digit, the lower bits vary.

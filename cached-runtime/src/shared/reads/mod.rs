@@ -24,7 +24,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::sync::oneshot;
 use tokio::task;
 
-use self::batch::{Batch, Queued};
+use self::batch::{Batch, Queued, WantedKeys};
 pub(crate) use self::batch::{CommonKeys, Values, Wanted};
 use self::queue::{Entered, MAX_BATCH_BYTES, ReadQueue, Single};
 use super::health::Health;
@@ -91,7 +91,11 @@ impl Reads {
     /// Reads keys without other calls.
     async fn read_alone(&'static self, _place: Single, wanted: Wanted) -> Result<Values> {
         let largest = wanted.largest_bytes;
-        self.get(&wanted.into_keys(), largest).await.map(Values::Own)
+        match wanted.into_keys() {
+            WantedKeys::Pair(keys) => self.get(&keys, largest).await,
+            WantedKeys::Any(keys) => self.get(&keys, largest).await,
+        }
+        .map(Values::Own)
     }
 
     /// Sends what is queued, one batch after the other, until nothing is.

@@ -156,7 +156,7 @@ impl Memcached {
     }
 
     fn server_key<'a>(&'a self, key: &'a Key) -> ServerKey<'a> {
-        ServerKey { prefix: &self.config.prefix, key: key.as_str(), suffix: "" }
+        ServerKey { prefix: &self.config.prefix, key: key.as_bytes(), suffix: "" }
     }
 
     fn lock_key<'a>(&'a self, key: &'a Key) -> ServerKey<'a> {

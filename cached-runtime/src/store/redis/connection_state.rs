@@ -206,7 +206,7 @@ impl SlotGroups {
             // On the server, the key is enclosed in braces (a hash tag), so it alone decides about the slot.
             Topology::Cluster => keys
                 .iter()
-                .map(|key| redis_keyslot(key.as_str().as_bytes()) / SLOTS_PER_GROUP)
+                .map(|key| redis_keyslot(key.as_bytes()) / SLOTS_PER_GROUP)
                 .fold(Self(0), |groups, group| Self(groups.0 | 1 << group)),
         }
     }

@@ -198,7 +198,7 @@ impl Redis {
     fn slot(&self, key: &Key) -> u16 {
         match self.connections.settings().topology {
             Topology::Single => 0,
-            Topology::Cluster => redis_keyslot(key.as_str().as_bytes()),
+            Topology::Cluster => redis_keyslot(key.as_bytes()),
         }
     }
 
@@ -211,11 +211,11 @@ impl Redis {
     /// Returns the names of the values of these keys, for servers whose restarts are trusted. All are in one buffer.
     fn value_names(&self, keys: &[Key]) -> Vec<Name> {
         let prefix = self.connections.settings().prefix.as_bytes();
-        let length = |key: &Key| prefix.len() + key.as_str().len() + 2;
+        let length = |key: &Key| prefix.len() + key.as_bytes().len() + 2;
         let mut buffer = BytesMut::with_capacity(keys.iter().map(length).sum());
         let mut names = Vec::with_capacity(keys.len());
         for key in keys {
-            for part in [prefix, b"{", key.as_str().as_bytes(), b"}"] {
+            for part in [prefix, b"{", key.as_bytes(), b"}"] {
                 buffer.extend_from_slice(part);
             }
             names.push(Name::from(buffer.split().freeze()));

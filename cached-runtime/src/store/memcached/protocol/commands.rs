@@ -14,7 +14,7 @@ use super::replies::Reply;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ServerKey<'a> {
     pub(crate) prefix: &'a str,
-    pub(crate) key: &'a str,
+    pub(crate) key: &'a [u8],
     pub(crate) suffix: &'static str,
 }
 
@@ -117,8 +117,8 @@ impl Batch {
     }
 
     fn write(&mut self, before: &str, key: ServerKey<'_>) {
-        for part in [before, key.prefix, key.key, key.suffix] {
-            self.bytes.extend_from_slice(part.as_bytes());
+        for part in [before.as_bytes(), key.prefix.as_bytes(), key.key, key.suffix.as_bytes()] {
+            self.bytes.extend_from_slice(part);
         }
     }
 }
@@ -169,7 +169,7 @@ pub(crate) fn exptime(duration: Duration, unix_time: Duration) -> i32 {
 mod tests {
     use super::*;
 
-    const KEY: ServerKey<'static> = ServerKey { prefix: "p:", key: "k", suffix: ".l" };
+    const KEY: ServerKey<'static> = ServerKey { prefix: "p:", key: b"k", suffix: ".l" };
 
     #[test]
     fn commands_match_the_specification() {
