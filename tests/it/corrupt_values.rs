@@ -194,6 +194,32 @@ async fn a_list_in_redis() {
     assert_eq!(number::stats().store_errors, 0);
 }
 
+/// What another program wrote where a lease belongs never ends by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_lease_in_redis() {
+    static SERVER: OnceLock<RedisServer> = OnceLock::new();
+    static COMPUTATIONS: AtomicU64 = AtomicU64::new(0);
+
+    #[async_cached(ttl = 600, backend = SERVER.get().unwrap().store(), name = "lease")]
+    async fn number() -> u64 {
+        yield_now().await;
+        COMPUTATIONS.fetch_add(1, Relaxed)
+    }
+
+    let server = SERVER.get_or_init(RedisServer::start);
+    let name = format!("cached:{{{}}}", Key::new("lease.v1", &()).unwrap());
+    let lease = format!("{name}:l");
+    let long = "x".repeat(40);
+    for foreign in [["RPUSH", &lease, "x"], ["SET", &lease, "foreign"], ["SET", &lease, &long]] {
+        server.command(&["DEL", &name, &lease]);
+        server.command(&foreign);
+        let call = tokio::time::timeout(std::time::Duration::from_secs(15), number());
+        let value = call.await.unwrap_or_else(|_| panic!("{foreign:?} delays the call"));
+        assert_eq!(number().await, value, "it is stored: {foreign:?}");
+    }
+    assert_eq!((COMPUTATIONS.load(Relaxed), number::stats().store_errors), (3, 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_that_is_too_large_for_memcached() {
     static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cached_runtime::{Key, LeaseMode, Redis, RedisConfig, Store as _, ValueId};
+use cached_runtime::{ErrorKind, Key, Lease, LeaseMode, Redis, RedisConfig, Store as _, ValueId};
 use cached_tests::server::RedisServer;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
@@ -117,4 +117,21 @@ async fn documented_permissions_suffice() {
     let denied = server.command(&["ACL", "LOG"]);
     assert_eq!(denied, "", "nothing was denied");
     eventually("the order of replies is checked", async || server.calls("echo") > 0).await;
+}
+
+/// Without a permission an operation fails at once. The answer is not taken for the lease of another process, which would
+/// be waited for.
+#[tokio::test]
+async fn a_missing_permission_is_an_error_of_each_operation() {
+    let server = RedisServer::start();
+    let rule = ["ACL", "SETUSER", "shop", "on", ">PASSWORD", "~*", "+@all"];
+    for missing in ["-get", "-set", "-strlen"] {
+        assert_eq!(server.command(&[&rule[..], &[missing]].concat()), "OK");
+        let config = RedisConfig::new(format!("redis://{}", server.addr())).deadline(LONG_DEADLINE);
+        let store = Redis::new(config.credentials("shop", "PASSWORD")).unwrap();
+        let key = Key::new("not_permitted", &missing).unwrap();
+        let acquired = store.acquire(&key, Lease::random(), LONG_DEADLINE, LeaseMode::IfAbsent).await;
+        let error = acquired.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{missing}: {error}");
+    }
 }

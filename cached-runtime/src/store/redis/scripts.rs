@@ -94,7 +94,7 @@ pub(super) static REMOVE: Script = Script::new("return redis.call('UNLINK', unpa
 // crate; it is a miss, and may be replaced.
 //
 // The string at the key of the lease is the token in 32 digits, followed by the letter of the last attempt (see `attempt`).
-// Without a lease it is the letter alone, for a while.
+// Without a lease it is the letter alone, for a while. Anything else is no lease, and may be replaced: nothing else would end it.
 
 /// `ARGV`: the token, the term, and which keys with a value may be leased: none if nothing follows; those with the value of
 /// this size and end; those with any value, if "any" follows; or also those with a lease, which then ends, if "over" follows.
@@ -111,12 +111,16 @@ elseif ARGV[3] ~= 'any' and ARGV[3] ~= 'over' and (size > 0 or redis.call('EXIST
   if redis.call('GETRANGE', KEYS[1], -16, -1) ~= ARGV[4] then return {0, 1, false, false} end
 end
 local held = redis.pcall('GET', KEYS[2])
-if type(held) == 'table' then return {0, 0, false, false} end
-if held and #held > 1 then
-  if ARGV[3] ~= 'over' then return {0, 0, string.sub(held, 1, 32), string.sub(held, 33)} end
-  held = false
+if type(held) == 'table' then
+  if not string.find(held.err, 'WRONGTYPE', 1, true) then return held end
+  held = ''
 end
 local last = held or ''
+if #last > 1 then
+  local is_lease = (#last == 32 or #last == 33) and string.find(last, '^%x+%a?$')
+  if is_lease and ARGV[3] ~= 'over' then return {0, 0, string.sub(last, 1, 32), string.sub(last, 33)} end
+  last = ''
+end
 redis.call('SET', KEYS[2], ARGV[1] .. last, 'PX', ARGV[2])
 return {1, 0, false, last}",
 );
