@@ -79,7 +79,7 @@ impl Namespace {
             let (mut pause, mut confirmed) = (FIRST_RETRY_PAUSE, 0_u64);
             while retrier.is_some() {
                 match self.retry_one().await {
-                    Some(Ok(())) => confirmed += 1,
+                    Some(Ok(())) => (pause, confirmed) = (FIRST_RETRY_PAUSE, confirmed + 1),
                     Some(Err(_)) => {
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(limits::RETRY_PAUSE.time());
