@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::health::Health;
 use super::namespace::within;
 use super::observed_store::Operation;
-use super::reads::shutting_down;
+use crate::store::shutting_down;
 use crate::util::{join_all, timer};
 use crate::{Error, ErrorKind, Key, Result, Store, store};
 

@@ -72,18 +72,22 @@ impl InFlight {
         if let Ok(permit) = self.places.try_acquire() {
             return Ok(Place { _permit: permit, has_waited: false });
         }
-        let overloaded = Error::new(ErrorKind::Overloaded, "too many operations wait for the shared store");
         let waiting = Waiting(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
-            return Err(overloaded);
+            return Err(overloaded());
         }
         let permit = timeout(self.max_wait, self.places.acquire()).await;
         drop(waiting);
         match permit {
             Ok(Ok(permit)) => Ok(Place { _permit: permit, has_waited: true }),
-            Ok(Err(_)) | Err(_) => Err(overloaded),
+            Ok(Err(_)) | Err(_) => Err(overloaded()),
         }
     }
+}
+
+/// Returns the error of an operation that was not sent.
+pub(super) fn overloaded() -> Error {
+    Error::new(ErrorKind::Overloaded, "too many operations wait for the shared store")
 }
 
 /// Counts an operation that waits, until it is dropped.

@@ -47,3 +47,10 @@ pub(crate) use scan::{Binary, Scan};
 pub(crate) use servers::{configured, install, list, placement_of, servers_in_use, unknown_names};
 pub use store_config::StoreConfig;
 pub use watch::Watch;
+
+use crate::{Error, ErrorKind};
+
+/// Returns the error of an operation whose runtime ends.
+pub(crate) fn shutting_down() -> Error {
+    Error::new(ErrorKind::Unreachable, "the runtime is shutting down")
+}

@@ -2,6 +2,8 @@
 //! tests replace.
 
 pub(crate) mod aborting;
+#[cfg(feature = "store")]
+pub(crate) mod batch_queue;
 mod clock;
 pub(crate) mod end_of_process;
 mod future;

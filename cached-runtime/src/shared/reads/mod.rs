@@ -2,8 +2,7 @@
 //!
 //! A call that finds few reads in flight sends its read itself, in its own task. A call that comes while more are in
 //! flight is queued, and a *batch task* sends all that is queued as one read, each key once. When the reply arrives, it
-//! sends what was queued meanwhile, and it ends when nothing is. So the cost of a read falls as the load grows, as with
-//! the group commit of databases. No call sends the read of another one: a call that is dropped, or is not polled any
+//! sends what was queued meanwhile, and it ends when nothing is: see [`batch_queue`](crate::util::batch_queue). No call sends the read of another one: a call that is dropped, or is not polled any
 //! more, delays no other.
 //!
 //! A call is answered by a read that was sent after the call began, never by one that was already in flight: the result
@@ -26,12 +25,13 @@ use tokio::task;
 
 use self::batch::{Batch, Queued, WantedKeys};
 pub(crate) use self::batch::{CommonKeys, Values, Wanted};
-use self::queue::{Entered, MAX_BATCH_BYTES, ReadQueue, Single};
+use self::queue::{Entered, MAX_BATCH_BYTES, ReadQueue};
 use super::health::Health;
 use super::namespace::within;
 use super::observed_store::Operation;
-use crate::store::LARGE_BYTES;
+use crate::store::{LARGE_BYTES, shutting_down};
 use crate::util::aborting::Aborting;
+use crate::util::batch_queue::Single;
 use crate::{BoxFuture, Error, ErrorKind, Key, Result, Store, measure};
 
 /// The reads of one store.
@@ -89,7 +89,7 @@ impl Reads {
     }
 
     /// Reads keys without other calls.
-    async fn read_alone(&'static self, _place: Single, wanted: Wanted) -> Result<Values> {
+    async fn read_alone(&'static self, _place: Single<Queued>, wanted: Wanted) -> Result<Values> {
         let largest = wanted.largest_bytes;
         match wanted.into_keys() {
             WantedKeys::Pair(keys) => self.get(&keys, largest).await,
@@ -154,8 +154,8 @@ impl Reads {
             return queue;
         }
         // Nothing but reads in flight needs the queue of a runtime, which may have ended.
-        queues.retain(|(_, queue)| Arc::strong_count(queue) > 1);
-        let queue = Arc::new(ReadQueue::default());
+        queues.retain(|(_, queue)| queue.is_used());
+        let queue = Arc::new(ReadQueue::new());
         queues.push((queue_id, Arc::clone(&queue)));
         queue
     }
@@ -204,11 +204,6 @@ impl fmt::Debug for Reading {
 fn spawn(runtime: &Handle, reading: impl Future<Output = Result<Values>> + Send + 'static) -> Reading {
     let reading = Aborting::new(runtime.spawn(reading));
     Reading::Alone(Box::pin(async { reading.await.unwrap_or_else(|_| Err(shutting_down())) }))
-}
-
-/// Returns the error of a read whose runtime ends.
-pub(crate) fn shutting_down() -> Error {
-    Error::new(ErrorKind::Unreachable, "the runtime is shutting down")
 }
 
 thread_local! {

@@ -1,54 +1,53 @@
 //! The reads of one runtime that wait to be sent, and how many are in flight.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio::task::yield_now;
 
 use super::{Queued, Values, Wanted, overloaded};
 use crate::util::Moment;
+use crate::util::batch_queue::{self, BatchQueue, QueueLimits, Single};
 use crate::{Key, Result};
 
 /// The reads of one runtime.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ReadQueue {
-    state: Mutex<State>,
+    queue: Arc<BatchQueue<Queued>>,
     /// The mean size of a value that a batch has read, in bytes.
     mean_size: AtomicUsize,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// How many calls have sent their reads themselves, and wait for the reply.
-    singles: usize,
-    /// How many batch tasks there are.
-    batch_tasks: usize,
-    queue: VecDeque<Queued>,
-    /// The number of keys in the queue.
-    queued_keys: usize,
-}
-
-/// How many reads calls send themselves before others are queued.
-const MAX_SINGLES: usize = 2;
-/// How many batch tasks there are at most. There is more than one only if a batch is full.
-const MAX_BATCH_TASKS: usize = 4;
+/// The costs are numbers of keys.
+const LIMITS: QueueLimits = QueueLimits { singles: 2, batch_tasks: 4, queued: 200_000 };
 /// The maximum number of keys of a batch.
 const MAX_BATCH_KEYS: usize = 1_024;
 /// The size of the values of a batch, in bytes, if they have the mean size of the last ones.
 pub(super) const MAX_BATCH_BYTES: usize = 1 << 20;
 /// If at most so many keys fit into a batch, it answers all calls that want one of them, wherever they are in the queue.
 const MAX_LARGE_KEYS: usize = 16;
-/// How many keys wait to be sent at most.
-const MAX_QUEUED_KEYS: usize = 200_000;
+
+impl batch_queue::Waiting for Queued {
+    fn cost(&self) -> usize {
+        self.wanted.len()
+    }
+
+    fn since(&self) -> Moment {
+        self.since
+    }
+
+    fn refuse(self) {
+        let _ = self.reply.send(Err(overloaded())); // Fails if the call was dropped.
+    }
+}
 
 /// What a call does with its read.
 pub(super) enum Entered {
     /// It sends the read itself.
-    Single(Single, Wanted),
+    Single(Single<Queued>, Wanted),
     /// It waits for the reply. If there is a batch task, the call spawns it.
     Queued { reply: oneshot::Receiver<Result<Values>>, batch_task: Option<BatchTask> },
     /// The queue is full.
@@ -56,55 +55,50 @@ pub(super) enum Entered {
 }
 
 impl ReadQueue {
-    /// Decides how these keys are read, and queues them if not by the call itself.
-    pub(super) fn enter(self: &Arc<Self>, wanted: Wanted) -> Entered {
-        let mut state = self.lock();
-        if state.batch_tasks == 0 && state.singles < MAX_SINGLES && state.queue.is_empty() {
-            state.singles += 1;
-            drop(state);
-            return Entered::Single(Single(Arc::clone(self)), wanted);
-        }
-        if state.queued_keys + wanted.len() > MAX_QUEUED_KEYS {
-            return Entered::Refused;
-        }
-        let (sender, reply) = oneshot::channel();
-        state.queued_keys += wanted.len();
-        state.queue.push_back(Queued { wanted, since: Moment::now(), reply: sender });
-        let is_needed = state.batch_tasks == 0
-            || (state.batch_tasks < MAX_BATCH_TASKS && state.queued_keys >= self.max_batch_keys());
-        let batch_task = is_needed.then(|| {
-            state.batch_tasks += 1;
-            BatchTask(Some(Arc::clone(self)))
-        });
-        drop(state);
-        Entered::Queued { reply, batch_task }
+    pub(super) fn new() -> Self {
+        Self { queue: Arc::new(BatchQueue::new(LIMITS)), mean_size: AtomicUsize::new(0) }
     }
 
-    /// Takes the reads of one batch from the queue. If it is empty, a batch task ends.
-    fn take_or_end(&self) -> Vec<Queued> {
-        let max_keys = self.max_batch_keys();
-        let mut state = self.lock();
-        if state.queue.is_empty() {
-            state.batch_tasks -= 1;
-            return Vec::new();
-        }
-        let taken: Vec<_> = if max_keys <= MAX_LARGE_KEYS {
-            take_large(&mut state.queue, max_keys)
-        } else {
-            let count = count_within(&state.queue, max_keys);
-            state.queue.drain(..count).collect()
+    /// Returns `true` if something but the caller refers to the queue, such as a read on its way.
+    pub(super) fn is_used(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1 || Arc::strong_count(&self.queue) > 1
+    }
+
+    /// Decides how these keys are read, and queues them if not by the call itself.
+    pub(super) fn enter(self: &Arc<Self>, wanted: Wanted) -> Entered {
+        let mut receiver = None;
+        let queued = |wanted| {
+            let (reply, waiting) = oneshot::channel();
+            receiver = Some(waiting);
+            Queued { wanted, since: Moment::now(), reply }
         };
-        state.queued_keys -= taken.iter().map(|queued| queued.wanted.len()).sum::<usize>();
-        taken
+        let cost = wanted.len();
+        match self.queue.enter(wanted, cost, self.max_batch_keys(), queued) {
+            batch_queue::Entered::Single(place, wanted) => Entered::Single(place, wanted),
+            batch_queue::Entered::Queued(task) => match receiver {
+                Some(reply) => {
+                    let batch_task = task.map(|task| BatchTask { task, queue: Arc::clone(self) });
+                    Entered::Queued { reply, batch_task }
+                }
+                None => Entered::Refused,
+            },
+            batch_queue::Entered::Refused => Entered::Refused,
+        }
+    }
+
+    /// Takes the reads of one batch from the queue.
+    fn take(&self, queue: &mut VecDeque<Queued>) -> Vec<Queued> {
+        let max_keys = self.max_batch_keys();
+        if max_keys <= MAX_LARGE_KEYS {
+            return take_large(queue, max_keys);
+        }
+        let count = count_within(queue, max_keys);
+        queue.drain(..count).collect()
     }
 
     /// Returns how many keys a batch may have, so that its values do not exceed [`MAX_BATCH_BYTES`].
     fn max_batch_keys(&self) -> usize {
         (MAX_BATCH_BYTES / self.mean_size.load(Ordering::Relaxed).max(1)).min(MAX_BATCH_KEYS)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,63 +142,27 @@ fn count_within(queue: &VecDeque<Queued>, max_keys: usize) -> usize {
     queue.len()
 }
 
-/// The place of a call that has sent its read itself.
-pub(super) struct Single(Arc<ReadQueue>);
-
-impl Drop for Single {
-    fn drop(&mut self) {
-        self.0.lock().singles -= 1;
-    }
+/// The place of a batch task.
+pub(super) struct BatchTask {
+    task: batch_queue::BatchTask<Queued>,
+    queue: Arc<ReadQueue>,
 }
 
-/// The place of a batch task; `None` once it has ended. If the runtime drops the last one, what is queued is rejected.
-pub(super) struct BatchTask(Option<Arc<ReadQueue>>);
-
 impl BatchTask {
-    /// Returns the reads of the next batch; `None` if the task ends, because nothing is queued.
-    ///
-    /// Reads that have waited for longer than `max_wait` are refused.
+    /// As [`batch_queue::BatchTask::next`].
     pub(super) async fn next(&mut self, max_wait: Duration) -> Option<Vec<Queued>> {
-        // Calls that have just been answered may read again at once.
-        yield_now().await;
-        let taken = self.0.as_ref()?.take_or_end();
-        if taken.is_empty() {
-            self.0 = None;
-            return None;
-        }
-        let latest = Moment::now().before(max_wait);
-        // The first has waited for longest.
-        if taken.first().is_none_or(|first| first.since >= latest) {
-            return Some(taken);
-        }
-        let (taken, late): (Vec<_>, Vec<_>) = taken.into_iter().partition(|queued| queued.since >= latest);
-        for queued in late {
-            let _ = queued.reply.send(Err(overloaded())); // Fails if the call was dropped.
-        }
-        Some(taken)
+        self.task.next(max_wait, |queue| self.queue.take(queue)).await
     }
 
     /// Records the sizes of the values of a batch.
     pub(super) fn record(&self, values: &[Option<Bytes>]) {
-        let (Some(queue), false) = (&self.0, values.is_empty()) else { return };
-        let mean = values.iter().flatten().map(Bytes::len).sum::<usize>() / values.len();
-        let before = queue.mean_size.load(Ordering::Relaxed);
-        // Grows at once and shrinks slowly, so that one small batch does not make the next one large.
-        queue.mean_size.store(mean.max(before - before / 8), Ordering::Relaxed);
-    }
-}
-
-impl Drop for BatchTask {
-    fn drop(&mut self) {
-        let Some(queue) = &self.0 else { return };
-        let mut state = queue.lock();
-        state.batch_tasks -= 1;
-        if state.batch_tasks == 0 {
-            state.queued_keys = 0;
-            let rejected = std::mem::take(&mut state.queue);
-            drop(state);
-            drop(rejected); // Wakes the calls, outside of the lock.
+        if values.is_empty() {
+            return;
         }
+        let mean = values.iter().flatten().map(Bytes::len).sum::<usize>() / values.len();
+        let before = self.queue.mean_size.load(Ordering::Relaxed);
+        // Grows at once and shrinks slowly, so that one small batch does not make the next one large.
+        self.queue.mean_size.store(mean.max(before - before / 8), Ordering::Relaxed);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::shared::location::Tags;
 use crate::shared::namespace::Namespace;
 use crate::shared::payload::Payload;
 use crate::shared::pending::Invalidation;
-use crate::shared::reads::shutting_down;
+use crate::store::shutting_down;
 use crate::util::{limits, timer, unix_millis};
 use crate::{BoxFuture, Error, ErrorKind, Key, LeaseMode, Result, measure};
 

@@ -6,18 +6,22 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use fred::types::{Resp3Frame, Value};
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::batches::{self, QueuedOperation};
 use super::config::Settings;
 use super::connection_state::{ConnectionState, SlotGroups, Transfer};
+use super::scripts::Script;
 use super::session::Session;
 use super::supervisor::{build_client, supervise};
 use crate::store::deadline;
 use crate::store::in_flight::Places;
 use crate::store::ticker::Ticker;
 use crate::store::traffic::{Lane, Traffic};
+use crate::util::batch_queue::BatchQueue;
 use crate::{Error, ErrorKind, Key, Result};
 
 /// The connections to one server or cluster.
@@ -79,6 +83,21 @@ impl Connections {
         result
     }
 
+    /// Runs a script on keys, which in a cluster are in one slot.
+    pub(super) async fn run(
+        &self,
+        traffic: Traffic,
+        script: &Script,
+        keys: &[Key],
+        arguments: &[Value],
+    ) -> Result<Resp3Frame> {
+        let settings = self.settings();
+        let slot = keys.first().map_or(0, |key| settings.slot(key));
+        let names = |server: &str| keys.iter().flat_map(|key| settings.names(key, server)).collect();
+        self.session(traffic, keys, async |session| session.script(script, slot, names, arguments).await)
+            .await
+    }
+
     /// Returns `true` if the connection of the current runtime is being established again.
     pub(super) fn is_known_down(&self) -> bool {
         let Ok(runtime) = Handle::try_current() else { return false };
@@ -88,7 +107,7 @@ impl Connections {
     }
 
     /// Returns the connection of the current runtime, and starts it if there is none.
-    fn of_current_runtime(&self, lane: Lane) -> Result<Arc<RuntimeConnection>> {
+    pub(super) fn of_current_runtime(&self, lane: Lane) -> Result<Arc<RuntimeConnection>> {
         let runtime = Handle::try_current().map_err(|e| {
             Error::new(ErrorKind::Config, "cannot use redis outside of a tokio runtime").with_source(e)
         })?;
@@ -117,11 +136,13 @@ impl fmt::Debug for Connections {
 }
 
 /// The connection of one runtime; dropping it ends its supervisor and closes it.
-struct RuntimeConnection {
+pub(super) struct RuntimeConnection {
     runtime: Id,
     lane: Lane,
     state: Arc<ConnectionState>,
     places: Places,
+    /// The scripts that wait to be sent together.
+    pub(super) operations: Arc<BatchQueue<QueuedOperation>>,
     ticker: Ticker,
     supervisor: AbortHandle,
 }
@@ -133,7 +154,8 @@ impl RuntimeConnection {
         let supervisor = runtime.spawn(supervise(Arc::clone(settings), Arc::clone(&state))).abort_handle();
         let places = Places::new(settings.max_in_flight, settings.max_queue_wait);
         let ticker = Ticker::start(runtime, settings.deadline);
-        Ok(Self { runtime: runtime.id(), lane, state, places, ticker, supervisor })
+        let operations = Arc::new(BatchQueue::new(batches::LIMITS));
+        Ok(Self { runtime: runtime.id(), lane, state, places, operations, ticker, supervisor })
     }
 
     fn serves(&self, runtime: Id, lane: Lane) -> bool {

@@ -28,6 +28,14 @@ pub(super) fn code(message: &str) -> &str {
     &message[..word(message)]
 }
 
+/// Returns `true` for the error of a read-only replica, also as the result of one script of a batch.
+pub(super) fn is_read_only(reply: &Frame) -> bool {
+    match reply {
+        Frame::Array { data, .. } => data.iter().any(is_read_only),
+        reply => message_of(reply).is_some_and(|message| code(message) == "READONLY"),
+    }
+}
+
 /// Returns the error for an error message of the server.
 pub(super) fn from_server(message: &str) -> Error {
     let (kind, what) = match code(message) {

@@ -1,10 +1,12 @@
 //! The store for Redis and Valkey.
 
+mod batches;
 mod client_config;
 mod config;
 mod connection;
 mod connection_state;
 mod errors;
+mod names;
 mod replies;
 mod scripts;
 mod server_ids;
@@ -12,16 +14,17 @@ mod session;
 mod supervisor;
 mod watchers;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fred::types::{Key as Name, Resp3Frame, Value};
-use fred::util::redis_keyslot;
 
+use self::batches::{Operation, size_of_all};
 pub use self::config::RedisConfig;
 use self::config::{Restarts, Settings, Topology};
 use self::connection::Connections;
-use self::scripts::Script;
+use self::scripts::{Batched, Script};
 use self::session::Session;
 use crate::store::LARGE_BYTES;
 use crate::store::traffic::Traffic;
@@ -99,7 +102,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Redis {
-    connections: Connections,
+    connections: Arc<Connections>,
 }
 
 impl Redis {
@@ -121,19 +124,26 @@ impl Redis {
     /// assert_eq!(error.kind(), ErrorKind::Config);
     /// ```
     pub fn new(config: RedisConfig) -> Result<Self> {
-        Ok(Self { connections: Connections::new(config.validate()?) })
+        Ok(Self { connections: Arc::new(Connections::new(config.validate()?)) })
+    }
+
+    fn settings(&self) -> &Settings {
+        self.connections.settings()
     }
 
     /// Runs a script on a key.
     async fn run(&self, script: &Script, key: &Key, arguments: &[Value]) -> Result<Resp3Frame> {
-        let bytes = arguments.iter().filter_map(Value::as_bytes).map(<[u8]>::len).sum();
-        self.connections
-            .session(Traffic::Write(bytes), std::slice::from_ref(key), async |session| {
-                session
-                    .script(script, self.slot(key), |server| self.names(key, server).into(), arguments)
-                    .await
-            })
-            .await
+        let traffic = Traffic::Write(size_of_all(arguments));
+        self.connections.run(traffic, script, std::slice::from_ref(key), arguments).await
+    }
+
+    /// As [`run`](Self::run), with the scripts of other calls if there are any.
+    async fn run_batched(&self, script: Batched, key: &Key, arguments: Vec<Value>) -> Result<Resp3Frame> {
+        // The keys of a batch may be in different slots. A larger value would delay the others of its batch.
+        if self.settings().topology == Topology::Cluster || size_of_all(&arguments) > MAX_BATCHED_BYTES {
+            return self.run(script.alone(), key, &arguments).await;
+        }
+        self.connections.run_batched(Operation { script, key: key.clone(), arguments }).await
     }
 
     /// Stores a large value under another name, and then renames it if the lease is still held.
@@ -143,16 +153,18 @@ impl Redis {
         let traffic = Traffic::Fill(value.len());
         let value = value_argument(value)?;
         let (token, ttl) = (scripts::token(lease), scripts::millis(ttl));
-        let staged = self.staged_name(key, lease);
+        let staged = self.settings().staged_name(key, lease);
         self.connections
             .session(traffic, std::slice::from_ref(key), async |session| {
                 session.set(Name::from(staged.clone()), value).await?;
                 let names = |server: &str| {
-                    let [value, lease] = self.names(key, server);
+                    let [value, lease] = self.settings().names(key, server);
                     vec![value, lease, Value::from(staged.as_str())]
                 };
                 let arguments = [token, ttl];
-                replies::flag(&session.script(&scripts::RENAME, self.slot(key), names, &arguments).await?)
+                replies::flag(
+                    &session.script(&scripts::RENAME, self.settings().slot(key), names, &arguments).await?,
+                )
             })
             .await
     }
@@ -161,8 +173,9 @@ impl Redis {
     async fn read_by_script(&self, session: &Session<'_>, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
         let mut values = Vec::with_capacity(keys.len());
         for keys in keys.chunks(scripts::MAX_KEYS) {
-            let slot = keys.first().map_or(0, |key| self.slot(key));
-            let names = |server: &str| keys.iter().map(|key| self.value_name(key, server)).collect();
+            let slot = keys.first().map_or(0, |key| self.settings().slot(key));
+            let names =
+                |server: &str| keys.iter().map(|key| self.settings().value_name(key, server)).collect();
             let reply = session.script(&scripts::READ, slot, names, &[]).await?;
             values.extend(replies::values_of_script(reply, keys.len())?);
         }
@@ -175,70 +188,32 @@ impl Redis {
     /// is still the same, so the values are not from before a restart.
     async fn read_beside_script(&self, session: &Session<'_>, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
         let Some(first) = keys.first() else { return Ok(Vec::new()) };
-        let slot = self.slot(first);
+        let slot = self.settings().slot(first);
         for _ in 0..MAX_READ_ATTEMPTS {
             let before = session.server_name(slot);
             let values = match &before {
                 Some(server) => {
-                    let name =
-                        |key| Name::from(self.value_name(key, server).into_bytes().unwrap_or_default());
+                    let name = |key| {
+                        Name::from(self.settings().value_name(key, server).into_bytes().unwrap_or_default())
+                    };
                     session.get_all(keys.iter().map(name).collect()).await?
                 }
                 None => Vec::new(),
             };
-            session.script(&scripts::SIZE, slot, |server| vec![self.value_name(first, server)], &[]).await?;
+            session
+                .script(&scripts::SIZE, slot, |server| vec![self.settings().value_name(first, server)], &[])
+                .await?;
             if before.is_some() && session.server_name(slot) == before {
                 return Ok(values);
             }
         }
         Err(Error::new(ErrorKind::Unreachable, "the redis server was replaced too often"))
     }
-
-    /// Returns the slot of a key, which on the server is enclosed in braces, so that it alone decides about it.
-    fn slot(&self, key: &Key) -> u16 {
-        match self.connections.settings().topology {
-            Topology::Single => 0,
-            Topology::Cluster => redis_keyslot(key.as_bytes()),
-        }
-    }
-
-    /// Returns the name of a value; `server` is what it contains of the identity of the server.
-    fn value_name(&self, key: &Key, server: &str) -> Value {
-        let parts = [&self.connections.settings().prefix, server, "{", key.as_str(), "}"];
-        Value::from(parts.concat())
-    }
-
-    /// Returns the names of the values of these keys, for servers whose restarts are trusted. All are in one buffer.
-    fn value_names(&self, keys: &[Key]) -> Vec<Name> {
-        let prefix = self.connections.settings().prefix.as_bytes();
-        let length = |key: &Key| prefix.len() + key.as_bytes().len() + 2;
-        let mut buffer = BytesMut::with_capacity(keys.iter().map(length).sum());
-        let mut names = Vec::with_capacity(keys.len());
-        for key in keys {
-            for part in [prefix, b"{", key.as_bytes(), b"}"] {
-                buffer.extend_from_slice(part);
-            }
-            names.push(Name::from(buffer.split().freeze()));
-        }
-        names
-    }
-
-    /// Returns the name of a large value until it is complete.
-    fn staged_name(&self, key: &Key, lease: Lease) -> String {
-        format!("{}{{{key}}}:{:032x}", self.connections.settings().prefix, lease.token())
-    }
-
-    /// Returns the names of a value and its lease.
-    fn names(&self, key: &Key, server: &str) -> [Value; 2] {
-        let prefix = &self.connections.settings().prefix;
-        let lease = [prefix, server, "{", key.as_str(), "}", LEASE_SUFFIX].concat();
-        [self.value_name(key, server), Value::from(lease)]
-    }
 }
 
 impl Store for Redis {
     fn entry_name(&self, key: &Key) -> String {
-        format!("{}{{{key}}}", self.connections.settings().prefix)
+        format!("{}{{{key}}}", self.settings().prefix)
     }
 
     fn time_limit(&self) -> Option<Duration> {
@@ -249,13 +224,17 @@ impl Store for Redis {
         Box::pin(async move {
             self.connections
                 .session(Traffic::Size, std::slice::from_ref(key), async |session| {
-                    match self.connections.settings().restarts {
+                    match self.settings().restarts {
                         Restarts::Distrusted => {
-                            let names = |server: &str| vec![self.value_name(key, server)];
-                            replies::size(&session.script(&scripts::SIZE, self.slot(key), names, &[]).await?)
+                            let names = |server: &str| vec![self.settings().value_name(key, server)];
+                            replies::size(
+                                &session
+                                    .script(&scripts::SIZE, self.settings().slot(key), names, &[])
+                                    .await?,
+                            )
                         }
                         Restarts::Trusted => {
-                            let name = self.value_name(key, "").into_bytes().unwrap_or_default();
+                            let name = self.settings().value_name(key, "").into_bytes().unwrap_or_default();
                             session.length(Name::from(name)).await
                         }
                     }
@@ -265,7 +244,7 @@ impl Store for Redis {
     }
 
     fn max_queue_wait(&self) -> Duration {
-        self.connections.settings().max_queue_wait
+        self.settings().max_queue_wait
     }
 
     fn is_known_down(&self) -> bool {
@@ -285,7 +264,7 @@ impl Store for Redis {
             if keys.is_empty() {
                 return Ok(Vec::new());
             }
-            let &Settings { topology, restarts, .. } = self.connections.settings();
+            let &Settings { topology, restarts, .. } = self.settings();
             self.connections
                 .session(Traffic::Read(expected_bytes), keys, async |session| match (restarts, topology) {
                     (Restarts::Distrusted, Topology::Single) if expected_bytes > LARGE_BYTES => {
@@ -298,9 +277,11 @@ impl Store for Redis {
                             join_all(keys.iter().map(read)).await.into_iter().collect();
                         Ok(values?.into_iter().flatten().collect())
                     }
-                    (Restarts::Trusted, Topology::Single) => session.get_all(self.value_names(keys)).await,
+                    (Restarts::Trusted, Topology::Single) => {
+                        session.get_all(self.settings().value_names(keys)).await
+                    }
                     (Restarts::Trusted, Topology::Cluster) => {
-                        session.get_each(self.value_names(keys)).await?.into_iter().collect()
+                        session.get_each(self.settings().value_names(keys)).await?.into_iter().collect()
                     }
                 })
                 .await
@@ -317,14 +298,14 @@ impl Store for Redis {
         Box::pin(async move {
             let mut arguments = vec![scripts::token(lease), scripts::millis(term)];
             arguments.extend(scripts::replaced(mode));
-            replies::acquired(self.run(&scripts::ACQUIRE, key, &arguments).await?)
+            replies::acquired(self.run_batched(Batched::Acquire, key, arguments).await?)
         })
     }
 
     fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
-            let arguments = [scripts::token(*lease), scripts::millis(term)];
-            replies::flag(&self.run(&scripts::EXTEND, key, &arguments).await?)
+            let arguments = vec![scripts::token(*lease), scripts::millis(term)];
+            replies::flag(&self.run_batched(Batched::Extend, key, arguments).await?)
         })
     }
 
@@ -339,16 +320,16 @@ impl Store for Redis {
             if value.len() > LARGE_BYTES {
                 return self.fill_large(key, lease, value, ttl).await;
             }
-            let arguments = [scripts::token(lease), Value::Bytes(value), scripts::millis(ttl)];
-            replies::flag(&self.run(&scripts::FILL, key, &arguments).await?)
+            let arguments = vec![scripts::token(lease), Value::Bytes(value), scripts::millis(ttl)];
+            replies::flag(&self.run_batched(Batched::Fill, key, arguments).await?)
         })
     }
 
     fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let memory = scripts::millis(scripts::ATTEMPT_MEMORY);
-            let arguments = [scripts::token(lease), scripts::attempt(attempt), memory];
-            let reply = self.run(&scripts::RELEASE, key, &arguments).await?;
+            let arguments = vec![scripts::token(lease), scripts::attempt(attempt), memory];
+            let reply = self.run_batched(Batched::Release, key, arguments).await?;
             replies::flag(&reply).map(drop)
         })
     }
@@ -376,14 +357,14 @@ impl Store for Redis {
 
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
         Box::pin(async move {
-            if self.connections.settings().topology == Topology::Cluster {
+            if self.settings().topology == Topology::Cluster {
                 return Ok(None);
             }
             let watched = self
                 .connections
                 .session(Traffic::Write(0), std::slice::from_ref(key), async |session| {
                     match session.server_name(0) {
-                        Some(server) => session.watch(self.names(key, &server)).await,
+                        Some(server) => session.watch(self.settings().names(key, &server)).await,
                         None => Ok(None),
                     }
                 })
@@ -408,8 +389,8 @@ fn value_argument(value: Bytes) -> Result<Value> {
 /// The maximum size of a string in Redis: 512 MiB (`proto-max-bulk-len`).
 const MAX_VALUE_BYTES: usize = 512 << 20;
 
+/// The size of the arguments, in bytes, up to which a script is run together with others.
+const MAX_BATCHED_BYTES: usize = 64 << 10;
+
 /// How often a large read is made while the server is found to be another one.
 const MAX_READ_ATTEMPTS: usize = 4;
-
-/// Follows the name of a value in the name of its lease.
-const LEASE_SUFFIX: &str = ":l";

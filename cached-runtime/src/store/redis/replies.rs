@@ -66,6 +66,14 @@ pub(super) fn acquired(reply: Frame) -> Result<Acquired> {
     Ok(Acquired::held(holder.map(|token| LeaseId::new(number(&token)))).after(last))
 }
 
+/// Returns the results of the `count` scripts of a batch, each of which may be an error of the server.
+pub(super) fn of_batch(reply: Frame, count: usize) -> Result<Vec<Frame>> {
+    match reply {
+        Frame::Array { data, .. } if data.len() == count => Ok(data),
+        other => Err(unexpected(&other)),
+    }
+}
+
 /// Returns the size of a value in bytes.
 pub(super) fn size(reply: &Frame) -> Result<usize> {
     match reply {

@@ -96,14 +96,9 @@ pub(super) static REMOVE: Script = Script::new("return redis.call('UNLINK', unpa
 // The string at the key of the lease is the token in 32 digits, followed by the letter of the last attempt (see `attempt`).
 // Without a lease it is the letter alone, for a while. Anything else is no lease, and may be replaced: nothing else would end it.
 
-/// `ARGV`: the token, the term, and which keys with a value may be leased: none if nothing follows; those with the value of
-/// this size and end; those with any value, if "any" follows; or also those with a lease, which then ends, if "over" follows.
-/// Returns whether the lease was granted, whether a value is why not, otherwise the token of the current lease, and the letter of
-/// the last attempt.
-///
-/// It neither reads nor returns the value, which may be large.
-pub(super) static ACQUIRE: Script = Script::new(
-    r"local size = redis.pcall('STRLEN', KEYS[1])
+macro_rules! acquire {
+    () => {
+        r"local size = redis.pcall('STRLEN', KEYS[1])
 if type(size) == 'table' then
   if not string.find(size.err, 'WRONGTYPE', 1, true) then return size end
 elseif ARGV[3] ~= 'any' and ARGV[3] ~= 'over' and (size > 0 or redis.call('EXISTS', KEYS[1]) == 1) then
@@ -121,9 +116,19 @@ if #last > 1 then
   if is_lease and ARGV[3] ~= 'over' then return {0, 0, string.sub(last, 1, 32), string.sub(last, 33)} end
   last = ''
 end
-redis.call('SET', KEYS[2], ARGV[1] .. last, 'PX', ARGV[2])
-return {1, 0, false, last}",
-);
+local set = redis.pcall('SET', KEYS[2], ARGV[1] .. last, 'PX', ARGV[2])
+if set.err then return set end
+return {1, 0, false, last}"
+    };
+}
+
+/// `ARGV`: the token, the term, and which keys with a value may be leased: none if nothing follows; those with the value of
+/// this size and end; those with any value, if "any" follows; or also those with a lease, which then ends, if "over" follows.
+/// Returns whether the lease was granted, whether a value is why not, otherwise the token of the current lease, and the letter of
+/// the last attempt.
+///
+/// It neither reads nor returns the value, which may be large.
+pub(super) static ACQUIRE: Script = Script::new(acquire!());
 
 /// Begins each script that needs the lease: `ARGV[1]` is the token.
 macro_rules! if_held {
@@ -137,17 +142,38 @@ if type(held) ~= 'string' or string.sub(held, 1, 32) ~= ARGV[1] then return 0 en
     };
 }
 
-/// `ARGV`: the token and the term. Returns whether the lease was still held.
-pub(super) static EXTEND: Script = Script::new(if_held!("return redis.call('PEXPIRE', KEYS[2], ARGV[2])"));
+macro_rules! extend {
+    () => {
+        if_held!("return redis.call('PEXPIRE', KEYS[2], ARGV[2])")
+    };
+}
 
-/// `ARGV`: the token, the value and the ttl. Returns whether the lease was still held. If the value cannot be
-/// stored, the lease ends too.
-pub(super) static FILL: Script = Script::new(if_held!(
-    r"local stored = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+macro_rules! fill {
+    () => {
+        if_held!(
+            r"local stored = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('DEL', KEYS[2])
 if stored.err then return stored end
 return 1"
-));
+        )
+    };
+}
+
+macro_rules! release {
+    () => {
+        if_held!(
+            r"if ARGV[2] == '' or redis.pcall('SET', KEYS[2], ARGV[2], 'PX', ARGV[3]).err then redis.call('DEL', KEYS[2]) end
+return 1"
+        )
+    };
+}
+
+/// `ARGV`: the token and the term. Returns whether the lease was still held.
+pub(super) static EXTEND: Script = Script::new(extend!());
+
+/// `ARGV`: the token, the value and the ttl. Returns whether the lease was still held. If the value cannot be
+/// stored, the lease ends too.
+pub(super) static FILL: Script = Script::new(fill!());
 
 /// `KEYS`: also the name of a value that was stored before. `ARGV`: the token and the ttl. Gives that value the name of the
 /// key; returns whether the lease was still held, and the value is there.
@@ -168,10 +194,83 @@ pub(super) const STAGED_MILLIS: i64 = 30_000;
 
 /// `ARGV`: the token, the letter of the attempt, and for how long it is remembered. Returns whether the lease was still
 /// held. A server that is out of memory remembers nothing.
-pub(super) static RELEASE: Script = Script::new(if_held!(
-    r"if ARGV[2] == '' or redis.pcall('SET', KEYS[2], ARGV[2], 'PX', ARGV[3]).err then redis.call('DEL', KEYS[2]) end
-return 1"
+pub(super) static RELEASE: Script = Script::new(release!());
+
+/// Several of the scripts above as one. `KEYS` are those of each, `ARGV` for each its letter, the number of its arguments, and the
+/// arguments. Returns the result of each, which may be an error.
+///
+/// A server that is out of memory rejects only the first write of a script. So once it has rejected one, no other is made that takes
+/// memory; those that do come first (see [`Batched`]).
+pub(super) static BATCH: Script = Script::new(concat!(
+    "local scripts = {
+A = function(KEYS, ARGV)
+",
+    acquire!(),
+    "
+end,
+F = function(KEYS, ARGV)
+",
+    fill!(),
+    "
+end,
+E = function(KEYS, ARGV)
+",
+    extend!(),
+    "
+end,
+R = function(KEYS, ARGV)
+",
+    release!(),
+    "
+end}
+local takes_memory = {A = true, F = true}
+local results, full, at = {}, false, 1
+for i = 1, #KEYS / 2 do
+  local letter, count = ARGV[at], tonumber(ARGV[at + 1])
+  local arguments = {unpack(ARGV, at + 2, at + 1 + count)}
+  at = at + 2 + count
+  local is_done, result = true, full
+  if not (full and takes_memory[letter]) then
+    is_done, result = pcall(scripts[letter], {KEYS[2 * i - 1], KEYS[2 * i]}, arguments)
+    if not is_done and type(result) ~= 'table' then result = {err = 'ERR Error running script: ' .. result} end
+    if type(result) == 'table' and result.err and string.find(result.err, 'OOM ', 1, true) then full = result end
+  end
+  results[i] = result
+end
+return results"
 ));
+
+/// A script that can be part of [`BATCH`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Batched {
+    // Those that take memory come first.
+    Acquire,
+    Fill,
+    Extend,
+    Release,
+}
+
+impl Batched {
+    /// Returns the script for one operation.
+    pub(super) fn alone(self) -> &'static Script {
+        match self {
+            Self::Acquire => &ACQUIRE,
+            Self::Fill => &FILL,
+            Self::Extend => &EXTEND,
+            Self::Release => &RELEASE,
+        }
+    }
+
+    /// Returns the letter of the script in [`BATCH`].
+    pub(super) fn letter(self) -> Value {
+        Value::from_static_str(match self {
+            Self::Acquire => "A",
+            Self::Fill => "F",
+            Self::Extend => "E",
+            Self::Release => "R",
+        })
+    }
+}
 
 /// `ARGV`: the value, and the ttl if there is one. The order matters: a server that is out of memory rejects
 /// only the first write of a script.

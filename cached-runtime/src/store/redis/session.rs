@@ -258,7 +258,7 @@ impl Session<'_> {
         match self.in_time(pin!(client.custom_raw(command, arguments))).await {
             Ok(reply) => {
                 pending.replied();
-                if errors::message_of(&reply).is_some_and(|message| errors::code(message) == "READONLY") {
+                if errors::is_read_only(&reply) {
                     self.state.record_demotion();
                 }
                 Ok(reply)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::LEASE_SUFFIX;
+use super::names::LEASE_SUFFIX;
 
 /// The waiting callers, by the name of the value. The server tracks the keys for the connection, not for each
 /// caller.

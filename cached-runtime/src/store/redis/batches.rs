@@ -1,0 +1,144 @@
+//! The scripts of several calls as one.
+//!
+//! Each script costs a write to the socket, a reply, and a start of Lua on the server, far more than what it does there. So
+//! calls that acquire, fill or release leases at the same time share one script, as those that read share one `MGET`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use fred::types::{Resp3Frame as Frame, Value};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::connection::Connections;
+use super::replies;
+use super::scripts::{self, Batched};
+use crate::store::in_flight::overloaded;
+use crate::store::shutting_down;
+use crate::store::traffic::{Lane, Traffic};
+use crate::util::Moment;
+use crate::util::batch_queue::{BatchTask, Entered, QueueLimits, Waiting};
+use crate::{Key, Result};
+
+/// A script on a key, with its arguments.
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub(super) script: Batched,
+    pub(super) key: Key,
+    pub(super) arguments: Vec<Value>,
+}
+
+/// An operation that waits for a batch.
+#[derive(Debug)]
+pub(super) struct QueuedOperation {
+    operation: Operation,
+    since: Moment,
+    reply: oneshot::Sender<Result<Frame>>,
+}
+
+/// The costs are numbers of operations.
+pub(super) const LIMITS: QueueLimits = QueueLimits { singles: 2, batch_tasks: 4, queued: 100_000 };
+/// The maximum number of operations of a batch, so that the server, which does nothing else meanwhile, needs less than a
+/// millisecond for it.
+const MAX_BATCH: usize = 64;
+/// The maximum size of the values of a batch, in bytes, unless it has only one.
+const MAX_BATCH_BYTES: usize = 256 << 10;
+
+impl Waiting for QueuedOperation {
+    fn cost(&self) -> usize {
+        1
+    }
+
+    fn since(&self) -> Moment {
+        self.since
+    }
+
+    fn refuse(self) {
+        let _ = self.reply.send(Err(overloaded())); // Fails if the call was dropped.
+    }
+}
+
+impl Connections {
+    /// Runs a script, with those of other calls if there are any. The keys of a batch may be in different slots, so only a
+    /// single server can run it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`session`](Self::session).
+    ///
+    /// # Cancel safety
+    ///
+    /// A queued operation is not sent. One that was sent is executed by the server.
+    pub(super) async fn run_batched(self: &Arc<Self>, operation: Operation) -> Result<Frame> {
+        let queue = Arc::clone(&self.of_current_runtime(Lane::Main)?.operations);
+        let mut receiver = None;
+        let queued = |operation| {
+            let (reply, waiting) = oneshot::channel();
+            receiver = Some(waiting);
+            QueuedOperation { operation, since: Moment::now(), reply }
+        };
+        match queue.enter(operation, 1, MAX_BATCH, queued) {
+            Entered::Single(_place, Operation { script, key, arguments }) => {
+                let traffic = Traffic::Write(size_of_all(&arguments));
+                self.run(traffic, script.alone(), std::slice::from_ref(&key), &arguments).await
+            }
+            Entered::Queued(task) => {
+                if let (Some(task), Ok(runtime)) = (task, Handle::try_current()) {
+                    // If the runtime is shutting down, this drops the place, which rejects what is queued.
+                    runtime.spawn(Arc::clone(self).send_batches(task));
+                }
+                match receiver {
+                    Some(reply) => reply.await.unwrap_or_else(|_| Err(shutting_down())),
+                    None => Err(overloaded()),
+                }
+            }
+            Entered::Refused => Err(overloaded()),
+        }
+    }
+
+    /// Sends what is queued, one batch after the other, until nothing is.
+    async fn send_batches(self: Arc<Self>, mut place: BatchTask<QueuedOperation>) {
+        while let Some(mut queued) = place.next(self.settings().max_queue_wait, take).await {
+            queued.retain(|queued| !queued.reply.is_closed());
+            if queued.is_empty() {
+                continue;
+            }
+            queued.sort_by_key(|queued| queued.operation.script);
+            let bytes = queued.iter().map(|queued| size_of_all(&queued.operation.arguments)).sum();
+            let (mut keys, mut arguments) = (Vec::with_capacity(queued.len()), Vec::new());
+            let mut replies = Vec::with_capacity(queued.len());
+            for QueuedOperation { operation, reply, .. } in queued {
+                arguments.push(operation.script.letter());
+                arguments.push(Value::from(operation.arguments.len().to_string()));
+                arguments.extend(operation.arguments);
+                keys.push(operation.key);
+                replies.push(reply);
+            }
+            let result = self.run(Traffic::Write(bytes), &scripts::BATCH, &keys, &arguments).await;
+            let results = result.and_then(|reply| replies::of_batch(reply, keys.len()));
+            let results: Vec<_> = match results {
+                Ok(results) => results.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error); keys.len()],
+            };
+            for (reply, result) in replies.into_iter().zip(results) {
+                let _ = reply.send(result); // Fails if the call was dropped.
+            }
+        }
+    }
+}
+
+/// Takes the operations of one batch from the queue. A single one always fits.
+fn take(queue: &mut VecDeque<QueuedOperation>) -> Vec<QueuedOperation> {
+    let mut bytes = 0;
+    let fits = |queued: &&QueuedOperation| {
+        bytes += size_of_all(&queued.operation.arguments);
+        bytes <= MAX_BATCH_BYTES
+    };
+    let count = queue.iter().take(MAX_BATCH).take_while(fits).count();
+    queue.drain(..count).collect()
+}
+
+/// Returns the size of all arguments, in bytes.
+pub(super) fn size_of_all(arguments: &[Value]) -> usize {
+    arguments.iter().filter_map(Value::as_bytes).map(<[u8]>::len).sum()
+}
