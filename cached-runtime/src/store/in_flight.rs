@@ -13,18 +13,19 @@ use tokio::time::timeout;
 use super::traffic::Traffic;
 use crate::{Error, ErrorKind, Result};
 
-/// The places of one connection. Reads do not wait behind other operations, nor the other way round.
+/// The places of one connection. Reads, requests for leases, and other operations do not wait behind each other: a lease that
+/// was granted is to end although many calls ask for one.
 #[derive(Debug)]
 pub(super) struct Places {
     reads: InFlight,
-    /// Of all operations except reads.
+    acquisitions: InFlight,
     writes: InFlight,
 }
 
 impl Places {
     pub(super) fn new(max_in_flight: usize, max_wait: Duration) -> Self {
         let in_flight = || InFlight::new(max_in_flight, max_wait);
-        Self { reads: in_flight(), writes: in_flight() }
+        Self { reads: in_flight(), acquisitions: in_flight(), writes: in_flight() }
     }
 
     /// Returns a place as soon as one is free, in the order of the operations.
@@ -35,6 +36,7 @@ impl Places {
     pub(super) async fn enter(&self, traffic: Traffic) -> Result<Place<'_>> {
         let in_flight = match traffic {
             Traffic::Read(_) | Traffic::Size => &self.reads,
+            Traffic::Acquire(_) => &self.acquisitions,
             Traffic::Fill(_) | Traffic::Write(_) => &self.writes,
         };
         in_flight.enter().await

@@ -8,13 +8,15 @@ use std::time::Duration;
 use super::LARGE_BYTES;
 use crate::{Error, ErrorKind, Result};
 
-/// What an operation does. Reads do not wait behind writes, nor the other way round.
+/// What an operation does.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Traffic {
     /// A read of values of this size, in bytes, as far as it is known.
     Read(usize),
     /// The question for the size of a value, which another operation may be reading on the main connection.
     Size,
+    /// A request for a lease, which takes the time of a value of this size.
+    Acquire(usize),
     /// The fill of a key with a value of this size. It has no effect once the lease has ended, so it may arrive after
     /// operations that began later.
     Fill(usize),
@@ -27,14 +29,14 @@ impl Traffic {
         match self {
             Self::Size => Lane::Large,
             Self::Read(bytes) | Self::Fill(bytes) if bytes > LARGE_BYTES => Lane::Large,
-            Self::Read(_) | Self::Fill(_) | Self::Write(_) => Lane::Main,
+            Self::Read(_) | Self::Acquire(_) | Self::Fill(_) | Self::Write(_) => Lane::Main,
         }
     }
 
     /// Returns how much longer than others an operation may take because of its size, at this rate in bytes per second.
     pub(super) fn transfer_time(self, min_rate: u64) -> Duration {
         let bytes = match self {
-            Self::Read(bytes) | Self::Fill(bytes) | Self::Write(bytes) => bytes,
+            Self::Read(bytes) | Self::Acquire(bytes) | Self::Fill(bytes) | Self::Write(bytes) => bytes,
             Self::Size => 0,
         };
         if bytes <= LARGE_BYTES {

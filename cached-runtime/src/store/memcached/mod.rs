@@ -244,8 +244,8 @@ impl Store for Memcached {
     ) -> BoxFuture<'a, Result<Acquired>> {
         // A value can only be compared by reading it.
         let traffic = match mode {
-            LeaseMode::IfUnchanged(id) => Traffic::Write(id.size()),
-            LeaseMode::IfAbsent | LeaseMode::Replace | LeaseMode::TakeOver => Traffic::Write(0),
+            LeaseMode::IfUnchanged(id) => Traffic::Acquire(id.size()),
+            LeaseMode::IfAbsent | LeaseMode::Replace | LeaseMode::TakeOver => Traffic::Acquire(0),
         };
         Box::pin(self.within_deadline(traffic, self.acquire_lease(key, lease, term, mode)))
     }

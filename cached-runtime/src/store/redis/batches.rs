@@ -15,7 +15,7 @@ use super::replies;
 use super::scripts::{self, Batched};
 use crate::store::in_flight::overloaded;
 use crate::store::shutting_down;
-use crate::store::traffic::{Lane, Traffic};
+use crate::store::traffic::Lane;
 use crate::util::Moment;
 use crate::util::batch_queue::{BatchTask, Entered, QueueLimits, Waiting};
 use crate::{Key, Result};
@@ -70,7 +70,13 @@ impl Connections {
     ///
     /// A queued operation is not sent. One that was sent is executed by the server.
     pub(super) async fn run_batched(self: &Arc<Self>, operation: Operation) -> Result<Frame> {
-        let queue = Arc::clone(&self.of_current_runtime(Lane::Main)?.operations);
+        let traffic = operation.script.traffic(size_of_all(&operation.arguments));
+        let connection = self.of_current_runtime(Lane::Main)?;
+        // As their places in flight: the end of a lease does not wait behind requests for others.
+        let queue = match operation.script {
+            Batched::Acquire => Arc::clone(&connection.acquisitions),
+            Batched::Fill | Batched::Extend | Batched::Release => Arc::clone(&connection.lease_ends),
+        };
         let mut receiver = None;
         let queued = |operation| {
             let (reply, waiting) = oneshot::channel();
@@ -79,7 +85,6 @@ impl Connections {
         };
         match queue.enter(operation, 1, MAX_BATCH, queued) {
             Entered::Single(_place, Operation { script, key, arguments }) => {
-                let traffic = Traffic::Write(size_of_all(&arguments));
                 self.run(traffic, script.alone(), std::slice::from_ref(&key), &arguments).await
             }
             Entered::Queued(task) => {
@@ -100,10 +105,8 @@ impl Connections {
     async fn send_batches(self: Arc<Self>, mut place: BatchTask<QueuedOperation>) {
         while let Some(mut queued) = place.next(self.settings().max_queue_wait, take).await {
             queued.retain(|queued| !queued.reply.is_closed());
-            if queued.is_empty() {
-                continue;
-            }
             queued.sort_by_key(|queued| queued.operation.script);
+            let Some(script) = queued.first().map(|queued| queued.operation.script) else { continue };
             let bytes = queued.iter().map(|queued| size_of_all(&queued.operation.arguments)).sum();
             let (mut keys, mut arguments) = (Vec::with_capacity(queued.len()), Vec::new());
             let mut replies = Vec::with_capacity(queued.len());
@@ -114,7 +117,7 @@ impl Connections {
                 keys.push(operation.key);
                 replies.push(reply);
             }
-            let result = self.run(Traffic::Write(bytes), &scripts::BATCH, &keys, &arguments).await;
+            let result = self.run(script.traffic(bytes), &scripts::BATCH, &keys, &arguments).await;
             let results = result.and_then(|reply| replies::of_batch(reply, keys.len()));
             let results: Vec<_> = match results {
                 Ok(results) => results.into_iter().map(Ok).collect(),

@@ -141,8 +141,10 @@ pub(super) struct RuntimeConnection {
     lane: Lane,
     state: Arc<ConnectionState>,
     places: Places,
-    /// The scripts that wait to be sent together.
-    pub(super) operations: Arc<BatchQueue<QueuedOperation>>,
+    /// The requests for leases that wait to be sent together.
+    pub(super) acquisitions: Arc<BatchQueue<QueuedOperation>>,
+    /// The same for what ends or extends leases.
+    pub(super) lease_ends: Arc<BatchQueue<QueuedOperation>>,
     ticker: Ticker,
     supervisor: AbortHandle,
 }
@@ -154,8 +156,10 @@ impl RuntimeConnection {
         let supervisor = runtime.spawn(supervise(Arc::clone(settings), Arc::clone(&state))).abort_handle();
         let places = Places::new(settings.max_in_flight, settings.max_queue_wait);
         let ticker = Ticker::start(runtime, settings.deadline);
-        let operations = Arc::new(BatchQueue::new(batches::LIMITS));
-        Ok(Self { runtime: runtime.id(), lane, state, places, operations, ticker, supervisor })
+        let queue = || Arc::new(BatchQueue::new(batches::LIMITS));
+        let (acquisitions, lease_ends) = (queue(), queue());
+        let runtime = runtime.id();
+        Ok(Self { runtime, lane, state, places, acquisitions, lease_ends, ticker, supervisor })
     }
 
     fn serves(&self, runtime: Id, lane: Lane) -> bool {

@@ -141,7 +141,11 @@ impl Redis {
     async fn run_batched(&self, script: Batched, key: &Key, arguments: Vec<Value>) -> Result<Resp3Frame> {
         // The keys of a batch may be in different slots. A larger value would delay the others of its batch.
         if self.settings().topology == Topology::Cluster || size_of_all(&arguments) > MAX_BATCHED_BYTES {
-            return self.run(script.alone(), key, &arguments).await;
+            let traffic = script.traffic(size_of_all(&arguments));
+            return self
+                .connections
+                .run(traffic, script.alone(), std::slice::from_ref(key), &arguments)
+                .await;
         }
         self.connections.run_batched(Operation { script, key: key.clone(), arguments }).await
     }

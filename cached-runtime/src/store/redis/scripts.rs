@@ -7,6 +7,7 @@ use bytes::Bytes;
 use fred::types::Value;
 use sha1::{Digest as _, Sha1};
 
+use crate::store::traffic::Traffic;
 use crate::{LastAttempt, Lease, LeaseMode, ValueId};
 
 /// A Lua script.
@@ -200,7 +201,7 @@ pub(super) static RELEASE: Script = Script::new(release!());
 /// arguments. Returns the result of each, which may be an error.
 ///
 /// A server that is out of memory rejects only the first write of a script. So once it has rejected one, no other is made that takes
-/// memory; those that do come first (see [`Batched`]).
+/// memory; those that do come first (see the order of [`Batched`]).
 pub(super) static BATCH: Script = Script::new(concat!(
     "local scripts = {
 A = function(KEYS, ARGV)
@@ -258,6 +259,14 @@ impl Batched {
             Self::Fill => &FILL,
             Self::Extend => &EXTEND,
             Self::Release => &RELEASE,
+        }
+    }
+
+    /// Returns what an operation with arguments of this size is.
+    pub(super) fn traffic(self, bytes: usize) -> Traffic {
+        match self {
+            Self::Acquire => Traffic::Acquire(bytes),
+            Self::Fill | Self::Extend | Self::Release => Traffic::Write(bytes),
         }
     }
 
