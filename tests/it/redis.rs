@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cached_runtime::{
-    Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Redis, RedisConfig, Result, Store, ValueId,
+    Acquired, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Redis, RedisConfig, Result, Store,
+    ValueId,
 };
 use cached_tests::proxy::{Proxy, Replies};
 use cached_tests::server::RedisServer;
@@ -713,6 +714,143 @@ mod rejections {
         assert_eq!(get(&store, &key(1)).await.unwrap(), None);
         let error = put(&store, &key(1), "v").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
+    }
+}
+
+/// Operations at the same time are one script; each has its own result.
+mod batches {
+    use super::*;
+
+    const COUNT: u64 = 300;
+
+    /// Runs an operation for each key at the same time, and returns the results in the order of the keys.
+    async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        operation: impl Fn(u64) -> F,
+    ) -> Vec<T> {
+        let mut tasks = JoinSet::new();
+        for n in 0..COUNT {
+            let running = operation(n);
+            tasks.spawn(async move { (n, running.await) });
+        }
+        let mut results = tasks.join_all().await;
+        results.sort_by_key(|(n, _)| *n);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    fn acquire(store: &Arc<Redis>, n: u64, lease: Lease) -> impl Future<Output = Result<Acquired>> + use<> {
+        let store = Arc::clone(store);
+        async move { store.acquire(&key(n), lease, MINUTE, LeaseMode::IfAbsent).await }
+    }
+
+    fn fill(store: &Arc<Redis>, n: u64, lease: Lease) -> impl Future<Output = Result<bool>> + use<> {
+        let store = Arc::clone(store);
+        async move { store.fill(&key(n), lease, n.to_string().into(), MINUTE).await }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn are_few_scripts() {
+        let server = RedisServer::start();
+        let config = RedisConfig::new(server.url()).deadline(SOON).connect_timeout(SOON);
+        for (n, config) in
+            [config.clone(), config.prefix("other:").distrust_restarts()].into_iter().enumerate()
+        {
+            let store = Arc::new(Redis::new(config).unwrap());
+            let scripts = || server.calls("evalsha") + server.calls("eval");
+            let before = scripts();
+            let leases: Vec<_> = (0..COUNT).map(|_| Lease::random()).collect();
+            let acquired = at_once(|n| acquire(&store, n, leases[n as usize])).await;
+            assert!(acquired.into_iter().all(|acquired| acquired.unwrap().is_granted));
+            let filled = at_once(|n| fill(&store, n, leases[n as usize])).await;
+            assert!(filled.into_iter().all(Result::unwrap));
+            for n in 0..COUNT {
+                assert_eq!(get(&store, &key(n)).await.unwrap(), Some(n.to_string().into()));
+            }
+            assert_eq!(server.command(&["DBSIZE"]), ((n as u64 + 1) * COUNT).to_string(), "no lease is left");
+            let read_by_script = n as u64 * COUNT;
+            let scripts = scripts() - before - read_by_script;
+            assert!(scripts < COUNT / 5, "{scripts} scripts for {} operations", 2 * COUNT);
+        }
+    }
+
+    /// With keys that have a value, a lease, or what is neither.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn have_a_result_each() {
+        let server = RedisServer::start();
+        let store = Arc::new(with_long_deadline(server.url()));
+        let holder = Lease::random();
+        for n in 0..COUNT {
+            match n % 5 {
+                0 => put(&store, &key(n), "there").await.unwrap(),
+                1 => assert!(acquire(&store, n, holder).await.unwrap().is_granted),
+                2 => _ = server.command(&["RPUSH", &name_of(&key(n)), "x"]),
+                3 => _ = server.command(&["RPUSH", &format!("{}:l", name_of(&key(n))), "x"]),
+                _ => {}
+            }
+        }
+        let own = Lease::random();
+        for (n, acquired) in at_once(|n| acquire(&store, n, own)).await.into_iter().enumerate() {
+            let Acquired { is_granted, is_filled, holder, .. } = acquired.unwrap();
+            assert_eq!((is_granted, is_filled, holder.is_some()), (n % 5 > 1, n % 5 == 0, n % 5 == 1), "{n}");
+        }
+        for (n, filled) in at_once(|n| fill(&store, n, own)).await.into_iter().enumerate() {
+            assert_eq!(filled.unwrap(), n % 5 > 1, "{n}");
+        }
+        let extended = at_once(|n| {
+            let store = Arc::clone(&store);
+            async move { store.extend(&key(n), &holder, MINUTE).await }
+        });
+        for (n, extended) in extended.await.into_iter().enumerate() {
+            assert_eq!(extended.unwrap(), n % 5 == 1, "{n}");
+        }
+        at_once(|n| {
+            let store = Arc::clone(&store);
+            async move { store.release(&key(n), holder, LastAttempt::Failed).await.unwrap() }
+        })
+        .await;
+        for n in 0..COUNT {
+            let expected =
+                [Some("there".to_owned()), None, Some(n.to_string())][(n % 5).min(2) as usize].clone();
+            assert_eq!(get(&store, &key(n)).await.unwrap(), expected.map(Bytes::from), "{n}");
+        }
+        let after = acquire(&store, 1, own).await.unwrap();
+        assert_eq!((after.is_granted, after.last_attempt), (true, LastAttempt::Failed));
+    }
+
+    /// A script whose first write the server has accepted may use more memory than there is.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn store_nothing_on_a_full_server() {
+        let server = RedisServer::start();
+        let store = Arc::new(with_long_deadline(server.url()));
+        let lease = Lease::random();
+        assert!(at_once(|n| acquire(&store, n, lease)).await.into_iter().all(|acquired| acquired.is_ok()));
+        assert_eq!(server.command(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+        for filled in at_once(|n| fill(&store, n, lease)).await {
+            assert_eq!(filled.unwrap_err().kind(), ErrorKind::Rejected);
+        }
+        for n in 0..COUNT {
+            assert_eq!(get(&store, &key(n)).await.unwrap(), None, "{n}");
+        }
+        for acquired in at_once(|n| acquire(&store, COUNT + n, lease)).await {
+            assert_eq!(acquired.unwrap_err().kind(), ErrorKind::Rejected);
+        }
+        assert_eq!(server.command(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+        assert!(
+            at_once(|n| acquire(&store, COUNT + n, lease)).await.into_iter().all(|acquired| acquired.is_ok())
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn notice_that_the_primary_became_a_replica() {
+        let server = RedisServer::start();
+        let proxy = Proxy::start(&server.addr());
+        let store = Arc::new(with_long_deadline(format!("redis://{}", proxy.addr())));
+        put(&store, &key(1), "v").await.unwrap();
+        assert_eq!(server.command(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
+        for acquired in at_once(|n| acquire(&store, COUNT + n, Lease::random())).await {
+            let error = acquired.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Unreachable), "{error:?}");
+        }
+        eventually("it connects again", || proxy.accepted() == 2).await;
     }
 }
 

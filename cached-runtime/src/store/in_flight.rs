@@ -100,3 +100,27 @@ impl Drop for Waiting<'_> {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future as _;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// Otherwise leases would stay until their term ends, because a burst of calls asks for others.
+    #[tokio::test]
+    async fn the_end_of_a_lease_does_not_wait_behind_requests_for_others() {
+        let places = Places::new(1, Duration::from_secs(60));
+        let has_place = |traffic| {
+            let mut context = Context::from_waker(Waker::noop());
+            matches!(pin!(places.enter(traffic)).poll(&mut context), Poll::Ready(Ok(_)))
+        };
+        let _first = places.enter(Traffic::Acquire(0)).await.unwrap();
+        assert!(!has_place(Traffic::Acquire(0)));
+        for traffic in [Traffic::Write(0), Traffic::Fill(0), Traffic::Read(0)] {
+            assert!(has_place(traffic), "{traffic:?}");
+        }
+    }
+}
