@@ -838,20 +838,6 @@ mod batches {
             at_once(|n| acquire(&store, COUNT + n, lease)).await.into_iter().all(|acquired| acquired.is_ok())
         );
     }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn notice_that_the_primary_became_a_replica() {
-        let server = RedisServer::start();
-        let proxy = Proxy::start(&server.addr());
-        let store = Arc::new(with_long_deadline(format!("redis://{}", proxy.addr())));
-        put(&store, &key(1), "v").await.unwrap();
-        assert_eq!(server.command(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
-        for acquired in at_once(|n| acquire(&store, COUNT + n, Lease::random())).await {
-            let error = acquired.unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Unreachable), "{error:?}");
-        }
-        eventually("it connects again", || proxy.accepted() == 2).await;
-    }
 }
 
 mod runtimes {

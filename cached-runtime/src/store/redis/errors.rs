@@ -130,6 +130,15 @@ mod tests {
     }
 
     #[test]
+    fn a_read_only_replica_is_recognized_in_a_batch() {
+        let error = |message: &str| Frame::SimpleError { data: message.into(), attributes: None };
+        let batch = |results| Frame::Array { data: results, attributes: None };
+        let reply = |last| batch(vec![Frame::Null, batch(vec![error("OOM full"), last])]);
+        assert!(is_read_only(&reply(error("READONLY You can't write against a read only replica."))));
+        assert!(!is_read_only(&reply(Frame::Null)));
+    }
+
+    #[test]
     fn a_cluster_that_is_down_is_unreachable() {
         // The words of the client.
         let error = ClientError::new(Cause::Protocol, "Invalid or missing cluster state.");
