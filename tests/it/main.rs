@@ -16,6 +16,7 @@ mod contract;
 mod corrupt_values;
 mod credentials;
 mod deploys;
+mod dropped_puts;
 mod expire_tag;
 mod forked;
 mod futures;

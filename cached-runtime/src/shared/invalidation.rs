@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use super::changes::BegunChange;
 use super::generation::Generation;
 use super::generations::{TAG_GENERATION_TTL, new_generation};
 use super::namespace::Namespace;
@@ -21,12 +22,45 @@ impl Namespace {
 
     /// Runs a write that amounts to an invalidation, and queues the invalidation if the store does not confirm the write.
     ///
-    /// The write starts at once, before the future is polled.
+    /// The write starts at once, before the future is polled. Puts that are in flight give way to it.
     ///
     /// # Cancel safety
     ///
     /// The write completes even if the caller is dropped.
     pub(crate) fn apply<W>(
+        &'static self,
+        invalidation: Invalidation,
+        write: W,
+    ) -> impl Future<Output = Result<()>> + Send + use<W>
+    where
+        W: Future<Output = Result<()>> + Send + 'static,
+    {
+        // Before anything is sent, so that a put that takes over the lease after this change was executed knows of it.
+        let change = self.begin_change(&invalidation);
+        self.apply_put(invalidation, async move {
+            let written = write.await;
+            if written.is_ok() {
+                change.confirm();
+            }
+            written
+        })
+    }
+
+    /// Records the beginning of a change, for the puts in flight.
+    fn begin_change(&self, invalidation: &Invalidation) -> BegunChange {
+        if !self.changes.has_watches() {
+            return BegunChange::default();
+        }
+        match invalidation {
+            // A value whose derived tags are unknown depends on the epoch, which any tag replaces.
+            Invalidation::Key(key) if self.is_of_tags => self.changes.begin([key, &self.epoch_key()]),
+            Invalidation::Key(key) => self.changes.begin([key]),
+            Invalidation::Namespace => self.changes.begin_of_all(),
+        }
+    }
+
+    /// As [`apply`](Self::apply), for a put, which records itself.
+    pub(crate) fn apply_put<W>(
         &'static self,
         invalidation: Invalidation,
         write: W,

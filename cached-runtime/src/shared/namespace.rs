@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::changes::Changes;
 use super::failure_log::{FailureLog, OperationClass};
 use super::health::Health;
 use super::observed_store::{Begun, ObservedStore, Operation};
@@ -46,6 +47,7 @@ pub(crate) struct Namespace {
     /// Whether an expired lease was logged.
     has_reported_expiry: AtomicBool,
     pub(crate) pending: PendingInvalidations,
+    pub(super) changes: Changes,
     pub(crate) returned_leases: ReturnedLeases,
     /// Held while a pending invalidation is retried.
     pub(crate) retry_lock: tokio::sync::Mutex<()>,
@@ -90,6 +92,7 @@ impl Namespace {
             has_reported: AtomicBool::new(false),
             has_reported_expiry: AtomicBool::new(false),
             pending: PendingInvalidations::default(),
+            changes: Changes::default(),
             returned_leases: ReturnedLeases::default(),
             retry_lock: tokio::sync::Mutex::new(()),
         }

@@ -7,14 +7,16 @@ use bytes::Bytes;
 use super::{MAX_TAGS, Tier, namespace_of};
 use crate::memory::DerivedTags;
 use crate::policy::{Counters, Policy};
+use crate::shared::changes::ChangeWatch;
 use crate::shared::envelope;
-use crate::shared::location::Tags;
+use crate::shared::generations::NAMESPACE_GENERATIONS;
+use crate::shared::location::{Location, Tags};
 use crate::shared::namespace::Namespace;
 use crate::shared::payload::Payload;
 use crate::shared::pending::Invalidation;
 use crate::store::shutting_down;
 use crate::util::{limits, timer, unix_millis};
-use crate::{BoxFuture, Error, ErrorKind, Key, LeaseMode, Result, measure};
+use crate::{BoxFuture, Error, ErrorKind, Key, LastAttempt, LeaseMode, Result, measure};
 
 impl<K, V> Tier<K, V> {
     /// Encodes a value, with the keys of its derived tags.
@@ -44,21 +46,36 @@ impl<K, V> Tier<K, V> {
         let location = self.location(key, tags)?;
         // If the write fails, the value it was to replace must not be served again.
         let invalidation = Invalidation::Key(location.key.clone());
+        let watched = Watched::new(&self.namespace, &location, &payload.derived_tag_keys);
         let put = async move {
-            // A pending clear that is retried later would end this value too.
-            while self.namespace.pending.next() == Some(Invalidation::Namespace) {
-                self.namespace.retry_one().await.transpose()?;
+            let written = self.put_watched(&location, payload, &watched).await;
+            if written.is_err() {
+                // It is retried as an invalidation, which is as final for the puts that began before this one.
+                drop(watched.key.begin_change());
             }
-            let generations = self.namespace.generations(&location, None).await?;
-            let derived_generations = match self.tags {
-                Tags::Derived(tags) => tags.derived_generations(&payload.derived_tag_keys).await?,
-                Tags::None | Tags::Static(_) => Vec::new(),
-            };
-            let bytes = payload.seal(&location.key, &generations, &derived_generations, Duration::ZERO)?;
-            self.namespace.record_size(bytes.len());
-            replace(&self.namespace, &location.key, bytes, payload.store_ttl()).await
+            written
         };
-        self.namespace.apply(invalidation, put).await
+        self.namespace.apply_put(invalidation, put).await
+    }
+
+    async fn put_watched(
+        &'static self,
+        location: &Location,
+        payload: Payload,
+        watched: &Watched,
+    ) -> Result<()> {
+        // A pending clear that is retried later would end this value too.
+        while self.namespace.pending.next() == Some(Invalidation::Namespace) {
+            self.namespace.retry_one().await.transpose()?;
+        }
+        let generations = self.namespace.generations(location, None).await?;
+        let derived_generations = match self.tags {
+            Tags::Derived(tags) => tags.derived_generations(&payload.derived_tag_keys).await?,
+            Tags::None | Tags::Static(_) => Vec::new(),
+        };
+        let bytes = payload.seal(&location.key, &generations, &derived_generations, Duration::ZERO)?;
+        self.namespace.record_size(bytes.len());
+        replace(&self.namespace, &location.key, bytes, payload.store_ttl(), watched).await
     }
 
     /// Removes a value and ends the lease.
@@ -109,21 +126,73 @@ pub(crate) fn clear(
     })
 }
 
-/// Stores a value, whatever is there, and ends any other lease.
+/// What a put depends on, and what has changed in this process since the put began.
+#[derive(Debug)]
+struct Watched {
+    /// Sees the changes of the key, and of the whole namespace.
+    key: ChangeWatch,
+    /// Sees the changes of the tags, if there are any.
+    tags: Option<ChangeWatch>,
+}
+
+impl Watched {
+    fn new(namespace: &'static Namespace, location: &Location, derived_tag_keys: &[Key]) -> Self {
+        let key = namespace.changes.watch(vec![location.key.clone()]);
+        let static_tag_keys = location.generation_keys.iter().skip(NAMESPACE_GENERATIONS);
+        let tag_keys = static_tag_keys.chain(derived_tag_keys).cloned().collect();
+        let tags = location.tags.namespace().map(|namespace| namespace.changes.watch(tag_keys));
+        Self { key, tags }
+    }
+
+    fn have_tags_changed(&self) -> bool {
+        self.tags.as_ref().is_some_and(ChangeWatch::is_changed)
+    }
+}
+
+/// Stores a value, whatever is there, and ends any other lease, unless something has changed since the put began.
 ///
-/// Unlike [`Store::put`](crate::Store::put), a fill has no effect after an invalidation that began later, however late it arrives:
-/// on a connection that was given up, or on one for large values.
-async fn replace(namespace: &'static Namespace, key: &Key, value: Bytes, ttl: Duration) -> Result<()> {
+/// Unlike [`Store::put`](crate::Store::put), a fill has no effect after an invalidation that is executed after the lease was
+/// acquired, however late the fill arrives: on a connection that was given up, or on one for large values. An invalidation that
+/// was executed before that had begun when the reply with the lease arrived, so `watched` has seen it. It is the same with a
+/// change of a tag or a clear: one that begins after the reply replaces a generation that was read before it. A later put is
+/// seen only when it is about to fill; until then its lease is the one that is taken over, or it takes over this one.
+async fn replace(
+    namespace: &'static Namespace,
+    key: &Key,
+    value: Bytes,
+    ttl: Duration,
+    watched: &Watched,
+) -> Result<()> {
     let begun_at = Instant::now();
     // Another call that computes must not overwrite this value.
     let (lease, acquired) = namespace.request_lease(key, LeaseMode::TakeOver).await?;
-    if acquired.is_granted && namespace.fill(key, lease, value, ttl).await? {
+    let has_key_changed = watched.key.is_changed();
+    if has_key_changed {
+        // The later change may have stored a value before the lease was taken over. A release leaves it.
+        if acquired.is_granted {
+            namespace.release(key, lease, LastAttempt::Unknown).await;
+        }
+        // Before the change is executed, a value from before this put may be there. It waits for no put in turn: a put that
+        // waits here is not recorded.
+        if watched.key.is_confirmed().await {
+            return Ok(()); // As if this put had come before that change, which removed or replaced its value.
+        }
+    }
+    let change = watched.key.begin_change();
+    // If a tag has changed, this value would be gone. The older value may not have the tag, and is removed.
+    let is_to_fill = acquired.is_granted && !has_key_changed && !watched.have_tags_changed();
+    if is_to_fill && namespace.fill(key, lease, value, ttl).await? {
+        change.confirm();
         return Ok(());
+    }
+    if watched.key.has_confirmed() {
+        return Ok(()); // The lease was lost to a later change. What that stored stays.
     }
     // An older value may still be there.
     namespace.with_deadline(|store| store.remove(key)).await?;
-    if begun_at.elapsed() < limits::LEASE_TERM.time() {
-        return Ok(()); // Another call has changed the key meanwhile, as if after this one.
+    change.confirm();
+    if !is_to_fill || begun_at.elapsed() < limits::LEASE_TERM.time() {
+        return Ok(()); // Another call has changed the key or a tag meanwhile, as if after this one.
     }
     namespace.report_expired_lease();
     Err(Error::new(ErrorKind::Timeout, "the value took longer than the term of its lease"))
