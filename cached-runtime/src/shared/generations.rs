@@ -24,7 +24,7 @@ use super::reads::{CommonKeys, Reading, Values, Wanted};
 use crate::memory::DerivedTags;
 use crate::store::LARGE_BYTES;
 use crate::util::random;
-use crate::{Key, Result};
+use crate::{Error, Key, Result};
 
 /// What a store has at a location.
 #[derive(Debug)]
@@ -92,27 +92,23 @@ impl Namespace {
     /// As [`read`](Self::read), without the generations of derived tags.
     pub(super) async fn read_however_large(&'static self, location: &Location) -> Result<ReadResult> {
         let known_bytes = self.largest_bytes();
-        let found = self.begin_read(location)?.await;
-        match self.end_read(location, found) {
-            Err(error) if error.is_timeout() => {
-                self.read_if_large(location, known_bytes).await.unwrap_or(Err(error))
-            }
-            found => found,
+        match self.begin_read(location)?.await {
+            Err(error) if error.is_timeout() => self.read_again_if_large(location, known_bytes, error).await,
+            found => self.end_read(location, found),
         }
     }
 
-    /// Reads a value again, for which the time of another read was too short, if it is larger than was known then; otherwise
-    /// returns `None`.
-    pub(super) async fn read_if_large(
+    /// Reads a value again after a read that missed its deadline, if the value is larger than was known then; otherwise that read has
+    /// failed with this error.
+    pub(super) async fn read_again_if_large(
         &'static self,
         location: &Location,
         known_bytes: usize,
-    ) -> Option<Result<ReadResult>> {
-        if !self.has_large(&location.key, known_bytes).await {
-            return None;
-        }
-        let found = self.begin_read(location).ok()?.await;
-        Some(self.end_read(location, found))
+        error: Error,
+    ) -> Result<ReadResult> {
+        let is_large = self.has_large(&location.key, known_bytes).await;
+        let found = if is_large { self.begin_read(location)?.await } else { Err(error) };
+        self.end_read(location, found)
     }
 
     /// Begins to read a value and the generations it depends on, in one round trip; [`end_read`](Self::end_read) takes the

@@ -65,27 +65,24 @@ impl<K, V> Future for TierRead<K, V> {
         let (tier, confirmations, known_bytes) = (*tier, *confirmations, *known_bytes);
         loop {
             let found = match step {
-                Step::Primary(location, reading) => {
-                    let found = ready!(Pin::new(reading).poll(cx));
-                    tier.namespace.end_read(location, found)
-                }
+                Step::Primary(_, reading) => ready!(Pin::new(reading).poll(cx)),
                 Step::More(reading) => return reading.as_mut().poll(cx),
                 Step::Ended => return Poll::Ready(SharedRead::NOTHING),
             };
             let Step::Primary(location, _) = mem::replace(step, Step::Ended) else { continue };
-            let found = match found {
-                Ok(found) => found,
-                Err(error) if error.is_timeout() => {
-                    *step = Step::More(Box::pin(async move {
-                        match tier.namespace.read_if_large(&location, known_bytes).await {
-                            Some(Ok(found)) => tier.decide_with_all(location, found, confirmations).await,
-                            Some(Err(_)) | None => SharedRead::NOTHING,
-                        }
-                    }));
-                    continue;
-                }
-                Err(_) => continue,
-            };
+            if let Err(error) = &found
+                && error.is_timeout()
+            {
+                let error = error.clone();
+                *step = Step::More(Box::pin(async move {
+                    match tier.namespace.read_again_if_large(&location, known_bytes, error).await {
+                        Ok(found) => tier.decide_with_all(location, found, confirmations).await,
+                        Err(_) => SharedRead::NOTHING,
+                    }
+                }));
+                continue;
+            }
+            let Ok(found) = tier.namespace.end_read(&location, found) else { continue };
             if !found.has_derived_tags() && tier.has_own_type(&found) {
                 return Poll::Ready(tier.decide(location, found, confirmations));
             }
