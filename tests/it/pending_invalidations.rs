@@ -1,16 +1,11 @@
 //! An invalidation that the store did not confirm is an error, and is retried until the store confirms it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use cached_runtime::{
-    Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Memcached, MemcachedConfig,
-    Redis, RedisConfig, Result, Store, Watch, async_cached, health,
-};
+use cached_runtime::{Memcached, MemcachedConfig, Redis, RedisConfig, Store, async_cached};
 use cached_tests::in_own_process;
-use cached_tests::map_store::MapStore;
 use cached_tests::proxy::Proxy;
 use cached_tests::server::{MemcachedServer, RedisServer};
 
@@ -85,91 +80,119 @@ fn is_retried(proxy: &Proxy, items: impl Fn() -> String) {
     });
 }
 
-/// A store where the first removals fail, and then every second one.
-#[derive(Debug, Default)]
-struct Unreliable {
-    map: MapStore,
-    removals: AtomicU64,
-}
+#[cfg(feature = "moved-clock")]
+mod retries {
+    use std::sync::LazyLock;
 
-impl Store for Unreliable {
-    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        self.map.get(keys)
-    }
-
-    fn acquire<'a>(
-        &'a self,
-        key: &'a Key,
-        lease: Lease,
-        term: Duration,
-        mode: LeaseMode,
-    ) -> BoxFuture<'a, Result<Acquired>> {
-        self.map.acquire(key, lease, term, mode)
-    }
-
-    fn extend<'a>(&'a self, key: &'a Key, lease: &'a Lease, term: Duration) -> BoxFuture<'a, Result<bool>> {
-        self.map.extend(key, lease, term)
-    }
-
-    fn fill<'a>(
-        &'a self,
-        key: &'a Key,
-        lease: Lease,
-        value: Bytes,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<bool>> {
-        self.map.fill(key, lease, value, ttl)
-    }
-
-    fn release<'a>(&'a self, key: &'a Key, lease: Lease, attempt: LastAttempt) -> BoxFuture<'a, Result<()>> {
-        self.map.release(key, lease, attempt)
-    }
-
-    fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
-        self.map.put(key, value, ttl)
-    }
-
-    fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
-        self.map.add(key, value, ttl)
-    }
-
-    fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
-        let removals = self.removals.fetch_add(1, Ordering::SeqCst);
-        if removals < 220 || removals.is_multiple_of(2) {
-            return Box::pin(async { Err(Error::new(ErrorKind::Unreachable, "at times")) });
-        }
-        self.map.remove(key)
-    }
-
-    fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
-        self.map.watch(key)
-    }
-}
-
-/// The pause between retries grows while the store fails, and no longer than that: otherwise invalidations would pile up at a
-/// store that fails now and then.
-#[tokio::test(start_paused = true)]
-async fn retries_are_frequent_again_after_a_success() {
-    static UNRELIABLE: LazyLock<Unreliable> = LazyLock::new(Unreliable::default);
-
-    #[async_cached(ttl = 600, backend = &*UNRELIABLE)]
-    async fn number(key: u64) -> u64 {
-        key
-    }
-
-    let pending = || {
-        let health = health();
-        let server = health.iter().find(|server| server.name.starts_with("Unreliable"));
-        server.map_or(0, |server| server.pending_invalidations)
+    use bytes::Bytes;
+    use cached_runtime::{
+        Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Result, Watch, health,
     };
-    let begun = tokio::time::Instant::now();
-    for key in 0..200 {
-        number::invalidate(key).await.unwrap_err();
+    use cached_tests::map_store::MapStore;
+
+    use super::*;
+
+    /// A store where the first removals fail, and then every second one.
+    #[derive(Debug, Default)]
+    struct Unreliable {
+        map: MapStore,
+        removals: AtomicU64,
     }
-    assert_eq!(pending(), 200);
-    while pending() > 0 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+
+    impl Store for Unreliable {
+        fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+            self.map.get(keys)
+        }
+
+        fn acquire<'a>(
+            &'a self,
+            key: &'a Key,
+            lease: Lease,
+            term: Duration,
+            mode: LeaseMode,
+        ) -> BoxFuture<'a, Result<Acquired>> {
+            self.map.acquire(key, lease, term, mode)
+        }
+
+        fn extend<'a>(
+            &'a self,
+            key: &'a Key,
+            lease: &'a Lease,
+            term: Duration,
+        ) -> BoxFuture<'a, Result<bool>> {
+            self.map.extend(key, lease, term)
+        }
+
+        fn fill<'a>(
+            &'a self,
+            key: &'a Key,
+            lease: Lease,
+            value: Bytes,
+            ttl: Duration,
+        ) -> BoxFuture<'a, Result<bool>> {
+            self.map.fill(key, lease, value, ttl)
+        }
+
+        fn release<'a>(
+            &'a self,
+            key: &'a Key,
+            lease: Lease,
+            attempt: LastAttempt,
+        ) -> BoxFuture<'a, Result<()>> {
+            self.map.release(key, lease, attempt)
+        }
+
+        fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+            self.map.put(key, value, ttl)
+        }
+
+        fn add<'a>(
+            &'a self,
+            key: &'a Key,
+            value: Bytes,
+            ttl: Option<Duration>,
+        ) -> BoxFuture<'a, Result<Bytes>> {
+            self.map.add(key, value, ttl)
+        }
+
+        fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
+            let removals = self.removals.fetch_add(1, Ordering::SeqCst);
+            if removals < 220 || removals.is_multiple_of(2) {
+                return Box::pin(async { Err(Error::new(ErrorKind::Unreachable, "at times")) });
+            }
+            self.map.remove(key)
+        }
+
+        fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
+            self.map.watch(key)
+        }
     }
-    // With pauses of five seconds it would take 1 000 seconds.
-    assert!(begun.elapsed() < Duration::from_secs(300), "{:?}", begun.elapsed());
+
+    /// The pause between retries grows while the store fails, and no longer than that: otherwise invalidations would pile up at a
+    /// store that fails now and then.
+    #[tokio::test(start_paused = true)]
+    async fn retries_are_frequent_again_after_a_success() {
+        static UNRELIABLE: LazyLock<Unreliable> = LazyLock::new(Unreliable::default);
+
+        #[async_cached(ttl = 600, backend = &*UNRELIABLE)]
+        async fn number(key: u64) -> u64 {
+            key
+        }
+
+        let pending = || {
+            let health = health();
+            let server = health.iter().find(|server| server.name.starts_with("Unreliable"));
+            server.map_or(0, |server| server.pending_invalidations)
+        };
+        let begun = tokio::time::Instant::now();
+        for key in 0..200 {
+            number::invalidate(key).await.unwrap_err();
+        }
+        assert_eq!(pending(), 200);
+        while pending() > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // With pauses of five seconds it would take 1 000 seconds.
+        assert!(begun.elapsed() < Duration::from_secs(300), "{:?}", begun.elapsed());
+    }
 }
