@@ -131,21 +131,22 @@ pub(crate) fn clear(
 struct Watched {
     /// Sees the changes of the key, and of the whole namespace.
     key: ChangeWatch,
-    /// Sees the changes of the tags, if there are any.
-    tags: Option<ChangeWatch>,
+    /// See the changes of the tags.
+    tags: Vec<ChangeWatch>,
 }
 
 impl Watched {
     fn new(namespace: &'static Namespace, location: &Location, derived_tag_keys: &[Key]) -> Self {
-        let key = namespace.changes.watch(vec![location.key.clone()]);
+        let key = namespace.changes.watch(location.key.clone());
         let static_tag_keys = location.generation_keys.iter().skip(NAMESPACE_GENERATIONS);
-        let tag_keys = static_tag_keys.chain(derived_tag_keys).cloned().collect();
-        let tags = location.tags.namespace().map(|namespace| namespace.changes.watch(tag_keys));
-        Self { key, tags }
+        let tag_keys = static_tag_keys.chain(derived_tag_keys).cloned();
+        let watch_all =
+            |namespace: &'static Namespace| tag_keys.map(|key| namespace.changes.watch(key)).collect();
+        Self { key, tags: location.tags.namespace().map(watch_all).unwrap_or_default() }
     }
 
     fn have_tags_changed(&self) -> bool {
-        self.tags.as_ref().is_some_and(ChangeWatch::is_changed)
+        self.tags.iter().any(ChangeWatch::is_changed)
     }
 }
 
