@@ -82,7 +82,7 @@ fn is_retried(proxy: &Proxy, items: impl Fn() -> String) {
 
 #[cfg(feature = "moved-clock")]
 mod retries {
-    use std::sync::LazyLock;
+    use std::sync::{LazyLock, Mutex};
 
     use bytes::Bytes;
     use cached_runtime::{
@@ -92,11 +92,28 @@ mod retries {
 
     use super::*;
 
-    /// A store where the first removals fail, and then every second one.
-    #[derive(Debug, Default)]
+    /// A store where some removals fail.
+    #[derive(Debug)]
     struct Unreliable {
+        name: &'static str,
         map: MapStore,
         removals: AtomicU64,
+        /// Returns `true` if the removal with this number fails, of this key.
+        fails: fn(u64, &Key) -> bool,
+    }
+
+    impl Unreliable {
+        fn new(name: &'static str, fails: fn(u64, &Key) -> bool) -> Self {
+            Self { name, map: MapStore::default(), removals: AtomicU64::new(0), fails }
+        }
+
+        /// Returns how many invalidations are pending.
+        fn pending(&self) -> usize {
+            let health = health();
+            // Named by its `Debug`.
+            let server = health.iter().find(|server| server.name.contains(&format!("{:?}", self.name)));
+            server.map_or(0, |server| server.pending_invalidations)
+        }
     }
 
     impl Store for Unreliable {
@@ -157,7 +174,7 @@ mod retries {
 
         fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
             let removals = self.removals.fetch_add(1, Ordering::SeqCst);
-            if removals < 220 || removals.is_multiple_of(2) {
+            if (self.fails)(removals, key) {
                 return Box::pin(async { Err(Error::new(ErrorKind::Unreachable, "at times")) });
             }
             self.map.remove(key)
@@ -172,27 +189,55 @@ mod retries {
     /// store that fails now and then.
     #[tokio::test(start_paused = true)]
     async fn retries_are_frequent_again_after_a_success() {
-        static UNRELIABLE: LazyLock<Unreliable> = LazyLock::new(Unreliable::default);
+        static UNRELIABLE: LazyLock<Unreliable> = LazyLock::new(|| {
+            Unreliable::new("now and then", |number, _| number < 220 || number.is_multiple_of(2))
+        });
 
         #[async_cached(ttl = 600, backend = &*UNRELIABLE)]
         async fn number(key: u64) -> u64 {
             key
         }
 
-        let pending = || {
-            let health = health();
-            let server = health.iter().find(|server| server.name.starts_with("Unreliable"));
-            server.map_or(0, |server| server.pending_invalidations)
-        };
         let begun = tokio::time::Instant::now();
         for key in 0..200 {
             number::invalidate(key).await.unwrap_err();
         }
-        assert_eq!(pending(), 200);
-        while pending() > 0 {
+        assert_eq!(UNRELIABLE.pending(), 200);
+        while UNRELIABLE.pending() > 0 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         // With pauses of five seconds it would take 1 000 seconds.
         assert!(begun.elapsed() < Duration::from_secs(300), "{:?}", begun.elapsed());
+    }
+
+    /// As in a cluster where one server is down, or where a permission is missing for a key.
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_fail_do_not_delay_the_others() {
+        /// The half of the keys that are invalidated first.
+        static REJECTED: Mutex<Vec<Key>> = Mutex::new(Vec::new());
+        static UNRELIABLE: LazyLock<Unreliable> = LazyLock::new(|| {
+            Unreliable::new("for some keys", |number, key| {
+                let mut rejected = REJECTED.lock().unwrap();
+                if number < 50 {
+                    rejected.push(key.clone());
+                }
+                number < 100 || rejected.contains(key)
+            })
+        });
+
+        #[async_cached(ttl = 600, backend = &*UNRELIABLE)]
+        async fn number(key: u64) -> u64 {
+            key
+        }
+
+        for key in 0..100 {
+            number::invalidate(key).await.unwrap_err();
+        }
+        assert_eq!(UNRELIABLE.pending(), 100);
+        let begun = tokio::time::Instant::now();
+        while UNRELIABLE.pending() > 50 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(begun.elapsed() < Duration::from_secs(600), "{} are pending", UNRELIABLE.pending());
+        }
     }
 }

@@ -146,8 +146,9 @@ impl Namespace {
             Invalidation::Key(key) => self.send_invalidation(key).await,
             Invalidation::Namespace => self.renew_generation().await,
         };
-        if confirmed.is_ok() {
-            self.pending.confirm(&invalidation, last);
+        match &confirmed {
+            Ok(()) => self.pending.confirm(&invalidation, last),
+            Err(_) => self.pending.postpone(&invalidation),
         }
         Some(confirmed)
     }

@@ -26,10 +26,25 @@ pub(crate) struct PendingInvalidations {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// The number of the last invalidation of each key.
-    keys: HashMap<Key, u64>,
+    keys: HashMap<Key, PendingKey>,
     /// The number of the last invalidation of the whole namespace; it includes every key.
     namespace: Option<u64>,
+    last_turn: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct PendingKey {
+    /// The number of the last invalidation of the key.
+    number: u64,
+    /// The key with the lowest one is retried next.
+    turn: u64,
+}
+
+impl Queue {
+    fn next_turn(&mut self) -> u64 {
+        self.last_turn += 1;
+        self.last_turn
+    }
 }
 
 /// An invalidation that can be retried.
@@ -53,7 +68,8 @@ impl PendingInvalidations {
         let number = self.last_number.fetch_add(1, Ordering::AcqRel) + 1;
         match invalidation {
             Invalidation::Key(key) if queue.namespace.is_none() && queue.keys.len() < MAX_KEYS => {
-                queue.keys.insert(key, number);
+                let turn = queue.next_turn();
+                queue.keys.insert(key, PendingKey { number, turn });
             }
             Invalidation::Key(_) | Invalidation::Namespace => {
                 queue.namespace = Some(number);
@@ -80,7 +96,7 @@ impl PendingInvalidations {
         self.number.load(Ordering::Acquire)
     }
 
-    /// Returns one of the pending invalidations without removing it.
+    /// Returns the pending invalidation that is retried next, without removing it.
     pub(crate) fn next(&self) -> Option<Invalidation> {
         if !self.has_any() {
             return None;
@@ -89,7 +105,19 @@ impl PendingInvalidations {
         if queue.namespace.is_some() {
             Some(Invalidation::Namespace)
         } else {
-            queue.keys.keys().next().cloned().map(Invalidation::Key)
+            let next = queue.keys.iter().min_by_key(|(_, pending)| pending.turn);
+            next.map(|(key, _)| Invalidation::Key(key.clone()))
+        }
+    }
+
+    /// Retries all others before this one, which the store did not confirm: it may be the only one that fails.
+    pub(super) fn postpone(&self, invalidation: &Invalidation) {
+        let mut queue = self.lock();
+        let turn = queue.next_turn();
+        if let Invalidation::Key(key) = invalidation
+            && let Some(pending) = queue.keys.get_mut(key)
+        {
+            pending.turn = turn;
         }
     }
 
@@ -108,13 +136,13 @@ impl PendingInvalidations {
         }
         let mut queue = self.lock();
         match invalidation {
-            Invalidation::Key(key) if queue.keys.get(key).is_some_and(|number| *number <= last) => {
+            Invalidation::Key(key) if queue.keys.get(key).is_some_and(|pending| pending.number <= last) => {
                 queue.keys.remove(key);
             }
             Invalidation::Key(_) => {}
             Invalidation::Namespace => {
                 queue.namespace = queue.namespace.filter(|number| *number > last);
-                queue.keys.retain(|_, number| *number > last);
+                queue.keys.retain(|_, pending| pending.number > last);
             }
         }
         self.confirmations.fetch_add(1, Ordering::AcqRel);
@@ -189,6 +217,17 @@ mod tests {
         assert!(pending.covers(&key(usize::MAX)));
         pending.confirm(&Invalidation::Namespace, pending.last_number());
         assert!(!pending.covers(&key(1)));
+    }
+
+    #[test]
+    fn each_key_has_its_turn() {
+        let pending = PendingInvalidations::default();
+        let keys: Vec<_> = (0..10).map(|n| Invalidation::Key(key(n))).collect();
+        keys.iter().cloned().for_each(|invalidation| _ = pending.add(invalidation));
+        for invalidation in keys.iter().chain(&keys) {
+            assert_eq!(pending.next().as_ref(), Some(invalidation));
+            pending.postpone(invalidation);
+        }
     }
 
     #[test]
