@@ -51,6 +51,26 @@ struct State<T> {
     queued: usize,
 }
 
+impl<T> State<T> {
+    /// Ends a batch task. Without any, nobody would send what is queued: the last one returns it.
+    fn end_batch_task(&mut self) -> VecDeque<T> {
+        self.batch_tasks -= 1;
+        if self.batch_tasks > 0 {
+            return VecDeque::new();
+        }
+        self.queued = 0;
+        std::mem::take(&mut self.queue)
+    }
+}
+
+/// What a batch task has taken from the queue.
+struct Taken<T> {
+    batch: Vec<T>,
+    late: Vec<T>,
+    /// What is dropped, because no batch task is left.
+    rejected: VecDeque<T>,
+}
+
 /// What becomes of an operation.
 pub(crate) enum Entered<T: Waiting, O> {
     /// It is sent by itself.
@@ -98,16 +118,18 @@ impl<T: Waiting> BatchQueue<T> {
         Entered::Queued(batch_task)
     }
 
-    /// Takes the operations of one batch from the queue. If it is empty, a batch task ends.
-    fn take_or_end(&self, take: impl FnOnce(&mut VecDeque<T>) -> Vec<T>) -> Vec<T> {
+    /// Takes the operations of one batch from the queue, and those that came before `latest`. If it takes none for a batch, a
+    /// batch task ends.
+    fn take_or_end(&self, latest: Moment, take: impl FnOnce(&mut VecDeque<T>) -> Vec<T>) -> Taken<T> {
         let mut state = self.lock();
-        if state.queue.is_empty() {
-            state.batch_tasks -= 1;
-            return Vec::new();
-        }
-        let taken = take(&mut state.queue);
-        state.queued -= taken.iter().map(T::cost).sum::<usize>();
-        taken
+        // The first has waited for longest.
+        let late = state.queue.iter().take_while(|queued| queued.since() < latest).count();
+        let late: Vec<_> = state.queue.drain(..late).collect();
+        let batch = if state.queue.is_empty() { Vec::new() } else { take(&mut state.queue) };
+        state.queued -= late.iter().chain(&batch).map(T::cost).sum::<usize>();
+        let rejected = if batch.is_empty() { state.end_batch_task() } else { VecDeque::new() };
+        drop(state);
+        Taken { batch, late, rejected }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -128,10 +150,10 @@ impl<T: Waiting> Drop for Single<T> {
 pub(crate) struct BatchTask<T: Waiting>(Option<Arc<BatchQueue<T>>>);
 
 impl<T: Waiting> BatchTask<T> {
-    /// Returns the operations of the next batch, as `take` takes them from the queue: at least one. Returns `None` if the task
-    /// ends, because nothing is queued.
+    /// Returns the operations of the next batch, as `take` takes them from a queue that is not empty: at least one. Returns `None`
+    /// if the task ends, because nothing is queued.
     ///
-    /// Operations that have waited for longer than `max_wait` are refused.
+    /// All operations that have waited for longer than `max_wait` are refused.
     pub(crate) async fn next(
         &mut self,
         max_wait: Duration,
@@ -139,32 +161,149 @@ impl<T: Waiting> BatchTask<T> {
     ) -> Option<Vec<T>> {
         // Calls that have just been answered may come again at once.
         yield_now().await;
-        let taken = self.0.as_ref()?.take_or_end(take);
-        if taken.is_empty() {
+        let Taken { batch, late, rejected } =
+            self.0.as_ref()?.take_or_end(Moment::now().before(max_wait), take);
+        if batch.is_empty() {
             self.0 = None;
-            return None;
         }
-        let latest = Moment::now().before(max_wait);
-        // The first has waited for longest.
-        if taken.first().is_none_or(|first| first.since() >= latest) {
-            return Some(taken);
-        }
-        let (taken, late): (Vec<_>, Vec<_>) = taken.into_iter().partition(|queued| queued.since() >= latest);
         late.into_iter().for_each(T::refuse);
-        Some(taken)
+        drop(rejected);
+        (!batch.is_empty()).then_some(batch)
     }
 }
 
 impl<T: Waiting> Drop for BatchTask<T> {
     fn drop(&mut self) {
         let Some(queue) = &self.0 else { return };
-        let mut state = queue.lock();
-        state.batch_tasks -= 1;
-        if state.batch_tasks == 0 {
-            state.queued = 0;
-            let rejected = std::mem::take(&mut state.queue);
-            drop(state);
-            drop(rejected); // Wakes the callers, outside of the lock.
+        let rejected = queue.lock().end_batch_task();
+        drop(rejected); // Wakes the callers, outside of the lock.
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, error::TryRecvError, unbounded_channel};
+
+    use super::*;
+
+    /// An operation that says what became of it.
+    struct Number(u64, Moment, UnboundedSender<u64>);
+
+    impl Waiting for Number {
+        fn cost(&self) -> usize {
+            1
         }
+
+        fn since(&self) -> Moment {
+            self.1
+        }
+
+        fn refuse(self) {
+            let _ = self.2.send(self.0);
+        }
+    }
+
+    struct Queue {
+        queue: Arc<BatchQueue<Number>>,
+        refusals: UnboundedSender<u64>,
+        refused: UnboundedReceiver<u64>,
+    }
+
+    const LIMITS: QueueLimits = QueueLimits { singles: 1, batch_tasks: 2, queued: 6 };
+    const MAX_BATCH: usize = 3;
+
+    impl Queue {
+        fn new() -> Self {
+            let (refusals, refused) = unbounded_channel();
+            Self { queue: Arc::new(BatchQueue::new(LIMITS)), refusals, refused }
+        }
+
+        fn enter(&self, number: u64, since: Moment) -> Entered<Number, u64> {
+            let refusals = self.refusals.clone();
+            self.queue.enter(number, 1, MAX_BATCH, |number| Number(number, since, refusals))
+        }
+
+        /// Queues an operation that never waits for too long; returns the batch task that is to be spawned.
+        fn queue(&self, number: u64) -> Option<BatchTask<Number>> {
+            match self.enter(number, Moment::now().after(Duration::from_secs(60))) {
+                Entered::Queued(task) => task,
+                Entered::Single(..) | Entered::Refused => panic!("{number} is not queued"),
+            }
+        }
+    }
+
+    async fn next(task: &mut BatchTask<Number>) -> Option<Vec<u64>> {
+        let take = |queue: &mut VecDeque<Number>| queue.drain(..queue.len().min(MAX_BATCH)).collect();
+        let batch = task.next(Duration::ZERO, take).await?;
+        Some(batch.iter().map(|number| number.0).collect())
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_one_is_on_its_way_is_a_batch() {
+        let queue = Queue::new();
+        let Entered::Single(single, 0) = queue.enter(0, Moment::now()) else { panic!("it is the first") };
+        let mut task = queue.queue(1).unwrap();
+        assert!(queue.queue(2).is_none(), "there is a task");
+        assert_eq!(next(&mut task).await, Some(vec![1, 2]));
+        drop(single);
+        // The order of operations is kept while a batch is on its way.
+        assert!(queue.queue(3).is_none());
+        assert_eq!(next(&mut task).await, Some(vec![3]));
+        assert_eq!(next(&mut task).await, None);
+        assert!(matches!(queue.enter(4, Moment::now()), Entered::Single(..)));
+    }
+
+    #[tokio::test]
+    async fn a_second_task_sends_what_is_more_than_a_batch() {
+        let queue = Queue::new();
+        let _single = queue.enter(0, Moment::now());
+        let mut tasks: Vec<_> = (1..=6).filter_map(|number| queue.queue(number)).collect();
+        assert_eq!(tasks.len(), 2);
+        assert!(matches!(queue.enter(7, Moment::now()), Entered::Refused), "the queue is full");
+        for (task, batch) in tasks.iter_mut().zip([[1, 2, 3], [4, 5, 6]]) {
+            assert_eq!(next(task).await.unwrap(), batch);
+        }
+        assert!(queue.queue(8).is_none());
+        assert_eq!(next(&mut tasks[1]).await, Some(vec![8]));
+    }
+
+    /// All of them, not only those that fit into a batch: the others would wait for longer still.
+    #[tokio::test]
+    async fn whatever_has_waited_for_too_long_is_refused() {
+        let mut queue = Queue::new();
+        let _single = queue.enter(0, Moment::now());
+        let long_ago = Moment::now().before(Duration::from_millis(1));
+        let mut tasks = Vec::new();
+        for number in 1..=4 {
+            let Entered::Queued(task) = queue.enter(number, long_ago) else {
+                panic!("{number} is not queued")
+            };
+            tasks.extend(task);
+        }
+        assert!(queue.queue(5).is_none());
+        assert_eq!(next(&mut tasks[0]).await, Some(vec![5]));
+        for number in 1..=4 {
+            assert_eq!(queue.refused.try_recv(), Ok(number));
+        }
+        // A task that has nothing left to send ends.
+        assert!(matches!(queue.enter(6, long_ago), Entered::Queued(None)));
+        for task in &mut tasks {
+            assert_eq!(next(task).await, None);
+        }
+        assert_eq!(queue.refused.try_recv(), Ok(6));
+        assert!(queue.queue(7).is_some());
+    }
+
+    #[tokio::test]
+    async fn the_last_task_that_is_dropped_drops_what_is_queued() {
+        let mut queue = Queue::new();
+        let _single = queue.enter(0, Moment::now());
+        let mut tasks: Vec<_> = (1..=4).filter_map(|number| queue.queue(number)).collect();
+        drop(tasks.pop());
+        assert_eq!(next(&mut tasks[0]).await, Some(vec![1, 2, 3]), "another task is left");
+        drop(tasks);
+        assert_eq!(queue.queue.lock().queued, 0);
+        assert_eq!(queue.refused.try_recv(), Err(TryRecvError::Empty), "it was dropped, not refused");
+        assert!(queue.queue(5).is_some());
     }
 }
