@@ -34,12 +34,12 @@ impl Places {
     ///
     /// [`ErrorKind::Overloaded`] if that takes too long, or too many operations wait.
     pub(super) async fn enter(&self, traffic: Traffic) -> Result<Place<'_>> {
-        let in_flight = match traffic {
-            Traffic::Read(_) | Traffic::Size => &self.reads,
-            Traffic::Acquire(_) => &self.acquisitions,
-            Traffic::Fill(_) | Traffic::Write(_) => &self.writes,
-        };
-        in_flight.enter().await
+        match traffic {
+            // The batches of reads are bounded by the sizes of their values.
+            Traffic::Read(_) | Traffic::Size => self.reads.enter(0).await,
+            Traffic::Acquire(_) => self.acquisitions.enter(0).await,
+            Traffic::Fill(bytes) | Traffic::Write(bytes) => self.writes.enter(bytes).await,
+        }
     }
 }
 
@@ -47,6 +47,7 @@ impl Places {
 #[derive(Debug)]
 struct InFlight {
     places: Semaphore,
+    max: u32,
     waiting: AtomicUsize,
     max_wait: Duration,
 }
@@ -61,24 +62,31 @@ pub(super) struct Place<'a> {
     pub(super) has_waited: bool,
 }
 
+/// How many bytes are on their way at most, unless there is only one operation.
+const MAX_BYTES: u64 = 1 << 20;
+
 /// How many operations wait at most.
 const MAX_WAITING: usize = 100_000;
 
 impl InFlight {
     fn new(max_in_flight: usize, max_wait: Duration) -> Self {
-        let places = Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS));
-        Self { places, waiting: AtomicUsize::new(0), max_wait }
+        let max = u32::try_from(max_in_flight.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+        Self { places: Semaphore::new(max as usize), max, waiting: AtomicUsize::new(0), max_wait }
     }
 
-    async fn enter(&self) -> Result<Place<'_>> {
-        if let Ok(permit) = self.places.try_acquire() {
+    /// Returns the place of an operation that sends so many bytes. Otherwise, those of a healthy server would not be there within
+    /// the deadline if all others are as large.
+    async fn enter(&self, bytes: usize) -> Result<Place<'_>> {
+        let places = u64::from(self.max).saturating_mul(bytes as u64) / MAX_BYTES;
+        let places = u32::try_from(places).unwrap_or(u32::MAX).clamp(1, self.max);
+        if let Ok(permit) = self.places.try_acquire_many(places) {
             return Ok(Place { _permit: permit, has_waited: false });
         }
         let waiting = Waiting(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
             return Err(overloaded());
         }
-        let permit = timeout(self.max_wait, self.places.acquire()).await;
+        let permit = timeout(self.max_wait, self.places.acquire_many(places)).await;
         drop(waiting);
         match permit {
             Ok(Ok(permit)) => Ok(Place { _permit: permit, has_waited: true }),
@@ -108,6 +116,19 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
+
+    #[tokio::test]
+    async fn large_values_are_on_their_way_one_after_the_other() {
+        let places = Places::new(100, Duration::from_secs(60));
+        let has_place = |bytes| {
+            let mut context = Context::from_waker(Waker::noop());
+            matches!(pin!(places.enter(Traffic::Fill(bytes))).poll(&mut context), Poll::Ready(Ok(_)))
+        };
+        let one = places.enter(Traffic::Fill(700_000)).await.unwrap();
+        assert!(has_place(300_000) && has_place(0) && !has_place(400_000) && !has_place(usize::MAX));
+        drop(one);
+        assert!(has_place(usize::MAX));
+    }
 
     /// Otherwise leases would stay until their term ends, because a burst of calls asks for others.
     #[tokio::test]
