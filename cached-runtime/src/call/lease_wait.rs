@@ -1,6 +1,7 @@
 //! Waiting for another process that holds the lease of a key.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,6 +19,29 @@ const MAX_PAUSE: Duration = Duration::from_millis(100);
 /// The longest time without a request to a store with notifications, in case it lost one.
 const WATCH_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// The mean time between two requests of this process, at least, that follow a pause: many calls that wait must not overload the
+/// store.
+const MIN_INTERVAL: Duration = Duration::from_micros(50);
+
+/// The number of calls of this process that wait.
+static WAITING: AtomicU32 = AtomicU32::new(0);
+
+/// Counts a call that waits, until it is dropped.
+struct Waiting;
+
+impl Waiting {
+    fn begin() -> Self {
+        WAITING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Requests the lease until it is acquired or the key is filled, or until there is nothing to wait for; but no longer than
 /// the wait budget after `started_at`, when the call began to wait.
 ///
@@ -25,7 +49,7 @@ const WATCH_TIMEOUT: Duration = Duration::from_millis(200);
 /// wait for that one: each such event costs one computation more, however many processes wait.
 ///
 /// Where the store sends notifications, the next request follows a change of the key; in any case it follows a pause.
-/// A single failure of the store is ignored: if one cut connection ended the wait, all waiting calls would compute at
+/// A single failure of the store is ignored, and so is any number of requests that were not sent under load: if one cut connection ended the wait, all waiting calls would compute at
 /// once.
 pub(crate) async fn acquire<K, V, S>(
     tier: &'static Tier<K, V>,
@@ -36,12 +60,16 @@ pub(crate) async fn acquire<K, V, S>(
     let since = Instant::now();
     let mut watch = None;
     let mut is_reachable = false;
+    let mut waiting = None;
     while started_at.elapsed() < limits::WAIT_BUDGET.time() {
         match tier.acquire(request.clone()).await {
             LeaseAnswer::Busy(busy) => (request, is_reachable) = (busy, true),
             LeaseAnswer::Unavailable if is_reachable => is_reachable = false,
+            // Another process computes, as far as is known.
+            LeaseAnswer::Overloaded if waiting.is_some() => {}
             answer => return answer,
         }
+        waiting.get_or_insert_with(Waiting::begin);
         watch = match watch {
             Some(watch) => wait_for_change(watch).await,
             None => {
@@ -49,7 +77,7 @@ pub(crate) async fn acquire<K, V, S>(
                 let set = tier.watch(&request).await;
                 if set.is_none() {
                     let pause = if is_reachable { since.elapsed() / 100 } else { MAX_PAUSE };
-                    sleep(jittered(pause.clamp(MIN_PAUSE, MAX_PAUSE))).await;
+                    sleep(jittered(pause.clamp(MIN_PAUSE, MAX_PAUSE).max(share_of_time()))).await;
                 }
                 set
             }
@@ -63,9 +91,14 @@ pub(crate) async fn acquire<K, V, S>(
 ///
 /// Takes at least [`MIN_PAUSE`], so that watches that end often do not cause as many requests.
 async fn wait_for_change<W: Future<Output = ()> + Unpin>(mut watch: W) -> Option<W> {
-    let change = timeout(jittered(WATCH_TIMEOUT), &mut watch);
+    let change = timeout(jittered(WATCH_TIMEOUT.max(share_of_time())), &mut watch);
     let (changed, ()) = tokio::join!(change, sleep(MIN_PAUSE));
     changed.is_none().then_some(watch)
+}
+
+/// Returns the time in which each call that waits sends one request, if they keep [`MIN_INTERVAL`] together.
+fn share_of_time() -> Duration {
+    MIN_INTERVAL * WAITING.load(Ordering::Relaxed)
 }
 
 /// Returns a random duration between 3/4 and 5/4 of a pause, so that processes do not send requests in step.

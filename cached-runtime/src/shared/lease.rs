@@ -10,7 +10,7 @@ use super::location::Location;
 use super::namespace::Namespace;
 use super::returned_leases::{Grant, UnansweredLease};
 use crate::util::{end_of_process, limits};
-use crate::{Acquired, ErrorKind, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result};
+use crate::{Acquired, Error, ErrorKind, Key, LastAttempt, Lease, LeaseId, LeaseMode, Result};
 
 /// What a lease is requested with: a location without a usable value, and what is known about it.
 #[derive(Debug, Clone)]
@@ -56,6 +56,14 @@ pub(crate) enum LeaseAnswer {
     NotStorable,
     /// The store failed.
     Unavailable,
+    /// The store was not asked, because too many others wait for it.
+    Overloaded,
+}
+
+impl LeaseAnswer {
+    fn failed(error: &Error) -> Self {
+        if error.kind() == ErrorKind::Overloaded { Self::Overloaded } else { Self::Unavailable }
+    }
 }
 
 impl Namespace {
@@ -112,7 +120,10 @@ impl Namespace {
         self.start_returning();
         let mode = request.mode;
         let acquire = || self.request_lease(&request.location.key, mode);
-        let Ok((mut lease, mut acquired)) = acquire().await else { return LeaseAnswer::Unavailable };
+        let (mut lease, mut acquired) = match acquire().await {
+            Ok(acquired) => acquired,
+            Err(error) => return LeaseAnswer::failed(&error),
+        };
         if !acquired.is_granted && mode == LeaseMode::Replace {
             // A refresh does not wait for the holder of the lease, and must not be overwritten by the holder's result.
             // Storing without a lease instead could undo an invalidation.

@@ -69,12 +69,18 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 }
             }
             // Without a lease the next value could not be stored: another process computes it, or the store is down.
-            LeaseAnswer::Busy(_) | LeaseAnswer::NotStorable | LeaseAnswer::Unavailable
+            LeaseAnswer::Busy(_)
+            | LeaseAnswer::NotStorable
+            | LeaseAnswer::Unavailable
+            | LeaseAnswer::Overloaded
                 if self.purpose == Purpose::BackgroundRefresh =>
             {
                 return false;
             }
-            LeaseAnswer::Busy(_) | LeaseAnswer::NotStorable | LeaseAnswer::Unavailable => {}
+            LeaseAnswer::Busy(_)
+            | LeaseAnswer::NotStorable
+            | LeaseAnswer::Unavailable
+            | LeaseAnswer::Overloaded => {}
             LeaseAnswer::Filled => return self.read_again(),
             LeaseAnswer::Failed => {
                 // As after a failure in this process, the stale value is returned until it is time for a retry.
