@@ -91,7 +91,7 @@ impl Namespace {
 
     /// As [`read`](Self::read), without the generations of derived tags.
     pub(super) async fn read_however_large(&'static self, location: &Location) -> Result<ReadResult> {
-        let known_bytes = self.largest_bytes();
+        let known_bytes = self.sizes.largest();
         match self.begin_read(location)?.await {
             Err(error) if error.is_timeout() => self.read_again_if_large(location, known_bytes, error).await,
             found => self.end_read(location, found),
@@ -114,8 +114,7 @@ impl Namespace {
     /// Begins to read a value and the generations it depends on, in one round trip; [`end_read`](Self::end_read) takes the
     /// result.
     pub(super) fn begin_read(&'static self, location: &Location) -> Result<Reading> {
-        let largest_bytes = self.largest_bytes();
-        Ok(self.reads()?.begin(Wanted { largest_bytes, ..location.wanted() }))
+        Ok(self.reads()?.begin(Wanted { sizes: Some(&self.sizes), ..location.wanted() }))
     }
 
     /// Returns what was read, without the generations of derived tags; a failure is counted and logged.
@@ -127,23 +126,19 @@ impl Namespace {
             tags.start_retrier();
         }
         let generations = location.generations_in(|index| found.get(1 + index));
-        let found = ReadResult { values: found, generations, derived_generations: Box::default() };
-        self.record_size(found.value().map_or(0, Bytes::len));
-        Ok(found)
+        Ok(ReadResult { values: found, generations, derived_generations: Box::default() })
     }
 
     /// Reads what is under a key, however large it is; a failure is counted and logged.
     pub(super) async fn read_value(&'static self, key: &Key) -> Result<Option<Bytes>> {
-        let read = async |largest_bytes| {
+        let read = async || {
             let common = CommonKeys::OfNamespace(&[]);
-            let wanted = Wanted { first: Some(key.clone()), common, last: None, largest_bytes };
+            let wanted = Wanted { first: Some(key.clone()), common, last: None, sizes: Some(&self.sizes) };
             self.read_combined(wanted).await.map(|found| found.get(0).cloned())
         };
-        let known_bytes = self.largest_bytes();
-        match read(known_bytes).await {
-            Err(error) if error.is_timeout() && self.has_large(key, known_bytes).await => {
-                read(self.largest_bytes()).await
-            }
+        let known_bytes = self.sizes.largest();
+        match read().await {
+            Err(error) if error.is_timeout() && self.has_large(key, known_bytes).await => read().await,
             found => found,
         }
     }
@@ -164,7 +159,7 @@ impl Namespace {
                 first: None,
                 common: CommonKeys::Shared(keys.into()),
                 last: None,
-                largest_bytes: 0,
+                sizes: None,
             })
             .await?;
         Ok((0..keys.len()).map(|index| Generation::from_bytes(found.get(index)?)).collect())
@@ -181,7 +176,7 @@ impl Namespace {
     /// The store is asked by one call at a time. If others have waited for that, they are not worth another question: the server
     /// may be overloaded.
     async fn has_large(&self, key: &Key, known_bytes: usize) -> bool {
-        let is_large = || self.largest_bytes() > known_bytes.max(LARGE_BYTES);
+        let is_large = || self.sizes.largest() > known_bytes.max(LARGE_BYTES);
         let SizeQuestion { lock, asked } = &self.size_question;
         let before = asked.load(Ordering::Relaxed);
         if is_large() {
@@ -200,7 +195,7 @@ impl Namespace {
     async fn find_size(&self, key: &Key) -> Result<usize> {
         let store = self.configured_store()?;
         let bytes = within(store.time_limit(), store.size_of(key)).await?;
-        self.record_size(bytes);
+        self.sizes.record(bytes);
         Ok(bytes)
     }
 

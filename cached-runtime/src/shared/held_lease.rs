@@ -170,7 +170,7 @@ impl HeldLease {
         let Ok(bytes) = sealed.inspect_err(|error| self.namespace.report_uncacheable(error)) else {
             return self.remove_replaced(has_waiters).await;
         };
-        self.namespace.record_size(bytes.len());
+        self.namespace.sizes.record(bytes.len());
         let Some(lease) = self.take_lease() else { return Fill::Unknown };
         let filled = self.namespace.fill(&self.location.key, lease, bytes, payload.store_ttl());
         match filled.await {

@@ -37,7 +37,7 @@ impl Location {
     /// [`dependency_keys`](Self::dependency_keys).
     pub(crate) fn wanted(&self) -> Wanted {
         let (first, last) = (Some(self.key.clone()), self.primary.clone());
-        Wanted { first, common: self.generation_keys.clone(), last, largest_bytes: 0 }
+        Wanted { first, common: self.generation_keys.clone(), last, sizes: None }
     }
 
     /// Returns the generations in what the store returned for each of the [`dependency_keys`](Self::dependency_keys).

@@ -60,6 +60,7 @@ mod shutdown;
 mod shutdown_report;
 #[cfg_attr(not(feature = "store"), path = "absent.rs")]
 mod tier;
+mod value_sizes;
 #[cfg(all(feature = "store", feature = "test-util"))]
 mod written_keys;
 

@@ -13,6 +13,7 @@ use super::observed_store::{Begun, ObservedStore, Operation};
 use super::pending::PendingInvalidations;
 use super::reads::Reads;
 use super::returned_leases::ReturnedLeases;
+use super::value_sizes::ValueSizes;
 #[cfg(feature = "test-util")]
 use super::written_keys::WrittenKeys;
 use crate::policy::{Counters, IsolationId, Policy, own_name};
@@ -38,8 +39,7 @@ pub(crate) struct Namespace {
     /// What was written in an isolation.
     #[cfg(feature = "test-util")]
     written: Option<Arc<WrittenKeys>>,
-    /// The size of the largest value so far, in bytes.
-    largest_bytes: AtomicUsize,
+    pub(super) sizes: ValueSizes,
     pub(super) size_question: SizeQuestion,
     failures: FailureLog,
     /// Whether an uncacheable key or an undecodable value was logged.
@@ -86,7 +86,7 @@ impl Namespace {
             isolation: IsolationId::current(),
             #[cfg(feature = "test-util")]
             written,
-            largest_bytes: AtomicUsize::new(0),
+            sizes: ValueSizes::default(),
             size_question: SizeQuestion::default(),
             failures: FailureLog::default(),
             has_reported: AtomicBool::new(false),
@@ -171,18 +171,6 @@ impl Namespace {
             self.counters.store_errors.add(1); // The configuration has logged it.
             error.clone()
         })
-    }
-
-    /// Returns the size of the largest value so far, in bytes.
-    pub(super) fn largest_bytes(&self) -> usize {
-        self.largest_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Records the size of a value that was read, or is to be stored.
-    pub(super) fn record_size(&self, bytes: usize) {
-        if bytes > self.largest_bytes() {
-            self.largest_bytes.fetch_max(bytes, Ordering::Relaxed);
-        }
     }
 
     /// Counts and logs the outcome of an operation.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::util::{BuildIsHash, Moment};
+use crate::shared::value_sizes::ValueSizes;
+use crate::util::{BuildIsHash, batch_queue};
 use crate::{Key, Result};
 
 /// The keys that one call reads.
@@ -16,8 +17,8 @@ pub(crate) struct Wanted {
     pub(crate) first: Option<Key>,
     pub(crate) common: CommonKeys,
     pub(crate) last: Option<Key>,
-    /// The size of the largest value that the function has had so far, in bytes.
-    pub(crate) largest_bytes: usize,
+    /// The sizes of what is under the first key, if that is a value.
+    pub(crate) sizes: Option<&'static ValueSizes>,
 }
 
 /// Keys that many calls read.
@@ -49,6 +50,16 @@ impl Wanted {
         }
     }
 
+    /// Returns the size of the largest value that this may read, in bytes, as far as is known.
+    pub(super) fn largest_bytes(&self) -> usize {
+        self.sizes.map_or(0, ValueSizes::largest)
+    }
+
+    /// Returns the size of the value that this reads, in bytes, as far as is known.
+    pub(super) fn expected_bytes(&self) -> usize {
+        self.sizes.map_or(0, ValueSizes::typical)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.common.len() + usize::from(self.first.is_some()) + usize::from(self.last.is_some())
     }
@@ -62,12 +73,7 @@ pub(super) enum WantedKeys {
 }
 
 /// A call that waits for its values.
-#[derive(Debug)]
-pub(super) struct Queued {
-    pub(super) wanted: Wanted,
-    pub(super) since: Moment,
-    pub(super) reply: oneshot::Sender<Result<Values>>,
-}
+pub(super) type Queued = batch_queue::Queued<Wanted, Values>;
 
 /// The values of the keys of one call, in the order of the keys.
 #[derive(Debug)]
@@ -97,14 +103,30 @@ impl Values {
     }
 }
 
+impl Values {
+    /// Records the size of the first value, if there is one.
+    pub(super) fn record_size(&self, sizes: Option<&ValueSizes>) {
+        if let (Some(sizes), Some(value)) = (sizes, self.get(0)) {
+            sizes.record(value.len());
+        }
+    }
+}
+
 /// The reads of several calls as one.
 #[derive(Debug)]
 pub(super) struct Batch {
     /// Each key once.
     keys: Vec<Key>,
     positions: Vec<usize>,
-    /// Each call, and where its positions begin.
-    calls: Vec<(oneshot::Sender<Result<Values>>, usize)>,
+    calls: Vec<Call>,
+}
+
+#[derive(Debug)]
+struct Call {
+    reply: oneshot::Sender<Result<Values>>,
+    /// Where its positions begin.
+    start: usize,
+    sizes: Option<&'static ValueSizes>,
 }
 
 impl Batch {
@@ -116,11 +138,11 @@ impl Batch {
         let mut calls = Vec::with_capacity(count);
         // The common keys of the call before, which usually are those of this one, and where their positions are.
         let mut before: Option<(CommonKeys, usize)> = None;
-        for Queued { wanted: Wanted { first, common, last, .. }, reply, .. } in queued {
+        for Queued { operation: Wanted { first, common, last, sizes }, reply, .. } in queued {
             if reply.is_closed() {
                 continue;
             }
-            calls.push((reply, positions.len()));
+            calls.push(Call { reply, start: positions.len(), sizes });
             positions.extend(first.map(|key| keys.position(key)));
             let start = positions.len();
             match &before {
@@ -145,8 +167,11 @@ impl Batch {
     pub(super) fn deliver(self, result: Result<Vec<Option<Bytes>>>) {
         let positions = self.positions;
         let values = result.map(|values| Arc::new(BatchValues { values, positions }));
-        for (reply, start) in self.calls {
+        for Call { reply, start, sizes } in self.calls {
             let values = values.clone().map(|values| Values::OfBatch(values, start));
+            if let Ok(values) = &values {
+                values.record_size(sizes);
+            }
             let _ = reply.send(values); // Fails if the call was dropped.
         }
     }
@@ -198,9 +223,8 @@ mod tests {
     }
 
     fn queued(first: u64, common: &CommonKeys) -> (Queued, oneshot::Receiver<Result<Values>>) {
-        let (reply, receiver) = oneshot::channel();
-        let wanted = Wanted { first: Some(key(first)), common: common.clone(), last: None, largest_bytes: 0 };
-        (Queued { wanted, since: Moment::now(), reply }, receiver)
+        let wanted = Wanted { first: Some(key(first)), common: common.clone(), last: None, sizes: None };
+        Queued::new(wanted, 1)
     }
 
     #[test]

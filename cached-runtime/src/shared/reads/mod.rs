@@ -2,8 +2,8 @@
 //!
 //! A call that finds few reads in flight sends its read itself, in its own task. A call that comes while more are in
 //! flight is queued, and a *batch task* sends all that is queued as one read, each key once. When the reply arrives, it
-//! sends what was queued meanwhile, and it ends when nothing is: see [`batch_queue`](crate::util::batch_queue). No call sends the read of another one: a call that is dropped, or is not polled any
-//! more, delays no other.
+//! sends what was queued meanwhile, and it ends when nothing is: see [`batch_queue`](crate::util::batch_queue). No call sends
+//! the read of another one: a call that is dropped, or is not polled any more, delays no other.
 //!
 //! A call is answered by a read that was sent after the call began, never by one that was already in flight: the result
 //! of that one may be older than the call, and older than an invalidation that another process completed before it.
@@ -25,13 +25,13 @@ use tokio::task;
 
 use self::batch::{Batch, Queued, WantedKeys};
 pub(crate) use self::batch::{CommonKeys, Values, Wanted};
-use self::queue::{Entered, MAX_BATCH_BYTES, ReadQueue};
+use self::queue::MAX_BATCH_BYTES;
 use super::health::Health;
 use super::namespace::within;
 use super::observed_store::Operation;
 use crate::store::{LARGE_BYTES, shutting_down};
 use crate::util::aborting::Aborting;
-use crate::util::batch_queue::Single;
+use crate::util::batch_queue::{BatchQueue, BatchTask, Entered, Single};
 use crate::{BoxFuture, Error, ErrorKind, Key, Result, Store, measure};
 
 /// The reads of one store.
@@ -43,6 +43,8 @@ pub(crate) struct Reads {
     health: &'static Health,
     queues: RwLock<Vec<(QueueId, Arc<ReadQueue>)>>,
 }
+
+type ReadQueue = BatchQueue<Wanted, Values>;
 
 /// The runtime that a queue is for, and whether it is that for large values: others do not wait behind those.
 type QueueId = (Id, bool);
@@ -67,7 +69,7 @@ impl Reads {
         let Ok(runtime) = Handle::try_current() else {
             return Reading::NotSent(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime"));
         };
-        match self.enter((runtime.id(), wanted.largest_bytes > LARGE_BYTES), wanted) {
+        match self.enter((runtime.id(), wanted.largest_bytes() > LARGE_BYTES), wanted) {
             Entered::Single(place, wanted) => {
                 let reading = self.read_alone(place, wanted);
                 // The timers of the store need a task.
@@ -78,36 +80,35 @@ impl Reads {
                 }
             }
             Entered::Queued { reply, batch_task } => {
-                if let Some(place) = batch_task {
-                    // If the runtime is shutting down, this drops the place, which rejects what is queued.
-                    runtime.spawn(self.send_batches(place));
+                if let Some(task) = batch_task {
+                    // If the runtime is shutting down, this drops the task, which rejects what is queued.
+                    runtime.spawn(self.send_batches(task));
                 }
                 Reading::Queued(reply)
             }
-            Entered::Refused => Reading::NotSent(overloaded()),
+            Entered::Refused(error) => Reading::NotSent(error),
         }
     }
 
     /// Reads keys without other calls.
-    async fn read_alone(&'static self, _place: Single<Queued>, wanted: Wanted) -> Result<Values> {
-        let largest = wanted.largest_bytes;
-        match wanted.into_keys() {
-            WantedKeys::Pair(keys) => self.get(&keys, largest).await,
-            WantedKeys::Any(keys) => self.get(&keys, largest).await,
-        }
-        .map(Values::Own)
+    async fn read_alone(&'static self, _place: Single<Wanted, Values>, wanted: Wanted) -> Result<Values> {
+        let (largest, sizes) = (wanted.largest_bytes(), wanted.sizes);
+        let values = match wanted.into_keys() {
+            WantedKeys::Pair(keys) => self.get(&keys, largest).await?,
+            WantedKeys::Any(keys) => self.get(&keys, largest).await?,
+        };
+        let values = Values::Own(values);
+        values.record_size(sizes);
+        Ok(values)
     }
 
     /// Sends what is queued, one batch after the other, until nothing is.
-    async fn send_batches(&'static self, mut place: queue::BatchTask) {
+    async fn send_batches(&'static self, mut task: BatchTask<Wanted, Values>) {
         let max_wait = self.store.max_queue_wait();
-        while let Some(queued) = place.next(max_wait).await {
-            let largest = queued.iter().map(|queued| queued.wanted.largest_bytes).max().unwrap_or(0);
+        while let Some(queued) = task.next(max_wait, queue::take).await {
+            let largest = queued.iter().map(|queued| queued.operation.largest_bytes()).max().unwrap_or(0);
             let Some(batch) = Batch::of(queued) else { continue };
             let result = self.get(batch.keys(), largest).await;
-            if let Ok(values) = &result {
-                place.record(values);
-            }
             batch.deliver(result);
         }
     }
@@ -125,11 +126,15 @@ impl Reads {
     }
 
     /// Enters a queue.
-    fn enter(&'static self, queue_id: QueueId, wanted: Wanted) -> Entered {
+    fn enter(&'static self, queue_id: QueueId, wanted: Wanted) -> Entered<Wanted, Values> {
+        let enter = |queue: &Arc<ReadQueue>, wanted: Wanted| {
+            let (keys, max_keys) = (wanted.len(), queue::max_batch_keys(&wanted));
+            queue.enter(wanted, keys, max_keys)
+        };
         let mut wanted = Some(wanted);
         let entered = LAST_QUEUE.try_with(|last| match &*last.borrow() {
             Some((reads, id, queue)) if std::ptr::eq(*reads, self) && *id == queue_id => {
-                wanted.take().map(|wanted| queue.enter(wanted))
+                wanted.take().map(|wanted| enter(queue, wanted))
             }
             Some(_) | None => None,
         });
@@ -138,7 +143,7 @@ impl Reads {
         }
         let queue = self.queue(queue_id);
         let _ = LAST_QUEUE.try_with(|last| last.replace(Some((self, queue_id, Arc::clone(&queue)))));
-        wanted.map_or(Entered::Refused, |wanted| queue.enter(wanted))
+        wanted.map_or_else(|| Entered::Refused(overloaded()), |wanted| enter(&queue, wanted))
     }
 
     /// Returns a queue.
@@ -154,8 +159,8 @@ impl Reads {
             return queue;
         }
         // Nothing but reads in flight needs the queue of a runtime, which may have ended.
-        queues.retain(|(_, queue)| queue.is_used());
-        let queue = Arc::new(ReadQueue::new());
+        queues.retain(|(_, queue)| Arc::strong_count(queue) > 1);
+        let queue = Arc::new(ReadQueue::new(queue::LIMITS, overloaded));
         queues.push((queue_id, Arc::clone(&queue)));
         queue
     }

@@ -95,7 +95,7 @@ impl<K, V> Tier<K, V> {
     /// Begins to read a key.
     pub(crate) fn read(&'static self, key: &K, tags: &[String]) -> TierRead<K, V> {
         let confirmations = self.confirmations();
-        let known_bytes = self.namespace.largest_bytes();
+        let known_bytes = self.namespace.sizes.largest();
         TierRead {
             tier: self,
             confirmations,

@@ -74,7 +74,7 @@ impl<K, V> Tier<K, V> {
             Tags::None | Tags::Static(_) => Vec::new(),
         };
         let bytes = payload.seal(&location.key, &generations, &derived_generations, Duration::ZERO)?;
-        self.namespace.record_size(bytes.len());
+        self.namespace.sizes.record(bytes.len());
         replace(&self.namespace, &location.key, bytes, payload.store_ttl(), watched).await
     }
 

@@ -8,16 +8,13 @@ use std::sync::Arc;
 
 use fred::types::{Resp3Frame as Frame, Value};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use super::connection::Connections;
 use super::replies;
 use super::scripts::{self, Batched};
-use crate::store::in_flight::overloaded;
 use crate::store::shutting_down;
 use crate::store::traffic::Lane;
-use crate::util::Moment;
-use crate::util::batch_queue::{BatchTask, Entered, QueueLimits, Waiting};
+use crate::util::batch_queue::{BatchTask, Entered, QueueLimits, Queued};
 use crate::{Key, Result};
 
 /// A script on a key, with its arguments.
@@ -28,14 +25,6 @@ pub(super) struct Operation {
     pub(super) arguments: Vec<Value>,
 }
 
-/// An operation that waits for a batch.
-#[derive(Debug)]
-pub(super) struct QueuedOperation {
-    operation: Operation,
-    since: Moment,
-    reply: oneshot::Sender<Result<Frame>>,
-}
-
 /// The costs are numbers of operations.
 pub(super) const LIMITS: QueueLimits = QueueLimits { singles: 2, batch_tasks: 4, queued: 100_000 };
 /// The maximum number of operations of a batch, so that the server, which does nothing else meanwhile, needs less than a
@@ -43,20 +32,6 @@ pub(super) const LIMITS: QueueLimits = QueueLimits { singles: 2, batch_tasks: 4,
 const MAX_BATCH: usize = 64;
 /// The maximum size of the values of a batch, in bytes, unless it has only one.
 const MAX_BATCH_BYTES: usize = 256 << 10;
-
-impl Waiting for QueuedOperation {
-    fn cost(&self) -> usize {
-        1
-    }
-
-    fn since(&self) -> Moment {
-        self.since
-    }
-
-    fn refuse(self) {
-        let _ = self.reply.send(Err(overloaded())); // Fails if the call was dropped.
-    }
-}
 
 impl Connections {
     /// Runs a script, with those of other calls if there are any. The keys of a batch may be in different slots, so only a
@@ -77,40 +52,31 @@ impl Connections {
             Batched::Acquire => Arc::clone(&connection.acquisitions),
             Batched::Fill | Batched::Extend | Batched::Release => Arc::clone(&connection.lease_ends),
         };
-        let mut receiver = None;
-        let queued = |operation| {
-            let (reply, waiting) = oneshot::channel();
-            receiver = Some(waiting);
-            QueuedOperation { operation, since: Moment::now(), reply }
-        };
-        match queue.enter(operation, 1, MAX_BATCH, queued) {
+        match queue.enter(operation, 1, MAX_BATCH) {
             Entered::Single(_place, Operation { script, key, arguments }) => {
                 self.run(traffic, script.alone(), std::slice::from_ref(&key), &arguments).await
             }
-            Entered::Queued(task) => {
-                if let (Some(task), Ok(runtime)) = (task, Handle::try_current()) {
-                    // If the runtime is shutting down, this drops the place, which rejects what is queued.
+            Entered::Queued { reply, batch_task } => {
+                if let (Some(task), Ok(runtime)) = (batch_task, Handle::try_current()) {
+                    // If the runtime is shutting down, this drops the task, which rejects what is queued.
                     runtime.spawn(Arc::clone(self).send_batches(task));
                 }
-                match receiver {
-                    Some(reply) => reply.await.unwrap_or_else(|_| Err(shutting_down())),
-                    None => Err(overloaded()),
-                }
+                reply.await.unwrap_or_else(|_| Err(shutting_down()))
             }
-            Entered::Refused => Err(overloaded()),
+            Entered::Refused(error) => Err(error),
         }
     }
 
     /// Sends what is queued, one batch after the other, until nothing is.
-    async fn send_batches(self: Arc<Self>, mut place: BatchTask<QueuedOperation>) {
-        while let Some(mut queued) = place.next(self.settings().max_queue_wait, take).await {
+    async fn send_batches(self: Arc<Self>, mut task: BatchTask<Operation, Frame>) {
+        while let Some(mut queued) = task.next(self.settings().max_queue_wait, take).await {
             queued.retain(|queued| !queued.reply.is_closed());
             queued.sort_by_key(|queued| queued.operation.script);
             let Some(script) = queued.first().map(|queued| queued.operation.script) else { continue };
             let bytes = queued.iter().map(|queued| size_of_all(&queued.operation.arguments)).sum();
             let (mut keys, mut arguments) = (Vec::with_capacity(queued.len()), Vec::new());
             let mut replies = Vec::with_capacity(queued.len());
-            for QueuedOperation { operation, reply, .. } in queued {
+            for Queued { operation, reply, .. } in queued {
                 arguments.push(operation.script.letter());
                 arguments.push(Value::from(operation.arguments.len().to_string()));
                 arguments.extend(operation.arguments);
@@ -131,9 +97,9 @@ impl Connections {
 }
 
 /// Takes the operations of one batch from the queue. A single one always fits.
-fn take(queue: &mut VecDeque<QueuedOperation>) -> Vec<QueuedOperation> {
+fn take(queue: &mut VecDeque<Queued<Operation, Frame>>) -> Vec<Queued<Operation, Frame>> {
     let mut bytes = 0;
-    let fits = |queued: &&QueuedOperation| {
+    let fits = |queued: &&Queued<Operation, Frame>| {
         bytes += size_of_all(&queued.operation.arguments);
         bytes <= MAX_BATCH_BYTES
     };

@@ -11,14 +11,15 @@ use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::batches::{self, QueuedOperation};
+use super::batches::{self, Operation};
 use super::config::Settings;
 use super::connection_state::{ConnectionState, SlotGroups, Transfer};
 use super::scripts::Script;
 use super::session::Session;
 use super::supervisor::{build_client, supervise};
+use super::tracking::WatchedNames;
 use crate::store::deadline;
-use crate::store::in_flight::Places;
+use crate::store::in_flight::{Places, overloaded};
 use crate::store::ticker::Ticker;
 use crate::store::traffic::{Lane, Traffic};
 use crate::util::batch_queue::BatchQueue;
@@ -139,12 +140,14 @@ impl fmt::Debug for Connections {
 pub(super) struct RuntimeConnection {
     runtime: Id,
     lane: Lane,
-    state: Arc<ConnectionState>,
+    pub(super) state: Arc<ConnectionState>,
     places: Places,
     /// The requests for leases that wait to be sent together.
-    pub(super) acquisitions: Arc<BatchQueue<QueuedOperation>>,
+    pub(super) acquisitions: Arc<BatchQueue<Operation, Resp3Frame>>,
     /// The same for what ends or extends leases.
-    pub(super) lease_ends: Arc<BatchQueue<QueuedOperation>>,
+    pub(super) lease_ends: Arc<BatchQueue<Operation, Resp3Frame>>,
+    /// The keys that the server is asked to track.
+    pub(super) watches: Arc<BatchQueue<WatchedNames, bool>>,
     ticker: Ticker,
     supervisor: AbortHandle,
 }
@@ -156,10 +159,11 @@ impl RuntimeConnection {
         let supervisor = runtime.spawn(supervise(Arc::clone(settings), Arc::clone(&state))).abort_handle();
         let places = Places::new(settings.max_in_flight, settings.max_queue_wait);
         let ticker = Ticker::start(runtime, settings.deadline);
-        let queue = || Arc::new(BatchQueue::new(batches::LIMITS));
+        let queue = || Arc::new(BatchQueue::new(batches::LIMITS, overloaded));
         let (acquisitions, lease_ends) = (queue(), queue());
+        let watches = Arc::new(BatchQueue::new(batches::LIMITS, overloaded));
         let runtime = runtime.id();
-        Ok(Self { runtime, lane, state, places, acquisitions, lease_ends, ticker, supervisor })
+        Ok(Self { runtime, lane, state, places, acquisitions, lease_ends, watches, ticker, supervisor })
     }
 
     fn serves(&self, runtime: Id, lane: Lane) -> bool {

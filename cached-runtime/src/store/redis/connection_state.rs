@@ -1,5 +1,6 @@
 //! The state of a connection, shared by its operations and its supervisor.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use fred::clients::Client;
@@ -96,6 +97,15 @@ impl ConnectionState {
             }
             Some(cause) => cause.clone(),
             None => error,
+        }
+    }
+
+    /// Returns what the names of keys of this slot contain of the identity of the server: nothing if restarts are trusted;
+    /// `None` if the identity is not known yet.
+    pub(super) fn server_name(&self, slot: u16) -> Option<Arc<str>> {
+        match &self.server_ids {
+            None => Some("".into()),
+            Some(servers) => servers.get(slot).map(|id| id.name),
         }
     }
 

@@ -12,6 +12,7 @@ mod scripts;
 mod server_ids;
 mod session;
 mod supervisor;
+mod tracking;
 mod watchers;
 
 use std::sync::Arc;
@@ -194,7 +195,7 @@ impl Redis {
         let Some(first) = keys.first() else { return Ok(Vec::new()) };
         let slot = self.settings().slot(first);
         for _ in 0..MAX_READ_ATTEMPTS {
-            let before = session.server_name(slot);
+            let before = session.state.server_name(slot);
             let values = match &before {
                 Some(server) => {
                     let name = |key| {
@@ -207,7 +208,7 @@ impl Redis {
             session
                 .script(&scripts::SIZE, slot, |server| vec![self.settings().value_name(first, server)], &[])
                 .await?;
-            if before.is_some() && session.server_name(slot) == before {
+            if before.is_some() && session.state.server_name(slot) == before {
                 return Ok(values);
             }
         }
@@ -364,15 +365,7 @@ impl Store for Redis {
             if self.settings().topology == Topology::Cluster {
                 return Ok(None);
             }
-            let watched = self
-                .connections
-                .session(Traffic::Write(0), std::slice::from_ref(key), async |session| {
-                    match session.server_name(0) {
-                        Some(server) => session.watch(self.settings().names(key, &server)).await,
-                        None => Ok(None),
-                    }
-                })
-                .await?;
+            let watched = self.connections.watch(key).await?;
             Ok(watched.map(|changed| {
                 Watch::new(async {
                     let _ = changed.await; // Notifications close the channel; the result is an error then.

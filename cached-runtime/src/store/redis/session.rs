@@ -1,7 +1,6 @@
 //! The commands of one operation.
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,9 +11,7 @@ use fred::types::config::Options;
 use fred::types::{
     ClusterHash, CustomCommand, Expiration, FromValue, Key as Name, Resp3Frame as Frame, Value,
 };
-use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::debug;
 
 use super::config::Settings;
 use super::connection_state::{ConnectionState, PendingReply, SlotGroups};
@@ -164,59 +161,8 @@ impl Session<'_> {
         Ok(replies.into_iter().map(value).collect())
     }
 
-    /// Returns what the names of keys of this slot contain of the identity of the server: nothing if restarts are trusted;
-    /// `None` if the identity is not known yet.
-    pub(super) fn server_name(&self, slot: u16) -> Option<Arc<str>> {
-        match &self.state.server_ids {
-            None => Some("".into()),
-            Some(servers) => servers.get(slot).map(|id| id.name),
-        }
-    }
-
-    /// Returns a receiver that is completed or closed when a value or its lease changes; `None` if the server
-    /// refuses to notify.
-    ///
-    /// Each call enables tracking (`CLIENT TRACKING`), so that it works on any connection, also after a
-    /// reconnection. The server stops tracking a key with its first change, and tracking costs it nothing
-    /// while no key is watched.
-    pub(super) async fn watch(&self, keys: [Value; 2]) -> Result<Option<oneshot::Receiver<()>>> {
-        let name = keys[0].as_bytes().unwrap_or_default();
-        // Subscribed before the server tracks the key, so that no notification is missed.
-        let Some(changed) = self.state.watchers.subscribe(name) else { return Ok(None) };
-        let arguments =
-            |words: &[&'static str]| words.iter().map(|word| Value::from_static_str(word)).collect();
-        let commands: [(_, Vec<Value>); 3] = [
-            ("CLIENT", arguments(&["TRACKING", "ON", "OPTIN"])),
-            // Applies to the next command, which reads no value but makes the server track both keys.
-            ("CLIENT", arguments(&["CACHING", "YES"])),
-            ("EXISTS", keys.into()),
-        ];
-        let pipeline = self.pipeline()?;
-        for (name, arguments) in commands {
-            let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
-            pipeline.custom::<(), _>(command, arguments).await.map_err(|e| errors::from_client(&e))?;
-        }
-        for reply in self.replies::<Value>(&pipeline, 3).await? {
-            if let Err(error) = reply {
-                let error = errors::from_client(&error);
-                if error.kind() != ErrorKind::Rejected {
-                    return Err(error);
-                }
-                debug!(
-                    servers = self.settings.servers,
-                    ?error,
-                    "redis refused `CLIENT TRACKING`: calls that wait for another process poll instead of \
-                     being notified; permit the user `client|tracking`, `client|caching` and `exists`"
-                );
-                self.state.watchers.record_refusal();
-                return Ok(None);
-            }
-        }
-        Ok(Some(changed))
-    }
-
     /// Returns a pipeline, unless the deadline has passed.
-    fn pipeline(&self) -> Result<WithOptions<Pipeline<Client>>> {
+    pub(super) fn pipeline(&self) -> Result<WithOptions<Pipeline<Client>>> {
         self.check_deadline()?;
         // `with_options` must come after `pipeline`, which discards earlier options.
         Ok(self.client.pipeline().with_options(&options()))
@@ -233,7 +179,7 @@ impl Session<'_> {
     }
 
     /// Sends the commands of a pipeline, and returns the reply to each.
-    async fn replies<T: FromValue>(
+    pub(super) async fn replies<T: FromValue>(
         &self,
         pipeline: &Pipeline<Client>,
         count: usize,

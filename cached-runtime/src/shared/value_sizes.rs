@@ -1,0 +1,65 @@
+//! The sizes of the values of a function, as far as this process knows them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Sizes of values in a shared store, in bytes; 0 while none is known.
+#[derive(Debug, Default)]
+pub(crate) struct ValueSizes {
+    largest: AtomicUsize,
+    typical: AtomicUsize,
+}
+
+/// The typical size while none is known: a first batch is small, so that it does not delay others if the values are large.
+const UNKNOWN: usize = 16 << 10;
+
+impl ValueSizes {
+    /// Records the size of a value that was read, or is to be stored.
+    pub(crate) fn record(&self, bytes: usize) {
+        update(&self.largest, bytes, 1_024);
+        update(&self.typical, bytes.max(1), 8);
+    }
+
+    /// Returns the size of the largest of the last values.
+    pub(crate) fn largest(&self) -> usize {
+        self.largest.load(Ordering::Relaxed)
+    }
+
+    /// Returns a size that most of the last values do not exceed.
+    pub(crate) fn typical(&self) -> usize {
+        match self.typical.load(Ordering::Relaxed) {
+            0 => UNKNOWN,
+            bytes => bytes,
+        }
+    }
+}
+
+/// Grows at once, and shrinks by this part of the difference.
+fn update(size: &AtomicUsize, bytes: usize, part: usize) {
+    let before = size.load(Ordering::Relaxed);
+    if bytes > before {
+        size.fetch_max(bytes, Ordering::Relaxed);
+    } else if before - bytes >= part {
+        let after = before - (before - bytes) / part;
+        // Fails if another thread has recorded a size, which counts instead.
+        let _ = size.compare_exchange(before, after, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_large_value_is_not_known_for_ever() {
+        let sizes = ValueSizes::default();
+        assert_eq!((sizes.largest(), sizes.typical()), (0, UNKNOWN));
+        sizes.record(100);
+        assert_eq!((sizes.largest(), sizes.typical()), (100, 100));
+        sizes.record(60_000_000);
+        assert_eq!((sizes.largest(), sizes.typical()), (60_000_000, 60_000_000));
+        (0..100).for_each(|_| sizes.record(100));
+        assert!(sizes.largest() > 50_000_000 && sizes.typical() < 200);
+        (0..10_000).for_each(|_| sizes.record(100));
+        assert!(sizes.largest() < 10_000);
+    }
+}
