@@ -29,8 +29,9 @@ use crate::policy::{Counters, IsolationId};
 ///
 /// # Cancel safety
 ///
-/// The memory of this process is invalidated by the first poll. If the future is dropped before it completes, some
-/// stores may not have been asked.
+/// The first poll invalidates the memory of this process and starts the change in every store. A change that has started
+/// completes even if the future is dropped: its result is then not returned, and one that a store does not confirm is still
+/// retried.
 ///
 /// # Examples
 ///
@@ -61,19 +62,21 @@ pub async fn invalidate_tag(tag: impl AsRef<str>) -> Result<()> {
     std::future::ready(Ok(())).await
 }
 
-/// Makes every value with this tag stale, of any function: instead of [`invalidate_tag`], where an older value is better than none.
+/// Makes every value with this tag stale, of any function: instead of [`invalidate_tag`], where an older value is better
+/// than none.
 ///
 /// A function with `stale_while_revalidate` still returns the value at once, while the next one is computed; one with
-/// `stale_if_error` returns it if it fails to compute the next one. For the others it is as if the tag were invalidated. The time
-/// during which a stale value is used begins now, or began at the end of its `ttl`.
+/// `stale_if_error` returns it if it fails to compute the next one. For the others it is as if the tag were invalidated. The
+/// time during which a stale value is used begins now, or began at the end of its `ttl`.
 ///
-/// It applies where [`invalidate_tag`] does, and costs as much. After it has returned `Ok`, no later call returns a value with the tag that was
-/// computed before it as a fresh one.
+/// It applies where [`invalidate_tag`] does. After it has returned `Ok`, no later call returns a value with the tag that was
+/// computed before it as a fresh one. In a shared store it takes more commands than [`invalidate_tag`], but their number does
+/// not depend on the number of values either.
 ///
 /// # Errors
 ///
-/// The error of a shared store that did not confirm it. This process then invalidates the tag, and retries until the store confirms
-/// that.
+/// The error of a shared store that did not confirm it. This process then invalidates the tag, and retries until the store
+/// confirms that.
 ///
 /// # Cancel safety
 ///
@@ -109,8 +112,8 @@ pub async fn expire_tag(tag: impl AsRef<str>) -> Result<()> {
 
 /// Applies a change to the tags of every store.
 ///
-/// All stores are asked at once: one that does not answer neither delays the others nor, if the caller is dropped meanwhile, keeps
-/// them from being asked.
+/// All stores are asked at once: one that does not answer neither delays the others nor, if the caller is dropped
+/// meanwhile, keeps them from being asked.
 #[cfg(feature = "store")]
 async fn in_stores<C: Future<Output = Result<()>>>(change: impl Fn(&'static Namespace) -> C) -> Result<()> {
     for store in crate::store::configured() {
