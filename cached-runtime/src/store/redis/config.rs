@@ -162,11 +162,12 @@ impl RedisConfig {
         self
     }
 
-    /// Sets the maximum number of reads in flight, and that of other operations, for each tokio runtime; 128 by default.
+    /// Sets the maximum number of operations in flight; 128 by default.
     ///
-    /// Those with large values are counted apart. It must be at least 1. Further operations wait, for
-    /// [`max_queue_wait`](Self::max_queue_wait) at most. A read is one `MGET`, also if it is the combined read of many
-    /// calls. Choose a number that the server answers within the [`deadline`](Self::deadline).
+    /// Reads, requests for leases, and all other operations are counted apart, each for every tokio runtime and for each of
+    /// its connections: large values have one of their own. It must be at least 1. Further operations wait, see
+    /// [`max_queue_wait`](Self::max_queue_wait). Operations of several calls that are sent as one command count as one.
+    /// Choose a number that the server answers within the [`deadline`](Self::deadline).
     ///
     /// # Examples
     ///
