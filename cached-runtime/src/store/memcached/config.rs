@@ -139,7 +139,9 @@ impl MemcachedConfig {
     /// Sets how long an operation waits to be sent while others are in flight; one second by default.
     ///
     /// An operation that waits for longer is not sent: its call continues without the store, which is counted in
-    /// [`Stats::overloaded`](crate::Stats::overloaded).
+    /// [`Stats::overloaded`](crate::Stats::overloaded). Reads that are sent as one command with those of other
+    /// calls wait twice: for the commands before them, and then as a command. When their turn comes after more than this
+    /// time, they are not sent. So such a read ends within twice this time and one [`deadline`](Self::deadline).
     ///
     /// # Examples
     ///

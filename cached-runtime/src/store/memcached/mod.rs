@@ -61,8 +61,8 @@ use crate::{
 /// # Errors
 ///
 /// Every operation ends within [`MemcachedConfig::deadline`] after it was sent, or later by the time that its bytes take at
-/// [`MemcachedConfig::min_transfer_rate`] if its value is large; before that, it waits for
-/// [`MemcachedConfig::max_queue_wait`] at most:
+/// [`MemcachedConfig::min_transfer_rate`] if its value is large, and by up to a second if this process is too busy to see
+/// the reply. Before that, it waits for a place in flight, for [`MemcachedConfig::max_queue_wait`] at most:
 ///
 /// | [`ErrorKind`] | when |
 /// |---|---|

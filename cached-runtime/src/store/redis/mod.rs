@@ -53,8 +53,11 @@ use crate::{
 ///
 /// # Errors
 ///
-/// Every operation ends within [`RedisConfig::deadline`] after it was sent, before which it waits for
-/// [`RedisConfig::max_queue_wait`] at most:
+/// Every operation ends within [`RedisConfig::deadline`] after it was sent, or later by the time that its bytes take at
+/// [`RedisConfig::min_transfer_rate`] if its value is large, and by up to a second if this process is too busy to see the
+/// reply. Before that, it waits for a place in flight, for [`RedisConfig::max_queue_wait`] at most. An operation on a lease
+/// that is sent together with others first waits for those before it; with both waits it ends within twice
+/// `max_queue_wait` and one deadline:
 ///
 /// | [`ErrorKind`] | when |
 /// |---|---|
