@@ -169,10 +169,14 @@ impl Config {
         self.limit(limits::LEASE_TERM.to_time(term))
     }
 
-    /// Sets the longest time that a call waits for the computation of another one, in this process or in another one; 30
-    /// seconds by default.
+    /// Sets how long calls wait for one computation of another call, in this process or in another one; 30 seconds by
+    /// default.
     ///
-    /// A call that has waited for so long runs the function itself. From 100 milliseconds to 1 hour.
+    /// When a computation takes longer, one of the calls that wait for it in this process begins another one, and all that
+    /// still wait get the first result. When another process holds the lease of the key for so long, one call of this
+    /// process computes without the lease, and the result is not stored. After a failure that calls do not share, each that
+    /// has waited for so long runs the function itself, and so does one that waits for a place of `max_concurrent`. From 100
+    /// milliseconds to 1 hour.
     ///
     /// # Examples
     ///

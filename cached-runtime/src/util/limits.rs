@@ -22,7 +22,7 @@ pub(crate) struct Limit {
 pub(crate) static LEASE_TERM: Limit =
     Limit::new(10_000, 1_000..=10 * MINUTE, "the term of a lease must be from 1 second to 10 minutes");
 
-/// The longest time that a call waits for the computation of another one, in this process or in another one.
+/// How long calls wait for one computation, of this process or of another one, before one of them computes as well.
 pub(crate) static WAIT_BUDGET: Limit =
     Limit::new(30_000, 100..=60 * MINUTE, "the wait budget must be from 100 milliseconds to 1 hour");
 
