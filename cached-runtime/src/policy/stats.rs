@@ -8,7 +8,7 @@ use super::striped_counter::StripedCounter;
 /// The counters of one cached function in this process, since the program began.
 ///
 /// Each call that was answered is counted in exactly one of the first six: their sum is the number of calls answered.
-/// `peek` and `uncached` are not counted.
+/// `peek` and the companion `uncached` are not counted.
 ///
 /// # Examples
 ///
@@ -41,10 +41,12 @@ pub struct Stats {
     pub stale_hits: u64,
     /// Calls that ran the function, also if it failed and a stale value was returned.
     pub computed: u64,
-    /// Calls answered by the computation, or by the read, of another call.
+    /// Calls answered by the computation of another call in this process. Calls that share a read of the shared store are
+    /// in `shared_hits`.
     pub joined: u64,
-    /// Calls made by the very computation that they would have waited for, directly or through others, which ran the
-    /// function without the cache.
+    /// Calls that ran the function without the cache: while caching was off, inside of [`uncached`](crate::uncached()), by
+    /// the very computation that they would have waited for, directly or through others, or because the hash of the key was
+    /// that of another key that was being computed.
     pub bypassed: u64,
     /// Computations in the background, for which no call waited.
     pub background_refreshes: u64,
