@@ -19,9 +19,9 @@ use crate::support::{SOON, memcached_at, redis_at};
 /// The measured operations.
 const OPERATIONS: [&str; 11] = [
     "a hit",
-    "a hit, of a function with two tags",
+    "a hit, of a function with two static tags",
     "a miss: the lease, and the value",
-    "the same, of a function with two tags that are in use",
+    "the same, of a function with two static tags that are in use",
     "`invalidate`",
     "`invalidate_tag`",
     "`expire_tag`",
