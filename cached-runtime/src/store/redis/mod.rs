@@ -36,20 +36,23 @@ use crate::{
 
 /// A store in Redis 6.2 or later, or in Valkey.
 ///
-/// A value is stored at `prefix{key}` and its lease at `prefix{key}:l`; the braces put both into the same
-/// slot of a cluster. A value above 256 KiB is stored under a name of its own first, and then renamed. A read is one
-/// `GET` or one `MGET`; in a cluster, several keys are read by one `GET` each, sent at once. All other operations are scripts, which the server knows by their digests. The reply of a
-/// script repeats a random number of the call, so that a reply that was lost, repeated or reordered on the way is
-/// noticed: no operation is confirmed by the reply to another one, and the connection is replaced. A caller that waits for another process to compute a key is notified by the server
-/// (`CLIENT TRACKING`); in a cluster, or if the user lacks the permission, it polls.
+/// A value is stored at `prefix{key}` and its lease at `prefix{key}:l`; the braces put both into the same slot of a cluster.
+/// What changes a value or a lease is a script, which the server knows by its digest. The reply of a script repeats a random
+/// number of the call, so that a reply that was lost, repeated or reordered on the way is noticed: no change is confirmed by
+/// the reply to another command, and the connection is replaced.
+///
+/// These are not scripts: a read, which is one `GET` or one `MGET`, and in a cluster one `GET` for each key, sent at once;
+/// the `SET` that stores a value above 256 KiB under a name of its own, before a script renames it; the `STRLEN` that asks
+/// whether a value is large, after a read that missed its deadline; and what makes the server notify a caller that waits for
+/// another process to compute a key (`CLIENT TRACKING`, `CLIENT CACHING`, `EXISTS`). In a cluster, or if the user lacks the
+/// permission, such a caller polls. With [`RedisConfig::distrust_restarts`], reads of values up to 256 KiB, and the question
+/// for the size, are scripts too.
 ///
 /// The store has one connection for each tokio runtime that uses it, established with the first use, and one more for values
-/// above 256 KiB, if there are any; the
-/// runtime needs its time and IO drivers. A task supervises the connection. It reconnects without limit, at
-/// least every 500 ms, and replaces the connection if the server does not respond on it. Without a
-/// connection, operations fail immediately with [`ErrorKind::Unreachable`]; only the first operations of a
-/// runtime wait for it, for [`RedisConfig::connect_timeout`] at most. Dropping the store ends its tasks and closes its
-/// connections.
+/// above 256 KiB, if there are any; the runtime needs its time and IO drivers. A task supervises the connection. It reconnects
+/// without limit, at least every 500 ms, and replaces the connection if the server does not respond on it. Without a
+/// connection, operations fail immediately with [`ErrorKind::Unreachable`]; only the first operations of a runtime wait for
+/// it, for [`RedisConfig::connect_timeout`] at most. Dropping the store ends its tasks and closes its connections.
 ///
 /// # Errors
 ///
