@@ -13,9 +13,9 @@ use crate::{BoxFuture, Result};
 /// A key-value store of bytes with leases, shared by all processes that can reach it.
 ///
 /// A shared tier needs nothing else from a server: implement this trait, and `backend = your_store()` works
-/// with every option. No method that reads or writes has a default, so that an implementation decides about each of
-/// them. The feature `contract` brings `contract::check`, a test that every store must pass, including those of this
-/// crate.
+/// with every option. Every documented method that reads or writes must be implemented, so that an implementation decides
+/// about each of them; the hidden ones are for the stores of this crate. The feature `contract` brings `contract::check`, a
+/// test that every store must pass, including those of this crate.
 ///
 /// # Leases
 ///
@@ -24,6 +24,13 @@ use crate::{BoxFuture, Result};
 /// 2013, section 3.2.1). [`put`](Store::put) and [`remove`](Store::remove) change the value and end the lease
 /// in one atomic step. Therefore a value that was computed from data older than an invalidation cannot be
 /// stored after it: its lease is gone. A lease expires after its term, so that a crashed holder is replaced.
+///
+/// # Limits
+///
+/// An operation of a cached function that takes longer than 1 second is given up: its future is dropped, and it counts as
+/// failed. Reads of calls that come while others are in flight are combined, up to 1 024 keys in one [`get`](Store::get);
+/// one that has waited for more than 1 second when its turn comes is not made. The number of other operations at a time is
+/// not bounded.
 ///
 /// # Errors
 ///
@@ -70,6 +77,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// All keys are read in one round trip. A key that is leased but not filled has no value. No keys are no
     /// values, and a key that occurs twice is returned twice.
     ///
+    /// The keys may be those of several calls, of different functions, and an error fails all of these calls. So a key whose
+    /// value cannot be read is to be returned as `None`, and an error only if the store itself has failed.
+    ///
     /// # Examples
     ///
     /// ```
@@ -91,8 +101,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// The caller chooses the token of the lease, by [`Lease::random`]. A lease is granted to one caller at a time. It
     /// is not granted if the key has a value that the mode does not [replace](LeaseMode::replaces), nor while another
-    /// caller holds it, unless the mode is [`LeaseMode::TakeOver`]. The result says which of the two it is; in the second case it identifies the current lease. It
-    /// also says how the last attempt ended, if that was said when its lease was [released](Store::release).
+    /// caller holds it, unless the mode is [`LeaseMode::TakeOver`]. The result says which of the two it is; in the second
+    /// case it identifies the current lease. It also says how the last attempt ended, if that was said when its lease was
+    /// [released](Store::release).
     ///
     /// After an error, or if the future was dropped, the lease may have been granted, or may still be. The caller then
     /// releases it.
@@ -183,7 +194,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Releases a lease without storing a value.
     ///
-    /// The store remembers how the attempt ended, for [`acquire`](Store::acquire), until the key is changed or the next
+    /// The store keeps how the attempt ended, for [`acquire`](Store::acquire), until the key is changed or the next
     /// lease ends; without a next lease, for one second to one minute. Releasing a lost lease is not an error, and
     /// changes nothing.
     ///
