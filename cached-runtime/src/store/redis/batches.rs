@@ -1,7 +1,8 @@
 //! The scripts of several calls as one.
 //!
 //! Each script costs a write to the socket, a reply, and a start of Lua on the server, far more than what it does there. So
-//! calls that acquire, fill or release leases at the same time share one script, as those that read share one `MGET`.
+//! calls that request leases at the same time share one script, and so do calls that fill, extend or release them, as those
+//! that read share one `MGET`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
