@@ -173,8 +173,8 @@ return 1"
 /// `ARGV`: the token and the term. Returns whether the lease was still held.
 pub(super) static EXTEND: Script = Script::new(extend!());
 
-/// `ARGV`: the token, the value and the ttl. Returns whether the lease was still held. If the value cannot be
-/// stored, the lease ends too.
+/// `ARGV`: the token, the value and the ttl. Returns whether the lease was still held. If the server rejects the value, the
+/// lease ends too; not if a [`BATCH`] skips the fill: then the caller releases it, as after any failure.
 pub(super) static FILL: Script = Script::new(fill!());
 
 /// `KEYS`: also the name of a value that was stored before. `ARGV`: the token and the ttl. Gives that value the name of the
@@ -198,11 +198,11 @@ pub(super) const STAGED_MILLIS: i64 = 30_000;
 /// held. A server that is out of memory remembers nothing.
 pub(super) static RELEASE: Script = Script::new(release!());
 
-/// Several of the scripts above as one. `KEYS` are those of each, `ARGV` for each its letter, the number of its arguments, and the
-/// arguments. Returns the result of each, which may be an error.
+/// Several of the scripts above as one. `KEYS` are those of each, `ARGV` for each its letter, the number of its arguments, and
+/// the arguments. Returns the result of each, which may be an error.
 ///
-/// A server that is out of memory rejects only the first write of a script. So once it has rejected one, no other is made that takes
-/// memory; those that do come first (see the order of [`Batched`]).
+/// A server that is out of memory rejects only the first write of a script. So once it has rejected one, the others that take
+/// memory are skipped, with the same error; those that do come first (see the order of [`Batched`]).
 pub(super) static BATCH: Script = Script::new(concat!(
     "local scripts = {
 A = function(KEYS, ARGV)
