@@ -113,7 +113,8 @@ async fn obey_no_cache(request: Request, next: Next) -> Response {
     if is_no_cache { recompute(next.run(request)).await } else { next.run(request).await }
 }
 
-/// A service whose store is down still answers, but more slowly; the load balancer may prefer another.
+/// A service whose store is down still answers, but more slowly; the load balancer may prefer another. It has to send some
+/// requests nevertheless: only an operation finds that the store is back.
 async fn ready() -> (StatusCode, &'static str) {
     if health().iter().any(|server| server.state == ServerState::Down) {
         (StatusCode::SERVICE_UNAVAILABLE, "the store is down")

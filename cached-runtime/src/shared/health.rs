@@ -11,13 +11,16 @@ use crate::{Error, ErrorKind, Result, Store, measure, store};
 
 /// How a store is, as the operations of this process see it; see [`health`].
 ///
+/// A server that is down is no reason to take no requests: calls compute. Pending invalidations may be one, because until they
+/// are confirmed, other processes may return the old values.
+///
 /// # Examples
 ///
 /// ```
 /// use cached_runtime::{ServerHealth, ServerState, health};
 ///
 /// fn is_ready(servers: &[ServerHealth]) -> bool {
-///     servers.iter().all(|server| server.state != ServerState::Down)
+///     servers.iter().all(|server| server.state != ServerState::Down || server.pending_invalidations == 0)
 /// }
 ///
 /// assert!(is_ready(&health())); // No server is configured, and memory needs none.
@@ -28,7 +31,7 @@ pub struct ServerHealth {
     /// What the attributes call the store: `shared`, `redis`, `memcached`, the name of a named store; for a store of your own,
     /// the beginning of its `Debug` output.
     pub name: String,
-    /// What the last operation says about it.
+    /// What the last operation says about it: one that missed its deadline makes it `Down`, until the next one succeeds.
     pub state: ServerState,
     /// For how long it has been in this state.
     pub since: Duration,
@@ -42,12 +45,22 @@ pub struct ServerHealth {
 
 /// What the last operation says about a store.
 ///
+/// Every operation counts, of any call: one missed deadline makes a store `Down`, and the next success `Up`. To tell an outage
+/// from a slow reply, look at [`ServerHealth::since`] too. Values that are too large or cannot be encoded, and operations that
+/// were not sent because too many others waited, change nothing.
+///
 /// # Examples
 ///
 /// ```
-/// use cached_runtime::{ServerState, health};
+/// use std::time::Duration;
 ///
-/// assert!(health().iter().all(|server| server.state != ServerState::Down));
+/// use cached_runtime::{ServerHealth, ServerState, health};
+///
+/// fn is_out(server: &ServerHealth) -> bool {
+///     server.state == ServerState::Down && server.since > Duration::from_secs(10)
+/// }
+///
+/// assert!(!health().iter().any(is_out));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -56,14 +69,16 @@ pub enum ServerState {
     Unused,
     /// The last operation succeeded.
     Up,
-    /// The last operation failed, or there is no connection.
+    /// The last operation failed, or the connection was found to be lost since.
     Down,
 }
 
 /// Returns the health of every store that is configured, or that a function has used in this process.
 ///
 /// It asks no server: it returns what the last operations have seen, so a readiness probe can call it at any rate. Without
-/// traffic, [`connect`](crate::connect) asks the servers. A cache in memory is not listed, because nothing can be wrong with it.
+/// traffic, a server that hangs is not noticed, and one that was `Down` stays so although its connection is back: only an
+/// operation makes it `Up`. [`connect`](crate::connect) is one. A cache in memory is not listed, because nothing can be wrong
+/// with it.
 ///
 /// # Examples
 ///
