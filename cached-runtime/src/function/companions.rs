@@ -17,6 +17,10 @@ macro_rules! __companions {
         /// # Errors
         ///
         /// Returns the error of the shared store, if it did not confirm the removal.
+        ///
+        /// # Cancel safety
+        ///
+        /// The change of a shared store is made even if the future is dropped after its first poll.
         $vis fn invalidate $($generics)* ($($key_param)*) -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
@@ -32,6 +36,10 @@ macro_rules! __companions {
         /// # Errors
         ///
         /// Returns the error of the shared store, if it did not confirm the change.
+        ///
+        /// # Cancel safety
+        ///
+        /// The change of a shared store is made even if the future is dropped after its first poll.
         $vis fn expire $($generics)* ($($key_param)*) -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
@@ -43,9 +51,16 @@ macro_rules! __companions {
         /// Stores a value that the application already has, and discards a computation of it that is in flight. `Ok` and
         /// `Some` may be left out.
         ///
+        /// After it has returned `Ok`, no later call returns an older value. A change at the same time may already have
+        /// replaced or removed this one.
+        ///
         /// # Errors
         ///
         /// Returns the error of the shared store, or of the codec if the value cannot be encoded.
+        ///
+        /// # Cancel safety
+        ///
+        /// The change of a shared store is made even if the future is dropped after its first poll.
         #[allow(clippy::impl_trait_in_params, reason = "nobody names this type")]
         $vis fn put $($generics)* ($($key_param)* new_value: impl $crate::IntoOutput<$output>)
         -> $crate::BoxFuture<'static, $crate::Result<()>>
@@ -84,6 +99,11 @@ macro_rules! __companions {
         /// # Errors
         ///
         /// Returns the error of the shared store, if it did not confirm the removal.
+        ///
+        /// # Cancel safety
+        ///
+        /// The change of a shared store is made even if the future is dropped after its first poll.
+        /// If this process has not called the function yet, it may or may not be made.
         $vis fn clear $($generics)* () -> $crate::BoxFuture<'static, $crate::Result<()>>
         $($where)*
         {
@@ -124,6 +144,11 @@ macro_rules! __computing {
         $found:ident => $answer:expr
     ) => {
         /// Computes a new value, replaces the cached one, and returns it.
+        ///
+        /// # Cancel safety
+        ///
+        /// If the future is dropped, the computation ends, and the cached value stays; with `detached` it goes on. A result that
+        /// was sent to a shared store is still stored.
         $($attrs)*
         $vis async $($safety)* fn $refresh $($generics)* $params -> $output
         $($where)*
@@ -135,6 +160,11 @@ macro_rules! __computing {
         }
 
         /// Calls the function, and also returns where the value comes from and how old it is.
+        ///
+        /// # Cancel safety
+        ///
+        /// That of a call: if the future is dropped while it computes, a call that waits for it runs the function anew; with
+        /// `detached` the computation goes on.
         $($attrs)*
         $vis async $($safety)* fn $lookup $($generics)* $params -> $crate::Lookup<$output>
         $($where)*

@@ -55,6 +55,10 @@ impl<K, R: 'static> MethodCache<K, R> {
     ///
     /// Returns the error of the shared store, if it did not confirm the removal.
     ///
+    /// # Cancel safety
+    ///
+    /// The change of a shared store is made even if the future is dropped after its first poll.
+    ///
     /// # Examples
     ///
     /// ```
@@ -86,6 +90,10 @@ impl<K, R: 'static> MethodCache<K, R> {
     ///
     /// Returns the error of the shared store, if it did not confirm the change.
     ///
+    /// # Cancel safety
+    ///
+    /// The change of a shared store is made even if the future is dropped after its first poll.
+    ///
     /// # Examples
     ///
     /// ```
@@ -116,11 +124,16 @@ impl<K, R: 'static> MethodCache<K, R> {
     /// Stores a value that the application already has, with the same lifetime as a computed one, and discards a
     /// computation of it that is in flight.
     ///
-    /// `Ok` and `Some` may be left out.
+    /// `Ok` and `Some` may be left out. After it has returned `Ok`, no later call returns an older value. A change at the same
+    /// time may already have replaced or removed this one.
     ///
     /// # Errors
     ///
     /// Returns the error of the shared store, or of the codec if the value cannot be encoded.
+    ///
+    /// # Cancel safety
+    ///
+    /// The change of a shared store is made even if the future is dropped after its first poll.
     ///
     /// # Examples
     ///
@@ -242,6 +255,11 @@ impl<K, R: 'static> MethodCache<K, R> {
     /// # Errors
     ///
     /// Returns the error of the shared store, if it did not confirm the removal.
+    ///
+    /// # Cancel safety
+    ///
+    /// The change of a shared store is made even if the future is dropped after its first poll.
+    /// If this process has not called the method yet, it may or may not be made.
     ///
     /// # Examples
     ///
