@@ -1,5 +1,6 @@
-//! What every layer uses: the clock, timers, random numbers, boxed futures, and the synchronization primitives that
-//! tests replace.
+//! What every layer uses: the clock, timers, random numbers, the limits that a configuration sets, the queue of operations
+//! that are sent together, tasks that end with their owner, the mark that the process is about to end, boxed futures, and
+//! the synchronization primitives that tests replace.
 
 pub(crate) mod aborting;
 #[cfg(feature = "store")]
