@@ -45,9 +45,9 @@ use crate::memo::{ImplMemo, Memo};
 /// # }
 /// ```
 ///
-/// The attribute can be applied to free functions, functions in functions, methods, associated functions, and methods
-/// in an `impl Trait for Type` as well as to that impl, above or below `#[async_trait]`. The documentation of the crate `cached-runtime` explains
-/// the semantics, with examples.
+/// The attribute can be applied to free functions, functions in functions, methods, associated functions, and methods in
+/// an `impl Trait for Type` as well as to that impl, above or below `#[async_trait]`. The documentation of the crate
+/// `cached-runtime` explains the semantics, with examples.
 ///
 /// # Options
 ///
@@ -94,9 +94,10 @@ use crate::memo::{ImplMemo, Memo};
 ///
 /// ## Durations and sizes
 ///
-/// A duration is a number of seconds, `60` or `5 * 60`, a string, `"1h 30m"`, or an expression of type `Duration`, such as a
-/// constant or `CONFIG.ttl()`, which is evaluated whenever it is needed: a lifetime whenever a value is stored. The units of a string are `w`, `d`, `h`, `m`, `s`, `ms`, `us` and `ns`. A size is a number of bytes or a
-/// string with one of the units `B`, `kB`, `MB`, `GB`, `KiB`, `MiB` and `GiB`.
+/// A duration is a number of seconds, `60` or `5 * 60`, a string, `"1h 30m"`, or an expression of type `Duration`, such
+/// as a constant or `CONFIG.ttl()`, which is evaluated whenever it is needed: a lifetime whenever a value is stored. The
+/// units of a string are `w`, `d`, `h`, `m`, `s`, `ms`, `us` and `ns`. A size is a number of bytes or a string with one
+/// of the units `B`, `kB`, `MB`, `GB`, `KiB`, `MiB` and `GiB`.
 ///
 /// ## Functions
 ///

@@ -1,9 +1,10 @@
 //! The expansion of a [`Memo`].
 //!
 //! There is one file for each place where a function can be: `function` for free functions, `method` for methods and
-//! associated functions, `trait_impl` for the methods of a trait's impl, and `impl_block`, with `rewrite`, for a whole impl
-//! of a trait. They share what the other files generate: the `key`, the `entry` function with the static, the `policy` in it, the `companions`, and parts of the `signature`.
-//! Nothing here can fail. Names that are not the user's come from `__private` of the runtime.
+//! associated functions, `trait_impl` for the methods of a trait's impl, and `impl_block`, with `rewrite`, for a whole
+//! impl of a trait. They share what the other files generate: the `key`, the `entry` function with the static, the
+//! `policy` in it, the `companions`, and parts of the `signature`. Nothing here can fail. Names that are not the user's
+//! come from `__private` of the runtime.
 //!
 //! There is no `allow` in an expansion, because `forbid` makes it an error. A lint does not apply to code with spans of the
 //! macro, so a name that a lint could apply to has such a span, see [`generated`].

@@ -2,7 +2,8 @@
 //!
 //! 1. Read the shared store, if there is one.
 //! 2. Join the flight of the key. If another call leads it, wait for that.
-//! 3. Otherwise acquire the lease, wait for a place among the computations, compute, fill the shared store, and publish the result to the followers.
+//! 3. Otherwise acquire the lease, wait for a place among the computations, compute, fill the shared store, and publish the
+//!    result to the followers.
 //!
 //! # Cancel safety
 //!

@@ -2,9 +2,10 @@
 //! tags.
 //!
 //! [`Memory`] is the map, which finds a [`Stored`] key and its entry by the hash of the key; where both key and value are
-//! numbers, they are in the table itself: [`numbers`]. An [`Entry`] is a value with its lifetime, from which [`Age`] derives whether the value is [fresh, due for a refresh, stale or expired](State); the
-//! shared tier uses the same rules. A task removes expired entries: [`sweep`], as often as [`pace`] allows. Tags cost an
-//! entry one comparison for each tag and need no index: see [`tags`].
+//! numbers, they are in the table itself: [`numbers`]. An [`Entry`] is a value with its lifetime, from which [`Age`]
+//! derives whether the value is [fresh, due for a refresh, stale or expired](State); the shared tier uses the same rules.
+//! A task removes expired entries: [`sweep`], as often as [`pace`] allows. Tags cost an entry one comparison for each tag
+//! and need no index: see [`tags`].
 
 mod age;
 mod entries;

@@ -6,8 +6,8 @@ use crate::util::random;
 
 /// A number that values depend on. That of a tag says also when values with earlier numbers stopped being fresh.
 ///
-/// The number of a tag consists of a random *era*, and of the count of expirations in it. A value whose number has the same era was expired;
-/// one with another era was invalidated.
+/// The number of a tag consists of a random *era*, and of the count of expirations in it. A value whose number has the same
+/// era was expired; one with another era was invalidated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Generation {
     pub(crate) number: u64,

@@ -165,8 +165,8 @@ impl Namespace {
 
     /// Makes every value with this tag stale, as of now.
     ///
-    /// The generation is replaced under its lease. An invalidation removes it and ends the lease, so it is not undone. Where that does
-    /// not succeed, the tag is invalidated.
+    /// The generation is replaced under its lease. An invalidation removes it and ends the lease, so it is not undone. Where
+    /// that does not succeed, the tag is invalidated.
     async fn send_expiration(&'static self, key: &Key) -> Result<()> {
         self.renew_epoch().await?;
         for _ in 0..MAX_EXPIRE_ATTEMPTS {

@@ -2,11 +2,11 @@
 //!
 //! [`Tier`] encodes a value (`codec`, `schema`), seals it in an `envelope` and stores it at a `location` under a
 //! `lease`; a lease whose holder is gone is given back (`returned_leases`). The `generations` that are read with a value
-//! decide whether it is current. Calls that read at the same time
-//! share a round trip (`reads`). An `invalidation` that the store does not confirm stays `pending` and is
-//! retried. A put gives way to the `changes` that began after it. The `observed_store` names the operation that failed, and the `failure_log` bounds how often that is logged. A
-//! store failure while reading or filling is a miss: no call fails because of it. So is
-//! every read of an instance whose namespace may be that of another one (`claims`).
+//! decide whether it is current. Calls that read at the same time share a round trip (`reads`). An `invalidation` that the
+//! store does not confirm stays `pending` and is retried. A put yields to the `changes` that began after it. The
+//! `observed_store` names the operation that failed, and the `failure_log` bounds how often that is logged. A store failure
+//! while reading or filling is a miss: no call fails because of it. So is every read of an instance whose namespace may be
+//! that of another one (`claims`).
 //!
 //! In builds without a shared store, `absent` replaces `tier`.
 

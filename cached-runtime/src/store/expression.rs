@@ -7,8 +7,9 @@ use super::{NamedStore, Store};
 
 /// The expression in `backend = EXPR`: `StoreExpr::owned(EXPR)` accepts a store, a pointer to one, and the name of one.
 ///
-/// What cannot be moved, such as a `static`, is borrowed: `StoreExpr::new(&EXPR).to_store()`. Method resolution chooses the conversion: `to_store` of [`StoreExpr`] itself applies if the expression can
-/// be cloned, and otherwise auto-deref finds that of `StaticStore`.
+/// What cannot be moved, such as a `static`, is borrowed: `StoreExpr::new(&EXPR).to_store()`. Method resolution chooses
+/// the conversion: `to_store` of [`StoreExpr`] itself applies if the expression can be cloned, and otherwise auto-deref
+/// finds that of `StaticStore`.
 #[derive(Debug)]
 pub struct StoreExpr<'a, S>(StaticStore<'a, S>);
 

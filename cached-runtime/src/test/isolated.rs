@@ -14,23 +14,24 @@ const MAX_END: Duration = Duration::from_secs(5);
 
 /// Runs a future with caches of its own: a test that is safe beside others in one process.
 ///
-/// Each function that the future calls begins with an empty cache and with counters at zero; its companions, its `set_enabled`,
-/// [`invalidate_tag`](crate::invalidate_tag) and [`caches`](crate::caches) are about that cache. In a shared store the names of all entries
-/// begin with a random word. Nothing that the future does is seen outside, and nothing from outside is seen in it.
+/// Each function that the future calls begins with an empty cache and with counters at zero; its companions, its
+/// `set_enabled`, [`invalidate_tag`](crate::invalidate_tag) and [`caches`](crate::caches) are about that cache. In a
+/// shared store the names of all entries begin with a random word. Nothing that the future does is seen outside, and
+/// nothing from outside is seen in it.
 ///
 /// At the end the values in memory are dropped, and what was written to a shared store is removed, for which it waits for up to
 /// 5 s. Some bytes for each function that was called remain until the program ends.
 ///
-/// Tasks that the future spawns are not part of it, unless what they run is [`inherit`]ed. Background refreshes and the computations of
-/// detached functions are.
+/// Tasks that the future spawns are not part of it, unless what they run is [`inherit`]ed. Background refreshes and the
+/// computations of detached functions are.
 ///
 /// What concerns the whole process is not isolated: [`configure`](crate::configure), [`set_enabled`](crate::set_enabled),
 /// [`health`](crate::health) and [`shutdown`](crate::shutdown).
 ///
 /// # Cancel safety
 ///
-/// That of `future`. If the future is dropped, or panics, the values in memory are dropped too. A shared store is asked in a task to
-/// remove what was written; if the runtime ends before that, the entries expire after their lifetime.
+/// That of `future`. If the future is dropped, or panics, the values in memory are dropped too. A shared store is asked
+/// in a task to remove what was written; if the runtime ends before that, the entries expire after their lifetime.
 ///
 /// # Examples
 ///
@@ -69,7 +70,8 @@ pub async fn isolated<F: Future>(future: F) -> F::Output {
 
 /// Runs a future in the isolation that this is called in, for a task: `tokio::spawn(inherit(…))`.
 ///
-/// Without an isolation it is the future as it is. [`recompute`](crate::recompute) and [`uncached`](crate::uncached()) are inherited too.
+/// Without an isolation it is the future as it is. [`recompute`](crate::recompute) and [`uncached`](crate::uncached())
+/// are inherited too.
 ///
 /// # Cancel safety
 ///

@@ -172,8 +172,8 @@ impl Fault {
         self
     }
 
-    /// An operation goes wrong with this probability, from 0 to 1. Which ones do depends on the seed of the store and on the order
-    /// of the operations only.
+    /// An operation goes wrong with this probability, from 0 to 1. Which ones do depends on the seed of the store and on
+    /// the order of the operations only.
     ///
     /// # Examples
     ///

@@ -46,10 +46,10 @@ pub(crate) async fn sleep_until(end: Instant) {
 
 /// Returns the output of a future that has timers of its own, those of tokio. Within a runtime it is polled in a task: in
 /// that of the caller, or else in one of its own. `None` if the runtime is shut down.
-#[cfg(feature = "store")]
 ///
 /// It takes a function that creates the future: a future that is passed is stored twice, as an argument and where it is
 /// awaited.
+#[cfg(feature = "store")]
 pub(crate) async fn in_task<F>(future: impl FnOnce() -> F) -> Option<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,

@@ -75,8 +75,8 @@ impl Change {
 
 /// Returns `true` unless a browser sends the request for another site.
 ///
-/// Browsers say so in `Sec-Fetch-Site` (W3C Fetch Metadata), older ones at least send the `Origin` of a `POST`. A client that sends neither
-/// is no browser, and acts for nobody else.
+/// Browsers say so in `Sec-Fetch-Site` (W3C Fetch Metadata), older ones at least send the `Origin` of a `POST`. A client
+/// that sends neither is no browser, and acts for nobody else.
 fn is_same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";

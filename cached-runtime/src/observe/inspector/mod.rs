@@ -18,9 +18,10 @@ use crate::BoxFuture;
 /// Returns a service with one page, which lists all functions of the program with their options, hit ratios and durations,
 /// and the stores with their health, as this process sees them.
 ///
-/// It is a [`tower_service::Service`] over the types of the crate `http`, and answers on every path below the one where it is
-/// mounted. The page loads nothing from elsewhere, and refreshes itself every few seconds. It shows no arguments and no values, but names and
-/// options of functions, and what servers said when something failed: mount it where only operators come.
+/// It is a [`tower_service::Service`] over the types of the crate `http`, and answers on every path below the one where
+/// it is mounted. The page loads nothing from elsewhere, and refreshes itself every few seconds. It shows no arguments
+/// and no values, but names and options of functions, and what servers said when something failed: mount it where only
+/// operators come.
 ///
 /// It changes nothing, unless [`allow_changes`](Inspector::allow_changes) says so.
 ///

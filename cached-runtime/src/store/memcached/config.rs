@@ -183,7 +183,8 @@ impl MemcachedConfig {
     /// Sets the timeout of one attempt to connect: name resolution, connection and handshake; 200 ms by
     /// default.
     ///
-    /// It must be between one millisecond and one hour. It does not extend the [`deadline`](MemcachedConfig::deadline) of an operation.
+    /// It must be between one millisecond and one hour. It does not extend the [`deadline`](MemcachedConfig::deadline) of
+    /// an operation.
     ///
     /// # Examples
     ///
