@@ -22,7 +22,7 @@ impl Namespace {
 
     /// Runs a write that amounts to an invalidation, and queues the invalidation if the store does not confirm the write.
     ///
-    /// The write starts at once, before the future is polled. Puts that are in flight give way to it.
+    /// The write starts at once, before the future is polled. Puts that are in flight yield to it.
     ///
     /// # Cancel safety
     ///
@@ -76,7 +76,7 @@ impl Namespace {
                 let written = write.await;
                 match &written {
                     Ok(()) => self.pending.confirm(&invalidation, last),
-                    Err(_) => self.owe(invalidation),
+                    Err(_) => self.queue_pending(invalidation),
                 }
                 self.start_retrier();
                 written
@@ -89,16 +89,16 @@ impl Namespace {
                 Err(_) => None,
             }
             .unwrap_or_else(|| {
-                self.owe(invalidation);
+                self.queue_pending(invalidation);
                 Err(Error::new(ErrorKind::Config, "a shared store needs a tokio runtime that stays alive"))
             })
         }
     }
 
     /// Queues an invalidation that the store has not confirmed.
-    fn owe(&'static self, invalidation: Invalidation) {
+    fn queue_pending(&'static self, invalidation: Invalidation) {
         if self.pending.add(invalidation) {
-            shutdown::add_debtor(self);
+            shutdown::register_for_shutdown(self);
         }
     }
 

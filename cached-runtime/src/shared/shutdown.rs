@@ -1,5 +1,5 @@
-//! What a process that is about to end owes to its shared stores: the writes on their way, the pending invalidations, and
-//! the leases that it holds.
+//! What is left to do in shared stores before the process ends: the writes on their way, the pending invalidations, and the
+//! leases that it holds.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ struct Flushed {
 pub(crate) async fn shut_down_stores(end: Instant) -> ShutdownReport {
     timer::in_task(|| shut_down(end)).await.unwrap_or_else(|| ShutdownReport {
         writes_left: WRITES.load(Ordering::Acquire),
-        invalidations_left: pending(&lock(&DEBTORS)),
+        invalidations_left: pending(&lock(&NAMESPACES_WITH_PENDING)),
         leases_left: lock(&REGISTERED).len(),
         ..ShutdownReport::default()
     })
@@ -65,7 +65,7 @@ async fn writes_ended() {
 
 /// Retries the pending invalidations of every namespace until the stores confirm them.
 async fn flush_invalidations(end: Instant) -> Flushed {
-    let namespaces = lock(&DEBTORS).clone();
+    let namespaces = lock(&NAMESPACES_WITH_PENDING).clone();
     let before = pending(&namespaces);
     let flush = async |namespace: &&'static Namespace| {
         while let Some(flushed) = namespace.retry_one().await {
@@ -135,7 +135,7 @@ async fn release_registered(returned: &AtomicUsize) {
 static REGISTERED: LazyLock<Mutex<HashMap<u128, (&'static Namespace, Key)>>> = LazyLock::new(Mutex::default);
 
 /// The namespaces that have had pending invalidations. There are no more of them than instances of functions.
-static DEBTORS: Mutex<Vec<&'static Namespace>> = Mutex::new(Vec::new());
+static NAMESPACES_WITH_PENDING: Mutex<Vec<&'static Namespace>> = Mutex::new(Vec::new());
 
 /// The number of writes on their way.
 static WRITES: AtomicUsize = AtomicUsize::new(0);
@@ -149,9 +149,9 @@ const BATCH: usize = 64;
 /// The pause after what the store did not confirm: shorter than usual, as the process is about to end.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// Adds a namespace that has its first pending invalidation.
-pub(super) fn add_debtor(namespace: &'static Namespace) {
-    lock(&DEBTORS).push(namespace);
+/// Registers a namespace that has its first pending invalidation.
+pub(super) fn register_for_shutdown(namespace: &'static Namespace) {
+    lock(&NAMESPACES_WITH_PENDING).push(namespace);
 }
 
 /// A write on its way, while this lives.

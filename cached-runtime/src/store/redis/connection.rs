@@ -174,11 +174,11 @@ impl RuntimeConnection {
     ///
     /// Only the first operations of a runtime wait, which may have much to do when it starts: after one missed deadline, no
     /// other does.
-    async fn wait_for_first_attempt(&self, patience: Duration) {
+    async fn wait_for_first_attempt(&self, max_wait: Duration) {
         if self.state.status.borrow().is_first_attempt_over {
             return;
         }
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + max_wait;
         let mut status = self.state.status.subscribe();
         let attempt = pin!(status.wait_for(|status| status.is_first_attempt_over));
         if deadline::within(deadline, attempt).await.is_err() {
