@@ -1,5 +1,5 @@
 //! A put whose future was dropped goes on in the background. It undoes no change that began later in the process, and
-//! gives way to no other.
+//! yields to no other.
 //!
 //! The request of the put for its lease waits at a gate, so that the server executes it after the later change.
 

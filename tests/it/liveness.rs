@@ -212,7 +212,7 @@ mod slow {
         7
     }
 
-    /// One computation more for each budget, of which four are remembered.
+    /// One computation more for each budget, of which four are kept.
     #[tokio::test(start_paused = true)]
     async fn computations_that_hang_are_replaced_one_by_one() {
         let began = Instant::now();

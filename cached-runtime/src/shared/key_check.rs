@@ -2,7 +2,7 @@
 //!
 //! A shared store knows of a key what serde writes, and `Eq` may tell apart what serde does not: a field with
 //! `#[serde(skip)]`, two variants of an `untagged` enum. Then one gets the value of the other. Debug builds, and builds
-//! with the feature `test-util`, remember keys and compare them.
+//! with the feature `test-util`, keep keys and compare them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,7 +17,7 @@ pub(super) struct KeyCheck<K> {
     has_reported: AtomicBool,
 }
 
-/// How many keys are remembered at most. When they are as many, all are forgotten.
+/// How many keys are kept at most. When they are as many, all are dropped.
 const MAX_KEYS: usize = 10_000;
 
 impl<K: Clone + Eq> KeyCheck<K> {

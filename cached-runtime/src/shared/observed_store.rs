@@ -83,13 +83,13 @@ pub(crate) struct Begun<'k, T> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ObservedStore<'a> {
     pub(super) store: &'a dyn Store,
-    /// Remembers what is written, in an isolation.
+    /// The keys that are written, in an isolation.
     #[cfg(feature = "test-util")]
     pub(super) written: Option<&'a WrittenKeys>,
 }
 
 impl<'a> ObservedStore<'a> {
-    /// Remembers a key that is written, in an isolation.
+    /// Records a key that is written, in an isolation.
     #[cfg_attr(not(feature = "test-util"), allow(clippy::unused_self, reason = "there is no isolation"))]
     fn note(self, key: &Key) {
         #[cfg(feature = "test-util")]

@@ -10,7 +10,7 @@ use crate::Lease;
 #[derive(Debug, Default)]
 pub(super) struct Granted(Mutex<HashMap<u128, (Epoch, u64)>>);
 
-/// The maximum number of reservations that are remembered. A lease that is neither filled nor released stays until then.
+/// The maximum number of reservations that are kept. A lease that is neither filled nor released stays until then.
 const MAX_REMEMBERED: usize = 10_000;
 
 impl Granted {
@@ -23,7 +23,7 @@ impl Granted {
         versions.insert(lease.token(), (epoch, version));
     }
 
-    /// Takes what is remembered of a lease.
+    /// Takes what is kept of a lease.
     pub(super) fn take(&self, lease: Lease) -> Option<(Epoch, u64)> {
         self.lock().remove(&lease.token())
     }

@@ -9,7 +9,7 @@
 //!
 //! The caller adds a *reservation* under the key (`ms <key> … ME`). If there is an item, it reads the key. The
 //! reservation contains the token of the lease and expires after its term. Its client flags tell it from a value.
-//! `fill` replaces it by the value, on the condition of its version, which this process remembers or reads.
+//! `fill` replaces it by the value, on the condition of its version, which this process keeps or reads.
 //!
 //! # Keys with a value
 //!
@@ -259,7 +259,7 @@ impl Memcached {
         is_done(self.run_in_epoch(epoch, batch).await?).map(|_| false)
     }
 
-    /// Returns what holds a lease, as this process remembers it or else as the server has it; `None` if it was lost.
+    /// Returns what holds a lease, as this process has kept it or else as the server has it; `None` if it was lost.
     async fn held(&self, key: &Key, lease: Lease) -> Result<Option<Held>> {
         match self.granted.take(lease) {
             Some((epoch, version)) => Ok(Some(Held::reservation(epoch, Reservation::of(lease), version))),
@@ -448,5 +448,5 @@ fn lease_id(lease: Lease) -> LeaseId {
 /// An attempt fails only if another caller changes the key, or what holds the lease, between two round trips.
 const MAX_ATTEMPTS: usize = 4;
 
-/// For how long the end of an attempt is remembered without another lease: waiting callers ask several times meanwhile.
+/// For how long the end of an attempt is kept without another lease: waiting callers ask several times meanwhile.
 const ATTEMPT_MEMORY: Duration = Duration::from_secs(10);

@@ -18,7 +18,7 @@ impl SizeLimit {
         Self { server: Mutex::new(None), smallest_refused: AtomicUsize::new(usize::MAX) }
     }
 
-    /// Forgets the limit if a connection leads to another server, which may have another one.
+    /// Drops the limit if a connection leads to another server, which may have another one.
     pub(super) fn connected_to(&self, epoch: Epoch) {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         if server.replace(epoch) != Some(epoch) {
@@ -26,7 +26,7 @@ impl SizeLimit {
         }
     }
 
-    /// Remembers that the server has refused a value of this size.
+    /// Records that the server has refused a value of this size.
     pub(super) fn refused(&self, bytes: usize) {
         self.smallest_refused.fetch_min(bytes, Relaxed);
     }

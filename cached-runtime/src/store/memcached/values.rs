@@ -116,7 +116,7 @@ impl Memcached {
         Ok(())
     }
 
-    /// Returns the error for the reply to the storing of a value, and remembers the size that the server refuses.
+    /// Returns the error for the reply to the storing of a value, and keeps the size that the server refuses.
     pub(super) fn refusal(&self, reply: &Reply, value: &[u8]) -> Error {
         if *reply == Reply::TooLarge {
             self.connections.settings().size_limit.refused(value.len());

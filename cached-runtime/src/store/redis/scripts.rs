@@ -194,8 +194,8 @@ return 1",
 /// How long a value has a name of its own at most, if the process ends before it is renamed, in milliseconds.
 pub(super) const STAGED_MILLIS: i64 = 30_000;
 
-/// `ARGV`: the token, the letter of the attempt, and for how long it is remembered. Returns whether the lease was still
-/// held. A server that is out of memory remembers nothing.
+/// `ARGV`: the token, the letter of the attempt, and for how long it is kept. Returns whether the lease was still held. A
+/// server that is out of memory keeps nothing.
 pub(super) static RELEASE: Script = Script::new(release!());
 
 /// Several of the scripts above as one. `KEYS` are those of each, `ARGV` for each its letter, the number of its arguments, and
@@ -359,7 +359,7 @@ const _: () = assert!(ValueId::END_BYTES == 16);
 const FAILED: &str = "x";
 const NOT_STORED: &str = "n";
 
-/// For how long the end of an attempt is remembered without another lease: waiting callers ask several times meanwhile.
+/// For how long the end of an attempt is kept without another lease: waiting callers ask several times meanwhile.
 pub(super) const ATTEMPT_MEMORY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
