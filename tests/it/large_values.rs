@@ -559,6 +559,43 @@ large_values! {
     memcached: memcached_server(), memcached_at, |server: &MemcachedServer| server.stat("cmd_get");
 }
 
+/// Values that are not large, of which a batch has few.
+mod medium_values {
+    use super::*;
+
+    const COUNT: u64 = 300;
+    const MEDIUM: usize = 200 * 1024;
+
+    static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+
+    #[async_cached(ttl = 600, name = "medium_values", backend = Arc::clone(STORE.get().unwrap()))]
+    async fn written(key: u64) -> String {
+        key.to_string().repeat(MEDIUM)[..MEDIUM].to_owned()
+    }
+
+    #[async_cached(ttl = 600, name = "medium_values", backend = Arc::clone(STORE.get().unwrap()))]
+    async fn read(_key: u64) -> String {
+        unreachable!("it is stored")
+    }
+
+    /// The server does nothing else while it replies to one command.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_burst_of_values_of_unknown_size_is_many_batches() {
+        let server = RedisServer::start();
+        let limits = Limits { deadline: LONG_DEADLINE, max_queue_wait: SOON, ..Limits::DEFAULT };
+        let _ = STORE.set(redis_at(&server.addr(), limits));
+        for key in 0..COUNT {
+            written(key).await;
+        }
+        let before = server.calls("mget");
+        let reading: JoinSet<_> = (0..COUNT).map(read).collect();
+        assert!(reading.join_all().await.iter().all(|value| value.len() == MEDIUM));
+        assert_eq!((read::stats().shared_hits, read::stats().store_errors), (COUNT, 0));
+        let batches = server.calls("mget") - before;
+        assert!(batches > 15, "{batches} batches of {COUNT} values of {MEDIUM} bytes");
+    }
+}
+
 /// The versions of one run of a server say nothing about another one.
 mod servers_of_memcached {
     use super::*;

@@ -10,8 +10,12 @@ use cached_runtime::{
     Acquired, BoxFuture, Error, ErrorKind, Key, LastAttempt, Lease, LeaseMode, Redis, RedisConfig, Result,
     Store, Watch, async_cached,
 };
+#[cfg(feature = "moved-clock")]
+use cached_tests::in_own_process;
 use cached_tests::map_store::MapStore;
 use cached_tests::server::RedisServer;
+#[cfg(feature = "moved-clock")]
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::support::{Body, SOON, settle, until};
@@ -25,21 +29,32 @@ struct Recorder {
     requests: Mutex<HashMap<Key, Requests>>,
     /// Whether another process acquires every released lease first.
     reacquires: bool,
+    /// Whether it notifies of changes.
+    notifies: bool,
 }
 
 /// The requests for the lease of one key.
 #[derive(Default)]
 struct Requests {
     has_acquired: bool,
+    count: usize,
     /// What happens before the next `acquire` arrives.
     first: Option<BoxFuture<'static, ()>>,
     /// How many of the next `acquire` calls fail.
     failures: usize,
+    /// How they fail, if not because the connection was cut.
+    failure: Option<ErrorKind>,
 }
 
 impl Recorder {
     fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, requests: Mutex::default(), reacquires: false }
+        Self { store, requests: Mutex::default(), reacquires: false, notifies: true }
+    }
+
+    /// Returns the number of requests for leases.
+    #[cfg(feature = "moved-clock")]
+    fn count(&self) -> usize {
+        self.requests.lock().unwrap().values().map(|requests| requests.count).sum()
     }
 
     /// Accesses the requests for the lease of a key.
@@ -80,11 +95,14 @@ impl Store for Recorder {
             if let Some(first) = self.with(key, |requests| requests.first.take()) {
                 first.await;
             }
-            let is_failing = self.with(key, |Requests { failures, .. }| {
-                failures.checked_sub(1).inspect(|left| *failures = *left).is_some()
+            let failure = self.with(key, |Requests { count, failures, failure, .. }| {
+                *count += 1;
+                let left = failures.checked_sub(1)?;
+                *failures = left;
+                Some(failure.unwrap_or(ErrorKind::Unreachable))
             });
-            if is_failing {
-                return Err(Error::new(ErrorKind::Unreachable, "the connection was cut"));
+            if let Some(kind) = failure {
+                return Err(Error::new(kind, "the request was not answered"));
             }
             let acquired = self.store.acquire(key, lease, term, mode).await;
             self.with(key, |requests| requests.has_acquired = true);
@@ -130,7 +148,7 @@ impl Store for Recorder {
     }
 
     fn watch<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Watch>>> {
-        self.store.watch(key)
+        if self.notifies { self.store.watch(key) } else { Box::pin(async { Ok(None) }) }
     }
 }
 
@@ -517,6 +535,7 @@ a_pair_on!(notified);
 a_pair_on!(polling);
 a_pair_on!(cut);
 a_pair_on!(failing);
+a_pair_on!(overloaded);
 
 #[tokio::test]
 async fn notified_waiters_poll_rarely() {
@@ -585,6 +604,68 @@ async fn two_consecutive_store_errors_end_the_wait() {
     body.let_all_through();
     timeout(SOON, waiting).await.unwrap().unwrap();
     timeout(SOON, computing).await.unwrap().unwrap();
+}
+
+/// Under load the store is not asked for a while, although another process computes.
+#[tokio::test]
+async fn requests_that_are_not_sent_do_not_end_the_wait() {
+    let store = Arc::new(Recorder::new(Arc::new(MapStore::default())));
+    overloaded::STORE.set(store.clone()).unwrap();
+    let (body, unused) = (Body::held(), Body::open());
+    let computing = tokio::spawn(overloaded::computes::load(Arc::clone(&body), "overloaded"));
+    body.has_begun(1).await;
+    let waiting = tokio::spawn(overloaded::waits::load(Arc::clone(&unused), "overloaded"));
+    let key = key("pair", "overloaded");
+    store.with(&key, |requests| requests.has_acquired = false);
+    store.has_acquired(&key).await;
+    store.with(&key, |requests| (requests.failures, requests.failure) = (10, Some(ErrorKind::Overloaded)));
+    until("they fail", || store.with(&key, |requests| requests.failures == 0)).await;
+    body.let_all_through();
+    assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap(), 1);
+    timeout(SOON, computing).await.unwrap().unwrap();
+    assert_eq!(unused.begun(), 0);
+}
+
+#[cfg(feature = "moved-clock")]
+mod many {
+    use super::*;
+
+    static STORE: LazyLock<Arc<Recorder>> = LazyLock::new(|| {
+        Arc::new(Recorder { notifies: false, ..Recorder::new(Arc::new(MapStore::default())) })
+    });
+
+    #[async_cached(ttl = 600, backend = STORE.clone(), skip(body), name = "lease_wait.many")]
+    async fn computes(body: Arc<Body>, key: usize) -> usize {
+        body.run().await;
+        key
+    }
+
+    #[async_cached(ttl = 600, backend = STORE.clone(), skip(body), name = "lease_wait.many")]
+    async fn waits(body: Arc<Body>, key: usize) -> usize {
+        body.run().await;
+        key
+    }
+
+    const COUNT: usize = 2_000;
+
+    /// Each alone would ask 300 times in two seconds.
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_wait_ask_at_a_bounded_rate() {
+        in_own_process!(); // Other calls of this process that wait would ask less often.
+        let (body, unused) = (Body::held(), Body::open());
+        let mut calls: JoinSet<_> = (0..COUNT).map(|key| computes(Arc::clone(&body), key)).collect();
+        body.has_begun(COUNT).await;
+        let before = STORE.count();
+        for key in 0..COUNT {
+            calls.spawn(waits(Arc::clone(&unused), key));
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let requests = STORE.count() - before;
+        assert!(requests < 50 * COUNT, "{requests} requests of {COUNT} calls");
+        body.let_all_through();
+        assert_eq!(calls.join_all().await.len(), 2 * COUNT);
+        assert_eq!(unused.begun(), 0);
+    }
 }
 
 /// Watches a key, changes it, and returns `true` if the watch completes.

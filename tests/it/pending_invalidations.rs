@@ -82,6 +82,7 @@ fn is_retried(proxy: &Proxy, items: impl Fn() -> String) {
 
 #[cfg(feature = "moved-clock")]
 mod retries {
+    use std::sync::atomic::AtomicBool;
     use std::sync::{LazyLock, Mutex};
 
     use bytes::Bytes;
@@ -213,15 +214,16 @@ mod retries {
     /// As in a cluster where one server is down, or where a permission is missing for a key.
     #[tokio::test(start_paused = true)]
     async fn keys_that_fail_do_not_delay_the_others() {
-        /// The half of the keys that are invalidated first.
+        /// The first half of the keys.
         static REJECTED: Mutex<Vec<Key>> = Mutex::new(Vec::new());
+        static IS_UP: AtomicBool = AtomicBool::new(false);
         static UNRELIABLE: LazyLock<Unreliable> = LazyLock::new(|| {
-            Unreliable::new("for some keys", |number, key| {
+            Unreliable::new("for some keys", |_, key| {
                 let mut rejected = REJECTED.lock().unwrap();
-                if number < 50 {
+                if rejected.len() < 50 && !rejected.contains(key) {
                     rejected.push(key.clone());
                 }
-                number < 100 || rejected.contains(key)
+                !IS_UP.load(Ordering::SeqCst) || rejected.contains(key)
             })
         });
 
@@ -234,10 +236,39 @@ mod retries {
             number::invalidate(key).await.unwrap_err();
         }
         assert_eq!(UNRELIABLE.pending(), 100);
+        IS_UP.store(true, Ordering::SeqCst);
         let begun = tokio::time::Instant::now();
         while UNRELIABLE.pending() > 50 {
             tokio::time::sleep(Duration::from_millis(100)).await;
             assert!(begun.elapsed() < Duration::from_secs(600), "{} are pending", UNRELIABLE.pending());
         }
+    }
+
+    /// They share the values, so this process uses neither of them for what one could not invalidate.
+    #[tokio::test(start_paused = true)]
+    async fn functions_with_one_name_share_what_is_pending() {
+        static UNRELIABLE: LazyLock<Unreliable> =
+            LazyLock::new(|| Unreliable::new("one name", |number, _| number < 10));
+
+        #[async_cached(ttl = 600, name = "pending.one_name", backend = &*UNRELIABLE)]
+        async fn one(key: u64) -> usize {
+            key as usize + one::stats().computed as usize
+        }
+
+        #[async_cached(ttl = 600, name = "pending.one_name", backend = &*UNRELIABLE)]
+        async fn other(key: u64) -> usize {
+            key as usize
+        }
+
+        assert_eq!((one(0).await, other(0).await), (0, 0));
+        other::invalidate(0).await.unwrap_err();
+        assert_eq!((one(0).await, UNRELIABLE.pending()), (1, 1), "it is computed");
+        while UNRELIABLE.pending() > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        one(0).await;
+        let before = one::stats().computed;
+        one(0).await;
+        assert_eq!(one::stats().computed, before, "it is stored again");
     }
 }

@@ -1,6 +1,7 @@
 //! The Redis store against real servers, and its behavior when they fail.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -152,6 +153,20 @@ mod commands {
 
         let none = sent(&server, async || assert_eq!(store.get(&[]).await.unwrap(), []));
         assert_eq!(none.await, []);
+    }
+
+    /// Two scripts one after the other would share one deadline.
+    #[tokio::test]
+    async fn a_read_of_many_keys_is_one_script_where_restarts_are_distrusted() {
+        let server = RedisServer::start();
+        let config = RedisConfig::new(server.url()).deadline(SOON).connect_timeout(SOON);
+        let store = Redis::new(config.distrust_restarts()).unwrap();
+        put(&store, &key(1), "one").await.unwrap();
+        assert_eq!(get(&store, &key(1)).await.unwrap(), Some("one".into()));
+        let keys: Vec<_> = (0..2_000).map(key).collect();
+        let before = server.calls("evalsha");
+        assert_eq!(store.get(&keys).await.unwrap().iter().flatten().count(), 1);
+        assert_eq!(server.calls("evalsha") - before, 1);
     }
 
     #[tokio::test]
@@ -769,6 +784,26 @@ mod batches {
             let read_by_script = n as u64 * COUNT;
             let scripts = scripts() - before - read_by_script;
             assert!(scripts < COUNT / 5, "{scripts} scripts for {} operations", 2 * COUNT);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn share_their_requests_for_notifications() {
+        let server = RedisServer::start();
+        let store = Arc::new(with_long_deadline(server.url()));
+        let watch = |n| {
+            let store = Arc::clone(&store);
+            async move { store.watch(&key(n)).await }
+        };
+        let watches = at_once(watch).await;
+        let requests = server.calls("exists");
+        assert!(requests < COUNT / 5, "{requests} requests of {COUNT} calls");
+        for (n, watch) in (0..COUNT).zip(watches) {
+            let mut watch = watch.unwrap().unwrap();
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(Pin::new(&mut watch).poll(&mut context).is_pending(), "{n} has not changed");
+            put(&store, &key(n), "changed").await.unwrap();
+            timeout(SOON, watch).await.unwrap();
         }
     }
 

@@ -163,7 +163,11 @@ impl Health {
 
     /// Counts the pending invalidations of a namespace as those of this store.
     pub(super) fn add_pending(&self, number: &Arc<AtomicUsize>) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(number));
+        let mut numbers = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        // Functions with one `name` have one number.
+        if !numbers.iter().any(|known| Arc::ptr_eq(known, number)) {
+            numbers.push(Arc::clone(number));
+        }
     }
 
     /// Runs an operation of the store, and records its outcome and its duration.

@@ -1,6 +1,7 @@
 //! Invalidations sent to a shared store, retried until the store confirms them.
 
 use std::future::Future;
+use std::sync::atomic::Ordering;
 
 use super::changes::BegunChange;
 use super::generation::Generation;
@@ -18,6 +19,21 @@ impl Namespace {
     /// Makes every value of the namespace stale, by one write.
     pub(crate) async fn renew_generation(&self) -> Result<()> {
         self.with_deadline(|store| store.put(&self.generation_key, new_generation(), None)).await
+    }
+
+    /// As [`renew_generation`](Self::renew_generation), for a namespace that this does not retry it for. Another function with the
+    /// same name may use it.
+    pub(super) async fn clear_unused(&self) -> Result<()> {
+        let (change, last) = (self.begin_change(&Invalidation::Namespace), self.state.pending.last_number());
+        let cleared = self.renew_generation().await;
+        match &cleared {
+            Ok(()) => {
+                change.confirm();
+                self.state.pending.confirm(&Invalidation::Namespace, last);
+            }
+            Err(_) => self.state.pending.add(Invalidation::Namespace),
+        }
+        cleared
     }
 
     /// Runs a write that amounts to an invalidation, and queues the invalidation if the store does not confirm the write.
@@ -48,14 +64,14 @@ impl Namespace {
 
     /// Records the beginning of a change, for the puts in flight.
     fn begin_change(&self, invalidation: &Invalidation) -> BegunChange {
-        if !self.changes.has_watches() {
+        if !self.state.changes.has_watches() {
             return BegunChange::default();
         }
         match invalidation {
             // A value whose derived tags are unknown depends on the epoch, which any tag replaces.
-            Invalidation::Key(key) if self.is_of_tags => self.changes.begin([key, &self.epoch_key()]),
-            Invalidation::Key(key) => self.changes.begin([key]),
-            Invalidation::Namespace => self.changes.begin_of_all(),
+            Invalidation::Key(key) if self.is_of_tags => self.state.changes.begin([key, &self.epoch_key()]),
+            Invalidation::Key(key) => self.state.changes.begin([key]),
+            Invalidation::Namespace => self.state.changes.begin_of_all(),
         }
     }
 
@@ -72,10 +88,10 @@ impl Namespace {
             let (invalidation, in_flight) = (invalidation.clone(), WriteInFlight::new());
             async move {
                 let _in_flight = in_flight;
-                let last = self.pending.last_number();
+                let last = self.state.pending.last_number();
                 let written = write.await;
                 match &written {
-                    Ok(()) => self.pending.confirm(&invalidation, last),
+                    Ok(()) => self.state.pending.confirm(&invalidation, last),
                     Err(_) => self.queue_pending(invalidation),
                 }
                 self.start_retrier();
@@ -97,7 +113,8 @@ impl Namespace {
 
     /// Queues an invalidation that the store has not confirmed.
     fn queue_pending(&'static self, invalidation: Invalidation) {
-        if self.pending.add(invalidation) {
+        self.state.pending.add(invalidation);
+        if !self.state.is_registered.swap(true, Ordering::AcqRel) {
             shutdown::register_for_shutdown(self);
         }
     }
@@ -107,7 +124,7 @@ impl Namespace {
     /// If its runtime shuts down first, the next call that reaches the store starts another.
     pub(crate) fn start_retrier(&'static self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let Some(retrier) = self.pending.retrier() else { return };
+        let Some(retrier) = self.state.pending.retrier() else { return };
         runtime.spawn(async move {
             let mut retrier = Some(retrier);
             let (mut pause, mut confirmed) = (FIRST_RETRY_PAUSE, 0_u64);
@@ -121,7 +138,7 @@ impl Namespace {
                     None => {
                         drop(retrier.take());
                         // An invalidation queued before that line found a retrier and started none.
-                        retrier = self.pending.retrier();
+                        retrier = self.state.pending.retrier();
                     }
                 }
             }
@@ -140,15 +157,15 @@ impl Namespace {
     ///
     /// One retry runs at a time, so that none is sent after it was confirmed.
     pub(crate) async fn retry_one(&self) -> Option<Result<()>> {
-        let _guard = self.retry_lock.lock().await;
-        let (last, invalidation) = (self.pending.last_number(), self.pending.next()?);
+        let _guard = self.state.retry_lock.lock().await;
+        let (last, invalidation) = (self.state.pending.last_number(), self.state.pending.next()?);
         let confirmed = match &invalidation {
             Invalidation::Key(key) => self.send_invalidation(key).await,
             Invalidation::Namespace => self.renew_generation().await,
         };
         match &confirmed {
-            Ok(()) => self.pending.confirm(&invalidation, last),
-            Err(_) => self.pending.postpone(&invalidation),
+            Ok(()) => self.state.pending.confirm(&invalidation, last),
+            Err(_) => self.state.pending.postpone(&invalidation),
         }
         Some(confirmed)
     }

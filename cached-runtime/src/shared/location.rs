@@ -79,8 +79,8 @@ impl Tags {
         tag_keys: impl IntoIterator<Item = impl Borrow<Key>>,
     ) -> bool {
         self.namespace().is_some_and(|namespace| {
-            let is_pending = |key: &Key| namespace.pending.covers(key) || *key == namespace.epoch_key();
-            namespace.pending.has_any() && tag_keys.into_iter().any(|key| is_pending(key.borrow()))
+            let is_pending = |key: &Key| namespace.state.pending.covers(key) || *key == namespace.epoch_key();
+            namespace.state.pending.has_any() && tag_keys.into_iter().any(|key| is_pending(key.borrow()))
         })
     }
 }

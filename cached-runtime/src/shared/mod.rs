@@ -43,6 +43,7 @@ mod location;
 mod msgpack;
 #[cfg(feature = "store")]
 mod namespace;
+mod namespace_state;
 #[cfg(feature = "store")]
 mod observed_store;
 #[cfg(feature = "store")]

@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::changes::Changes;
 use super::failure_log::{FailureLog, OperationClass};
 use super::health::Health;
+use super::namespace_state::NamespaceState;
 use super::observed_store::{Begun, ObservedStore, Operation};
-use super::pending::PendingInvalidations;
 use super::reads::Reads;
 use super::returned_leases::ReturnedLeases;
 use super::value_sizes::ValueSizes;
@@ -46,11 +45,8 @@ pub(crate) struct Namespace {
     has_reported: AtomicBool,
     /// Whether an expired lease was logged.
     has_reported_expiry: AtomicBool,
-    pub(crate) pending: PendingInvalidations,
-    pub(super) changes: Changes,
+    pub(crate) state: &'static NamespaceState,
     pub(crate) returned_leases: ReturnedLeases,
-    /// Held while a pending invalidation is retried.
-    pub(crate) retry_lock: tokio::sync::Mutex<()>,
 }
 
 /// The question for the size of a value, of one call at a time; those that wait for it use its answer.
@@ -73,6 +69,7 @@ impl Namespace {
     pub(crate) fn new(store: Result<Arc<dyn Store>>, name: String, counters: &'static Counters) -> Self {
         let generation_key = Key::from_bytes(&format!("{name}.generation"), &[]);
         let health = store.as_ref().ok().map(Health::of);
+        let state = NamespaceState::of(&store, &name);
         #[cfg(feature = "test-util")]
         let written = store.as_ref().ok().and_then(WrittenKeys::of_current_isolation);
         Self {
@@ -91,17 +88,15 @@ impl Namespace {
             failures: FailureLog::default(),
             has_reported: AtomicBool::new(false),
             has_reported_expiry: AtomicBool::new(false),
-            pending: PendingInvalidations::default(),
-            changes: Changes::default(),
+            state,
             returned_leases: ReturnedLeases::default(),
-            retry_lock: tokio::sync::Mutex::new(()),
         }
     }
 
     /// Shows the pending invalidations in the health of the store: for a namespace that stays.
     pub(super) fn report_pending(&self) {
         if let Some(health) = self.health.filter(|_| self.isolation.is_none()) {
-            health.add_pending(self.pending.number());
+            health.add_pending(self.state.pending.number());
         }
     }
 

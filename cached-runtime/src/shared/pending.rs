@@ -62,8 +62,8 @@ const MAX_KEYS: usize = 1_024;
 pub(crate) const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 impl PendingInvalidations {
-    /// Adds an invalidation; returns `true` for the first one ever.
-    pub(crate) fn add(&self, invalidation: Invalidation) -> bool {
+    /// Adds an invalidation.
+    pub(crate) fn add(&self, invalidation: Invalidation) {
         let mut queue = self.lock();
         let number = self.last_number.fetch_add(1, Ordering::AcqRel) + 1;
         match invalidation {
@@ -77,7 +77,6 @@ impl PendingInvalidations {
             }
         }
         self.count(&queue);
-        number == 1
     }
 
     /// Returns `true` if the store may still have an invalidated value under this key.
@@ -223,7 +222,7 @@ mod tests {
     fn each_key_has_its_turn() {
         let pending = PendingInvalidations::default();
         let keys: Vec<_> = (0..10).map(|n| Invalidation::Key(key(n))).collect();
-        keys.iter().cloned().for_each(|invalidation| _ = pending.add(invalidation));
+        keys.iter().cloned().for_each(|invalidation| pending.add(invalidation));
         for invalidation in keys.iter().chain(&keys) {
             assert_eq!(pending.next().as_ref(), Some(invalidation));
             pending.postpone(invalidation);

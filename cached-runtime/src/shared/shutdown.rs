@@ -81,7 +81,7 @@ async fn flush_invalidations(end: Instant) -> Flushed {
 
 /// Returns the number of pending invalidations.
 fn pending(namespaces: &[&'static Namespace]) -> usize {
-    namespaces.iter().map(|namespace| namespace.pending.len()).sum()
+    namespaces.iter().map(|namespace| namespace.state.pending.len()).sum()
 }
 
 /// Gives back the leases that this process holds, until the stores have confirmed all; returns how many.

@@ -204,7 +204,7 @@ impl Keys {
 }
 
 /// Returns a hash of the end of a key, which is part of a cryptographic digest already.
-fn hash_of(key: &Key) -> u64 {
+pub(super) fn hash_of(key: &Key) -> u64 {
     let bytes = key.as_bytes();
     let number = |end: Option<&[u8; 8]>| end.map_or(0, |end| u64::from_ne_bytes(*end));
     let (rest, last) = bytes.split_at(bytes.len().saturating_sub(8));

@@ -1,9 +1,11 @@
 //! Which of the reads that wait are sent together.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
+use super::batch::hash_of;
 use super::{Queued, Wanted};
 use crate::Key;
+use crate::util::BuildIsHash;
 use crate::util::batch_queue::QueueLimits;
 
 /// The costs are numbers of keys.
@@ -55,10 +57,15 @@ fn take_large(queue: &mut VecDeque<Queued>, max_keys: usize) -> Vec<Queued> {
 /// Returns how many of the first calls fit into a batch; at least 1.
 fn count_within(queue: &VecDeque<Queued>) -> usize {
     let (mut keys, mut bytes) = (0, 0);
+    let mut large = HashSet::with_hasher(BuildIsHash::default());
     let mut common: &[Key] = &[];
     for (index, Queued { operation: wanted, .. }) in queue.iter().enumerate() {
         keys += wanted.len();
-        bytes += wanted.expected_bytes();
+        let expected = wanted.expected_bytes();
+        // A batch reads each key once. Of small values, the number of keys is the bound.
+        let is_known = expected > MAX_BATCH_BYTES / MAX_BATCH_KEYS
+            && wanted.first.as_ref().is_some_and(|key| !large.insert(hash_of(key)));
+        bytes += if is_known { 0 } else { expected };
         // Calls of one function read the same generations, which a batch reads once.
         if std::ptr::eq(common, &raw const *wanted.common) {
             keys -= wanted.common.len();
@@ -96,6 +103,8 @@ mod tests {
         let sizes: &'static ValueSizes = Box::leak(Box::default());
         let mut queue: VecDeque<_> = (0..2_000).map(|name| queued(name, Some(sizes))).collect();
         assert_eq!(take(&mut queue).len(), 64, "the sizes are not known yet");
+        let mut same: VecDeque<_> = (0..500).map(|name| queued(name % 2, Some(sizes))).collect();
+        assert_eq!(take(&mut same).len(), 500, "they want two keys");
         sizes.record(100);
         assert_eq!(take(&mut queue).len(), MAX_BATCH_KEYS);
         sizes.record(30 << 10);

@@ -224,13 +224,13 @@ impl<K, V> Tier<K, V> {
 
     /// Returns a number that changes with every confirmation of a pending invalidation.
     fn confirmations(&self) -> u64 {
-        self.namespace.pending.confirmations()
-            + self.tags.namespace().map_or(0, |tags| tags.pending.confirmations())
+        self.namespace.state.pending.confirmations()
+            + self.tags.namespace().map_or(0, |tags| tags.state.pending.confirmations())
     }
 
     /// Returns `true` if the store may still have an invalidated value at this location.
     fn has_pending_invalidation(&self, location: &Location) -> bool {
-        let is_pending = |key: &Key| self.namespace.pending.covers(key);
+        let is_pending = |key: &Key| self.namespace.state.pending.covers(key);
         is_pending(&location.key)
             || location.primary.as_ref().is_some_and(is_pending)
             || location.tags.has_pending_invalidation(&*location.generation_keys)

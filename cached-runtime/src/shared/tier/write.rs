@@ -65,7 +65,7 @@ impl<K, V> Tier<K, V> {
         watched: &Watched,
     ) -> Result<()> {
         // A pending clear that is retried later would end this value too.
-        while self.namespace.pending.next() == Some(Invalidation::Namespace) {
+        while self.namespace.state.pending.next() == Some(Invalidation::Namespace) {
             self.namespace.retry_one().await.transpose()?;
         }
         let generations = self.namespace.generations(location, None).await?;
@@ -109,7 +109,7 @@ impl<K, V> Tier<K, V> {
 
 /// Makes every value of an instance stale that was not used in this process yet, so that its types are not at hand.
 ///
-/// A clear that the store does not confirm is not retried: this process does not use the namespace yet.
+/// A clear that the store does not confirm is retried only if another function of this process uses the namespace.
 pub(crate) fn clear(
     policy: &Policy,
     name: &str,
@@ -118,7 +118,7 @@ pub(crate) fn clear(
     let namespace = policy.is_shared().then(|| namespace_of(policy, name, counters));
     Box::pin(async move {
         match namespace {
-            Some(namespace) => timer::in_task(|| async move { namespace.renew_generation().await })
+            Some(namespace) => timer::in_task(|| async move { namespace.clear_unused().await })
                 .await
                 .unwrap_or_else(|| Err(shutting_down())),
             None => Ok(()),
@@ -137,11 +137,11 @@ struct Watched {
 
 impl Watched {
     fn new(namespace: &'static Namespace, location: &Location, derived_tag_keys: &[Key]) -> Self {
-        let key = namespace.changes.watch(location.key.clone());
+        let key = namespace.state.changes.watch(location.key.clone());
         let static_tag_keys = location.generation_keys.iter().skip(NAMESPACE_GENERATIONS);
         let tag_keys = static_tag_keys.chain(derived_tag_keys).cloned();
         let watch_all =
-            |namespace: &'static Namespace| tag_keys.map(|key| namespace.changes.watch(key)).collect();
+            |namespace: &'static Namespace| tag_keys.map(|key| namespace.state.changes.watch(key)).collect();
         Self { key, tags: location.tags.namespace().map(watch_all).unwrap_or_default() }
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use fred::clients::Client;
 use fred::types::{Resp3Frame, Value};
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
@@ -61,8 +62,7 @@ impl Connections {
         operation: impl AsyncFnOnce(&Session<'_>) -> Result<T>,
     ) -> Result<T> {
         let connection = self.of_current_runtime(traffic.lane())?;
-        connection.wait_for_first_attempt(self.settings.deadline.max(self.settings.connect_timeout)).await;
-        let mut client = connection.state.connected_client()?;
+        let mut client = connection.connected_client(&self.settings).await?;
         let replies = connection.state.replies.load(Relaxed);
         let place = connection.places.enter(traffic).await?;
         if place.has_waited {
@@ -168,6 +168,12 @@ impl RuntimeConnection {
 
     fn serves(&self, runtime: Id, lane: Lane) -> bool {
         self.runtime == runtime && self.lane == lane && !self.supervisor.is_finished()
+    }
+
+    /// Returns the client, unless there is no connection.
+    pub(super) async fn connected_client(&self, settings: &Settings) -> Result<Client> {
+        self.wait_for_first_attempt(settings.deadline.max(settings.connect_timeout)).await;
+        self.state.connected_client()
     }
 
     /// Waits until the first attempt to connect has succeeded or failed, for this time at most.

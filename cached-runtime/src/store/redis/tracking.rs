@@ -41,6 +41,8 @@ impl Connections {
         let connection = self.of_current_runtime(Lane::Main)?;
         let Some(server) = connection.state.server_name(0) else { return Ok(None) };
         let names = self.settings().names(key, &server);
+        // A connection that is established completes the watches from before.
+        connection.connected_client(self.settings()).await?;
         // Subscribed before the server tracks the key, so that no notification is missed.
         let Some(changed) = connection.state.watchers.subscribe(names[0].as_bytes().unwrap_or_default())
         else {

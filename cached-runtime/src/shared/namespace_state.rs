@@ -1,0 +1,37 @@
+//! What this process knows of the changes of one namespace in one store. Functions with one `name` share it.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use super::changes::Changes;
+use super::pending::PendingInvalidations;
+use crate::policy::IsolationId;
+use crate::{Result, Store};
+
+/// The state of a namespace.
+#[derive(Debug, Default)]
+pub(crate) struct NamespaceState {
+    pub(crate) pending: PendingInvalidations,
+    pub(super) changes: Changes,
+    /// Held while a pending invalidation is retried.
+    pub(super) retry_lock: tokio::sync::Mutex<()>,
+    /// Whether the shutdown of the process retries what is pending.
+    pub(super) is_registered: AtomicBool,
+}
+
+/// The identity of a store, or `None` if its settings are wrong, and the name of a namespace in it.
+type Id = (Option<(TypeId, usize)>, String, IsolationId);
+
+impl NamespaceState {
+    /// Returns the state of a namespace, which is the same for equal stores.
+    pub(super) fn of(store: &Result<Arc<dyn Store>>, name: &str) -> &'static Self {
+        static ALL: LazyLock<Mutex<HashMap<Id, &'static NamespaceState>>> = LazyLock::new(Mutex::default);
+        let store = store.as_ref().ok().map(Store::identity);
+        let id = (store, name.to_owned(), IsolationId::current());
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        // Leaked, which is bounded: there is one for each name of the program.
+        all.entry(id).or_insert_with(|| Box::leak(Box::default()))
+    }
+}
