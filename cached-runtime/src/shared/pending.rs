@@ -4,7 +4,7 @@
 //! does not use what the store has under that key. The queue is bounded: when it is full, the whole namespace is
 //! invalidated instead.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub(crate) struct PendingInvalidations {
 #[derive(Debug, Default)]
 struct Queue {
     keys: HashMap<Key, PendingKey>,
+    /// The keys by their turns; the one with the lowest turn is retried next.
+    turns: BTreeMap<u64, Key>,
     /// The number of the last invalidation of the whole namespace; it includes every key.
     namespace: Option<u64>,
     last_turn: u64,
@@ -36,14 +38,23 @@ struct Queue {
 struct PendingKey {
     /// The number of the last invalidation of the key.
     number: u64,
-    /// The key with the lowest one is retried next.
     turn: u64,
 }
 
 impl Queue {
-    fn next_turn(&mut self) -> u64 {
+    /// Adds a key, or gives it another number, and retries it last.
+    fn insert(&mut self, key: Key, number: u64) {
+        self.remove(&key);
         self.last_turn += 1;
-        self.last_turn
+        let turn = self.last_turn;
+        self.turns.insert(turn, key.clone());
+        self.keys.insert(key, PendingKey { number, turn });
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(PendingKey { turn, .. }) = self.keys.remove(key) {
+            self.turns.remove(&turn);
+        }
     }
 }
 
@@ -55,8 +66,8 @@ pub(crate) enum Invalidation {
     Namespace,
 }
 
-/// How many keys are queued one by one; more become an invalidation of the namespace.
-const MAX_KEYS: usize = 1_024;
+/// How many keys are queued one by one; more become an invalidation of the namespace. A key takes about 250 bytes.
+const MAX_KEYS: usize = 20_000;
 
 /// The pause after the first failed retry; each further failure doubles it.
 pub(crate) const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -68,12 +79,11 @@ impl PendingInvalidations {
         let number = self.last_number.fetch_add(1, Ordering::AcqRel) + 1;
         match invalidation {
             Invalidation::Key(key) if queue.namespace.is_none() && queue.keys.len() < MAX_KEYS => {
-                let turn = queue.next_turn();
-                queue.keys.insert(key, PendingKey { number, turn });
+                queue.insert(key, number);
             }
             Invalidation::Key(_) | Invalidation::Namespace => {
                 queue.namespace = Some(number);
-                queue.keys = HashMap::new();
+                (queue.keys, queue.turns) = (HashMap::new(), BTreeMap::new());
             }
         }
         self.count(&queue);
@@ -104,19 +114,17 @@ impl PendingInvalidations {
         if queue.namespace.is_some() {
             Some(Invalidation::Namespace)
         } else {
-            let next = queue.keys.iter().min_by_key(|(_, pending)| pending.turn);
-            next.map(|(key, _)| Invalidation::Key(key.clone()))
+            queue.turns.values().next().cloned().map(Invalidation::Key)
         }
     }
 
     /// Retries all others before this one, which the store did not confirm: it may be the only one that fails.
     pub(super) fn postpone(&self, invalidation: &Invalidation) {
         let mut queue = self.lock();
-        let turn = queue.next_turn();
         if let Invalidation::Key(key) = invalidation
-            && let Some(pending) = queue.keys.get_mut(key)
+            && let Some(&PendingKey { number, .. }) = queue.keys.get(key)
         {
-            pending.turn = turn;
+            queue.insert(key.clone(), number);
         }
     }
 
@@ -142,6 +150,8 @@ impl PendingInvalidations {
             Invalidation::Namespace => {
                 queue.namespace = queue.namespace.filter(|number| *number > last);
                 queue.keys.retain(|_, pending| pending.number > last);
+                let Queue { keys, turns, .. } = &mut *queue;
+                turns.retain(|_, key| keys.contains_key(key));
             }
         }
         self.confirmations.fetch_add(1, Ordering::AcqRel);
