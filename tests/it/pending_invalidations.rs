@@ -251,13 +251,13 @@ mod retries {
             LazyLock::new(|| Unreliable::new("one name", |number, _| number < 10));
 
         #[async_cached(ttl = 600, name = "pending.one_name", backend = &*UNRELIABLE)]
-        async fn one(key: u64) -> usize {
-            key as usize + one::stats().computed as usize
+        async fn one(key: u64) -> u64 {
+            key + one::stats().computed
         }
 
         #[async_cached(ttl = 600, name = "pending.one_name", backend = &*UNRELIABLE)]
-        async fn other(key: u64) -> usize {
-            key as usize
+        async fn other(key: u64) -> u64 {
+            key
         }
 
         assert_eq!((one(0).await, other(0).await), (0, 0));

@@ -103,6 +103,8 @@ pub(crate) enum LeaseAnswer {
     Failed,
     NotStorable,
     Unavailable,
+    #[allow(dead_code, reason = "the store of the model has no queue")]
+    Overloaded,
 }
 
 #[derive(Debug)]

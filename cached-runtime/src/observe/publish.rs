@@ -61,9 +61,7 @@ const COUNTERS: [Count; 16] = [
     }),
     ("cached_computed_total", "Calls that ran the function", |stats| stats.computed),
     ("cached_joined_total", "Calls answered by the computation of another call", |stats| stats.joined),
-    ("cached_bypassed_total", "Calls made by the computation that they would have waited for", |stats| {
-        stats.bypassed
-    }),
+    ("cached_bypassed_total", "Calls that ran the function without the cache", |stats| stats.bypassed),
     ("cached_background_refreshes_total", "Computations that no call waited for", |stats| {
         stats.background_refreshes
     }),

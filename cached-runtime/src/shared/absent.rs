@@ -53,6 +53,7 @@ pub(crate) enum LeaseAnswer {
     Failed,
     NotStorable,
     Unavailable,
+    Overloaded,
 }
 
 #[derive(Debug)]

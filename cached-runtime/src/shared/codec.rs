@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind, Result};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be cached in a shared store",
     label = "a value in a shared store must be `serde::Serialize + serde::de::DeserializeOwned`",
-    note = "derive `serde::Serialize` and `serde::Deserialize` (an `Arc` needs the feature `rc` of serde), or leave `backend` out to cache it in memory"
+    note = "derive `serde::Serialize` and `serde::Deserialize` (an `Arc` needs the feature `rc` of serde), or leave `backend` out to cache it in memory; leave `cache_err` out for an error that cannot derive them, as `anyhow::Error`"
 )]
 pub trait Storable: Serialize + DeserializeOwned {}
 

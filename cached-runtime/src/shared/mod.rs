@@ -43,6 +43,7 @@ mod location;
 mod msgpack;
 #[cfg(feature = "store")]
 mod namespace;
+#[cfg(feature = "store")]
 mod namespace_state;
 #[cfg(feature = "store")]
 mod observed_store;
@@ -61,6 +62,7 @@ mod shutdown;
 mod shutdown_report;
 #[cfg_attr(not(feature = "store"), path = "absent.rs")]
 mod tier;
+#[cfg(feature = "store")]
 mod value_sizes;
 #[cfg(all(feature = "store", feature = "test-util"))]
 mod written_keys;
