@@ -18,7 +18,7 @@ pub(super) struct Claim {
 
 /// All claims to one namespace.
 #[derive(Default)]
-struct Namespace {
+struct NamespaceClaims {
     is_ambiguous: Arc<AtomicBool>,
     claimants: Vec<Claimant>,
 }
@@ -31,7 +31,7 @@ struct Claimant {
 }
 
 /// By the namespace with its version. It has as many elements as the program has instances.
-static NAMESPACES: Mutex<BTreeMap<String, Namespace>> = Mutex::new(BTreeMap::new());
+static NAMESPACES: Mutex<BTreeMap<String, NamespaceClaims>> = Mutex::new(BTreeMap::new());
 
 impl Claim {
     /// Claims a namespace for one instance of a function, once for each instance.

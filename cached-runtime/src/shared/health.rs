@@ -121,13 +121,13 @@ pub(super) struct Health {
     is_up: AtomicBool,
     /// Of the last operation that succeeded, in microseconds.
     latency: AtomicU64,
-    changes: Mutex<Changes>,
+    last_change: Mutex<LastChange>,
     /// The numbers of pending invalidations, by namespace.
     pending: Mutex<Vec<Arc<AtomicUsize>>>,
 }
 
-/// What changes seldom.
-struct Changes {
+/// The state that the last change of it has led to.
+struct LastChange {
     state: ServerState,
     since: Instant,
     last_error: Option<Error>,
@@ -145,7 +145,7 @@ impl Health {
             store: Arc::clone(store),
             is_up: AtomicBool::new(false),
             latency: AtomicU64::new(u64::MAX),
-            changes: Mutex::new(Changes {
+            last_change: Mutex::new(LastChange {
                 state: ServerState::Unused,
                 since: Instant::now(),
                 last_error: None,
@@ -198,12 +198,12 @@ impl Health {
     }
 
     fn change(&self, state: ServerState, error: Option<&Error>) {
-        let mut changes = self.changes();
-        if changes.state != state {
-            (changes.state, changes.since) = (state, Instant::now());
+        let mut last_change = self.last_change();
+        if last_change.state != state {
+            (last_change.state, last_change.since) = (state, Instant::now());
         }
         if let Some(error) = error {
-            changes.last_error = Some(error.clone());
+            last_change.last_error = Some(error.clone());
         }
         self.is_up.store(state == ServerState::Up, Ordering::Relaxed);
     }
@@ -216,19 +216,19 @@ impl Health {
             self.change(ServerState::Down, None);
         }
         let latency = self.latency.load(Ordering::Relaxed);
-        let changes = self.changes();
+        let last_change = self.last_change();
         ServerHealth {
             name,
-            state: changes.state,
-            since: changes.since.elapsed(),
-            last_error: changes.last_error.clone(),
+            state: last_change.state,
+            since: last_change.since.elapsed(),
+            last_error: last_change.last_error.clone(),
             latency: (latency != u64::MAX).then(|| Duration::from_micros(latency)),
             pending_invalidations,
         }
     }
 
-    fn changes(&self) -> MutexGuard<'_, Changes> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_change(&self) -> MutexGuard<'_, LastChange> {
+        self.last_change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{Key, Result};
 
 /// A script on a key, with its arguments.
 #[derive(Debug)]
-pub(super) struct Operation {
+pub(super) struct ScriptCall {
     pub(super) script: Batched,
     pub(super) key: Key,
     pub(super) arguments: Vec<Value>,
@@ -45,7 +45,7 @@ impl Connections {
     /// # Cancel safety
     ///
     /// A queued operation is not sent. One that was sent is executed by the server.
-    pub(super) async fn run_batched(self: &Arc<Self>, operation: Operation) -> Result<Frame> {
+    pub(super) async fn run_batched(self: &Arc<Self>, operation: ScriptCall) -> Result<Frame> {
         let traffic = operation.script.traffic(size_of_all(&operation.arguments));
         let connection = self.of_current_runtime(Lane::Main)?;
         // As their places in flight: the end of a lease does not wait behind requests for others.
@@ -54,7 +54,7 @@ impl Connections {
             Batched::Fill | Batched::Extend | Batched::Release => Arc::clone(&connection.lease_ends),
         };
         match queue.enter(operation, 1, MAX_BATCH) {
-            Entered::Single(_place, Operation { script, key, arguments }) => {
+            Entered::Single(_place, ScriptCall { script, key, arguments }) => {
                 self.run(traffic, script.alone(), std::slice::from_ref(&key), &arguments).await
             }
             Entered::Queued { reply, batch_task } => {
@@ -69,7 +69,7 @@ impl Connections {
     }
 
     /// Sends what is queued, one batch after the other, until nothing is.
-    async fn send_batches(self: Arc<Self>, mut task: BatchTask<Operation, Frame>) {
+    async fn send_batches(self: Arc<Self>, mut task: BatchTask<ScriptCall, Frame>) {
         while let Some(mut queued) = task.next(self.settings().max_queue_wait, take).await {
             queued.retain(|queued| !queued.reply.is_closed());
             queued.sort_by_key(|queued| queued.operation.script);
@@ -98,9 +98,9 @@ impl Connections {
 }
 
 /// Takes the operations of one batch from the queue. A single one always fits.
-fn take(queue: &mut VecDeque<Queued<Operation, Frame>>) -> Vec<Queued<Operation, Frame>> {
+fn take(queue: &mut VecDeque<Queued<ScriptCall, Frame>>) -> Vec<Queued<ScriptCall, Frame>> {
     let mut bytes = 0;
-    let fits = |queued: &&Queued<Operation, Frame>| {
+    let fits = |queued: &&Queued<ScriptCall, Frame>| {
         bytes += size_of_all(&queued.operation.arguments);
         bytes <= MAX_BATCH_BYTES
     };

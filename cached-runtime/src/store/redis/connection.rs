@@ -12,7 +12,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::batches::{self, Operation};
+use super::batches::{self, ScriptCall};
 use super::config::Settings;
 use super::connection_state::{ConnectionState, SlotGroups, Transfer};
 use super::scripts::Script;
@@ -143,9 +143,9 @@ pub(super) struct RuntimeConnection {
     pub(super) state: Arc<ConnectionState>,
     places: Places,
     /// The requests for leases that wait to be sent together.
-    pub(super) acquisitions: Arc<BatchQueue<Operation, Resp3Frame>>,
+    pub(super) acquisitions: Arc<BatchQueue<ScriptCall, Resp3Frame>>,
     /// The same for what ends or extends leases.
-    pub(super) lease_ends: Arc<BatchQueue<Operation, Resp3Frame>>,
+    pub(super) lease_ends: Arc<BatchQueue<ScriptCall, Resp3Frame>>,
     /// The keys that the server is asked to track.
     pub(super) watches: Arc<BatchQueue<WatchedNames, bool>>,
     ticker: Ticker,

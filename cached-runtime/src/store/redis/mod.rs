@@ -21,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::types::{Key as Name, Resp3Frame, Value};
 
-use self::batches::{Operation, size_of_all};
+use self::batches::{ScriptCall, size_of_all};
 pub use self::config::RedisConfig;
 use self::config::{Restarts, Settings, Topology};
 use self::connection::Connections;
@@ -49,7 +49,7 @@ use crate::{
 /// for the size, are scripts too.
 ///
 /// The store has one connection for each tokio runtime that uses it, established with the first use, and one more for values
-/// above 256 KiB, if there are any; the runtime needs its time and IO drivers. A task supervises the connection. It reconnects
+/// above 256 KiB, and for the question whether a value is that large; the runtime needs its time and IO drivers. A task supervises the connection. It reconnects
 /// without limit, at least every 500 ms, and replaces the connection if the server does not respond on it. Without a
 /// connection, operations fail immediately with [`ErrorKind::Unreachable`]; only the first operations of a runtime wait for
 /// it, for [`RedisConfig::connect_timeout`] at most. Dropping the store ends its tasks and closes its connections.
@@ -154,7 +154,7 @@ impl Redis {
                 .run(traffic, script.alone(), std::slice::from_ref(key), &arguments)
                 .await;
         }
-        self.connections.run_batched(Operation { script, key: key.clone(), arguments }).await
+        self.connections.run_batched(ScriptCall { script, key: key.clone(), arguments }).await
     }
 
     /// Stores a large value under another name, and then renames it if the lease is still held.
