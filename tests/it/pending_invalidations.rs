@@ -93,19 +93,23 @@ mod retries {
 
     use super::*;
 
-    /// A store where some removals fail.
+    /// A store where some changes fail.
     #[derive(Debug)]
     struct Unreliable {
         name: &'static str,
         map: MapStore,
-        removals: AtomicU64,
-        /// Returns `true` if the removal with this number fails, of this key.
+        changes: AtomicU64,
+        /// Returns `true` if the change with this number fails, of this key.
         fails: fn(u64, &Key) -> bool,
     }
 
     impl Unreliable {
         fn new(name: &'static str, fails: fn(u64, &Key) -> bool) -> Self {
-            Self { name, map: MapStore::default(), removals: AtomicU64::new(0), fails }
+            Self { name, map: MapStore::default(), changes: AtomicU64::new(0), fails }
+        }
+
+        fn is_failure(&self, key: &Key) -> bool {
+            (self.fails)(self.changes.fetch_add(1, Ordering::SeqCst), key)
         }
 
         /// Returns how many invalidations are pending.
@@ -161,6 +165,9 @@ mod retries {
         }
 
         fn put<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<()>> {
+            if self.is_failure(key) {
+                return Box::pin(async { Err(Error::new(ErrorKind::Unreachable, "at times")) });
+            }
             self.map.put(key, value, ttl)
         }
 
@@ -174,8 +181,7 @@ mod retries {
         }
 
         fn remove<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<()>> {
-            let removals = self.removals.fetch_add(1, Ordering::SeqCst);
-            if (self.fails)(removals, key) {
+            if self.is_failure(key) {
                 return Box::pin(async { Err(Error::new(ErrorKind::Unreachable, "at times")) });
             }
             self.map.remove(key)
@@ -270,5 +276,34 @@ mod retries {
         let before = one::stats().computed;
         one(0).await;
         assert_eq!(one::stats().computed, before, "it is stored again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clear_before_the_first_call_is_retried() {
+        static UNRELIABLE: LazyLock<Unreliable> =
+            LazyLock::new(|| Unreliable::new("before the first call", |number, _| number < 3));
+
+        #[async_cached(ttl = 600, name = "pending.before_the_first_call", backend = &*UNRELIABLE)]
+        async fn used(key: u64) -> u64 {
+            key
+        }
+
+        #[async_cached(ttl = 600, name = "pending.before_the_first_call", backend = &*UNRELIABLE)]
+        async fn unused(key: u64) -> u64 {
+            key
+        }
+
+        used(1).await;
+        unused::clear().await.unwrap_err();
+        assert_eq!(UNRELIABLE.pending(), 1);
+        used(1).await;
+        assert_eq!(used::stats().computed, 2, "what may be invalid is not used");
+        while UNRELIABLE.pending() > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        used(1).await;
+        let before = used::stats().computed;
+        used(1).await;
+        assert_eq!(used::stats().computed, before, "it is stored again");
     }
 }

@@ -1,7 +1,6 @@
 //! Invalidations sent to a shared store, retried until the store confirms them.
 
 use std::future::Future;
-use std::sync::atomic::Ordering;
 
 use super::changes::BegunChange;
 use super::generation::Generation;
@@ -9,7 +8,7 @@ use super::generations::{TAG_GENERATION_TTL, new_generation};
 use super::namespace::Namespace;
 use super::pending::{FIRST_RETRY_PAUSE, Invalidation};
 use super::shutdown::{self, WriteInFlight};
-use crate::util::{limits, unix_millis};
+use crate::util::{join_all, limits, unix_millis};
 use crate::{Error, ErrorKind, Key, LeaseMode, Result};
 
 /// How often the lease of a generation is requested, before its tag is invalidated instead of expired.
@@ -21,18 +20,27 @@ impl Namespace {
         self.with_deadline(|store| store.put(&self.generation_key, new_generation(), None)).await
     }
 
-    /// As [`renew_generation`](Self::renew_generation), for a namespace that this does not retry it for. Another function with the
-    /// same name may use it.
-    pub(super) async fn clear_unused(&self) -> Result<()> {
+    /// Makes every value stale as [`apply`](Self::apply) does, in a namespace whose function this process has not called yet.
+    /// Another function with the same name may use it.
+    pub(super) async fn clear_unused(self) -> Result<()> {
         let (change, last) = (self.begin_change(&Invalidation::Namespace), self.state.pending.last_number());
         let cleared = self.renew_generation().await;
-        match &cleared {
-            Ok(()) => {
-                change.confirm();
-                self.state.pending.confirm(&Invalidation::Namespace, last);
-            }
-            Err(_) => self.state.pending.add(Invalidation::Namespace),
+        if cleared.is_ok() {
+            change.confirm();
+            self.state.pending.confirm(&Invalidation::Namespace, last);
+            return cleared;
         }
+        drop(change);
+        let state = self.state;
+        // Leaked, which is bounded: once for each name.
+        let namespace = *state.retries.get_or_init(|| {
+            let namespace: &'static Self = Box::leak(Box::new(self));
+            namespace.report_pending();
+            shutdown::register_for_shutdown(namespace);
+            namespace
+        });
+        state.pending.add(Invalidation::Namespace);
+        namespace.start_retrier();
         cleared
     }
 
@@ -114,9 +122,10 @@ impl Namespace {
     /// Queues an invalidation that the store has not confirmed.
     fn queue_pending(&'static self, invalidation: Invalidation) {
         self.state.pending.add(invalidation);
-        if !self.state.is_registered.swap(true, Ordering::AcqRel) {
+        self.state.retries.get_or_init(|| {
             shutdown::register_for_shutdown(self);
-        }
+            self
+        });
     }
 
     /// Spawns a task that retries pending invalidations until none is left, unless one is running.
@@ -127,10 +136,10 @@ impl Namespace {
         let Some(retrier) = self.state.pending.retrier() else { return };
         runtime.spawn(async move {
             let mut retrier = Some(retrier);
-            let (mut pause, mut confirmed) = (FIRST_RETRY_PAUSE, 0_u64);
+            let (mut pause, mut confirmed) = (FIRST_RETRY_PAUSE, 0);
             while retrier.is_some() {
-                match self.retry_one().await {
-                    Some(Ok(())) => (pause, confirmed) = (FIRST_RETRY_PAUSE, confirmed + 1),
+                match self.retry_some().await {
+                    Some(Ok(some)) => (pause, confirmed) = (FIRST_RETRY_PAUSE, confirmed + some),
                     Some(Err(_)) => {
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(limits::RETRY_PAUSE.time());
@@ -153,21 +162,35 @@ impl Namespace {
         });
     }
 
-    /// Retries one pending invalidation; `None` if there is none.
+    /// Retries some of the pending invalidations at the same time, and returns how many the store has confirmed; `None` if there
+    /// are none.
     ///
-    /// One retry runs at a time, so that none is sent after it was confirmed.
-    pub(crate) async fn retry_one(&self) -> Option<Result<()>> {
+    /// One task does so at a time, so that none is sent after it was confirmed.
+    ///
+    /// # Errors
+    ///
+    /// That of one of them, if the store has confirmed none.
+    pub(crate) async fn retry_some(&self) -> Option<Result<usize>> {
+        let pending = &self.state.pending;
         let _guard = self.state.retry_lock.lock().await;
-        let (last, invalidation) = (self.state.pending.last_number(), self.state.pending.next()?);
-        let confirmed = match &invalidation {
-            Invalidation::Key(key) => self.send_invalidation(key).await,
-            Invalidation::Namespace => self.renew_generation().await,
+        let (last, invalidations) = (pending.last_number(), pending.next());
+        let retry = async |invalidation: &Invalidation| {
+            let confirmed = match invalidation {
+                Invalidation::Key(key) => self.send_invalidation(key).await,
+                Invalidation::Namespace => self.renew_generation().await,
+            };
+            match &confirmed {
+                Ok(()) => pending.confirm(invalidation, last),
+                Err(_) => pending.failed(invalidation),
+            }
+            confirmed
         };
-        match &confirmed {
-            Ok(()) => self.state.pending.confirm(&invalidation, last),
-            Err(_) => self.state.pending.postpone(&invalidation),
+        let results = join_all(invalidations.iter().map(retry)).await;
+        let confirmed = results.iter().filter(|result| result.is_ok()).count();
+        match results.into_iter().next()? {
+            Err(error) if confirmed == 0 => Some(Err(error)),
+            Ok(()) | Err(_) => Some(Ok(confirmed)),
         }
-        Some(confirmed)
     }
 
     /// Removes what is under a key.

@@ -2,10 +2,10 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use super::changes::Changes;
+use super::namespace::Namespace;
 use super::pending::PendingInvalidations;
 use crate::policy::IsolationId;
 use crate::{Result, Store};
@@ -17,8 +17,8 @@ pub(crate) struct NamespaceState {
     pub(super) changes: Changes,
     /// Held while a pending invalidation is retried.
     pub(super) retry_lock: tokio::sync::Mutex<()>,
-    /// Whether the shutdown of the process retries what is pending.
-    pub(super) is_registered: AtomicBool,
+    /// The namespace by which the end of the process retries what is pending, once something was.
+    pub(super) retries: OnceLock<&'static Namespace>,
 }
 
 /// The identity of a store, or `None` if its settings are wrong, and the name of a namespace in it.
@@ -31,7 +31,7 @@ impl NamespaceState {
         let store = store.as_ref().ok().map(Store::identity);
         let id = (store, name.to_owned(), IsolationId::current());
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-        // Leaked, which is bounded: there is one for each name of the program.
+        // Leaked, which is bounded: there is one for each name of the program, and of each isolation.
         all.entry(id).or_insert_with(|| Box::leak(Box::default()))
     }
 }

@@ -27,26 +27,34 @@ pub(crate) struct PendingInvalidations {
 #[derive(Debug, Default)]
 struct Queue {
     keys: HashMap<Key, PendingKey>,
-    /// The keys by their turns; the one with the lowest turn is retried next.
-    turns: BTreeMap<u64, Key>,
+    /// The keys by their turns; those with the lowest turns are retried next.
+    turns: BTreeMap<Turn, Key>,
     /// The number of the last invalidation of the whole namespace; it includes every key.
     namespace: Option<u64>,
     last_turn: u64,
+}
+
+/// When a key is retried: the fewer retries have failed, the sooner. So keys that keep failing, as those of a server of a cluster
+/// that is down, do not delay the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    failures: u32,
+    number: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct PendingKey {
     /// The number of the last invalidation of the key.
     number: u64,
-    turn: u64,
+    turn: Turn,
 }
 
 impl Queue {
-    /// Adds a key, or gives it another number, and retries it last.
-    fn insert(&mut self, key: Key, number: u64) {
+    /// Adds a key, or gives it another number, after the others that have failed as often.
+    fn insert(&mut self, key: Key, number: u64, failures: u32) {
         self.remove(&key);
         self.last_turn += 1;
-        let turn = self.last_turn;
+        let turn = Turn { failures, number: self.last_turn };
         self.turns.insert(turn, key.clone());
         self.keys.insert(key, PendingKey { number, turn });
     }
@@ -68,6 +76,8 @@ pub(crate) enum Invalidation {
 
 /// How many keys are queued one by one; more become an invalidation of the namespace. A key takes about 250 bytes.
 const MAX_KEYS: usize = 20_000;
+/// How many are retried at the same time.
+const BATCH: usize = 64;
 
 /// The pause after the first failed retry; each further failure doubles it.
 pub(crate) const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -79,7 +89,7 @@ impl PendingInvalidations {
         let number = self.last_number.fetch_add(1, Ordering::AcqRel) + 1;
         match invalidation {
             Invalidation::Key(key) if queue.namespace.is_none() && queue.keys.len() < MAX_KEYS => {
-                queue.insert(key, number);
+                queue.insert(key, number, 0);
             }
             Invalidation::Key(_) | Invalidation::Namespace => {
                 queue.namespace = Some(number);
@@ -105,26 +115,31 @@ impl PendingInvalidations {
         self.number.load(Ordering::Acquire)
     }
 
-    /// Returns the pending invalidation that is retried next, without removing it.
-    pub(crate) fn next(&self) -> Option<Invalidation> {
+    /// Returns `true` if the store may still have any value of the namespace.
+    pub(super) fn covers_all(&self) -> bool {
+        self.has_any() && self.lock().namespace.is_some()
+    }
+
+    /// Returns the pending invalidations that are retried next, without removing them.
+    pub(super) fn next(&self) -> Vec<Invalidation> {
         if !self.has_any() {
-            return None;
+            return Vec::new();
         }
         let queue = self.lock();
         if queue.namespace.is_some() {
-            Some(Invalidation::Namespace)
+            vec![Invalidation::Namespace]
         } else {
-            queue.turns.values().next().cloned().map(Invalidation::Key)
+            queue.turns.values().take(BATCH).cloned().map(Invalidation::Key).collect()
         }
     }
 
-    /// Retries all others before this one, which the store did not confirm: it may be the only one that fails.
-    pub(super) fn postpone(&self, invalidation: &Invalidation) {
+    /// Records that the store did not confirm a retry.
+    pub(super) fn failed(&self, invalidation: &Invalidation) {
         let mut queue = self.lock();
         if let Invalidation::Key(key) = invalidation
-            && let Some(&PendingKey { number, .. }) = queue.keys.get(key)
+            && let Some(&PendingKey { number, turn }) = queue.keys.get(key)
         {
-            queue.insert(key.clone(), number);
+            queue.insert(key.clone(), number, turn.failures.saturating_add(1));
         }
     }
 
@@ -144,7 +159,7 @@ impl PendingInvalidations {
         let mut queue = self.lock();
         match invalidation {
             Invalidation::Key(key) if queue.keys.get(key).is_some_and(|pending| pending.number <= last) => {
-                queue.keys.remove(key);
+                queue.remove(key);
             }
             Invalidation::Key(_) => {}
             Invalidation::Namespace => {
@@ -208,35 +223,47 @@ mod tests {
     #[test]
     fn a_pending_key_is_covered_until_it_is_confirmed() {
         let pending = PendingInvalidations::default();
-        assert!(!pending.covers(&key(1)) && pending.next().is_none());
-        pending.add(Invalidation::Key(key(1)));
-        assert!(pending.covers(&key(1)) && !pending.covers(&key(2)));
-        let invalidation = pending.next().unwrap();
-        pending.confirm(&invalidation, pending.last_number());
-        assert!(!pending.covers(&key(1)) && pending.next().is_none());
+        let invalidations = [1, 2].map(|n| Invalidation::Key(key(n)));
+        assert!(!pending.covers(&key(1)) && pending.next().is_empty());
+        invalidations.iter().cloned().for_each(|invalidation| pending.add(invalidation));
+        assert!(pending.covers(&key(1)) && !pending.covers(&key(3)));
+        assert_eq!(pending.next(), invalidations);
+        pending.confirm(&invalidations[0], pending.last_number());
+        assert!(!pending.covers(&key(1)) && pending.covers(&key(2)));
+        assert_eq!(pending.next(), invalidations[1..]);
+        pending.add(invalidations[0].clone());
+        pending.confirm(&invalidations[1], pending.last_number());
+        assert_eq!(pending.next(), invalidations[..1]);
+        pending.confirm(&Invalidation::Namespace, pending.last_number());
+        assert!(pending.next().is_empty() && pending.lock().turns.is_empty());
     }
 
     #[test]
     fn a_full_queue_invalidates_the_namespace() {
         let pending = PendingInvalidations::default();
         for n in 0..=MAX_KEYS {
+            assert!(!pending.covers_all());
             pending.add(Invalidation::Key(key(n)));
         }
-        assert_eq!(pending.next(), Some(Invalidation::Namespace));
-        assert!(pending.covers(&key(usize::MAX)));
+        assert_eq!(pending.next(), [Invalidation::Namespace]);
+        assert!(pending.covers_all() && pending.covers(&key(usize::MAX)));
         pending.confirm(&Invalidation::Namespace, pending.last_number());
         assert!(!pending.covers(&key(1)));
     }
 
     #[test]
-    fn each_key_has_its_turn() {
+    fn what_fails_comes_after_what_was_not_tried_as_often() {
         let pending = PendingInvalidations::default();
-        let keys: Vec<_> = (0..10).map(|n| Invalidation::Key(key(n))).collect();
+        let keys: Vec<_> = (0..=BATCH).map(|n| Invalidation::Key(key(n))).collect();
         keys.iter().cloned().for_each(|invalidation| pending.add(invalidation));
-        for invalidation in keys.iter().chain(&keys) {
-            assert_eq!(pending.next().as_ref(), Some(invalidation));
-            pending.postpone(invalidation);
-        }
+        assert_eq!(pending.next(), keys[..BATCH]);
+        keys[..BATCH].iter().for_each(|invalidation| pending.failed(invalidation));
+        assert_eq!(pending.next()[..3], [&keys[BATCH], &keys[0], &keys[1]].map(Clone::clone));
+        keys[..BATCH].iter().for_each(|invalidation| pending.failed(invalidation));
+        let new = Invalidation::Key(key(usize::MAX));
+        pending.add(new.clone());
+        assert_eq!(pending.next()[..3], [&keys[BATCH], &new, &keys[0]].map(Clone::clone));
+        assert_eq!(pending.lock().turns.len(), pending.len());
     }
 
     #[test]

@@ -68,7 +68,7 @@ async fn flush_invalidations(end: Instant) -> Flushed {
     let namespaces = lock(&NAMESPACES_WITH_PENDING).clone();
     let before = pending(&namespaces);
     let flush = async |namespace: &&'static Namespace| {
-        while let Some(flushed) = namespace.retry_one().await {
+        while let Some(flushed) = namespace.retry_some().await {
             if flushed.is_err() {
                 timer::sleep(RETRY_PAUSE).await;
             }

@@ -65,8 +65,8 @@ impl<K, V> Tier<K, V> {
         watched: &Watched,
     ) -> Result<()> {
         // A pending clear that is retried later would end this value too.
-        while self.namespace.state.pending.next() == Some(Invalidation::Namespace) {
-            self.namespace.retry_one().await.transpose()?;
+        while self.namespace.state.pending.covers_all() {
+            self.namespace.retry_some().await.transpose()?;
         }
         let generations = self.namespace.generations(location, None).await?;
         let derived_generations = match self.tags {
@@ -109,7 +109,7 @@ impl<K, V> Tier<K, V> {
 
 /// Makes every value of an instance stale that was not used in this process yet, so that its types are not at hand.
 ///
-/// A clear that the store does not confirm is retried only if another function of this process uses the namespace.
+/// A clear that the store does not confirm is retried, as that of an instance that was used.
 pub(crate) fn clear(
     policy: &Policy,
     name: &str,
