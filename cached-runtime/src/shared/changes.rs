@@ -42,7 +42,8 @@ struct Recorded {
     last_confirmed: u64,
     /// How many changes with this number have not ended.
     in_flight: BTreeMap<u64, usize>,
-    failed: usize,
+    /// How many have failed, and the number of the last one of them.
+    failures: (usize, u64),
 }
 
 impl Changes {
@@ -111,14 +112,17 @@ impl ChangeWatch {
     ///
     /// It does not wait until all have ended: while the store fails, there may always be another one.
     pub(super) async fn is_confirmed(&self) -> bool {
-        let failed = self.recorded.borrow().failed;
+        let (before, _) = self.recorded.borrow().failures;
         let is_confirmed = |recorded: &Recorded| recorded.last_confirmed > self.number;
         let is_in_flight = |recorded: &Recorded| {
             recorded.in_flight.keys().next_back().is_some_and(|last| *last > self.number)
         };
-        let has_ended = |recorded: &Recorded| {
-            is_confirmed(recorded) || !is_in_flight(recorded) || recorded.failed > failed
+        let has_failed = |recorded: &Recorded| {
+            let (count, last) = recorded.failures;
+            count > before && last > self.number
         };
+        let has_ended =
+            |recorded: &Recorded| is_confirmed(recorded) || !is_in_flight(recorded) || has_failed(recorded);
         self.recorded.subscribe().wait_for(has_ended).await.is_ok_and(|recorded| is_confirmed(&recorded))
     }
 
@@ -179,7 +183,7 @@ impl Drop for BegunChange {
                 if self.is_confirmed {
                     recorded.last_confirmed = recorded.last_confirmed.max(number);
                 } else {
-                    recorded.failed += 1;
+                    recorded.failures = (recorded.failures.0 + 1, number);
                 }
             });
         }
@@ -233,9 +237,9 @@ mod tests {
         assert_eq!(watches.each_ref().map(ChangeWatch::has_confirmed), [true, false, false]);
     }
 
-    /// With work for each pair of puts this would take minutes, and hundreds of megabytes.
+    /// With a record for each pair of puts this would take minutes, and hundreds of megabytes.
     #[test]
-    fn a_put_costs_the_same_beside_many_of_its_key() {
+    fn what_is_recorded_of_a_put_does_not_grow_with_the_others() {
         let changes = changes();
         let watches: Vec<_> = (0..50_000).map(|_| changes.watch(key(1))).collect();
         let begun: Vec<_> = watches.iter().map(ChangeWatch::begin_change).collect();
@@ -261,6 +265,19 @@ mod tests {
         confirmed.confirm();
         assert!(waiting.await);
         drop(unfinished);
+
+        // The failure of an older change says nothing about a later one.
+        let older = changes.watch(key(2)).begin_change();
+        let watch = changes.watch(key(2));
+        let (later, mut waiting) = (changes.begin([&key(2)]), std::pin::pin!(watch.is_confirmed()));
+        drop(older);
+        tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("the later change is in flight"),
+            () = tokio::task::yield_now() => {}
+        }
+        later.confirm();
+        assert!(waiting.await);
 
         let watch = changes.watch(key(1));
         drop(changes.begin([&key(1)]));
