@@ -15,11 +15,23 @@ const UNKNOWN: usize = 16 << 10;
 impl ValueSizes {
     /// Records the size of a value that was read, or is to be stored.
     pub(crate) fn record(&self, bytes: usize) {
-        update(&self.largest, bytes, 1_024);
-        update(&self.typical, bytes.max(1), 8);
+        if bytes > self.largest() {
+            self.largest.fetch_max(bytes, Ordering::Relaxed);
+        }
+        self.record_typical(bytes.max(1));
     }
 
-    /// Returns the size of the largest of the last values.
+    /// Grows at once, and shrinks slowly.
+    fn record_typical(&self, bytes: usize) {
+        let before = self.typical.load(Ordering::Relaxed);
+        let after = if bytes > before { bytes } else { before - (before - bytes) / 8 };
+        if after != before {
+            // Fails if another thread has recorded a size, which counts instead.
+            let _ = self.typical.compare_exchange(before, after, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the size of the largest value so far. It does not shrink: a function that has had one large value may have another.
     pub(crate) fn largest(&self) -> usize {
         self.largest.load(Ordering::Relaxed)
     }
@@ -33,33 +45,19 @@ impl ValueSizes {
     }
 }
 
-/// Grows at once, and shrinks by this part of the difference.
-fn update(size: &AtomicUsize, bytes: usize, part: usize) {
-    let before = size.load(Ordering::Relaxed);
-    if bytes > before {
-        size.fetch_max(bytes, Ordering::Relaxed);
-    } else if before - bytes >= part {
-        let after = before - (before - bytes) / part;
-        // Fails if another thread has recorded a size, which counts instead.
-        let _ = size.compare_exchange(before, after, Ordering::Relaxed, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn one_large_value_is_not_known_for_ever() {
+    fn one_large_value_is_not_typical() {
         let sizes = ValueSizes::default();
         assert_eq!((sizes.largest(), sizes.typical()), (0, UNKNOWN));
         sizes.record(100);
         assert_eq!((sizes.largest(), sizes.typical()), (100, 100));
         sizes.record(60_000_000);
         assert_eq!((sizes.largest(), sizes.typical()), (60_000_000, 60_000_000));
-        (0..100).for_each(|_| sizes.record(100));
-        assert!(sizes.largest() > 50_000_000 && sizes.typical() < 200);
-        (0..10_000).for_each(|_| sizes.record(100));
-        assert!(sizes.largest() < 10_000);
+        (0..200).for_each(|_| sizes.record(100));
+        assert!(sizes.largest() == 60_000_000 && sizes.typical() < 200);
     }
 }

@@ -32,20 +32,23 @@ pub(super) fn take(queue: &mut VecDeque<Queued>) -> Vec<Queued> {
     queue.drain(..count).collect()
 }
 
-/// Takes the calls that want one of the first `max_keys` different keys of the queue. The search for them costs less than a second
-/// transfer of a large value.
+/// Takes the calls that want one of the first different keys of the queue, as many as fit into a batch. The search for them costs
+/// less than a second transfer of a large value.
 fn take_large(queue: &mut VecDeque<Queued>, max_keys: usize) -> Vec<Queued> {
     let mut keys: Vec<Option<Key>> = Vec::new();
+    let mut bytes = 0;
     let mut taken = Vec::new();
     let mut left = VecDeque::new();
     for queued in queue.drain(..) {
         let key = &queued.operation.first;
         let is_known = key.is_some() && keys.contains(key);
-        if !is_known && keys.len() >= max_keys {
-            left.push_back(queued);
-            continue;
-        }
         if !is_known {
+            let with_this = bytes + queued.operation.expected_bytes();
+            if !keys.is_empty() && (keys.len() >= max_keys || with_this > MAX_BATCH_BYTES) {
+                left.push_back(queued);
+                continue;
+            }
+            bytes = with_this;
             keys.push(key.clone());
         }
         taken.push(queued);
@@ -115,5 +118,9 @@ mod tests {
         assert_eq!(take(&mut queue).len(), 1);
         queue.push_front(queued(0, None));
         assert_eq!(take(&mut queue).len(), 1, "those behind a small one are large");
+        let medium: &'static ValueSizes = Box::leak(Box::default());
+        medium.record(100 << 10);
+        queue.push_front(queued(0, Some(medium)));
+        assert_eq!(take(&mut queue).len(), 1, "those behind a medium one are large");
     }
 }
