@@ -12,7 +12,7 @@ use crate::util::timer::{sleep, timeout};
 use crate::util::{limits, random};
 
 /// The bounds of the pause between two requests to a store without notifications. Inside them the pause is 1 % of the
-/// time waited so far, so that the delay before a change is noticed stays in proportion.
+/// time waited so far, so that the delay before a change is noticed stays in proportion. See also [`MIN_INTERVAL`].
 const MIN_PAUSE: Duration = Duration::from_millis(2);
 const MAX_PAUSE: Duration = Duration::from_millis(100);
 
@@ -49,8 +49,8 @@ impl Drop for Waiting {
 /// wait for that one: each such event costs one computation more, however many processes wait.
 ///
 /// Where the store sends notifications, the next request follows a change of the key; in any case it follows a pause.
-/// A single failure of the store is ignored, and so is any number of requests that were not sent under load: if one cut connection ended the wait, all waiting calls would compute at
-/// once.
+/// A single failure of the store is ignored: if one cut connection ended the wait, all waiting calls would compute at once. So is
+/// any number of requests that were not sent under load.
 pub(crate) async fn acquire<K, V, S>(
     tier: &'static Tier<K, V>,
     mut request: LeaseRequest,
@@ -61,7 +61,8 @@ pub(crate) async fn acquire<K, V, S>(
     let mut watch = None;
     let mut is_reachable = false;
     let mut waiting = None;
-    while started_at.elapsed() < limits::WAIT_BUDGET.time() {
+    let end = started_at + limits::WAIT_BUDGET.time();
+    while Instant::now() < end {
         match tier.acquire(request.clone()).await {
             LeaseAnswer::Busy(busy) => (request, is_reachable) = (busy, true),
             LeaseAnswer::Unavailable if is_reachable => is_reachable = false,
@@ -71,13 +72,14 @@ pub(crate) async fn acquire<K, V, S>(
         }
         waiting.get_or_insert_with(Waiting::begin);
         watch = match watch {
-            Some(watch) => wait_for_change(watch).await,
+            Some(watch) => wait_for_change(watch, end).await,
             None => {
                 // After a watch was set, the next request finds what changed before that, so there is no pause.
                 let set = tier.watch(&request).await;
                 if set.is_none() {
                     let pause = if is_reachable { since.elapsed() / 100 } else { MAX_PAUSE };
-                    sleep(jittered(pause.clamp(MIN_PAUSE, MAX_PAUSE).max(share_of_time()))).await;
+                    let pause = pause.clamp(MIN_PAUSE, MAX_PAUSE).max(share_of_time());
+                    sleep(jittered(pause).min(end.duration_since(Instant::now()))).await;
                 }
                 set
             }
@@ -87,11 +89,12 @@ pub(crate) async fn acquire<K, V, S>(
     tier.acquire(request).await
 }
 
-/// Waits for a watch to end, at most about [`WATCH_TIMEOUT`]; returns the watch if it has not ended.
+/// Waits for a watch to end, at most about [`WATCH_TIMEOUT`], or longer if many calls wait; returns the watch if it has not ended.
 ///
 /// Takes at least [`MIN_PAUSE`], so that watches that end often do not cause as many requests.
-async fn wait_for_change<W: Future<Output = ()> + Unpin>(mut watch: W) -> Option<W> {
-    let change = timeout(jittered(WATCH_TIMEOUT.max(share_of_time())), &mut watch);
+async fn wait_for_change<W: Future<Output = ()> + Unpin>(mut watch: W, end: Instant) -> Option<W> {
+    let pause = jittered(WATCH_TIMEOUT.max(share_of_time())).min(end.duration_since(Instant::now()));
+    let change = timeout(pause, &mut watch);
     let (changed, ()) = tokio::join!(change, sleep(MIN_PAUSE));
     changed.is_none().then_some(watch)
 }

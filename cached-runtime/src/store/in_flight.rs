@@ -77,7 +77,7 @@ impl InFlight {
     /// Returns the place of an operation that sends so many bytes. Otherwise, those of a healthy server would not be there within
     /// the deadline if all others are as large.
     async fn enter(&self, bytes: usize) -> Result<Place<'_>> {
-        let places = u64::from(self.max).saturating_mul(bytes as u64) / MAX_BYTES;
+        let places = u64::from(self.max).saturating_mul(bytes as u64).div_ceil(MAX_BYTES);
         let places = u32::try_from(places).unwrap_or(u32::MAX).clamp(1, self.max);
         if let Ok(permit) = self.places.try_acquire_many(places) {
             return Ok(Place { _permit: permit, has_waited: false });

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use fred::types::{Resp3Frame as Frame, Value};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::connection::Connections;
 use super::replies;
@@ -26,13 +27,15 @@ pub(super) struct ScriptCall {
     pub(super) arguments: Vec<Value>,
 }
 
-/// The costs are numbers of operations.
+/// The costs are numbers of operations: scripts, or requests for notifications.
 pub(super) const LIMITS: QueueLimits = QueueLimits { singles: 2, batch_tasks: 4, queued: 100_000 };
 /// The maximum number of operations of a batch, so that the server, which does nothing else meanwhile, needs less than a
 /// millisecond for it.
 const MAX_BATCH: usize = 64;
 /// The maximum size of the values of a batch, in bytes, unless it has only one.
 const MAX_BATCH_BYTES: usize = 256 << 10;
+const _: () =
+    assert!(super::MAX_BATCHED_BYTES <= MAX_BATCH_BYTES, "a batch must have at least one operation");
 
 impl Connections {
     /// Runs a script, with those of other calls if there are any. The keys of a batch may be in different slots, so only a
@@ -58,11 +61,8 @@ impl Connections {
                 self.run(traffic, script.alone(), std::slice::from_ref(&key), &arguments).await
             }
             Entered::Queued { reply, batch_task } => {
-                if let (Some(task), Ok(runtime)) = (batch_task, Handle::try_current()) {
-                    // If the runtime is shutting down, this drops the task, which rejects what is queued.
-                    runtime.spawn(Arc::clone(self).send_batches(task));
-                }
-                reply.await.unwrap_or_else(|_| Err(shutting_down()))
+                let task = batch_task.map(|task| Arc::clone(self).send_batches(task));
+                reply_of_batch(reply, task).await
             }
             Entered::Refused(error) => Err(error),
         }
@@ -95,6 +95,18 @@ impl Connections {
             }
         }
     }
+}
+
+/// Returns the reply to a queued operation; spawns the task that sends what is queued, if there is none yet.
+pub(super) async fn reply_of_batch<R>(
+    reply: oneshot::Receiver<Result<R>>,
+    batch_task: Option<impl Future<Output = ()> + Send + 'static>,
+) -> Result<R> {
+    if let (Some(task), Ok(runtime)) = (batch_task, Handle::try_current()) {
+        // If the runtime is shutting down, this drops the task, which rejects what is queued.
+        runtime.spawn(task);
+    }
+    reply.await.unwrap_or_else(|_| Err(shutting_down()))
 }
 
 /// Takes the operations of one batch from the queue. A single one always fits.

@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use fred::interfaces::ClientLike as _;
 use fred::types::{ClusterHash, CustomCommand, Value};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tracing::debug;
 
+use super::batches::reply_of_batch;
 use super::connection::Connections;
 use super::errors;
 use super::session::Session;
-use crate::store::shutting_down;
 use crate::store::traffic::{Lane, Traffic};
 use crate::util::batch_queue::{BatchTask, Entered, Queued};
 use crate::{ErrorKind, Key, Result};
@@ -52,11 +51,8 @@ impl Connections {
         let is_tracked = match queue.enter(names, 1, MAX_BATCH) {
             Entered::Single(_place, names) => self.track(names.into()).await?,
             Entered::Queued { reply, batch_task } => {
-                if let (Some(task), Ok(runtime)) = (batch_task, Handle::try_current()) {
-                    // If the runtime is shutting down, this drops the task, which rejects what is queued.
-                    runtime.spawn(Arc::clone(self).track_queued(task));
-                }
-                reply.await.unwrap_or_else(|_| Err(shutting_down()))?
+                let task = batch_task.map(|task| Arc::clone(self).track_queued(task));
+                reply_of_batch(reply, task).await?
             }
             Entered::Refused(error) => return Err(error),
         };
