@@ -79,7 +79,7 @@ pub(crate) async fn acquire<K, V, S>(
                 if set.is_none() {
                     let pause = if is_reachable { since.elapsed() / 100 } else { MAX_PAUSE };
                     let pause = pause.clamp(MIN_PAUSE, MAX_PAUSE).max(share_of_time());
-                    sleep(jittered(pause).min(end.duration_since(Instant::now()))).await;
+                    sleep(jittered(pause.min(end.duration_since(Instant::now())))).await;
                 }
                 set
             }
@@ -93,8 +93,8 @@ pub(crate) async fn acquire<K, V, S>(
 ///
 /// Takes at least [`MIN_PAUSE`], so that watches that end often do not cause as many requests.
 async fn wait_for_change<W: Future<Output = ()> + Unpin>(mut watch: W, end: Instant) -> Option<W> {
-    let pause = jittered(WATCH_TIMEOUT.max(share_of_time())).min(end.duration_since(Instant::now()));
-    let change = timeout(pause, &mut watch);
+    let pause = WATCH_TIMEOUT.max(share_of_time()).min(end.duration_since(Instant::now()));
+    let change = timeout(jittered(pause), &mut watch);
     let (changed, ()) = tokio::join!(change, sleep(MIN_PAUSE));
     changed.is_none().then_some(watch)
 }

@@ -195,7 +195,10 @@ impl Namespace {
     async fn find_size(&self, key: &Key) -> Result<usize> {
         let store = self.configured_store()?;
         let bytes = within(store.time_limit(), store.size_of(key)).await?;
-        self.sizes.record(bytes);
+        // 0 says that there is no value, or that the store does not know.
+        if bytes > 0 {
+            self.sizes.record(bytes);
+        }
         Ok(bytes)
     }
 

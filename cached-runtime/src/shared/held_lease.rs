@@ -170,11 +170,14 @@ impl HeldLease {
         let Ok(bytes) = sealed.inspect_err(|error| self.namespace.report_uncacheable(error)) else {
             return self.remove_replaced(has_waiters).await;
         };
-        self.namespace.sizes.record(bytes.len());
+        let size = bytes.len();
         let Some(lease) = self.take_lease() else { return Fill::Unknown };
         let filled = self.namespace.fill(&self.location.key, lease, bytes, payload.store_ttl());
         match filled.await {
-            Ok(true) => Fill::Stored,
+            Ok(true) => {
+                self.namespace.sizes.record(size);
+                Fill::Stored
+            }
             Ok(false) => {
                 self.report_if_expired();
                 Fill::Rejected

@@ -140,6 +140,8 @@ impl Namespace {
             while retrier.is_some() {
                 match self.retry_some().await {
                     Some(Ok(some)) => (pause, confirmed) = (FIRST_RETRY_PAUSE, confirmed + some),
+                    // They may be of a server that is down, and the next ones of others.
+                    Some(Err(_)) if self.state.pending.has_untried() => {}
                     Some(Err(_)) => {
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(limits::RETRY_PAUSE.time());

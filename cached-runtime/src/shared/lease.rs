@@ -145,7 +145,7 @@ impl Namespace {
             let mut held = HeldLease::new(self, request.location, mode, lease, acquired.last_attempt);
             return match held.read_generations(request.generations).await {
                 Ok(()) => LeaseAnswer::Acquired(held),
-                Err(error) => LeaseAnswer::failed(&error),
+                Err(_) => LeaseAnswer::Unavailable,
             };
         }
         if ended_as == Some(LastAttempt::NotStored) {

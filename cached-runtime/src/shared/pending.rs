@@ -89,7 +89,8 @@ impl PendingInvalidations {
         let number = self.last_number.fetch_add(1, Ordering::AcqRel) + 1;
         match invalidation {
             Invalidation::Key(key) if queue.namespace.is_none() && queue.keys.len() < MAX_KEYS => {
-                queue.insert(key, number, 0);
+                let failures = queue.keys.get(&key).map_or(0, |pending| pending.turn.failures);
+                queue.insert(key, number, failures);
             }
             Invalidation::Key(_) | Invalidation::Namespace => {
                 queue.namespace = Some(number);
@@ -131,6 +132,11 @@ impl PendingInvalidations {
         } else {
             queue.turns.values().take(BATCH).cloned().map(Invalidation::Key).collect()
         }
+    }
+
+    /// Returns `true` if a key was not retried yet.
+    pub(super) fn has_untried(&self) -> bool {
+        self.has_any() && self.lock().turns.keys().next().is_some_and(|turn| turn.failures == 0)
     }
 
     /// Records that the store did not confirm a retry.
@@ -258,11 +264,16 @@ mod tests {
         keys.iter().cloned().for_each(|invalidation| pending.add(invalidation));
         assert_eq!(pending.next(), keys[..BATCH]);
         keys[..BATCH].iter().for_each(|invalidation| pending.failed(invalidation));
+        pending.add(keys[0].clone());
+        pending.failed(&keys[0]);
+        keys[1..BATCH].iter().for_each(|invalidation| pending.failed(invalidation));
+        assert!(pending.has_untried());
         assert_eq!(pending.next()[..3], [&keys[BATCH], &keys[0], &keys[1]].map(Clone::clone));
-        keys[..BATCH].iter().for_each(|invalidation| pending.failed(invalidation));
+        pending.failed(&keys[BATCH]);
+        assert!(!pending.has_untried());
         let new = Invalidation::Key(key(usize::MAX));
         pending.add(new.clone());
-        assert_eq!(pending.next()[..3], [&keys[BATCH], &new, &keys[0]].map(Clone::clone));
+        assert_eq!(pending.next()[..3], [&new, &keys[BATCH], &keys[0]].map(Clone::clone));
         assert_eq!(pending.lock().turns.len(), pending.len());
     }
 

@@ -24,10 +24,13 @@ impl ValueSizes {
     /// Grows at once, and shrinks slowly.
     fn record_typical(&self, bytes: usize) {
         let before = self.typical.load(Ordering::Relaxed);
-        let after = if bytes > before { bytes } else { before - (before - bytes) / 8 };
-        if after != before {
+        let less = before.saturating_sub(bytes) / 8;
+        if bytes > before {
+            self.typical.fetch_max(bytes, Ordering::Relaxed);
+        } else if less > 0 {
             // Fails if another thread has recorded a size, which counts instead.
-            let _ = self.typical.compare_exchange(before, after, Ordering::Relaxed, Ordering::Relaxed);
+            let _ =
+                self.typical.compare_exchange(before, before - less, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 

@@ -65,8 +65,13 @@ impl<K, V> Tier<K, V> {
         watched: &Watched,
     ) -> Result<()> {
         // A pending clear that is retried later would end this value too.
-        while self.namespace.state.pending.covers_all() {
-            self.namespace.retry_some().await.transpose()?;
+        let pending = &self.namespace.state.pending;
+        while pending.covers_all() {
+            match self.namespace.retry_some().await {
+                // Otherwise another task has retried the clear, and this one something else.
+                Some(Err(error)) if pending.covers_all() => return Err(error),
+                Some(_) | None => {}
+            }
         }
         let generations = self.namespace.generations(location, None).await?;
         let derived_generations = match self.tags {
@@ -74,8 +79,10 @@ impl<K, V> Tier<K, V> {
             Tags::None | Tags::Static(_) => Vec::new(),
         };
         let bytes = payload.seal(&location.key, &generations, &derived_generations, Duration::ZERO)?;
-        self.namespace.sizes.record(bytes.len());
-        replace(&self.namespace, &location.key, bytes, payload.store_ttl(), watched).await
+        let size = bytes.len();
+        replace(&self.namespace, &location.key, bytes, payload.store_ttl(), watched).await?;
+        self.namespace.sizes.record(size);
+        Ok(())
     }
 
     /// Removes a value and ends the lease.
@@ -109,7 +116,7 @@ impl<K, V> Tier<K, V> {
 
 /// Makes every value of an instance stale that was not used in this process yet, so that its types are not at hand.
 ///
-/// A clear that the store does not confirm is retried, as that of an instance that was used.
+/// A clear that the store does not confirm is retried, unless its runtime has shut down.
 pub(crate) fn clear(
     policy: &Policy,
     name: &str,
