@@ -126,7 +126,7 @@ pub(super) struct Health {
     pending: Mutex<Vec<Arc<AtomicUsize>>>,
 }
 
-/// The state that the last change of it has led to.
+/// The state of a store, when it changed last, and the last error.
 struct LastChange {
     state: ServerState,
     since: Instant,

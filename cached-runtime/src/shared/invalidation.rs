@@ -7,7 +7,7 @@ use super::generation::Generation;
 use super::generations::{TAG_GENERATION_TTL, new_generation};
 use super::namespace::Namespace;
 use super::pending::{FIRST_RETRY_PAUSE, Invalidation};
-use super::shutdown::{self, WriteInFlight};
+use super::shutdown::WriteInFlight;
 use crate::util::{join_all, limits, unix_millis};
 use crate::{Error, ErrorKind, Key, LeaseMode, Result};
 
@@ -32,15 +32,9 @@ impl Namespace {
         }
         drop(change);
         let state = self.state;
-        // Leaked, which is bounded: once for each name.
-        let namespace = *state.retries.get_or_init(|| {
-            let namespace: &'static Self = Box::leak(Box::new(self));
-            namespace.report_pending();
-            shutdown::register_for_shutdown(namespace);
-            namespace
-        });
         state.pending.add(Invalidation::Namespace);
-        namespace.start_retrier();
+        // Leaked, which is bounded: once for each state.
+        state.registered(|| Box::leak(Box::new(self))).start_retrier();
         cleared
     }
 
@@ -122,10 +116,7 @@ impl Namespace {
     /// Queues an invalidation that the store has not confirmed.
     fn queue_pending(&'static self, invalidation: Invalidation) {
         self.state.pending.add(invalidation);
-        self.state.retries.get_or_init(|| {
-            shutdown::register_for_shutdown(self);
-            self
-        });
+        self.state.registered(|| self);
     }
 
     /// Spawns a task that retries pending invalidations until none is left, unless one is running.

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use super::changes::Changes;
 use super::namespace::Namespace;
 use super::pending::PendingInvalidations;
+use super::shutdown;
 use crate::policy::IsolationId;
 use crate::{Result, Store};
 
@@ -17,8 +18,8 @@ pub(crate) struct NamespaceState {
     pub(super) changes: Changes,
     /// Held while a pending invalidation is retried.
     pub(super) retry_lock: tokio::sync::Mutex<()>,
-    /// The namespace by which the end of the process retries what is pending, once something was.
-    pub(super) retries: OnceLock<&'static Namespace>,
+    /// See [`registered`](Self::registered).
+    registered: OnceLock<&'static Namespace>,
 }
 
 /// The identity of a store, or `None` if its settings are wrong, and the name of a namespace in it.
@@ -33,5 +34,16 @@ impl NamespaceState {
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
         // Leaked, which is bounded: there is one for each name of the program, and of each isolation.
         all.entry(id).or_insert_with(|| Box::leak(Box::default()))
+    }
+
+    /// Returns the namespace that has been registered for what is pending: the health of its store shows it, and the shutdown of
+    /// the process retries it. The first one is registered.
+    pub(super) fn registered(&self, namespace: impl FnOnce() -> &'static Namespace) -> &'static Namespace {
+        self.registered.get_or_init(|| {
+            let namespace = namespace();
+            namespace.report_pending();
+            shutdown::register_for_shutdown(namespace);
+            namespace
+        })
     }
 }

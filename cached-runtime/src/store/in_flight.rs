@@ -74,8 +74,8 @@ impl InFlight {
         Self { places: Semaphore::new(max as usize), max, waiting: AtomicUsize::new(0), max_wait }
     }
 
-    /// Returns the place of an operation that sends so many bytes. Otherwise, those of a healthy server would not be there within
-    /// the deadline if all others are as large.
+    /// Returns the place of an operation that sends so many bytes, which is as large a part of all places as they are of
+    /// [`MAX_BYTES`]: the deadline allows for the bytes of the operation, not for those of many others before it.
     async fn enter(&self, bytes: usize) -> Result<Place<'_>> {
         let places = u64::from(self.max).saturating_mul(bytes as u64).div_ceil(MAX_BYTES);
         let places = u32::try_from(places).unwrap_or(u32::MAX).clamp(1, self.max);

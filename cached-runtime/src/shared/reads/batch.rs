@@ -101,9 +101,7 @@ impl Values {
             Self::OfBatch(batch, start) => batch.values.get(*batch.positions.get(start + index)?)?.as_ref(),
         }
     }
-}
 
-impl Values {
     /// Records the size of the first value, if there is one.
     pub(super) fn record_size(&self, sizes: Option<&ValueSizes>) {
         if let (Some(sizes), Some(value)) = (sizes, self.get(0)) {

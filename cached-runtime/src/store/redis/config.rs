@@ -169,7 +169,7 @@ impl RedisConfig {
     /// [`max_queue_wait`](Self::max_queue_wait). Operations of several calls that are sent as one command count as one.
     /// Choose a number that the server answers within the [`deadline`](Self::deadline).
     ///
-    /// Of 1 MiB, an operation that writes takes as large a part of them as its value is, and at most all.
+    /// A write counts as several if its value is large: as all of them, if the value has 1 MiB or more.
     ///
     /// # Examples
     ///

@@ -26,8 +26,8 @@ pub(super) type WatchedNames = [Value; 2];
 const MAX_BATCH: usize = 256;
 
 impl Connections {
-    /// Returns a receiver that is completed or closed when a value or its lease changes; `None` if the server refuses to notify,
-    /// or its identity is not known yet.
+    /// Returns a receiver that is completed or closed when a value or its lease changes; `None` if the server refuses to notify, its
+    /// identity is not known yet, or too many calls wait already.
     ///
     /// # Errors
     ///
@@ -38,10 +38,10 @@ impl Connections {
     /// The server may notify of a change for which nobody waits.
     pub(super) async fn watch(self: &Arc<Self>, key: &Key) -> Result<Option<oneshot::Receiver<()>>> {
         let connection = self.of_current_runtime(Lane::Main)?;
-        let Some(server) = connection.state.server_name(0) else { return Ok(None) };
-        let names = self.settings().names(key, &server);
         // A connection that is established completes the watches from before.
         connection.connected_client(self.settings()).await?;
+        let Some(server) = connection.state.server_name(0) else { return Ok(None) };
+        let names = self.settings().names(key, &server);
         // Subscribed before the server tracks the key, so that no notification is missed.
         let Some(changed) = connection.state.watchers.subscribe(names[0].as_bytes().unwrap_or_default())
         else {
