@@ -55,7 +55,8 @@ pub(crate) struct Flight<S, H> {
 /// What the leader of a flight holds.
 #[derive(Debug)]
 struct Held<H> {
-    lease: Option<H>,
+    /// Boxed, as most flights are of functions without a shared store.
+    lease: Option<Box<H>>,
     /// Extends the lease.
     keeper: Option<Aborting<()>>,
     /// Whether the leader has left the lease to a follower.
@@ -65,7 +66,7 @@ struct Held<H> {
 }
 
 impl<H> Held<H> {
-    fn take(&mut self) -> (Option<H>, Option<Aborting<()>>) {
+    fn take(&mut self) -> (Option<Box<H>>, Option<Aborting<()>>) {
         (self.lease.take(), self.keeper.take())
     }
 }
@@ -172,7 +173,7 @@ impl<S, H> Flight<S, H> {
 
     /// Takes the lease for the leader to hold.
     pub(crate) fn hold(&self, lease: H) {
-        let previous = lock(&self.held).lease.replace(lease);
+        let previous = lock(&self.held).lease.replace(Box::new(lease));
         drop(previous);
     }
 
@@ -186,7 +187,7 @@ impl<S, H> Flight<S, H> {
     pub(crate) fn take_lease(&self) -> Option<H> {
         let (lease, keeper) = lock(&self.held).take();
         drop(keeper);
-        lease
+        lease.map(|lease| *lease)
     }
 
     /// Takes the lease of a leader that has left it, or is silent. The first caller gets it.
@@ -197,7 +198,7 @@ impl<S, H> Flight<S, H> {
         held.is_lost |= lease.is_some() && !held.is_left;
         drop(held);
         drop(keeper);
-        lease
+        lease.map(|lease| *lease)
     }
 
     /// Returns `true` if the lease was taken from the leader, because it was silent.

@@ -22,7 +22,7 @@
 //! A failure that cannot be shared leaves its followers without an answer. They try again: one of them, and if that fails
 //! as well, up to [`MAX_FLIGHTS`] at a time, each with a flight of its own. The others follow one of these flights.
 
-use std::collections::HashMap;
+use std::collections::hash_map::{self, HashMap, OccupiedEntry};
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
@@ -212,8 +212,9 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     ) -> (T, Others<S, H>) {
         let hash = flight.key_hash();
         let mut shard = self.shard(hash);
-        let stored = store(shard.is_current(flight));
-        let closed = shard.end(flight, ends);
+        let entry = shard.end(flight);
+        let stored = store(entry.as_ref().is_some_and(|entry| entry.get().is_current(flight)));
+        let closed = entry.and_then(|entry| remove(entry, flight, ends));
         let discarded = if outdates == Outdates::All { shard.outdate(hash) } else { None };
         drop(shard);
         drop(discarded);
@@ -222,7 +223,7 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
 
     /// Ends a flight, if it has not ended yet, without a result to store. Returns the other flights that were closed.
     pub(crate) fn withdraw(&self, flight: &Arc<Flight<S, H>>, ends: Ends) -> Others<S, H> {
-        let closed = self.shard(flight.key_hash()).end(flight, ends);
+        let closed = self.shard(flight.key_hash()).end(flight).and_then(|entry| remove(entry, flight, ends));
         Closed::others(closed, flight)
     }
 
@@ -355,10 +356,7 @@ impl<K, S, H> Shard<K, S, H> {
     /// Returns `true` if a flight that has not ended is not outdated.
     fn is_current(&self, flight: &Flight<S, H>) -> bool {
         !flight.has_ended()
-            && self
-                .computing
-                .get(&flight.key_hash())
-                .is_some_and(|entry| flight.number >= entry.outdated_before)
+            && self.computing.get(&flight.key_hash()).is_some_and(|entry| entry.is_current(flight))
     }
 
     /// Outdates the flights of a key that have begun, and closes them; returns those that were open.
@@ -368,22 +366,37 @@ impl<K, S, H> Shard<K, S, H> {
         entry.open.take()
     }
 
-    /// Ends a flight, if it has not ended yet; returns what was closed.
-    fn end(&mut self, flight: &Arc<Flight<S, H>>, ends: Ends) -> Option<Closed<K, S, H>> {
+    /// Ends a flight, if it has not ended yet; returns the entry of its key, from which it is to be removed.
+    fn end(&mut self, flight: &Flight<S, H>) -> Option<OccupiedEntry<'_, u64, Entry<K, S, H>>> {
         if flight.end() {
             return None;
         }
-        let entry = self.computing.get_mut(&flight.key_hash())?;
-        let closed = entry.close(flight, ends);
-        entry.running -= 1;
-        if entry.running == 0 {
-            self.computing.remove(&flight.key_hash());
+        match self.computing.entry(flight.key_hash()) {
+            hash_map::Entry::Occupied(entry) => Some(entry),
+            hash_map::Entry::Vacant(_) => None,
         }
-        closed
     }
 }
 
+/// Removes a flight that has ended from the entry of its key; returns what was closed.
+fn remove<K, S, H>(
+    mut entry: OccupiedEntry<'_, u64, Entry<K, S, H>>,
+    flight: &Arc<Flight<S, H>>,
+    ends: Ends,
+) -> Option<Closed<K, S, H>> {
+    let closed = entry.get_mut().close(flight, ends);
+    entry.get_mut().running -= 1;
+    if entry.get().running == 0 {
+        entry.remove();
+    }
+    closed
+}
+
 impl<K, S, H> Entry<K, S, H> {
+    fn is_current(&self, flight: &Flight<S, H>) -> bool {
+        flight.number >= self.outdated_before
+    }
+
     /// Closes a flight, if it is open, and the others if they end with it.
     fn close(&mut self, flight: &Arc<Flight<S, H>>, ends: Ends) -> Option<Closed<K, S, H>> {
         let open = self.open.as_mut().filter(|open| open.contains(flight))?;

@@ -17,8 +17,8 @@ use crate::policy::Scope;
 pub struct Miss<R>(Box<dyn Call<R>>);
 
 impl<R> Miss<R> {
-    pub(crate) fn new(call: impl Call<R> + 'static) -> Self {
-        Self(Box::new(call))
+    pub(crate) fn new(call: Box<impl Call<R> + 'static>) -> Self {
+        Self(call)
     }
 
     /// Returns the result: that of another call, that in the shared store, or that of `body`, which runs in the

@@ -95,7 +95,7 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
     }
 
     /// Creates the state of a call that is not a plain hit; `purpose` returns what it is made for.
-    pub(super) fn call_state(&self, purpose: impl FnOnce(Mode) -> Purpose) -> CallState<P::Owned, O> {
+    pub(super) fn call_state(&self, purpose: impl FnOnce(Mode) -> Purpose) -> Box<CallState<P::Owned, O>> {
         let cache = self.cache();
         CallState::new(cache, self.parts.to_owned_key(), self.parts.tags(), purpose(cache.policy.mode()))
     }

@@ -12,6 +12,7 @@ pub(crate) enum Lifetime {
 }
 
 impl Lifetime {
+    #[inline]
     pub(crate) fn get(self) -> Duration {
         match self {
             Self::Fixed(duration) => duration,

@@ -449,10 +449,11 @@ impl Policy {
         self.stale_while_revalidate.is_evaluated() || self.stale_if_error.is_evaluated()
     }
 
-    /// Returns `true` if failed computations of a key are followed by a pause: if calls can be answered by an older
-    /// value meanwhile.
-    pub(crate) fn has_failure_backoff(&self) -> bool {
-        !self.retention().is_zero() || self.refresh_ahead.is_some()
+    /// Returns `true` if a value can answer calls that is not as good as new: it is stale, or due for a refresh.
+    pub(crate) fn returns_older_values(&self) -> bool {
+        self.refresh_ahead.is_some()
+            || !self.stale_while_revalidate_now().is_zero()
+            || !self.stale_if_error_now().is_zero()
     }
 
     /// Returns the largest fraction by which a lifetime is shortened. By default it is a tenth in a shared store, where

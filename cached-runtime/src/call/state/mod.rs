@@ -136,8 +136,8 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         key: K,
         tags: Vec<String>,
         purpose: Purpose,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             cache,
             key: Arc::new(key),
             tags,
@@ -159,7 +159,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
             lease_request: None,
             origin: Origin::COMPUTED,
             follower_result: FollowerResult::Output,
-        }
+        })
     }
 
     fn tier(&self) -> Option<&'static Tier<K, O::Value>> {

@@ -16,8 +16,11 @@ use crate::signature::{KeyType, ReturnKind};
 use crate::trace;
 
 impl<K: KeyType, O: ReturnKind> CallState<K, O> {
-    /// Reads memory for a call that is not a plain hit.
-    pub(crate) fn get(mut self) -> Found<O::Output> {
+    /// Reads memory again for a call that is not a plain hit.
+    pub(crate) fn get(mut self: Box<Self>) -> Found<O::Output> {
+        if !self.cache.policy.returns_older_values() {
+            return Found::Miss(Miss::new(self));
+        }
         match self.read_memory() {
             Available::Answer(output) => Found::Hit(output),
             Available::AnswerAndRefresh(output) => Found::HitAndRefresh(output, Miss::new(self)),
@@ -26,7 +29,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     /// As [`get`](Self::get), for a call that also returns where the answer came from.
-    pub(crate) fn get_traced(mut self) -> FoundTraced<O::Output> {
+    pub(crate) fn get_traced(mut self: Box<Self>) -> FoundTraced<O::Output> {
         match self.read_memory() {
             Available::Answer(output) => FoundTraced::Hit(self.provenance().into_lookup(output)),
             Available::AnswerAndRefresh(output) => {

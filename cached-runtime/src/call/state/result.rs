@@ -101,7 +101,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     fn choose_output(&mut self, output: Result<O::Output, TimeoutOutput<O::Output>>) -> (O::Output, bool) {
         let window = match output {
             Ok(output) if !O::is_err(&output) => {
-                if self.cache.policy.has_failure_backoff() {
+                if self.cache.policy.returns_older_values() {
                     self.cache.backoff.reset(self.cache.flights.hash(&self.key));
                 }
                 return (output, true);
