@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ struct Recorder {
     reacquires: bool,
     /// Whether it notifies of changes.
     notifies: bool,
+    /// Whether reads are refused.
+    refuses_reads: AtomicBool,
 }
 
 /// The requests for the lease of one key.
@@ -48,11 +51,11 @@ struct Requests {
 
 impl Recorder {
     fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, requests: Mutex::default(), reacquires: false, notifies: true }
+        let refuses_reads = AtomicBool::new(false);
+        Self { store, requests: Mutex::default(), reacquires: false, notifies: true, refuses_reads }
     }
 
     /// Returns the number of requests for leases.
-    #[cfg(feature = "moved-clock")]
     fn count(&self) -> usize {
         self.requests.lock().unwrap().values().map(|requests| requests.count).sum()
     }
@@ -81,6 +84,9 @@ impl fmt::Debug for Recorder {
 
 impl Store for Recorder {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        if self.refuses_reads.load(Ordering::Acquire) {
+            return Box::pin(async { Err(Error::new(ErrorKind::Overloaded, "too many reads wait")) });
+        }
         self.store.get(keys)
     }
 
@@ -483,6 +489,34 @@ async fn a_failure_in_this_process_counts_as_a_failed_wait() {
         waiting.await.expect("the second call should not wait for the other process").unwrap().unwrap(),
         2
     );
+}
+
+#[tokio::test]
+async fn a_lease_whose_generations_cannot_be_read_is_not_requested_for_ever() {
+    static MAP: LazyLock<Arc<MapStore>> = LazyLock::new(Arc::default);
+    static STORE: LazyLock<Arc<Recorder>> = LazyLock::new(|| Arc::new(Recorder::new(MAP.clone())));
+
+    #[async_cached(ttl = 600, backend = MAP.clone(), skip(body), name = "lease_wait.unread")]
+    async fn fail(body: Arc<Body>) -> Result<usize, Single> {
+        body.run().await;
+        Err(Single)
+    }
+
+    #[async_cached(ttl = 600, backend = STORE.clone(), skip(body), name = "lease_wait.unread")]
+    async fn load(body: Arc<Body>) -> Result<usize, Single> {
+        Ok(body.run().await)
+    }
+
+    let body = Body::held();
+    let fails = tokio::spawn(fail(Arc::clone(&body)));
+    body.has_begun(1).await;
+    let waiting = tokio::spawn(load(Body::open()));
+    until("a lease is requested", || STORE.count() > 0).await;
+    STORE.refuses_reads.store(true, Ordering::Release);
+    body.let_all_through();
+    assert!(timeout(SOON, fails).await.unwrap().unwrap().is_err());
+    assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap().unwrap(), 1);
+    assert!(STORE.count() <= 4, "{} requests", STORE.count());
 }
 
 /// Starts a server whose user `untracked` may do everything except receive invalidation messages.
