@@ -32,8 +32,8 @@ struct Recorder {
     reacquires: bool,
     /// Whether it notifies of changes.
     notifies: bool,
-    /// Whether reads are refused.
-    refuses_reads: AtomicBool,
+    /// Whether generations cannot be read, nor made.
+    refuses_generations: AtomicBool,
 }
 
 /// The requests for the lease of one key.
@@ -51,8 +51,8 @@ struct Requests {
 
 impl Recorder {
     fn new(store: Arc<dyn Store>) -> Self {
-        let refuses_reads = AtomicBool::new(false);
-        Self { store, requests: Mutex::default(), reacquires: false, notifies: true, refuses_reads }
+        let refuses_generations = AtomicBool::new(false);
+        Self { store, requests: Mutex::default(), reacquires: false, notifies: true, refuses_generations }
     }
 
     /// Returns the number of requests for leases.
@@ -84,7 +84,7 @@ impl fmt::Debug for Recorder {
 
 impl Store for Recorder {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        if self.refuses_reads.load(Ordering::Acquire) {
+        if self.refuses_generations.load(Ordering::Acquire) {
             return Box::pin(async { Err(Error::new(ErrorKind::Overloaded, "too many reads wait")) });
         }
         self.store.get(keys)
@@ -146,6 +146,9 @@ impl Store for Recorder {
     }
 
     fn add<'a>(&'a self, key: &'a Key, value: Bytes, ttl: Option<Duration>) -> BoxFuture<'a, Result<Bytes>> {
+        if self.refuses_generations.load(Ordering::Acquire) {
+            return Box::pin(async { Err(Error::new(ErrorKind::Overloaded, "too many writes wait")) });
+        }
         self.store.add(key, value, ttl)
     }
 
@@ -512,7 +515,7 @@ async fn a_lease_whose_generations_cannot_be_read_is_not_requested_for_ever() {
     body.has_begun(1).await;
     let waiting = tokio::spawn(load(Body::open()));
     until("a lease is requested", || STORE.count() > 0).await;
-    STORE.refuses_reads.store(true, Ordering::Release);
+    STORE.refuses_generations.store(true, Ordering::Release);
     body.let_all_through();
     assert!(timeout(SOON, fails).await.unwrap().unwrap().is_err());
     assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap().unwrap(), 1);
