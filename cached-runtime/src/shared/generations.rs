@@ -21,6 +21,7 @@ use super::location::Location;
 use super::namespace::{Namespace, SizeQuestion, within};
 use super::observed_store::Operation;
 use super::reads::{CommonKeys, Reading, Values, Wanted};
+use super::value_sizes::ASSUMED_BYTES;
 use crate::memory::DerivedTags;
 use crate::store::LARGE_BYTES;
 use crate::util::random;
@@ -77,6 +78,9 @@ impl Deref for FoundGenerations {
 
 /// How many generations of namespaces precede those of tags in a location: of the function, and of all tags.
 pub(super) const NAMESPACE_GENERATIONS: usize = 2;
+
+/// How many of the calls whose reads have missed their deadline at the same time ask for the size of their value.
+const MAX_QUESTIONS: usize = 8;
 
 /// How long the generation of a tag stays in a store. When it expires, the values with that tag are computed once more.
 pub(super) const TAG_GENERATION_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -171,22 +175,24 @@ impl Namespace {
         Ok(location.generations_in(|index| found.get(index)))
     }
 
-    /// Returns `true` if a value is large, and larger than any that was known: its read needs more time, and is to be repeated.
+    /// Returns `true` if a value is large, and larger than any that was known, or assumed if none was: its read needs more time,
+    /// and is to be repeated.
     ///
-    /// The store is asked by one call at a time. If others have waited for that, they are not worth another question: the server
-    /// may be overloaded.
+    /// The store is asked by one call at a time. Of those that wait for that, a few ask about their own keys, until one is large:
+    /// a batch may have missed its deadline because of any of its values. After a question without an answer none does: the
+    /// server may be overloaded.
     async fn has_large(&self, key: &Key, known_bytes: usize) -> bool {
-        let is_large = || self.sizes.largest() > known_bytes.max(LARGE_BYTES);
+        let expected = if known_bytes == 0 { ASSUMED_BYTES } else { known_bytes.max(LARGE_BYTES) };
+        let is_large = || self.sizes.largest() > expected;
         let SizeQuestion { lock, asked } = &self.size_question;
         let before = asked.load(Ordering::Relaxed);
         if is_large() {
             return true;
         }
         let _asking = lock.lock().await;
-        if asked.load(Ordering::Relaxed) == before {
-            // Without an answer, the value counts as small.
-            let _ = self.find_size(key).await;
-            asked.fetch_add(1, Ordering::Relaxed);
+        if !is_large() && asked.load(Ordering::Relaxed) < before + MAX_QUESTIONS {
+            let is_answered = self.find_size(key).await.is_ok();
+            asked.fetch_add(if is_answered { 1 } else { MAX_QUESTIONS }, Ordering::Relaxed);
         }
         is_large()
     }

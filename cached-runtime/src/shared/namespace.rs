@@ -49,11 +49,11 @@ pub(crate) struct Namespace {
     pub(crate) returned_leases: ReturnedLeases,
 }
 
-/// The question for the size of a value, of one call at a time; those that wait for it use its answer.
+/// The question for the size of a value, of one call at a time.
 #[derive(Default)]
 pub(super) struct SizeQuestion {
     pub(super) lock: tokio::sync::Mutex<()>,
-    /// How often the store was asked.
+    /// How often the store was asked; a question without an answer counts as several.
     pub(super) asked: AtomicUsize,
 }
 

@@ -2,23 +2,47 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Sizes of values in a shared store, in bytes; 0 while none is known.
-#[derive(Debug, Default)]
+/// Sizes of values in a shared store, in bytes.
+#[derive(Debug)]
 pub(crate) struct ValueSizes {
+    /// 0 while none is known.
     largest: AtomicUsize,
     typical: AtomicUsize,
 }
 
-/// The typical size while none is known: a first batch is small, so that it does not delay others if the values are large.
-const UNKNOWN: usize = 16 << 10;
+/// The size that is assumed first: a first batch is small, so that it is not late if the values are large.
+pub(super) const ASSUMED_BYTES: usize = 64 << 10;
+
+impl Default for ValueSizes {
+    fn default() -> Self {
+        Self { largest: AtomicUsize::new(0), typical: AtomicUsize::new(ASSUMED_BYTES) }
+    }
+}
 
 impl ValueSizes {
-    /// Records the size of a value that was read, or is to be stored.
+    /// Records the size of a value that was read or stored.
     pub(crate) fn record(&self, bytes: usize) {
-        if bytes > self.largest() {
-            self.largest.fetch_max(bytes, Ordering::Relaxed);
+        let bytes = bytes.max(1);
+        if bytes > self.largest() && self.largest.fetch_max(bytes, Ordering::Relaxed) == 0 {
+            self.typical.store(bytes, Ordering::Relaxed);
+        } else {
+            self.record_typical(bytes);
         }
-        self.record_typical(bytes.max(1));
+    }
+
+    /// Records that there was no value under a key: as long as there are none, less and less is assumed. So the batches of a
+    /// function whose values are not stored yet grow, as the window of a connection does in slow start (RFC 5681).
+    pub(crate) fn record_absence(&self) {
+        if self.largest() == 0 {
+            let assumed = self.typical();
+            // Fails if another thread has recorded something, which counts instead.
+            let _ = self.typical.compare_exchange(
+                assumed,
+                assumed - assumed / 16,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
     }
 
     /// Grows at once, and shrinks slowly.
@@ -41,10 +65,7 @@ impl ValueSizes {
 
     /// Returns a size that most of the last values do not exceed.
     pub(crate) fn typical(&self) -> usize {
-        match self.typical.load(Ordering::Relaxed) {
-            0 => UNKNOWN,
-            bytes => bytes,
-        }
+        self.typical.load(Ordering::Relaxed)
     }
 }
 
@@ -55,12 +76,24 @@ mod tests {
     #[test]
     fn one_large_value_is_not_typical() {
         let sizes = ValueSizes::default();
-        assert_eq!((sizes.largest(), sizes.typical()), (0, UNKNOWN));
+        assert_eq!((sizes.largest(), sizes.typical()), (0, ASSUMED_BYTES));
         sizes.record(100);
         assert_eq!((sizes.largest(), sizes.typical()), (100, 100));
         sizes.record(60_000_000);
         assert_eq!((sizes.largest(), sizes.typical()), (60_000_000, 60_000_000));
         (0..200).for_each(|_| sizes.record(100));
         assert!(sizes.largest() == 60_000_000 && sizes.typical() < 200);
+    }
+
+    #[test]
+    fn values_that_are_absent_count_until_one_is_known() {
+        let sizes = ValueSizes::default();
+        (0..16).for_each(|_| sizes.record_absence());
+        assert!((20_000..30_000).contains(&sizes.typical()));
+        (0..60).for_each(|_| sizes.record_absence());
+        assert!(sizes.typical() < 1_000);
+        sizes.record(50_000);
+        sizes.record_absence();
+        assert_eq!((sizes.largest(), sizes.typical()), (50_000, 50_000));
     }
 }

@@ -80,7 +80,8 @@ impl<O, R> BatchQueue<O, R> {
         Self { state: Mutex::new(state), limits, refusal }
     }
 
-    /// Decides how an operation of this cost is sent, and queues it if not by itself; a batch is full with a cost of `max_batch`.
+    /// Decides how an operation of this cost is sent, and queues it if not by itself; with a cost of `max_batch` in the queue, there
+    /// is another batch at the same time.
     pub(crate) fn enter(self: &Arc<Self>, operation: O, cost: usize, max_batch: usize) -> Entered<O, R> {
         let limits = self.limits;
         let mut state = self.lock();

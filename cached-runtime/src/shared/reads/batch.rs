@@ -102,10 +102,12 @@ impl Values {
         }
     }
 
-    /// Records the size of the first value, if there is one.
+    /// Records the size of the first value, or that there is none.
     pub(super) fn record_size(&self, sizes: Option<&ValueSizes>) {
-        if let (Some(sizes), Some(value)) = (sizes, self.get(0)) {
-            sizes.record(value.len());
+        let Some(sizes) = sizes else { return };
+        match self.get(0) {
+            Some(value) => sizes.record(value.len()),
+            None => sizes.record_absence(),
         }
     }
 }

@@ -128,8 +128,8 @@ impl Reads {
     /// Enters a queue.
     fn enter(&'static self, queue_id: QueueId, wanted: Wanted) -> Entered<Wanted, Values> {
         let enter = |queue: &Arc<ReadQueue>, wanted: Wanted| {
-            let (keys, max_keys) = (wanted.len(), queue::max_batch_keys(&wanted));
-            queue.enter(wanted, keys, max_keys)
+            let (keys, for_another) = (wanted.len(), queue::keys_for_another_batch(&wanted));
+            queue.enter(wanted, keys, for_another)
         };
         let mut wanted = Some(wanted);
         let entered = LAST_QUEUE.try_with(|last| match &*last.borrow() {

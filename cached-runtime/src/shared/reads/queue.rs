@@ -22,6 +22,16 @@ pub(super) fn max_batch_keys(wanted: &Wanted) -> usize {
     (MAX_BATCH_BYTES / wanted.expected_bytes().max(1)).clamp(1, MAX_BATCH_KEYS)
 }
 
+/// Returns for how many keys like these in the queue there is a further batch at the same time. While the sizes of the values are
+/// not known there is none: all batches that are on their way share the deadline.
+pub(super) fn keys_for_another_batch(wanted: &Wanted) -> usize {
+    if wanted.largest_bytes() == 0 && max_batch_keys(wanted) < MAX_BATCH_KEYS {
+        usize::MAX
+    } else {
+        max_batch_keys(wanted)
+    }
+}
+
 /// Takes the reads of one batch from the queue.
 pub(super) fn take(queue: &mut VecDeque<Queued>) -> Vec<Queued> {
     let max_keys = queue.front().map_or(1, |first| max_batch_keys(&first.operation));
@@ -105,7 +115,7 @@ mod tests {
     fn a_batch_is_bounded_by_the_sizes_of_the_values() {
         let sizes: &'static ValueSizes = Box::leak(Box::default());
         let mut queue: VecDeque<_> = (0..2_000).map(|name| queued(name, Some(sizes))).collect();
-        assert_eq!(take(&mut queue).len(), 64, "the sizes are not known yet");
+        assert_eq!(take(&mut queue).len(), 16, "the sizes are not known yet");
         let mut same: VecDeque<_> = (0..500).map(|name| queued(name % 2, Some(sizes))).collect();
         assert_eq!(take(&mut same).len(), 500, "they want two keys");
         sizes.record(100);
