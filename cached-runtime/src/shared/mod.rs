@@ -52,6 +52,8 @@ mod payload;
 #[cfg(feature = "store")]
 mod pending;
 #[cfg(feature = "store")]
+mod put_turns;
+#[cfg(feature = "store")]
 mod reads;
 #[cfg(feature = "store")]
 mod returned_leases;

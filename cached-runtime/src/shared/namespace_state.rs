@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use super::changes::Changes;
 use super::namespace::Namespace;
 use super::pending::PendingInvalidations;
+use super::put_turns::PutTurns;
 use super::shutdown;
 use crate::policy::IsolationId;
 use crate::{Result, Store};
@@ -16,6 +17,7 @@ use crate::{Result, Store};
 pub(crate) struct NamespaceState {
     pub(crate) pending: PendingInvalidations,
     pub(super) changes: Changes,
+    pub(super) put_turns: PutTurns,
     /// Held while a pending invalidation is retried.
     pub(super) retry_lock: tokio::sync::Mutex<()>,
     /// See [`registered`](Self::registered).

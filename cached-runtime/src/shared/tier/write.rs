@@ -47,8 +47,9 @@ impl<K, V> Tier<K, V> {
         // If the write fails, the value it was to replace must not be served again.
         let invalidation = Invalidation::Key(location.key.clone());
         let watched = Watched::new(&self.namespace, &location, &payload.derived_tag_keys);
+        let turn = self.namespace.state.put_turns.enter(location.key.clone());
         let put = async move {
-            let written = self.put_watched(&location, payload, &watched).await;
+            let written = turn.make(self.put_watched(&location, payload, &watched)).await;
             if written.is_err() {
                 // It is retried as an invalidation, which is as final for the puts that began before this one.
                 drop(watched.key.begin_change());
