@@ -219,6 +219,38 @@ macro_rules! large_values {
                 assert_eq!((stats.shared_hits, stats.computed, stats.store_errors), (20, 0, 0));
             }
 
+            /// A large value delays the small ones of its batch, which may be the first to ask for their size.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_large_value_among_small_ones_that_this_process_has_not_seen_is_a_hit() {
+                static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();
+                const THIS: &str = "a_large_value_among_small_ones_that_this_process_has_not_seen_is_a_hit";
+                const COUNT: u64 = 12;
+
+                #[async_cached(ttl = 600, backend = Arc::clone(STORE.get().unwrap()))]
+                async fn mixed(key: u64) -> String {
+                    "x".repeat(if key % 3 == 2 && key > 2 { SLOW } else { 1 })
+                }
+
+                if let Ok(addr) = env::var(SERVER_OF_WRITER) {
+                    let _ = STORE.set($store_at(&addr, Limits { deadline: SOON, ..Limits::DEFAULT }));
+                    for key in (0..COUNT).chain(0..COUNT) {
+                        mixed(key).await;
+                    }
+                    assert_eq!(mixed::stats().shared_hits, COUNT);
+                    return;
+                }
+                let server = $start;
+                let test = format!("large_values::{}::{THIS}", stringify!($backend));
+                assert!(only(&test).env(SERVER_OF_WRITER, server.addr()).status().unwrap().success());
+                let proxy = Proxy::start(&server.addr());
+                proxy.delay(DELAY);
+                let _ = STORE.set($store_at(&proxy.addr(), Limits::DEFAULT));
+                let calls: JoinSet<_> = (0..COUNT).map(mixed).collect();
+                calls.join_all().await;
+                let stats = mixed::stats();
+                assert_eq!((stats.shared_hits, stats.computed, stats.store_errors), (COUNT, 0, 0));
+            }
+
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn a_hung_server_is_a_bounded_delay_also_after_a_large_value() {
                 static STORE: OnceLock<Arc<dyn Store>> = OnceLock::new();

@@ -10,6 +10,7 @@ mod capacity;
 mod cluster;
 mod commands;
 mod companions;
+mod concurrent_puts;
 mod configure;
 #[cfg(feature = "moved-clock")]
 mod contract;

@@ -189,10 +189,15 @@ impl Namespace {
         if is_large() {
             return true;
         }
-        let _asking = lock.lock().await;
+        let asking = lock.lock().await;
         if !is_large() && asked.load(Ordering::Relaxed) < before + MAX_QUESTIONS {
             let is_answered = self.find_size(key).await.is_ok();
             asked.fetch_add(if is_answered { 1 } else { MAX_QUESTIONS }, Ordering::Relaxed);
+        }
+        drop(asking);
+        if !is_large() {
+            // Those that wait by now have asked before this call has the lock again.
+            drop(lock.lock().await);
         }
         is_large()
     }

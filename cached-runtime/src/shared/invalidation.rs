@@ -7,6 +7,7 @@ use super::generation::Generation;
 use super::generations::{TAG_GENERATION_TTL, new_generation};
 use super::namespace::Namespace;
 use super::pending::{FIRST_RETRY_PAUSE, Invalidation};
+use super::put_turns::PutTurn;
 use super::shutdown::WriteInFlight;
 use crate::util::{join_all, limits, unix_millis};
 use crate::{Error, ErrorKind, Key, LeaseMode, Result};
@@ -55,12 +56,34 @@ impl Namespace {
     {
         // Before anything is sent, so that a put that takes over the lease after this change was executed knows of it.
         let change = self.begin_change(&invalidation);
-        self.apply_put(invalidation, async move {
+        self.apply_in_task(invalidation, async move {
+            let last = self.state.pending.last_number();
             let written = write.await;
             if written.is_ok() {
                 change.confirm();
             }
-            written
+            (written, last)
+        })
+    }
+
+    /// As [`apply`](Self::apply), for a put. It is not recorded as a change: later ones wait for their turn.
+    pub(crate) fn apply_put<W>(
+        &'static self,
+        invalidation: Invalidation,
+        turn: PutTurn,
+        write: W,
+    ) -> impl Future<Output = Result<()>> + Send + use<W>
+    where
+        W: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.apply_in_task(invalidation, async move {
+            // Read when it is the turn of the put, as the one before it may fail. A put that is not made confirms nothing itself.
+            let mut last = 0;
+            let made = async {
+                last = self.state.pending.last_number();
+                write.await
+            };
+            (turn.make(made).await, last)
         })
     }
 
@@ -77,21 +100,21 @@ impl Namespace {
         }
     }
 
-    /// As [`apply`](Self::apply), for a put, which records itself.
-    pub(crate) fn apply_put<W>(
+    /// Runs a write in a task of its own. It returns, beside its result, the number of the last pending invalidation that it
+    /// confirms if that is one of the same kind.
+    fn apply_in_task<W>(
         &'static self,
         invalidation: Invalidation,
         write: W,
     ) -> impl Future<Output = Result<()>> + Send + use<W>
     where
-        W: Future<Output = Result<()>> + Send + 'static,
+        W: Future<Output = (Result<()>, u64)> + Send + 'static,
     {
         let applied = {
             let (invalidation, in_flight) = (invalidation.clone(), WriteInFlight::new());
             async move {
                 let _in_flight = in_flight;
-                let last = self.state.pending.last_number();
-                let written = write.await;
+                let (written, last) = write.await;
                 match &written {
                     Ok(()) => self.state.pending.confirm(&invalidation, last),
                     Err(_) => self.queue_pending(invalidation),

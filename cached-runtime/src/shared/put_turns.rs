@@ -55,7 +55,7 @@ impl Default for KeyTurns {
 
 /// The turn of one put. If it is dropped before its end, the put has failed, and with it those that would have its outcome.
 #[derive(Debug)]
-pub(super) struct PutTurn {
+pub(crate) struct PutTurn {
     all: &'static PutTurns,
     key: Key,
     turns: Arc<KeyTurns>,

@@ -172,7 +172,13 @@ impl RuntimeConnection {
 
     /// Returns the client, unless there is no connection.
     pub(super) async fn connected_client(&self, settings: &Settings) -> Result<Client> {
-        self.wait_for_first_attempt(settings.deadline.max(settings.connect_timeout)).await;
+        let connecting = settings.deadline.max(settings.connect_timeout);
+        let max_wait = match self.lane {
+            Lane::Main => connecting,
+            // The first large values of a burst keep this process busy, while the server replies on the other connection.
+            Lane::Large => connecting.saturating_add(settings.max_queue_wait),
+        };
+        self.wait_for_first_attempt(max_wait).await;
         self.state.connected_client()
     }
 
@@ -188,7 +194,7 @@ impl RuntimeConnection {
         let mut status = self.state.status.subscribe();
         let attempt = pin!(status.wait_for(|status| status.is_first_attempt_over));
         if deadline::within(deadline, attempt).await.is_err() {
-            self.state.record_attempt(None);
+            self.state.end_first_attempt();
         }
     }
 }

@@ -110,11 +110,19 @@ impl ConnectionState {
     }
 
     /// Records the outcome of an attempt to connect: its error, or `None`.
+    ///
+    /// If the first attempt takes too long, this process may be too busy. The operations that wait for it have a deadline that
+    /// takes that into account.
     pub(super) fn record_attempt(&self, error: Option<Error>) {
         self.status.send_modify(|status| {
-            status.is_first_attempt_over = true;
+            status.is_first_attempt_over |= !error.as_ref().is_some_and(Error::is_timeout);
             status.connect_error = error;
         });
+    }
+
+    /// Records that an operation has waited for too long for the first attempt to connect.
+    pub(super) fn end_first_attempt(&self) {
+        self.status.send_modify(|status| status.is_first_attempt_over = true);
     }
 
     /// Records an operation on these slot groups that had no reply.
@@ -308,3 +316,29 @@ const MAX_UNVERIFIED_REPLIES: u32 = 256;
 
 /// How many operations in a row may have no reply before the supervisor checks the connection.
 const MISSED_REPLIES_BEFORE_CHECK: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use fred::types::Builder;
+    use fred::types::config::Config;
+
+    use super::*;
+
+    #[test]
+    fn a_first_attempt_that_takes_too_long_is_not_over() {
+        let client = Builder::from_config(Config::from_url("redis://127.0.0.1:1").unwrap()).build().unwrap();
+        let state = ConnectionState::new(Topology::Single, Restarts::Trusted, client);
+        let is_over = || state.status.borrow().is_first_attempt_over;
+        let error = |kind| Some(Error::new(kind, "not connected"));
+        state.record_attempt(error(ErrorKind::Timeout));
+        assert!(!is_over() && !state.is_known_down());
+        state.end_first_attempt();
+        assert!(is_over() && state.is_known_down());
+        let error_of_attempt = state.connected_client().unwrap_err();
+        assert!(std::error::Error::source(&error_of_attempt).is_some(), "it says why");
+
+        state.status.send_modify(|status| status.is_first_attempt_over = false);
+        state.record_attempt(error(ErrorKind::Unreachable));
+        assert!(is_over());
+    }
+}
