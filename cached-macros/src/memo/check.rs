@@ -49,7 +49,7 @@ pub(super) fn check_options(args: &Args, errors: &mut Errors) {
             errors.push(
                 name,
                 format!(
-                    "`{name}` limits the in-process tier, which `backend = \"memory\"` and `\"shared\"` \
+                    "`{name}` limits the values in memory, which `backend = \"memory\"` and `\"shared\"` \
                      have; leave `{name}` out"
                 ),
             );

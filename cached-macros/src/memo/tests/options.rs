@@ -174,7 +174,7 @@ fn invalid_options_are_rejected() {
         ("capacity = 5, max_bytes = \"1MiB\", weigh = |k, v| 1", "leave one of them out"),
         (
             "backend = \"redis\", capacity = 5",
-            "`capacity` limits the in-process tier, which `backend = \"memory\"` and `\"shared\"` have",
+            "`capacity` limits the values in memory, which `backend = \"memory\"` and `\"shared\"` have",
         ),
         ("backend = \"redis\", max_bytes = \"1MiB\", weigh = |k, v| 1", "leave `max_bytes` out"),
         ("backend = \"redis\", near = 5, capacity = 5", "`near` is not available yet"),
