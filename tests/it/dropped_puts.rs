@@ -254,8 +254,8 @@ async fn an_expiration_is_final_for_a_put_that_was_dropped() {
     STORE.drop_at_gate(text::put(1, "dropped".to_owned())).await;
     text::expire(1).await.unwrap();
     STORE.let_put_through().await;
-    let lookup = text::lookup(1).await;
-    assert_eq!((lookup.value.as_str(), lookup.source), ("older", cached_runtime::Source::Stale));
+    // A put may return `Ok` after it has yielded, and then nothing older than its value may be left.
+    assert_eq!(text::lookup(1).await.source, cached_runtime::Source::Computed);
 }
 
 /// The generations are read after the later change, so that the value would be current.

@@ -212,7 +212,7 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     ) -> (T, Others<S, H>) {
         let hash = flight.key_hash();
         let mut shard = self.shard(hash);
-        let entry = shard.end(flight);
+        let entry = shard.entry_of(flight);
         let stored = store(entry.as_ref().is_some_and(|entry| entry.get().is_current(flight)));
         let closed = entry.and_then(|entry| remove(entry, flight, ends));
         let discarded = if outdates == Outdates::All { shard.outdate(hash) } else { None };
@@ -223,7 +223,8 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
 
     /// Ends a flight, if it has not ended yet, without a result to store. Returns the other flights that were closed.
     pub(crate) fn withdraw(&self, flight: &Arc<Flight<S, H>>, ends: Ends) -> Others<S, H> {
-        let closed = self.shard(flight.key_hash()).end(flight).and_then(|entry| remove(entry, flight, ends));
+        let closed =
+            self.shard(flight.key_hash()).entry_of(flight).and_then(|entry| remove(entry, flight, ends));
         Closed::others(closed, flight)
     }
 
@@ -366,9 +367,9 @@ impl<K, S, H> Shard<K, S, H> {
         entry.open.take()
     }
 
-    /// Ends a flight, if it has not ended yet; returns the entry of its key, from which it is to be removed.
-    fn end(&mut self, flight: &Flight<S, H>) -> Option<OccupiedEntry<'_, u64, Entry<K, S, H>>> {
-        if flight.end() {
+    /// Returns the entry of the key of a flight, if that has not ended yet.
+    fn entry_of(&mut self, flight: &Flight<S, H>) -> Option<OccupiedEntry<'_, u64, Entry<K, S, H>>> {
+        if flight.has_ended() {
             return None;
         }
         match self.computing.entry(flight.key_hash()) {
@@ -378,12 +379,13 @@ impl<K, S, H> Shard<K, S, H> {
     }
 }
 
-/// Removes a flight that has ended from the entry of its key; returns what was closed.
+/// Ends a flight, and removes it from the entry of its key; returns what was closed.
 fn remove<K, S, H>(
     mut entry: OccupiedEntry<'_, u64, Entry<K, S, H>>,
     flight: &Arc<Flight<S, H>>,
     ends: Ends,
 ) -> Option<Closed<K, S, H>> {
+    flight.end();
     let closed = entry.get_mut().close(flight, ends);
     entry.get_mut().running -= 1;
     if entry.get().running == 0 {

@@ -64,6 +64,11 @@ impl Changes {
         self.watched.load(Ordering::Relaxed) > 0
     }
 
+    /// Returns `true` if a put of this key is in flight.
+    pub(super) fn is_watched(&self, key: &Key) -> bool {
+        self.has_watches() && self.lock().contains_key(key)
+    }
+
     /// Records the beginning of a change of these keys.
     pub(super) fn begin<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> BegunChange {
         let watched = self.lock();

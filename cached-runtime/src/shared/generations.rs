@@ -21,10 +21,9 @@ use super::location::Location;
 use super::namespace::{Namespace, SizeQuestion, within};
 use super::observed_store::Operation;
 use super::reads::{CommonKeys, Reading, Values, Wanted};
-use super::value_sizes::ASSUMED_BYTES;
 use crate::memory::DerivedTags;
-use crate::store::LARGE_BYTES;
 use crate::util::random;
+use crate::util::timer::timeout;
 use crate::{Error, Key, Result};
 
 /// What a store has at a location.
@@ -81,6 +80,8 @@ pub(super) const NAMESPACE_GENERATIONS: usize = 2;
 
 /// How many of the calls whose reads have missed their deadline at the same time ask for the size of their value.
 const MAX_QUESTIONS: usize = 8;
+/// How long a call waits for the questions of others.
+const MAX_QUESTION_TIME: Duration = Duration::from_secs(1);
 
 /// How long the generation of a tag stays in a store. When it expires, the values with that tag are computed once more.
 pub(super) const TAG_GENERATION_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -95,9 +96,11 @@ impl Namespace {
 
     /// As [`read`](Self::read), without the generations of derived tags.
     pub(super) async fn read_however_large(&'static self, location: &Location) -> Result<ReadResult> {
-        let known_bytes = self.sizes.largest();
+        let expected_bytes = self.sizes.expected();
         match self.begin_read(location)?.await {
-            Err(error) if error.is_timeout() => self.read_again_if_large(location, known_bytes, error).await,
+            Err(error) if error.is_timeout() => {
+                self.read_again_if_large(location, expected_bytes, error).await
+            }
             found => self.end_read(location, found),
         }
     }
@@ -107,10 +110,10 @@ impl Namespace {
     pub(super) async fn read_again_if_large(
         &'static self,
         location: &Location,
-        known_bytes: usize,
+        expected_bytes: usize,
         error: Error,
     ) -> Result<ReadResult> {
-        let is_large = self.has_large(&location.key, known_bytes).await;
+        let is_large = self.has_large(&location.key, expected_bytes).await;
         let found = if is_large { self.begin_read(location)?.await } else { Err(error) };
         self.end_read(location, found)
     }
@@ -140,9 +143,9 @@ impl Namespace {
             let wanted = Wanted { first: Some(key.clone()), common, last: None, sizes: Some(&self.sizes) };
             self.read_combined(wanted).await.map(|found| found.get(0).cloned())
         };
-        let known_bytes = self.sizes.largest();
+        let expected_bytes = self.sizes.expected();
         match read().await {
-            Err(error) if error.is_timeout() && self.has_large(key, known_bytes).await => read().await,
+            Err(error) if error.is_timeout() && self.has_large(key, expected_bytes).await => read().await,
             found => found,
         }
     }
@@ -175,21 +178,20 @@ impl Namespace {
         Ok(location.generations_in(|index| found.get(index)))
     }
 
-    /// Returns `true` if a value is large, and larger than any that was known, or assumed if none was: its read needs more time,
-    /// and is to be repeated.
+    /// Returns `true` if a value is larger than was expected when its read began: that needs more time, and is to be repeated.
     ///
     /// The store is asked by one call at a time. Of those that wait for that, a few ask about their own keys, until one is large:
     /// a batch may have missed its deadline because of any of its values. After a question without an answer none does: the
     /// server may be overloaded.
-    async fn has_large(&self, key: &Key, known_bytes: usize) -> bool {
-        let expected = if known_bytes == 0 { ASSUMED_BYTES } else { known_bytes.max(LARGE_BYTES) };
-        let is_large = || self.sizes.largest() > expected;
+    async fn has_large(&self, key: &Key, expected_bytes: usize) -> bool {
+        let is_large = || self.sizes.largest() > expected_bytes;
         let SizeQuestion { lock, asked } = &self.size_question;
         let before = asked.load(Ordering::Relaxed);
         if is_large() {
             return true;
         }
-        let asking = lock.lock().await;
+        // A call that is not polled any more may have the lock.
+        let Some(asking) = timeout(MAX_QUESTION_TIME, lock.lock()).await else { return is_large() };
         if !is_large() && asked.load(Ordering::Relaxed) < before + MAX_QUESTIONS {
             let is_answered = self.find_size(key).await.is_ok();
             asked.fetch_add(if is_answered { 1 } else { MAX_QUESTIONS }, Ordering::Relaxed);
@@ -197,7 +199,7 @@ impl Namespace {
         drop(asking);
         if !is_large() {
             // Those that wait by now have asked before this call has the lock again.
-            drop(lock.lock().await);
+            let _ = timeout(MAX_QUESTION_TIME, lock.lock()).await;
         }
         is_large()
     }

@@ -9,6 +9,7 @@ use super::namespace::Namespace;
 use super::pending::{FIRST_RETRY_PAUSE, Invalidation};
 use super::put_turns::PutTurn;
 use super::shutdown::WriteInFlight;
+use crate::store::shutting_down;
 use crate::util::{join_all, limits, unix_millis};
 use crate::{Error, ErrorKind, Key, LeaseMode, Result};
 
@@ -56,14 +57,14 @@ impl Namespace {
     {
         // Before anything is sent, so that a put that takes over the lease after this change was executed knows of it.
         let change = self.begin_change(&invalidation);
-        self.apply_in_task(invalidation, async move {
-            let last = self.state.pending.last_number();
+        let confirmed = async move {
             let written = write.await;
             if written.is_ok() {
                 change.confirm();
             }
-            (written, last)
-        })
+            written
+        };
+        self.in_task(invalidation.clone(), self.confirm_or_queue(invalidation, confirmed))
     }
 
     /// As [`apply`](Self::apply), for a put. It is not recorded as a change: later ones wait for their turn.
@@ -76,15 +77,30 @@ impl Namespace {
     where
         W: Future<Output = Result<()>> + Send + 'static,
     {
-        self.apply_in_task(invalidation, async move {
-            // Read when it is the turn of the put, as the one before it may fail. A put that is not made confirms nothing itself.
-            let mut last = 0;
-            let made = async {
-                last = self.state.pending.last_number();
-                write.await
-            };
-            (turn.make(made).await, last)
+        let pending = invalidation.clone();
+        self.in_task(invalidation, async move {
+            // In its turn: what the put before it leaves pending is confirmed by this one.
+            let made = self.confirm_or_queue(pending.clone(), write);
+            turn.make(made).await.unwrap_or_else(|| {
+                self.queue_pending(pending);
+                Err(shutting_down())
+            })
         })
+    }
+
+    /// Makes a write, which confirms the invalidation if it is pending, or else queues it.
+    async fn confirm_or_queue(
+        &'static self,
+        invalidation: Invalidation,
+        write: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
+        let last = self.state.pending.last_number();
+        let written = write.await;
+        match &written {
+            Ok(()) => self.state.pending.confirm(&invalidation, last),
+            Err(_) => self.queue_pending(invalidation),
+        }
+        written
     }
 
     /// Records the beginning of a change, for the puts in flight.
@@ -100,28 +116,21 @@ impl Namespace {
         }
     }
 
-    /// Runs a write in a task of its own. It returns, beside its result, the number of the last pending invalidation that it
-    /// confirms if that is one of the same kind.
-    fn apply_in_task<W>(
+    /// Runs a write in a task of its own; queues the invalidation if there is none.
+    fn in_task<W>(
         &'static self,
         invalidation: Invalidation,
         write: W,
     ) -> impl Future<Output = Result<()>> + Send + use<W>
     where
-        W: Future<Output = (Result<()>, u64)> + Send + 'static,
+        W: Future<Output = Result<()>> + Send + 'static,
     {
-        let applied = {
-            let (invalidation, in_flight) = (invalidation.clone(), WriteInFlight::new());
-            async move {
-                let _in_flight = in_flight;
-                let (written, last) = write.await;
-                match &written {
-                    Ok(()) => self.state.pending.confirm(&invalidation, last),
-                    Err(_) => self.queue_pending(invalidation),
-                }
-                self.start_retrier();
-                written
-            }
+        let in_flight = WriteInFlight::new();
+        let applied = async move {
+            let _in_flight = in_flight;
+            let written = write.await;
+            self.start_retrier();
+            written
         };
         let task = tokio::runtime::Handle::try_current().map(|runtime| runtime.spawn(applied));
         async move {

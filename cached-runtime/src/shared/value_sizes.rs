@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::reads::MAX_BATCH_BYTES;
+use crate::store::LARGE_BYTES;
+
 /// Sizes of values in a shared store, in bytes.
 #[derive(Debug)]
 pub(crate) struct ValueSizes {
@@ -11,7 +14,7 @@ pub(crate) struct ValueSizes {
 }
 
 /// The size that is assumed first: a first batch is small, so that it is not late if the values are large.
-pub(super) const ASSUMED_BYTES: usize = 64 << 10;
+const ASSUMED_BYTES: usize = 64 << 10;
 
 impl Default for ValueSizes {
     fn default() -> Self {
@@ -30,18 +33,16 @@ impl ValueSizes {
         }
     }
 
-    /// Records that there was no value under a key: as long as there are none, less and less is assumed. So the batches of a
-    /// function whose values are not stored yet grow, as the window of a connection does in slow start (RFC 5681).
+    /// Records that there was no value under a key: as long as there are none, less and less is assumed. A batch has one key more
+    /// for each, so the batches of a function whose values are not stored yet double, as the window of a connection does in slow
+    /// start (RFC 5681).
     pub(crate) fn record_absence(&self) {
         if self.largest() == 0 {
             let assumed = self.typical();
+            let less = (assumed * assumed).div_ceil(MAX_BATCH_BYTES + assumed);
             // Fails if another thread has recorded something, which counts instead.
-            let _ = self.typical.compare_exchange(
-                assumed,
-                assumed - assumed / 16,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+            let _ =
+                self.typical.compare_exchange(assumed, assumed - less, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
@@ -61,6 +62,15 @@ impl ValueSizes {
     /// Returns the size of the largest value so far. It does not shrink: a function that has had one large value may have another.
     pub(crate) fn largest(&self) -> usize {
         self.largest.load(Ordering::Relaxed)
+    }
+
+    /// Returns the size up to which a value is no surprise: that of a small one, or of the largest so far; while none is known, what
+    /// is assumed.
+    pub(crate) fn expected(&self) -> usize {
+        match self.largest() {
+            0 => self.typical(),
+            largest => largest.max(LARGE_BYTES),
+        }
     }
 
     /// Returns a size that most of the last values do not exceed.
@@ -88,10 +98,11 @@ mod tests {
     #[test]
     fn values_that_are_absent_count_until_one_is_known() {
         let sizes = ValueSizes::default();
+        assert_eq!(MAX_BATCH_BYTES / sizes.typical(), 16);
         (0..16).for_each(|_| sizes.record_absence());
-        assert!((20_000..30_000).contains(&sizes.typical()));
-        (0..60).for_each(|_| sizes.record_absence());
-        assert!(sizes.typical() < 1_000);
+        assert!((31..=33).contains(&(MAX_BATCH_BYTES / sizes.typical())));
+        (0..992).for_each(|_| sizes.record_absence());
+        assert!((1_000..1_300).contains(&(MAX_BATCH_BYTES / sizes.typical())));
         sizes.record(50_000);
         sizes.record_absence();
         assert_eq!((sizes.largest(), sizes.typical()), (50_000, 50_000));

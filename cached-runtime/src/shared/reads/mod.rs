@@ -25,7 +25,7 @@ use tokio::task;
 
 use self::batch::{Batch, Queued, WantedKeys};
 pub(crate) use self::batch::{CommonKeys, Values, Wanted};
-use self::queue::MAX_BATCH_BYTES;
+pub(super) use self::queue::MAX_BATCH_BYTES;
 use super::health::Health;
 use super::namespace::within;
 use super::observed_store::Operation;

@@ -13,7 +13,7 @@ pub(super) const LIMITS: QueueLimits = QueueLimits { singles: 2, batch_tasks: 4,
 /// The maximum number of keys of a batch.
 const MAX_BATCH_KEYS: usize = 1_024;
 /// The size of the values of a batch, in bytes, if they have the size of the last ones: the server does nothing else meanwhile.
-pub(super) const MAX_BATCH_BYTES: usize = 1 << 20;
+pub(in crate::shared) const MAX_BATCH_BYTES: usize = 1 << 20;
 /// If at most so many keys fit into a batch, it answers all calls that want one of them, wherever they are in the queue.
 const MAX_LARGE_KEYS: usize = 16;
 
@@ -22,8 +22,8 @@ pub(super) fn max_batch_keys(wanted: &Wanted) -> usize {
     (MAX_BATCH_BYTES / wanted.expected_bytes().max(1)).clamp(1, MAX_BATCH_KEYS)
 }
 
-/// Returns for how many keys like these in the queue there is a further batch at the same time. While the sizes of the values are
-/// not known there is none: all batches that are on their way share the deadline.
+/// Returns for how many keys in the queue a read of keys like these begins another batch at the same time. While the sizes of their
+/// values are not known, it begins none: all batches that are on their way share the deadline.
 pub(super) fn keys_for_another_batch(wanted: &Wanted) -> usize {
     if wanted.largest_bytes() == 0 && max_batch_keys(wanted) < MAX_BATCH_KEYS {
         usize::MAX
@@ -34,8 +34,10 @@ pub(super) fn keys_for_another_batch(wanted: &Wanted) -> usize {
 
 /// Takes the reads of one batch from the queue.
 pub(super) fn take(queue: &mut VecDeque<Queued>) -> Vec<Queued> {
-    let max_keys = queue.front().map_or(1, |first| max_batch_keys(&first.operation));
-    if max_keys <= MAX_LARGE_KEYS {
+    let first = queue.front().map(|first| &first.operation);
+    let max_keys = first.map_or(1, max_batch_keys);
+    let is_known = first.is_some_and(|wanted| wanted.largest_bytes() > 0);
+    if max_keys <= MAX_LARGE_KEYS && is_known {
         return take_large(queue, max_keys);
     }
     let count = count_within(queue);

@@ -44,7 +44,7 @@ pub(crate) struct TierRead<K: 'static, V: 'static> {
     tier: &'static Tier<K, V>,
     confirmations: u64,
     /// The size of the largest value that was known when the read began.
-    known_bytes: usize,
+    expected_bytes: usize,
     step: Step<V>,
 }
 
@@ -61,8 +61,8 @@ impl<K, V> Future for TierRead<K, V> {
     type Output = SharedRead<V>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SharedRead<V>> {
-        let Self { tier, confirmations, known_bytes, step } = &mut *self;
-        let (tier, confirmations, known_bytes) = (*tier, *confirmations, *known_bytes);
+        let Self { tier, confirmations, expected_bytes, step } = &mut *self;
+        let (tier, confirmations, expected_bytes) = (*tier, *confirmations, *expected_bytes);
         loop {
             let found = match step {
                 Step::Primary(_, reading) => ready!(Pin::new(reading).poll(cx)),
@@ -75,7 +75,7 @@ impl<K, V> Future for TierRead<K, V> {
             {
                 let error = error.clone();
                 *step = Step::More(Box::pin(async move {
-                    match tier.namespace.read_again_if_large(&location, known_bytes, error).await {
+                    match tier.namespace.read_again_if_large(&location, expected_bytes, error).await {
                         Ok(found) => tier.decide_with_all(location, found, confirmations).await,
                         Err(_) => SharedRead::NOTHING,
                     }
@@ -95,11 +95,11 @@ impl<K, V> Tier<K, V> {
     /// Begins to read a key.
     pub(crate) fn read(&'static self, key: &K, tags: &[String]) -> TierRead<K, V> {
         let confirmations = self.confirmations();
-        let known_bytes = self.namespace.sizes.largest();
+        let expected_bytes = self.namespace.sizes.expected();
         TierRead {
             tier: self,
             confirmations,
-            known_bytes,
+            expected_bytes,
             step: self.begin_read(key, tags).unwrap_or(Step::Ended),
         }
     }

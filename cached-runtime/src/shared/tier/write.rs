@@ -46,8 +46,9 @@ impl<K, V> Tier<K, V> {
         let location = self.location(key, tags)?;
         // If the write fails, the value it was to replace must not be served again.
         let invalidation = Invalidation::Key(location.key.clone());
-        let watched = Watched::new(&self.namespace, &location, &payload.derived_tag_keys);
+        // In this order: a put that is made instead of this one watches from later on.
         let turn = self.namespace.state.put_turns.enter(location.key.clone());
+        let watched = Watched::new(&self.namespace, &location, &payload.derived_tag_keys);
         let put = async move { self.put_watched(&location, payload, &watched).await };
         self.namespace.apply_put(invalidation, turn, put).await
     }
@@ -86,14 +87,15 @@ impl<K, V> Tier<K, V> {
         self.namespace.apply(invalidation, async move { self.namespace.send_invalidation(&key).await }).await
     }
 
-    /// Makes a value stale and ends the lease. If the store does not confirm it, the pending invalidation removes the
-    /// value.
+    /// Makes a value stale and ends the lease, or removes it if a put of the key is in flight. If the store does not confirm it, the
+    /// pending invalidation removes the value.
     pub(crate) async fn expire(&'static self, key: &K, tags: &[String]) -> Result<()> {
         let location = self.location(key, tags)?;
         let (namespace, retention) = (&self.namespace, self.policy.retention());
         let invalidation = Invalidation::Key(location.key.clone());
         let expired = async move {
-            if retention.is_zero() {
+            // A put in flight yields to this change, and counts on it that no older value is left.
+            if retention.is_zero() || namespace.state.changes.is_watched(&location.key) {
                 namespace.send_invalidation(&location.key).await
             } else {
                 store_stale_copy(namespace, &location.key, retention).await

@@ -4,7 +4,6 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use fred::clients::Client;
 use fred::types::{Resp3Frame, Value};
@@ -62,7 +61,7 @@ impl Connections {
         operation: impl AsyncFnOnce(&Session<'_>) -> Result<T>,
     ) -> Result<T> {
         let connection = self.of_current_runtime(traffic.lane())?;
-        let mut client = connection.connected_client(&self.settings).await?;
+        let mut client = connection.connected_client(&self.settings, traffic).await?;
         let replies = connection.state.replies.load(Relaxed);
         let place = connection.places.enter(traffic).await?;
         if place.has_waited {
@@ -140,6 +139,7 @@ impl fmt::Debug for Connections {
 pub(super) struct RuntimeConnection {
     runtime: Id,
     lane: Lane,
+    started_at: Instant,
     pub(super) state: Arc<ConnectionState>,
     places: Places,
     /// The requests for leases that wait to be sent together.
@@ -163,39 +163,49 @@ impl RuntimeConnection {
         let (acquisitions, lease_ends) = (queue(), queue());
         let watches = Arc::new(BatchQueue::new(batches::LIMITS, overloaded));
         let runtime = runtime.id();
-        Ok(Self { runtime, lane, state, places, acquisitions, lease_ends, watches, ticker, supervisor })
+        let started_at = Instant::now();
+        Ok(Self {
+            runtime,
+            lane,
+            started_at,
+            state,
+            places,
+            acquisitions,
+            lease_ends,
+            watches,
+            ticker,
+            supervisor,
+        })
     }
 
     fn serves(&self, runtime: Id, lane: Lane) -> bool {
         self.runtime == runtime && self.lane == lane && !self.supervisor.is_finished()
     }
 
-    /// Returns the client, unless there is no connection.
-    pub(super) async fn connected_client(&self, settings: &Settings) -> Result<Client> {
-        let connecting = settings.deadline.max(settings.connect_timeout);
-        let max_wait = match self.lane {
-            Lane::Main => connecting,
-            // The first large values of a burst keep this process busy, while the server replies on the other connection.
-            Lane::Large => connecting.saturating_add(settings.max_queue_wait),
-        };
-        self.wait_for_first_attempt(max_wait).await;
-        self.state.connected_client()
-    }
-
-    /// Waits until the first attempt to connect has succeeded or failed, for this time at most.
+    /// Returns the client for an operation, unless there is no connection.
     ///
-    /// Only the first operations of a runtime wait, which may have much to do when it starts: after one missed deadline, no
-    /// other does.
-    async fn wait_for_first_attempt(&self, max_wait: Duration) {
-        if self.state.status.borrow().is_first_attempt_over {
-            return;
+    /// Waits until the first attempt to connect has succeeded or failed. Only the first operations of a runtime do, which may have
+    /// much to do when it starts: after one missed deadline, no other does.
+    pub(super) async fn connected_client(&self, settings: &Settings, traffic: Traffic) -> Result<Client> {
+        let is_over = || self.state.status.borrow().is_first_attempt_over;
+        if !is_over() {
+            let connecting = settings.deadline.max(settings.connect_timeout);
+            let max_wait = match (self.lane, traffic) {
+                // The first large values of a burst keep this process busy, while the server replies on the other connection.
+                (Lane::Large, Traffic::Read(_) | Traffic::Fill(_) | Traffic::Write(_)) => {
+                    connecting.saturating_add(settings.max_queue_wait).min(*deadline::ALLOWED.end())
+                }
+                _ => connecting,
+            };
+            let mut status = self.state.status.subscribe();
+            let attempt = pin!(status.wait_for(|status| status.is_first_attempt_over));
+            let waited = deadline::within(self.started_at + max_wait, attempt).await;
+            // A question for a size waits less than others.
+            if waited.is_err() && !matches!(traffic, Traffic::Size) {
+                self.state.end_first_attempt();
+            }
         }
-        let deadline = Instant::now() + max_wait;
-        let mut status = self.state.status.subscribe();
-        let attempt = pin!(status.wait_for(|status| status.is_first_attempt_over));
-        if deadline::within(deadline, attempt).await.is_err() {
-            self.state.end_first_attempt();
-        }
+        self.state.connected_client()
     }
 }
 

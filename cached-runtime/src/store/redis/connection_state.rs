@@ -42,8 +42,8 @@ pub(super) struct ConnectionState {
 /// The current client, and how its attempts to connect went.
 pub(super) struct ConnectionStatus {
     pub(super) client: Client,
-    /// `true` as soon as the first attempt to connect has succeeded, failed, or missed the deadline of an
-    /// operation.
+    /// `true` as soon as the first attempt to connect has succeeded, has failed other than by its timeout, or has missed the
+    /// deadline of an operation.
     pub(super) is_first_attempt_over: bool,
     /// The last error while connecting; `None` as soon as a connection is established.
     pub(super) connect_error: Option<Error>,

@@ -39,7 +39,7 @@ impl Connections {
     pub(super) async fn watch(self: &Arc<Self>, key: &Key) -> Result<Option<oneshot::Receiver<()>>> {
         let connection = self.of_current_runtime(Lane::Main)?;
         // A connection that is established completes the watches from before.
-        connection.connected_client(self.settings()).await?;
+        connection.connected_client(self.settings(), Traffic::Acquire(0)).await?;
         let Some(server) = connection.state.server_name(0) else { return Ok(None) };
         let names = self.settings().names(key, &server);
         // Subscribed before the server tracks the key, so that no notification is missed.
