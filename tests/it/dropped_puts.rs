@@ -237,6 +237,19 @@ async fn a_put_is_final_for_a_put_that_was_dropped() {
 }
 
 #[tokio::test]
+async fn a_put_of_another_runtime_is_final_for_a_put_that_was_dropped() {
+    functions! { STORE: }
+    STORE.drop_at_gate(text::put(1, "dropped".to_owned())).await;
+    let put = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(text::put(1, "new".to_owned()))
+    };
+    tokio::task::spawn_blocking(put).await.unwrap().unwrap();
+    STORE.let_put_through().await;
+    assert_eq!(text::peek(1).await.as_deref(), Some("new"));
+}
+
+#[tokio::test]
 async fn the_last_of_several_puts_is_final() {
     functions! { STORE: }
     STORE.drop_at_gate(text::put(1, "dropped".to_owned())).await;

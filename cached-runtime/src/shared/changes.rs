@@ -2,8 +2,8 @@
 //!
 //! A put goes on in the background if its future is dropped, and takes several operations. So the server may execute its
 //! request for the lease after a change that began later, and was confirmed meanwhile. A put therefore *watches* the keys that
-//! it depends on. Every other change is recorded at its beginning, before anything is sent. Puts of one key are made one at a time,
-//! see [`put_turns`](super::put_turns).
+//! it depends on. Every other change is recorded at its beginning, before anything is sent, and a put shortly before it changes
+//! the key, for those of other runtimes: in one runtime, [`put_turns`](super::put_turns) makes one at a time.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -130,6 +130,11 @@ impl ChangeWatch {
             |recorded: &Recorded| is_confirmed(recorded) || !is_in_flight(recorded) || has_failed(recorded);
         self.recorded.subscribe().wait_for(has_ended).await.is_ok_and(|recorded| is_confirmed(&recorded))
     }
+
+    /// Records that the put that watches this key changes it now. Those that began before it see this.
+    pub(super) fn begin_change(&self) -> BegunChange {
+        BegunChange::new(self.number, vec![self.recorded.clone()])
+    }
 }
 
 impl Drop for ChangeWatch {
@@ -229,16 +234,24 @@ mod tests {
         assert!(!changes.has_watches() && changes.lock().is_empty());
     }
 
-    /// With a record for each pair of a put and a change this would take minutes, and hundreds of megabytes.
     #[test]
-    fn what_is_recorded_of_a_change_does_not_grow_with_the_puts() {
+    fn a_put_is_seen_by_those_that_began_before_it() {
+        let changes = changes();
+        let watches = [(); 3].map(|()| changes.watch(key(1)));
+        watches[1].begin_change().confirm();
+        assert_eq!(watches.each_ref().map(ChangeWatch::has_confirmed), [true, false, false]);
+    }
+
+    /// With a record for each pair of puts this would take minutes, and hundreds of megabytes.
+    #[test]
+    fn what_is_recorded_of_a_put_does_not_grow_with_the_others() {
         let changes = changes();
         let watches: Vec<_> = (0..50_000).map(|_| changes.watch(key(1))).collect();
-        let begun: Vec<_> = (0..50_000).map(|_| changes.begin([&key(1)])).collect();
+        let begun: Vec<_> = watches.iter().map(ChangeWatch::begin_change).collect();
         assert!(begun.iter().all(|change| change.recorded.len() == 1));
-        assert!(watches.iter().all(|watch| watch.is_changed() && !watch.has_confirmed()));
+        assert!(watches[0].is_changed() && !watches[0].has_confirmed() && !watches[49_999].is_changed());
         begun.into_iter().for_each(BegunChange::confirm);
-        assert!(watches.iter().all(ChangeWatch::has_confirmed));
+        assert!(watches[..49_999].iter().all(ChangeWatch::has_confirmed) && !watches[49_999].has_confirmed());
     }
 
     #[tokio::test]
@@ -259,8 +272,7 @@ mod tests {
         drop(unfinished);
 
         // The failure of an older change says nothing about a later one.
-        let _earlier = changes.watch(key(2));
-        let older = changes.begin([&key(2)]);
+        let older = changes.watch(key(2)).begin_change();
         let watch = changes.watch(key(2));
         let (later, mut waiting) = (changes.begin([&key(2)]), std::pin::pin!(watch.is_confirmed()));
         drop(older);

@@ -192,12 +192,13 @@ impl Namespace {
         }
         // A call that is not polled any more may have the lock.
         let Some(asking) = timeout(MAX_QUESTION_TIME, lock.lock()).await else { return is_large() };
-        if !is_large() && asked.load(Ordering::Relaxed) < before + MAX_QUESTIONS {
-            let is_answered = self.find_size(key).await.is_ok();
-            asked.fetch_add(if is_answered { 1 } else { MAX_QUESTIONS }, Ordering::Relaxed);
+        if is_large() || asked.load(Ordering::Relaxed) >= before + MAX_QUESTIONS {
+            return is_large();
         }
+        let is_answered = self.find_size(key).await.is_ok();
+        asked.fetch_add(if is_answered { 1 } else { MAX_QUESTIONS }, Ordering::Relaxed);
         drop(asking);
-        if !is_large() {
+        if is_answered && !is_large() {
             // Those that wait by now have asked before this call has the lock again.
             let _ = timeout(MAX_QUESTION_TIME, lock.lock()).await;
         }

@@ -67,7 +67,7 @@ impl Namespace {
         self.in_task(invalidation.clone(), self.confirm_or_queue(invalidation, confirmed))
     }
 
-    /// As [`apply`](Self::apply), for a put. It is not recorded as a change: later ones wait for their turn.
+    /// As [`apply`](Self::apply), for a put, which records itself in its turn.
     pub(crate) fn apply_put<W>(
         &'static self,
         invalidation: Invalidation,
@@ -116,7 +116,7 @@ impl Namespace {
         }
     }
 
-    /// Runs a write in a task of its own; queues the invalidation if there is none.
+    /// Runs a write in a task of its own; queues the invalidation if that ends without a result.
     fn in_task<W>(
         &'static self,
         invalidation: Invalidation,

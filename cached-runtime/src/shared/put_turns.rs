@@ -4,8 +4,8 @@
 //! remove what is under the key, which may be the value of the other one. So each waits for the one before it, and of those that
 //! wait only the last one is made (group commit). The others have its outcome, as if each had come shortly before it.
 //!
-//! This keeps values; nothing that is guaranteed depends on it. Runtimes do not wait for each other, as one may not be polled any
-//! more, and no put waits for longer than a lease lasts.
+//! This keeps values; that no older one is left is guaranteed without it, see [`changes`](super::changes). Runtimes do not wait for
+//! each other, as one may not be polled any more, and no put waits for longer than a lease lasts.
 
 use std::collections::HashMap;
 use std::future::Future;

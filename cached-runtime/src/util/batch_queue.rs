@@ -80,9 +80,9 @@ impl<O, R> BatchQueue<O, R> {
         Self { state: Mutex::new(state), limits, refusal }
     }
 
-    /// Decides how an operation of this cost is sent, and queues it if not by itself; with a cost of `max_batch` in the queue, there
+    /// Decides how an operation of this cost is sent, and queues it if not by itself; with a cost of `for_another` in the queue, there
     /// is another batch at the same time.
-    pub(crate) fn enter(self: &Arc<Self>, operation: O, cost: usize, max_batch: usize) -> Entered<O, R> {
+    pub(crate) fn enter(self: &Arc<Self>, operation: O, cost: usize, for_another: usize) -> Entered<O, R> {
         let limits = self.limits;
         let mut state = self.lock();
         if state.batch_tasks == 0 && state.singles < limits.singles {
@@ -98,7 +98,7 @@ impl<O, R> BatchQueue<O, R> {
         state.queued += cost;
         state.queue.push_back(queued);
         let is_needed =
-            state.batch_tasks == 0 || (state.batch_tasks < limits.batch_tasks && state.queued >= max_batch);
+            state.batch_tasks == 0 || (state.batch_tasks < limits.batch_tasks && state.queued >= for_another);
         let batch_task = is_needed.then(|| {
             state.batch_tasks += 1;
             BatchTask(Some(Arc::clone(self)))

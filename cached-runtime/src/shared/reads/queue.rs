@@ -25,11 +25,9 @@ pub(super) fn max_batch_keys(wanted: &Wanted) -> usize {
 /// Returns for how many keys in the queue a read of keys like these begins another batch at the same time. While the sizes of their
 /// values are not known, it begins none: all batches that are on their way share the deadline.
 pub(super) fn keys_for_another_batch(wanted: &Wanted) -> usize {
-    if wanted.largest_bytes() == 0 && max_batch_keys(wanted) < MAX_BATCH_KEYS {
-        usize::MAX
-    } else {
-        max_batch_keys(wanted)
-    }
+    let max_keys = max_batch_keys(wanted);
+    let is_known = wanted.largest_bytes() > 0 || max_keys == MAX_BATCH_KEYS;
+    if is_known { max_keys } else { usize::MAX }
 }
 
 /// Takes the reads of one batch from the queue.

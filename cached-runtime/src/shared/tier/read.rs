@@ -43,7 +43,7 @@ impl<V> SharedRead<V> {
 pub(crate) struct TierRead<K: 'static, V: 'static> {
     tier: &'static Tier<K, V>,
     confirmations: u64,
-    /// The size of the largest value that was known when the read began.
+    /// The size of a value that was expected when the read began.
     expected_bytes: usize,
     step: Step<V>,
 }

@@ -49,7 +49,14 @@ impl<K, V> Tier<K, V> {
         // In this order: a put that is made instead of this one watches from later on.
         let turn = self.namespace.state.put_turns.enter(location.key.clone());
         let watched = Watched::new(&self.namespace, &location, &payload.derived_tag_keys);
-        let put = async move { self.put_watched(&location, payload, &watched).await };
+        let put = async move {
+            let written = self.put_watched(&location, payload, &watched).await;
+            if written.is_err() {
+                // It is retried as an invalidation, which is as final for the puts that began before this one.
+                drop(watched.key.begin_change());
+            }
+            written
+        };
         self.namespace.apply_put(invalidation, turn, put).await
     }
 
@@ -158,8 +165,9 @@ impl Watched {
 /// Unlike [`Store::put`](crate::Store::put), a fill has no effect after an invalidation that is executed after the lease was
 /// acquired, however late the fill arrives: on a connection that was given up, or on one for large values. An invalidation that
 /// was executed before that had begun when the reply with the lease arrived, so `watched` has seen it. It is the same with a
-/// change of a tag or a clear: one that begins after the reply replaces a generation that was read before it. A later put of this
-/// process waits until this one has ended.
+/// change of a tag or a clear: one that begins after the reply replaces a generation that was read before it. A later put of
+/// another runtime is seen only when it is about to fill; until then its lease is the one that is taken over, or it takes over this
+/// one.
 async fn replace(
     namespace: &'static Namespace,
     key: &Key,
@@ -176,14 +184,17 @@ async fn replace(
         if acquired.is_granted {
             namespace.release(key, lease, LastAttempt::Unknown).await;
         }
-        // Before the change is executed, a value from before this put may be there. No change waits for a put in turn.
+        // Before the change is executed, a value from before this put may be there. It waits for no put in turn: a put that
+        // waits here is not recorded.
         if watched.key.is_confirmed().await {
             return Ok(()); // As if this put had come before that change, which removed or replaced its value.
         }
     }
+    let change = watched.key.begin_change();
     // If a tag has changed, this value would be gone. The older value may not have the tag, and is removed.
     let is_to_fill = acquired.is_granted && !has_key_changed && !watched.have_tags_changed();
     if is_to_fill && namespace.fill(key, lease, value, ttl).await? {
+        change.confirm();
         return Ok(());
     }
     if watched.key.has_confirmed() {
@@ -191,6 +202,7 @@ async fn replace(
     }
     // An older value may still be there.
     namespace.with_deadline(|store| store.remove(key)).await?;
+    change.confirm();
     if !is_to_fill || begun_at.elapsed() < limits::LEASE_TERM.time() {
         return Ok(()); // Another call has changed the key or a tag meanwhile, as if after this one.
     }

@@ -187,8 +187,8 @@ impl RuntimeConnection {
     /// Waits until the first attempt to connect has succeeded or failed. Only the first operations of a runtime do, which may have
     /// much to do when it starts: after one missed deadline, no other does.
     pub(super) async fn connected_client(&self, settings: &Settings, traffic: Traffic) -> Result<Client> {
-        let is_over = || self.state.status.borrow().is_first_attempt_over;
-        if !is_over() {
+        let is_first_attempt_over = self.state.status.borrow().is_first_attempt_over;
+        if !is_first_attempt_over {
             let connecting = settings.deadline.max(settings.connect_timeout);
             let max_wait = match (self.lane, traffic) {
                 // The first large values of a burst keep this process busy, while the server replies on the other connection.
