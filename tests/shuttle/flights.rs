@@ -73,22 +73,22 @@ impl World {
         self.source.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn join(&self) -> Joined<u64, u64, &'static str> {
-        self.flights.join(&Arc::new(KEY), Attempt::Alone, || self.cached())
+    fn join(&self) -> Joined<u64, u8, u64, &'static str> {
+        self.flights.join(&KEY, Attempt::Alone, || self.cached())
     }
 
-    fn lead(&self) -> Arc<Flight<u64, &'static str>> {
+    fn lead(&self) -> Arc<Flight<u8, u64, &'static str>> {
         match self.join() {
             Joined::Leader(flight) => flight,
             other => panic!("{other:?}"),
         }
     }
 
-    fn complete(&self, flight: &Arc<Flight<u64, &'static str>>, value: u64) {
+    fn complete(&self, flight: &Arc<Flight<u8, u64, &'static str>>, value: u64) {
         self.complete_as(flight, value, Outdates::None);
     }
 
-    fn complete_as(&self, flight: &Arc<Flight<u64, &'static str>>, value: u64, outdates: Outdates) {
+    fn complete_as(&self, flight: &Arc<Flight<u8, u64, &'static str>>, value: u64, outdates: Outdates) {
         let store = |is_valid: bool| match outdates {
             _ if is_valid => self.store(Some(value)),
             Outdates::All => self.store(None),
@@ -240,7 +240,7 @@ fn older_result_does_not_replace_that_of_a_refresh() {
             world.complete(&flight, value);
         });
         world.change();
-        let flight = world.flights.supersede(&Arc::new(KEY));
+        let flight = world.flights.supersede(&KEY);
         let value = world.read();
         world.complete_as(&flight, value, Outdates::All);
         completing.join().unwrap();
@@ -251,7 +251,7 @@ fn older_result_does_not_replace_that_of_a_refresh() {
 impl World {
     /// Refreshes, and checks that what is cached then is not older than its value.
     fn refresh(&self) -> u64 {
-        let flight = self.flights.supersede(&Arc::new(KEY));
+        let flight = self.flights.supersede(&KEY);
         let value = self.read();
         self.complete_as(&flight, value, Outdates::All);
         assert!(self.cached().is_none_or(|cached| cached >= value), "{:?} after {value}", self.cached());
@@ -290,7 +290,7 @@ fn nothing_older_than_the_value_of_a_refresh_is_cached() {
 fn later_call_joins_nothing_that_may_be_older_than_the_value_of_a_refresh() {
     explore_all_orders(|| {
         let world = World::new();
-        let refresh = world.flights.supersede(&Arc::new(KEY));
+        let refresh = world.flights.supersede(&KEY);
         world.flights.invalidate(&KEY, || ());
         let older = world.lead();
         let completing = world.spawn(move |world| world.complete(&older, 0));
@@ -307,7 +307,7 @@ fn later_call_joins_nothing_that_may_be_older_than_the_value_of_a_refresh() {
 fn failed_refresh_changes_nothing_for_another_one() {
     explore_all_orders(|| {
         let world = World::new();
-        let [first, last] = [0; 2].map(|_| world.flights.supersede(&Arc::new(KEY)));
+        let [first, last] = [0; 2].map(|_| world.flights.supersede(&KEY));
         let completing = world.spawn(move |world| world.complete_as(&first, 1, Outdates::All));
         world.flights.withdraw(&last, Ends::One);
         completing.join().unwrap();
@@ -344,7 +344,7 @@ fn result_of_one_flight_wakes_the_followers_of_another() {
     explore(|| {
         let world = World::new();
         let flight = world.lead();
-        let beside = world.flights.join(&Arc::new(KEY), Attempt::BesideOthers, || world.cached());
+        let beside = world.flights.join(&KEY, Attempt::BesideOthers, || world.cached());
         let Joined::Leader(hanging) = beside else { panic!("{beside:?}") };
         let calls = [world.spawn(|world| world.call()), world.spawn(|world| world.call())];
         world.complete(&flight, 0);
@@ -360,7 +360,7 @@ fn neither_of_two_flights_stores_its_result_after_an_invalidation() {
     explore(|| {
         let world = World::new();
         let flight = world.lead();
-        let beside = world.flights.join(&Arc::new(KEY), Attempt::BesideOthers, || world.cached());
+        let beside = world.flights.join(&KEY, Attempt::BesideOthers, || world.cached());
         let Joined::Leader(beside) = beside else { panic!("{beside:?}") };
         let completing = [flight, beside].map(|flight| {
             world.spawn(move |world| {

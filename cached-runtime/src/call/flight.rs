@@ -1,6 +1,6 @@
 //! One flight: a computation of a key, and the followers that wait for its result.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{self, AtomicBool};
 use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
@@ -30,14 +30,16 @@ impl Sequence {
 /// `S` is what followers get, `H` the lease, which the next leader takes over if this one ends without a result or is
 /// silent.
 #[derive(Debug)]
-pub(crate) struct Flight<S, H> {
+pub(crate) struct Flight<K, S, H> {
+    pub(super) key: K,
     /// Set by the first follower: most flights have none.
     progress: OnceLock<watch::Sender<Progress<S>>>,
     pub(crate) liveness: Liveness,
     /// The hash of its key, which is not computed again: that is user code, and may panic.
     key_hash: u64,
-    /// Its number among the flights of its shard, in the order in which they began.
-    pub(super) number: u64,
+    /// Its number among the flights of its shard, in the order in which they began; 0 before that. It changes under the lock of
+    /// the shard.
+    number: atomic::AtomicU64,
     /// Whether it has left the table. It changes under the lock of the shard.
     has_ended: AtomicBool,
     /// The [`Sequence`] number at which its result is sent to the store, or [`UNSEALED`]. A call that joins after that may
@@ -93,13 +95,14 @@ enum Progress<S> {
     Abandoned,
 }
 
-impl<S, H> Flight<S, H> {
-    pub(super) fn new(key_hash: u64, number: u64) -> Self {
+impl<K, S, H> Flight<K, S, H> {
+    pub(super) fn new(key: K, key_hash: u64) -> Self {
         Self {
+            key,
             progress: OnceLock::new(),
             liveness: Liveness::new(),
             key_hash,
-            number,
+            number: atomic::AtomicU64::new(0),
             has_ended: AtomicBool::new(false),
             sealed: AtomicU64::new(UNSEALED),
             body_sequence: AtomicU64::new(0),
@@ -113,13 +116,22 @@ impl<S, H> Flight<S, H> {
         self.key_hash
     }
 
-    /// Marks it as having left the table; returns whether it had before.
-    pub(super) fn end(&self) -> bool {
-        self.has_ended.swap(true, std::sync::atomic::Ordering::Relaxed)
+    /// Gives it its number, as it enters the table.
+    pub(super) fn begin(&self, number: u64) {
+        self.number.store(number, atomic::Ordering::Relaxed);
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number.load(atomic::Ordering::Relaxed)
+    }
+
+    /// Marks it as having left the table.
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, atomic::Ordering::Relaxed);
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.has_ended.load(std::sync::atomic::Ordering::Relaxed)
+        self.has_ended.load(atomic::Ordering::Relaxed)
     }
 
     /// Marks the calls that join from now on, this flight or another of its key, as late.
@@ -227,15 +239,15 @@ impl<S, H> Flight<S, H> {
 
     /// Marks it as one that a computation with a place waits for.
     pub(crate) fn mark_needed(&self) {
-        self.is_needed.store(true, std::sync::atomic::Ordering::Release);
+        self.is_needed.store(true, atomic::Ordering::Release);
     }
 
     pub(crate) fn is_needed(&self) -> bool {
-        self.is_needed.load(std::sync::atomic::Ordering::Acquire)
+        self.is_needed.load(atomic::Ordering::Acquire)
     }
 
     /// Adds a follower.
-    pub(crate) fn follow(self: &Arc<Self>) -> Follower<S, H> {
+    pub(crate) fn follow(self: &Arc<Self>) -> Follower<K, S, H> {
         let progress = self.progress().subscribe();
         Follower { progress, joined: Sequence::next(), flight: Arc::clone(self) }
     }
@@ -257,16 +269,16 @@ impl<S, H> Flight<S, H> {
 }
 
 /// Returns the number of followers of some flights.
-pub(super) fn followers_of<S, H>(flights: &[Arc<Flight<S, H>>]) -> usize {
+pub(super) fn followers_of<K, S, H>(flights: &[Arc<Flight<K, S, H>>]) -> usize {
     flights.iter().map(|flight| flight.followers()).sum()
 }
 
 /// A call that waits for the flight of another call.
 #[derive(Debug)]
-pub(crate) struct Follower<S, H> {
+pub(crate) struct Follower<K, S, H> {
     progress: watch::Receiver<Progress<S>>,
     joined: Sequence,
-    pub(crate) flight: Arc<Flight<S, H>>,
+    pub(crate) flight: Arc<Flight<K, S, H>>,
 }
 
 /// How a flight ended, for one follower.
@@ -282,7 +294,7 @@ pub(crate) enum FlightEnd<S> {
     Stalled,
 }
 
-impl<S, H> Follower<S, H> {
+impl<K, S, H> Follower<K, S, H> {
     /// Waits for the flight to end, on behalf of a call that began at `call`, or for it to stall.
     pub(crate) async fn wait(mut self, call: Sequence) -> FlightEnd<S> {
         loop {

@@ -17,7 +17,8 @@
 //! of.
 //!
 //! No user code runs under the locks. A flight is found by the hash of its key; the key is compared, cloned and dropped
-//! outside of them, and so is everything that a flight holds.
+//! outside of them, and so is everything that a flight holds. A flight is created before the lock is taken under which it
+//! begins.
 //!
 //! A failure that cannot be shared leaves its followers without an answer. They try again: one of them, and if that fails
 //! as well, up to [`MAX_FLIGHTS`] at a time, each with a flight of its own. The others follow one of these flights.
@@ -65,9 +66,8 @@ struct Entry<K, S, H> {
 /// The open flights of a key, never none: the first, and those that began beside it, in that order.
 #[derive(Debug)]
 struct Open<K, S, H> {
-    key: Arc<K>,
-    first: Arc<Flight<S, H>>,
-    others: Vec<Arc<Flight<S, H>>>,
+    first: Arc<Flight<K, S, H>>,
+    others: Vec<Arc<Flight<K, S, H>>>,
 }
 
 /// How a call may compute.
@@ -99,13 +99,13 @@ pub(crate) enum Outdates {
 
 /// The outcome of joining the flight of a key.
 #[derive(Debug)]
-pub(crate) enum Joined<T, S, H> {
+pub(crate) enum Joined<T, K, S, H> {
     /// The key was cached in the meantime.
     Cached(T),
     /// This call computes.
-    Leader(Arc<Flight<S, H>>),
+    Leader(Arc<Flight<K, S, H>>),
     /// Another call computes.
-    Follower(Follower<S, H>),
+    Follower(Follower<K, S, H>),
     /// This call was made by the very computation that it would wait for, or another key with the same hash is in flight.
     Recursive,
 }
@@ -116,7 +116,7 @@ pub(crate) const MAX_FLIGHTS: usize = 4;
 /// The number of shards of a table.
 const SHARDS: usize = 16;
 
-impl<K: Hash + Eq, S, H> Flights<K, S, H> {
+impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
     pub(crate) fn new() -> Self {
         Self::with_shards(SHARDS)
     }
@@ -134,82 +134,93 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     /// Before it begins one, it checks with `cached`, under the lock, whether the key was cached in the meantime.
     pub(crate) fn join<T>(
         &self,
-        key: &Arc<K>,
+        key: &K,
         attempt: Attempt,
         cached: impl FnOnce() -> Option<T>,
-    ) -> Joined<T, S, H> {
+    ) -> Joined<T, K, S, H> {
         let hash = self.hash(key);
         // This holds even if the computation that made this call was discarded in the meantime: that computation may
         // hold the lease that the current leader waits for.
         if is_polling(hash) {
             return Joined::Recursive;
         }
-        // The key of a flight that was compared with `key`, outside of the lock.
-        let mut equal: Option<Arc<K>> = None;
+        // The flight that may begin. Most calls of a key in flight need none.
+        let mut next = None;
+        // The open flight whose key was compared with `key`, outside of the lock.
+        let mut equal: Option<Arc<Flight<K, S, H>>> = None;
         loop {
             let mut shard = self.shard(hash);
-            let Some(open) = shard.open(hash).filter(|open| open.first.is_current()) else {
-                if let Some(cached) = cached() {
-                    return Joined::Cached(cached);
+            let open = shard.open(hash).filter(|open| open.first.is_current());
+            let is_free = if let Some(open) = open {
+                let (flying, now) = (Arc::clone(&open.first), Instant::now());
+                if !open.has_place(attempt, now) {
+                    let follower = open.to_follow(now).follow();
+                    drop(shard);
+                    return if flying.key == *key { Joined::Follower(follower) } else { Joined::Recursive };
                 }
-                let (flight, closed) = shard.begin(hash, key);
-                drop(shard);
-                drop(closed);
-                return Joined::Leader(flight);
+                if !equal.as_ref().is_some_and(|equal| Arc::ptr_eq(equal, &flying)) {
+                    drop(shard);
+                    if flying.key != *key {
+                        return Joined::Recursive;
+                    }
+                    equal = Some(flying);
+                    continue;
+                }
+                false
+            } else {
+                true
             };
-            let (flying, now) = (Arc::clone(&open.key), Instant::now());
-            if !open.has_place(attempt, now) {
-                let follower = open.to_follow(now).follow();
+            let Some(flight) = next.take() else {
                 drop(shard);
-                return if *flying == **key { Joined::Follower(follower) } else { Joined::Recursive };
-            }
-            if equal.as_ref().is_some_and(|equal| Arc::ptr_eq(equal, &flying)) {
-                if let Some(cached) = cached() {
-                    return Joined::Cached(cached);
-                }
-                let (flight, closed) = shard.begin_beside(hash, key);
+                next = Some(Arc::new(Flight::new(key.clone(), hash)));
+                continue;
+            };
+            if let Some(cached) = cached() {
                 drop(shard);
-                drop(closed);
-                return Joined::Leader(flight);
+                return Joined::Cached(cached);
             }
+            let closed = if is_free { shard.begin(&flight) } else { shard.begin_beside(&flight) };
             drop(shard);
-            if *flying != **key {
-                return Joined::Recursive;
-            }
-            equal = Some(flying);
+            drop(closed);
+            return Joined::Leader(flight);
         }
     }
 
     /// Returns `true` if no other flight of the key is open.
-    pub(crate) fn is_alone(&self, flight: &Arc<Flight<S, H>>) -> bool {
+    pub(crate) fn is_alone(&self, flight: &Arc<Flight<K, S, H>>) -> bool {
         let shard = self.shard(flight.key_hash());
         let open = shard.open(flight.key_hash());
         open.is_none_or(|open| open.len() == 1 && Arc::ptr_eq(&open.first, flight))
     }
 
     /// Begins a flight, and closes those that are open.
-    pub(crate) fn supersede(&self, key: &Arc<K>) -> Arc<Flight<S, H>> {
-        let hash = self.hash(key);
-        let (flight, closed) = self.shard(hash).begin(hash, key);
+    pub(crate) fn supersede(&self, key: &K) -> Arc<Flight<K, S, H>> {
+        let flight = self.new_flight(key);
+        let closed = self.shard(flight.key_hash()).begin(&flight);
         drop(closed);
         flight
     }
 
     /// Begins a flight that no call joins.
-    pub(crate) fn begin_independent(&self, key: &K) -> Arc<Flight<S, H>> {
-        let hash = self.hash(key);
-        self.shard(hash).begin_closed(hash).0
+    pub(crate) fn begin_independent(&self, key: &K) -> Arc<Flight<K, S, H>> {
+        let flight = self.new_flight(key);
+        self.shard(flight.key_hash()).begin_closed(&flight);
+        flight
+    }
+
+    fn new_flight(&self, key: &K) -> Arc<Flight<K, S, H>> {
+        Arc::new(Flight::new(key.clone(), self.hash(key)))
     }
 
     /// Ends a flight, and calls `store` under the lock, with whether the result may be stored: the flight is not outdated.
     /// Returns what `store` returned, and the other flights that were closed.
     pub(crate) fn complete<T>(
         &self,
-        flight: &Arc<Flight<S, H>>,
+        flight: &Arc<Flight<K, S, H>>,
         ends: Ends,
         outdates: Outdates,
         store: impl FnOnce(bool) -> T,
-    ) -> (T, Others<S, H>) {
+    ) -> (T, Others<K, S, H>) {
         let hash = flight.key_hash();
         let mut shard = self.shard(hash);
         let entry = shard.entry_of(flight);
@@ -222,7 +233,7 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     }
 
     /// Ends a flight, if it has not ended yet, without a result to store. Returns the other flights that were closed.
-    pub(crate) fn withdraw(&self, flight: &Arc<Flight<S, H>>, ends: Ends) -> Others<S, H> {
+    pub(crate) fn withdraw(&self, flight: &Arc<Flight<K, S, H>>, ends: Ends) -> Others<K, S, H> {
         let closed =
             self.shard(flight.key_hash()).entry_of(flight).and_then(|entry| remove(entry, flight, ends));
         Closed::others(closed, flight)
@@ -233,7 +244,7 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     ///
     /// The result is sent to the store after this, so the answer of the store holds for all followers that joined
     /// before.
-    pub(crate) fn seal(&self, flight: &Arc<Flight<S, H>>) -> bool {
+    pub(crate) fn seal(&self, flight: &Arc<Flight<K, S, H>>) -> bool {
         let shard = self.shard(flight.key_hash());
         flight.seal();
         match shard.open(flight.key_hash()).filter(|open| open.contains(flight)) {
@@ -271,7 +282,7 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     }
 
     /// Calls `change` under the lock, unless a flight is outdated.
-    pub(crate) fn unless_outdated(&self, flight: &Flight<S, H>, change: impl FnOnce()) {
+    pub(crate) fn unless_outdated(&self, flight: &Flight<K, S, H>, change: impl FnOnce()) {
         let shard = self.shard(flight.key_hash());
         if shard.is_current(flight) {
             change();
@@ -279,7 +290,7 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     }
 
     /// Marks the key as being computed by the current thread, and its flight as being polled, until the guard is dropped.
-    pub(crate) fn poll_guard<'a>(&self, flight: &'a Arc<Flight<S, H>>) -> PollGuard<'a> {
+    pub(crate) fn poll_guard<'a>(&self, flight: &'a Arc<Flight<K, S, H>>) -> PollGuard<'a> {
         PollGuard::new(flight.key_hash(), FlightId::of(flight), self.id(), flight.liveness.enter_poll())
     }
 
@@ -310,52 +321,44 @@ impl<K: Hash + Eq, S, H> Flights<K, S, H> {
     }
 }
 
-/// A flight that was begun, and what was closed.
-type Begun<K, S, H> = (Arc<Flight<S, H>>, Option<Closed<K, S, H>>);
-
-/// A flight that was begun, and the entry of its key.
-type BegunClosed<'a, K, S, H> = (Arc<Flight<S, H>>, &'a mut Entry<K, S, H>);
-
 impl<K, S, H> Shard<K, S, H> {
     fn open(&self, hash: u64) -> Option<&Open<K, S, H>> {
         self.computing.get(&hash)?.open.as_ref()
     }
 
-    /// Begins a flight that is not open.
-    fn begin_closed(&mut self, hash: u64) -> BegunClosed<'_, K, S, H> {
+    /// Begins a flight that is not open; returns the entry of its key.
+    fn begin_closed(&mut self, flight: &Flight<K, S, H>) -> &mut Entry<K, S, H> {
         self.begun += 1;
+        flight.begin(self.begun);
         let empty = Entry { running: 0, outdated_before: 0, open: None };
-        let entry = self.computing.entry(hash).or_insert(empty);
+        let entry = self.computing.entry(flight.key_hash()).or_insert(empty);
         entry.running += 1;
-        (Arc::new(Flight::new(hash, self.begun)), entry)
+        entry
     }
 
-    /// Begins a flight, the only open one of its key.
-    fn begin(&mut self, hash: u64, key: &Arc<K>) -> Begun<K, S, H> {
-        let (flight, entry) = self.begin_closed(hash);
-        let open = Open { key: Arc::clone(key), first: Arc::clone(&flight), others: Vec::new() };
-        let closed = entry.open.replace(open);
-        (flight, closed.map(Closed::All))
+    /// Begins a flight, the only open one of its key; returns what was closed.
+    fn begin(&mut self, flight: &Arc<Flight<K, S, H>>) -> Option<Closed<K, S, H>> {
+        let open = Open { first: Arc::clone(flight), others: Vec::new() };
+        self.begin_closed(flight).open.replace(open).map(Closed::All)
     }
 
-    /// Begins a flight beside the open ones of the key, of which the oldest is closed if there are too many.
-    fn begin_beside(&mut self, hash: u64, key: &Arc<K>) -> Begun<K, S, H> {
-        if self.open(hash).is_none() {
-            return self.begin(hash, key);
-        }
-        let (flight, entry) = self.begin_closed(hash);
-        let oldest = entry.open.as_mut().and_then(|open| {
-            open.others.push(Arc::clone(&flight));
-            (open.len() > MAX_FLIGHTS).then(|| {
-                let next = open.others.remove(0);
-                Closed::One(std::mem::replace(&mut open.first, next))
-            })
-        });
-        (flight, oldest)
+    /// Begins a flight beside the open ones of its key; returns the oldest of these if it was closed, because there were too
+    /// many.
+    fn begin_beside(&mut self, flight: &Arc<Flight<K, S, H>>) -> Option<Closed<K, S, H>> {
+        let entry = self.begin_closed(flight);
+        let Some(open) = &mut entry.open else {
+            entry.open = Some(Open { first: Arc::clone(flight), others: Vec::new() });
+            return None;
+        };
+        open.others.push(Arc::clone(flight));
+        (open.len() > MAX_FLIGHTS).then(|| {
+            let next = open.others.remove(0);
+            Closed::One(std::mem::replace(&mut open.first, next))
+        })
     }
 
     /// Returns `true` if a flight that has not ended is not outdated.
-    fn is_current(&self, flight: &Flight<S, H>) -> bool {
+    fn is_current(&self, flight: &Flight<K, S, H>) -> bool {
         !flight.has_ended()
             && self.computing.get(&flight.key_hash()).is_some_and(|entry| entry.is_current(flight))
     }
@@ -368,7 +371,7 @@ impl<K, S, H> Shard<K, S, H> {
     }
 
     /// Returns the entry of the key of a flight, if that has not ended yet.
-    fn entry_of(&mut self, flight: &Flight<S, H>) -> Option<OccupiedEntry<'_, u64, Entry<K, S, H>>> {
+    fn entry_of(&mut self, flight: &Flight<K, S, H>) -> Option<OccupiedEntry<'_, u64, Entry<K, S, H>>> {
         if flight.has_ended() {
             return None;
         }
@@ -382,7 +385,7 @@ impl<K, S, H> Shard<K, S, H> {
 /// Ends a flight, and removes it from the entry of its key; returns what was closed.
 fn remove<K, S, H>(
     mut entry: OccupiedEntry<'_, u64, Entry<K, S, H>>,
-    flight: &Arc<Flight<S, H>>,
+    flight: &Arc<Flight<K, S, H>>,
     ends: Ends,
 ) -> Option<Closed<K, S, H>> {
     flight.end();
@@ -395,12 +398,12 @@ fn remove<K, S, H>(
 }
 
 impl<K, S, H> Entry<K, S, H> {
-    fn is_current(&self, flight: &Flight<S, H>) -> bool {
-        flight.number >= self.outdated_before
+    fn is_current(&self, flight: &Flight<K, S, H>) -> bool {
+        flight.number() >= self.outdated_before
     }
 
     /// Closes a flight, if it is open, and the others if they end with it.
-    fn close(&mut self, flight: &Arc<Flight<S, H>>, ends: Ends) -> Option<Closed<K, S, H>> {
+    fn close(&mut self, flight: &Arc<Flight<K, S, H>>, ends: Ends) -> Option<Closed<K, S, H>> {
         let open = self.open.as_mut().filter(|open| open.contains(flight))?;
         if ends == Ends::All || open.others.is_empty() {
             return self.open.take().map(Closed::All);
@@ -417,16 +420,16 @@ impl<K, S, H> Entry<K, S, H> {
 /// What was closed; to be dropped outside of the lock.
 enum Closed<K, S, H> {
     #[allow(dead_code, reason = "it is only dropped")]
-    One(Arc<Flight<S, H>>),
+    One(Arc<Flight<K, S, H>>),
     All(Open<K, S, H>),
 }
 
 /// The flights that were closed with another one.
-pub(crate) type Others<S, H> = Vec<Arc<Flight<S, H>>>;
+pub(crate) type Others<K, S, H> = Vec<Arc<Flight<K, S, H>>>;
 
 impl<K, S, H> Closed<K, S, H> {
     /// Returns the flights that were closed with `flight`.
-    fn others(closed: Option<Self>, flight: &Arc<Flight<S, H>>) -> Others<S, H> {
+    fn others(closed: Option<Self>, flight: &Arc<Flight<K, S, H>>) -> Others<K, S, H> {
         let Some(Self::All(Open { first, mut others, .. })) = closed else { return Vec::new() };
         if let Some(place) = others.iter_mut().find(|other| Arc::ptr_eq(other, flight)) {
             *place = first;
@@ -436,7 +439,7 @@ impl<K, S, H> Closed<K, S, H> {
 }
 
 impl<K, S, H> Open<K, S, H> {
-    fn flights(&self) -> impl Iterator<Item = &Arc<Flight<S, H>>> {
+    fn flights(&self) -> impl Iterator<Item = &Arc<Flight<K, S, H>>> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
@@ -444,7 +447,7 @@ impl<K, S, H> Open<K, S, H> {
         1 + self.others.len()
     }
 
-    fn contains(&self, flight: &Arc<Flight<S, H>>) -> bool {
+    fn contains(&self, flight: &Arc<Flight<K, S, H>>) -> bool {
         self.flights().any(|own| Arc::ptr_eq(own, flight))
     }
 
@@ -460,8 +463,8 @@ impl<K, S, H> Open<K, S, H> {
 
     /// Returns the flight that a call may join: of those that are current and not stalled, the one with the fewest
     /// followers.
-    fn to_follow(&self, now: Instant) -> &Arc<Flight<S, H>> {
-        let is_usable = |flight: &&Arc<Flight<S, H>>| flight.is_current() && !flight.liveness.is_stalled(now);
+    fn to_follow(&self, now: Instant) -> &Arc<Flight<K, S, H>> {
+        let is_usable = |flight: &&Arc<Flight<K, S, H>>| flight.is_current() && !flight.liveness.is_stalled(now);
         self.flights().filter(is_usable).min_by_key(|flight| flight.followers()).unwrap_or(&self.first)
     }
 }

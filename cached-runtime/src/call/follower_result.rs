@@ -6,7 +6,7 @@ use crate::shared::HeldLease;
 use crate::signature::{ReturnKind, TimeoutOutput};
 
 /// The flight of a call: followers get a [`FlightOutput`], and the next leader gets the lease.
-pub(super) type CallFlight<O> = Flight<FlightOutput<O>, HeldLease>;
+pub(super) type CallFlight<K, O> = Flight<K, FlightOutput<O>, HeldLease>;
 
 /// What a leader publishes, as opposed to what its own caller gets.
 pub(super) enum FollowerResult<O: ReturnKind> {

@@ -21,10 +21,11 @@ use crate::util::timer;
 ///
 /// Returns when the keeper runs. A task that was only spawned could have to wait for the thread of its spawner, which the
 /// body may keep busy.
-pub(super) async fn start<S, H>(
-    flight: &Arc<Flight<S, H>>,
+pub(super) async fn start<K, S, H>(
+    flight: &Arc<Flight<K, S, H>>,
     extending: impl Future<Output = ()> + Send + 'static,
 ) where
+    K: Send + Sync + 'static,
     S: Send + Sync + 'static,
     H: Send + 'static,
 {
@@ -49,7 +50,7 @@ pub(super) async fn start<S, H>(
 }
 
 /// Waits until the leader of a flight is silent.
-async fn until_silent<S, H>(flight: &Flight<S, H>) {
+async fn until_silent<K, S, H>(flight: &Flight<K, S, H>) {
     loop {
         match flight.liveness.at(Instant::now()) {
             Expectation::Silent => return,

@@ -54,7 +54,7 @@ impl Drop for Waiting {
 pub(crate) async fn acquire<K, V, S>(
     tier: &'static Tier<K, V>,
     mut request: LeaseRequest,
-    flight: &Flight<S, HeldLease>,
+    flight: &Flight<K, S, HeldLease>,
     started_at: Instant,
 ) -> LeaseAnswer {
     let since = Instant::now();

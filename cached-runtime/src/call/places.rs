@@ -35,7 +35,7 @@ impl Places {
     }
 
     /// Lets the leader of a flight compute without a place, because a computation that has one waits for it.
-    pub(super) fn need<S, H>(&self, flight: &Flight<S, H>) {
+    pub(super) fn need<K, S, H>(&self, flight: &Flight<K, S, H>) {
         flight.mark_needed();
         self.needed.notify_waiters();
     }
@@ -44,7 +44,7 @@ impl Places {
     /// compute without one.
     ///
     /// Meanwhile the leader of the flight counts as alive, so its followers and the lease are kept.
-    pub(super) async fn take<S, H>(&'static self, flight: &Flight<S, H>, end: Instant) -> Option<Place> {
+    pub(super) async fn take<K, S, H>(&'static self, flight: &Flight<K, S, H>, end: Instant) -> Option<Place> {
         let mut taking = pin!(self.free.acquire());
         loop {
             let mut needed = pin!(self.needed.notified());

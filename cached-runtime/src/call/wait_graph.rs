@@ -17,7 +17,7 @@ static WAITS: LazyLock<Mutex<HashMap<FlightId, Vec<FlightId>>>> = LazyLock::new(
 pub(super) struct FlightId(usize);
 
 impl FlightId {
-    pub(super) fn of<S, H>(flight: &Arc<Flight<S, H>>) -> Self {
+    pub(super) fn of<K, S, H>(flight: &Arc<Flight<K, S, H>>) -> Self {
         Self(Arc::as_ptr(flight).cast::<()>() as usize)
     }
 }

@@ -126,7 +126,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     /// Becomes the leader of a flight, and takes over the lease if the flight that it followed was abandoned or failed.
-    fn lead(&mut self, flight: &Arc<CallFlight<O>>) {
+    fn lead(&mut self, flight: &Arc<CallFlight<K, O>>) {
         if let Some(lease) = self.followed.take().and_then(|followed| followed.take_left_lease()) {
             flight.hold(lease);
         }
@@ -157,7 +157,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
 
     fn wait(
         &self,
-        follower: Follower<FlightOutput<O>, HeldLease>,
+        follower: Follower<K, FlightOutput<O>, HeldLease>,
         wait: Wait,
     ) -> BoxFuture<'static, WaitEnd<O::Output>> {
         let (sequence, kind) = (self.sequence, self.cache.options.kind);
@@ -252,12 +252,12 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
 }
 
 /// Counts as a caller of a detached computation while it lives, because it follows the flight.
-struct CallerGuard<S, H> {
-    _follower: Follower<S, H>,
+struct CallerGuard<K, S, H> {
+    _follower: Follower<K, S, H>,
     _wait: Option<Wait>,
 }
 
-impl<S, H> fmt::Debug for CallerGuard<S, H> {
+impl<K, S, H> fmt::Debug for CallerGuard<K, S, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallerGuard").finish_non_exhaustive()
     }

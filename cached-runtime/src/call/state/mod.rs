@@ -38,8 +38,7 @@ use crate::util::Moment;
 /// One call of one instance.
 pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     cache: &'static InstanceCache<K, O>,
-    /// Shared with the table of flights, so that the key is never cloned or dropped under its lock.
-    key: Arc<K>,
+    key: K,
     /// The static tags.
     tags: Vec<String>,
     purpose: Purpose,
@@ -55,7 +54,7 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     permission: Option<Permission>,
     /// The time until which the value found in memory is fresh.
     found_fresh_until: Option<Moment>,
-    role: Role<O>,
+    role: Role<K, O>,
     /// Its place among the computations that may run at a time.
     place: Option<Place>,
     /// Whether a computation of this function has made the call: that one has a place, and waits for this call.
@@ -67,7 +66,7 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     /// The number of requests for leases of keys that were filled.
     filled_leases: u8,
     /// The flight that it follows, or followed last.
-    followed: Option<Arc<CallFlight<O>>>,
+    followed: Option<Arc<CallFlight<K, O>>>,
     /// The lease request for the state in which the shared store was read; `None` if no lease is to be requested.
     lease_request: Option<LeaseRequest>,
     origin: Origin,
@@ -110,19 +109,19 @@ impl Purpose {
 }
 
 /// The role of a call in the flight of its key.
-enum Role<O: ReturnKind> {
+enum Role<K, O: ReturnKind> {
     /// It has not joined, or is a follower, or has ended its flight.
     None,
-    Leader(Arc<CallFlight<O>>),
+    Leader(Arc<CallFlight<K, O>>),
     /// It computes with a flight that no call joins.
-    Independent(Arc<CallFlight<O>>),
+    Independent(Arc<CallFlight<K, O>>),
     /// It was made by the computation of its own key, which stores the result; or caching is off. It stores nothing.
     Recursive,
 }
 
-impl<O: ReturnKind> Role<O> {
+impl<K, O: ReturnKind> Role<K, O> {
     /// Returns the flight that the call computes for.
-    fn flight(&self) -> Option<&Arc<CallFlight<O>>> {
+    fn flight(&self) -> Option<&Arc<CallFlight<K, O>>> {
         match self {
             Self::Leader(flight) | Self::Independent(flight) => Some(flight),
             Self::None | Self::Recursive => None,
@@ -139,7 +138,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     ) -> Box<Self> {
         Box::new(Self {
             cache,
-            key: Arc::new(key),
+            key,
             tags,
             purpose,
             sequence: Sequence::next(),

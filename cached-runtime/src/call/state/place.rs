@@ -34,7 +34,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     }
 
     /// Follows a flight: if the call may not wait for a place, neither may that flight.
-    pub(super) fn need(&self, flight: &CallFlight<O>) {
+    pub(super) fn need(&self, flight: &CallFlight<K, O>) {
         if let (Some(places), true) = (&self.cache.places, self.is_nested) {
             places.need(flight);
         }

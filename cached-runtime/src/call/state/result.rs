@@ -56,7 +56,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         let is_value = matches!(write, WriteAction::Store(_));
         let is_replacement = self.purpose == Purpose::Refresh && !matches!(write, WriteAction::Keep);
-        let replaced = is_replacement.then(|| Arc::clone(&self.key));
+        let replaced = is_replacement.then(|| self.key.clone());
         let (output, filling) = match self.role.flight().and_then(|flight| flight.take_lease()) {
             Some(lease) => {
                 let (output, payload) =
@@ -186,7 +186,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         let hash = memory.hash(&self.key);
         let (output, mut write) = self.with_value(output, write, |value, ttl| {
             let entry = Entry::new(value.clone(), ttl, cost, self.tag_snapshot.clone().map(Arc::new));
-            Some(Some(memory.prepare(&*self.key, entry)))
+            Some(Some(memory.prepare(&self.key, entry)))
         });
         let is_refresh = self.purpose == Purpose::Refresh;
         let outdates = match &write {
@@ -234,7 +234,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     ///
     /// If the store has not confirmed it, or a tag was invalidated, only followers that called before the body began
     /// get it.
-    fn publish(&mut self, others: &[Arc<CallFlight<O>>], output: &O::Output, confirmed: bool) {
+    fn publish(&mut self, others: &[Arc<CallFlight<K, O>>], output: &O::Output, confirmed: bool) {
         if let Role::Leader(flight) = &self.role {
             // The call is still the leader: if the user's code that makes the copy panics, the flight is abandoned.
             flight.publish(others, confirmed && self.is_current(), || {
@@ -251,5 +251,5 @@ struct Written<K: KeyType, O: ReturnKind> {
     /// What left memory.
     evicted: Option<Evicted<K, O::Value>>,
     /// The flights that ended with that of the call.
-    others: Others<FlightOutput<O>, HeldLease>,
+    others: Others<K, FlightOutput<O>, HeldLease>,
 }
