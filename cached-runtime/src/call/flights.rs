@@ -464,7 +464,8 @@ impl<K, S, H> Open<K, S, H> {
     /// Returns the flight that a call may join: of those that are current and not stalled, the one with the fewest
     /// followers.
     fn to_follow(&self, now: Instant) -> &Arc<Flight<K, S, H>> {
-        let is_usable = |flight: &&Arc<Flight<K, S, H>>| flight.is_current() && !flight.liveness.is_stalled(now);
+        let is_usable =
+            |flight: &&Arc<Flight<K, S, H>>| flight.is_current() && !flight.liveness.is_stalled(now);
         self.flights().filter(is_usable).min_by_key(|flight| flight.followers()).unwrap_or(&self.first)
     }
 }

@@ -44,7 +44,11 @@ impl Places {
     /// compute without one.
     ///
     /// Meanwhile the leader of the flight counts as alive, so its followers and the lease are kept.
-    pub(super) async fn take<K, S, H>(&'static self, flight: &Flight<K, S, H>, end: Instant) -> Option<Place> {
+    pub(super) async fn take<K, S, H>(
+        &'static self,
+        flight: &Flight<K, S, H>,
+        end: Instant,
+    ) -> Option<Place> {
         let mut taking = pin!(self.free.acquire());
         loop {
             let mut needed = pin!(self.needed.notified());

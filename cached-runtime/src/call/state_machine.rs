@@ -46,7 +46,6 @@ pub(super) enum Stage<R> {
     Waiting(BoxFuture<'static, WaitEnd<R>>),
     AcquireLease,
     AcquiringLease(BoxFuture<'static, LeaseAnswer>),
-    TakePlace,
     WaitingForPlace(BoxFuture<'static, Option<Place>>),
     /// The body runs; after its first `Pending`, with what keeps the flight and the lease alive.
     Computing(Option<BoxFuture<'static, TimeoutOutput<R>>>),
@@ -90,21 +89,14 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
                             *stage = Stage::Done;
                             return Poll::Ready(output);
                         }
-                        Available::Nothing => Stage::AcquireLease,
+                        Available::Nothing => acquire_lease(call),
                     }
                 }
-                Stage::AcquireLease => match call.acquire_lease() {
-                    Some(acquiring) => Stage::AcquiringLease(acquiring),
-                    None => Stage::TakePlace,
-                },
+                Stage::AcquireLease => acquire_lease(call),
                 Stage::AcquiringLease(acquiring) => {
                     let answer = ready!(acquiring.as_mut().poll(cx));
-                    if call.on_lease_answer(answer) { Stage::TakePlace } else { Stage::ReadShared }
+                    if call.on_lease_answer(answer) { take_place(call) } else { Stage::ReadShared }
                 }
-                Stage::TakePlace => match call.take_place() {
-                    Some(waiting) => Stage::WaitingForPlace(waiting),
-                    None => Stage::Computing(None),
-                },
                 Stage::WaitingForPlace(waiting) => {
                     let place = ready!(waiting.as_mut().poll(cx));
                     call.on_place(place);
@@ -150,6 +142,21 @@ impl<R, F: Future<Output = R>> Future for Computing<R, F> {
     }
 }
 
+/// Returns the stage after the join: a call that needs no lease, and no place, computes.
+fn acquire_lease<R>(call: &mut dyn Call<R>) -> Stage<R> {
+    match call.acquire_lease() {
+        Some(acquiring) => Stage::AcquiringLease(acquiring),
+        None => take_place(call),
+    }
+}
+
+fn take_place<R>(call: &mut dyn Call<R>) -> Stage<R> {
+    match call.take_place() {
+        Some(waiting) => Stage::WaitingForPlace(waiting),
+        None => Stage::Computing(None),
+    }
+}
+
 fn poll_body<R, F: Future<Output = R>>(
     call: &dyn Call<R>,
     span: &mut ComputeSpan,
@@ -172,12 +179,14 @@ pub(super) fn poll_available<R>(
     cx: &mut Context<'_>,
 ) -> Poll<Available<R>> {
     loop {
-        *stage = match stage {
-            Stage::ReadShared => match ready!(call.read_shared(cx)) {
-                Available::Nothing => Stage::Join,
+        if matches!(stage, Stage::ReadShared) {
+            match ready!(call.read_shared(cx)) {
+                Available::Nothing => {}
                 answer => return Poll::Ready(answer),
-            },
-            Stage::Join => match call.join() {
+            }
+        }
+        *stage = match stage {
+            Stage::ReadShared | Stage::Join => match call.join() {
                 Join::Cached(output) => return Poll::Ready(Available::Answer(output)),
                 Join::Wait(waiting) => Stage::Waiting(waiting),
                 Join::Compute => return Poll::Ready(Available::Nothing),
@@ -192,7 +201,6 @@ pub(super) fn poll_available<R>(
             }
             Stage::AcquireLease
             | Stage::AcquiringLease(_)
-            | Stage::TakePlace
             | Stage::WaitingForPlace(_)
             | Stage::Computing(_)
             | Stage::Filling(..)

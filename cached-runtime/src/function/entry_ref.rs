@@ -81,29 +81,40 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
         self
     }
 
-    /// Returns the output for a plain hit in memory, or else the entry.
+    /// Returns the output for a plain hit in memory, or else the state of a call.
     ///
     /// The entry is taken apart: so the compiler writes the options into memory only behind a hit.
     #[inline]
-    pub(super) fn hit(self) -> Result<O::Output, Self> {
+    pub(super) fn hit(self) -> Result<O::Output, Box<CallState<P::Owned, O>>> {
         let Self { instance, parts, options } = self;
-        let cache = instance.find_cache::<P::Owned, O>().filter(|cache| cache.policy.mode() == Mode::Normal);
-        match cache.and_then(|cache| cache.hit(&parts)) {
-            Some(output) => Ok(output),
-            None => Err(Self { instance, parts, options }),
-        }
+        let cache = instance.find_cache::<P::Owned, O>();
+        let hit =
+            cache.filter(|cache| cache.policy.mode() == Mode::Normal).and_then(|cache| cache.hit(&parts));
+        hit.ok_or_else(|| {
+            let cache = cache.unwrap_or_else(|| instance.cache(options));
+            call_state(cache, &parts, Purpose::of_call(cache.policy.mode()))
+        })
     }
 
-    /// Creates the state of a call that is not a plain hit; `purpose` returns what it is made for.
+    /// Creates the state of a call; `purpose` returns what it is made for.
     pub(super) fn call_state(&self, purpose: impl FnOnce(Mode) -> Purpose) -> Box<CallState<P::Owned, O>> {
         let cache = self.cache();
-        CallState::new(cache, self.parts.to_owned_key(), self.parts.tags(), purpose(cache.policy.mode()))
+        call_state(cache, &self.parts, purpose(cache.policy.mode()))
     }
 
     #[inline]
     pub(super) fn cache(&self) -> &'static InstanceCache<P::Owned, O> {
         self.instance.cache(self.options)
     }
+}
+
+/// Creates the state of a call that is not a plain hit.
+fn call_state<P: KeyParts, O: ReturnKind>(
+    cache: &'static InstanceCache<P::Owned, O>,
+    parts: &P,
+    purpose: Purpose,
+) -> Box<CallState<P::Owned, O>> {
+    CallState::new(cache, parts.to_owned_key(), parts.tags(), purpose)
 }
 
 impl<P: KeyParts, O: ReturnKind> fmt::Debug for EntryRef<P, O> {

@@ -30,7 +30,7 @@ impl<R> Operation<R> for Get {
     fn perform<P: KeyParts, O: ReturnKind<Output = R>>(self, entry: EntryRef<P, O>) -> Self::Out {
         match entry.hit() {
             Ok(output) => Found::Hit(output),
-            Err(entry) => entry.call_state(Purpose::of_call).get(),
+            Err(call) => call.get(),
         }
     }
 }

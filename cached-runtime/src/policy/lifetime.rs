@@ -20,6 +20,11 @@ impl Lifetime {
         }
     }
 
+    /// Returns `true` if it is zero whenever it is needed.
+    pub(crate) const fn is_always_zero(self) -> bool {
+        matches!(self, Self::Fixed(Duration::ZERO))
+    }
+
     pub(crate) const fn is_evaluated(self) -> bool {
         matches!(self, Self::Evaluated(_))
     }

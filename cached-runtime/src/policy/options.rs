@@ -449,11 +449,10 @@ impl Policy {
         self.stale_while_revalidate.is_evaluated() || self.stale_if_error.is_evaluated()
     }
 
-    /// Returns `true` if a value can answer calls that is not as good as new: it is stale, or due for a refresh.
-    pub(crate) fn returns_older_values(&self) -> bool {
-        self.refresh_ahead.is_some()
-            || !self.stale_while_revalidate_now().is_zero()
-            || !self.stale_if_error_now().is_zero()
+    /// Returns `true` if a value may answer calls that is not as good as new: it is stale, or due for a refresh.
+    pub(crate) const fn returns_older_values(&self) -> bool {
+        let retains = !self.stale_while_revalidate.is_always_zero() || !self.stale_if_error.is_always_zero();
+        retains || self.refresh_ahead.is_some()
     }
 
     /// Returns the largest fraction by which a lifetime is shortened. By default it is a tenth in a shared store, where

@@ -136,29 +136,33 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         tags: Vec<String>,
         purpose: Purpose,
     ) -> Box<Self> {
-        Box::new(Self {
-            cache,
-            key,
-            tags,
-            purpose,
-            sequence: Sequence::next(),
-            started_at: None,
-            compute_started_at: None,
-            reading: None,
-            stale_value: None,
-            permission: None,
-            found_fresh_until: None,
-            role: Role::None,
-            place: None,
-            is_nested: false,
-            tag_snapshot: None,
-            failed_waits: 0,
-            filled_leases: 0,
-            followed: None,
-            lease_request: None,
-            origin: Origin::COMPUTED,
-            follower_result: FollowerResult::Output,
-        })
+        // Written into the box, not moved there.
+        Box::write(
+            Box::new_uninit(),
+            Self {
+                cache,
+                key,
+                tags,
+                purpose,
+                sequence: Sequence::next(),
+                started_at: None,
+                compute_started_at: None,
+                reading: None,
+                stale_value: None,
+                permission: None,
+                found_fresh_until: None,
+                role: Role::None,
+                place: None,
+                is_nested: false,
+                tag_snapshot: None,
+                failed_waits: 0,
+                filled_leases: 0,
+                followed: None,
+                lease_request: None,
+                origin: Origin::COMPUTED,
+                follower_result: FollowerResult::Output,
+            },
+        )
     }
 
     fn tier(&self) -> Option<&'static Tier<K, O::Value>> {
