@@ -144,15 +144,16 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
         if is_polling(hash) {
             return Joined::Recursive;
         }
-        // The flight that may begin. Most calls of a key in flight need none.
-        let mut next = None;
+        let flight = Arc::new(Flight::new(key.clone(), hash));
+        let now = flight.liveness.began_at();
         // The open flight whose key was compared with `key`, outside of the lock.
         let mut equal: Option<Arc<Flight<K, S, H>>> = None;
         loop {
             let mut shard = self.shard(hash);
             let open = shard.open(hash).filter(|open| open.first.is_current());
-            let is_free = if let Some(open) = open {
-                let (flying, now) = (Arc::clone(&open.first), Instant::now());
+            let is_free = open.is_none();
+            if let Some(open) = open {
+                let flying = Arc::clone(&open.first);
                 if !open.has_place(attempt, now) {
                     let follower = open.to_follow(now).follow();
                     drop(shard);
@@ -166,15 +167,7 @@ impl<K: Hash + Eq + Clone, S, H> Flights<K, S, H> {
                     equal = Some(flying);
                     continue;
                 }
-                false
-            } else {
-                true
-            };
-            let Some(flight) = next.take() else {
-                drop(shard);
-                next = Some(Arc::new(Flight::new(key.clone(), hash)));
-                continue;
-            };
+            }
             if let Some(cached) = cached() {
                 drop(shard);
                 return Joined::Cached(cached);

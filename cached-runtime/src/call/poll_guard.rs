@@ -52,7 +52,9 @@ impl Drop for PollGuard<'_> {
         // Not `with`: when a thread ends, the list may be destroyed before a future that holds a guard.
         let _ = POLLING.try_with(|all| {
             let mut all = all.borrow_mut();
-            if let Some(last) = all.iter().rposition(|polling| *polling == self.polling) {
+            if all.last() == Some(&self.polling) {
+                all.pop();
+            } else if let Some(last) = all.iter().rposition(|polling| *polling == self.polling) {
                 all.remove(last);
             }
         });
