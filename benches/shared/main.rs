@@ -33,7 +33,8 @@ const REPORT: Report = Report {
 Written by `cargo bench -p cached-benches --bench shared -- record` on a shared machine with two cores. CPU time of the process (the
 median of interleaved rounds, and its quartiles) is a multiple of `by hand`: one client of fred, and a socket to Memcached whose task
 writes each request as it comes. `generation` reads by one command of fred what a value that can be invalidated for all processes takes: the
-value and a generation, within a deadline. `batched` writes all requests that are queued at once; async-memcached has eight connections, each of
+value and a generation, within a deadline. `batched` reads those of all tasks that wait by one `MGET`, without bounds and
+deadlines, or writes all requests that are queued to Memcached at once; async-memcached has eight connections, each of
 which serves one call at a time. The tasks call in a loop, with 10 000 keys; a value has 128 bytes in msgpack, if nothing else is said. A
 miss with fill is a read and a write; ours also runs once in all processes. Allocations, commands, keys read and system calls (counted by
 strace) are for one hit. With `async_cached`, the generation of the function is a second key, which a batch reads once.
@@ -114,6 +115,7 @@ fn named(name: &str) -> Contender {
         "fred" => contender(&clients.fred),
         "redis" => contender(&InRedis),
         "generation" => contender(&clients.with_generation),
+        "one-mget" => contender(&clients.batched),
         "redis-rs" => contender(&clients.redis_rs),
         "cached" => contender(&Cached),
         "socket" => contender(&clients.single),
@@ -125,8 +127,15 @@ fn named(name: &str) -> Contender {
 }
 
 /// The names of the contenders, in the order of the columns.
-const IN_REDIS: [Option<&str>; CONTENDERS] =
-    [Some("fred"), Some("redis"), Some("generation"), Some("redis-rs"), Some("cached"), None, None];
+const IN_REDIS: [Option<&str>; CONTENDERS] = [
+    Some("fred"),
+    Some("redis"),
+    Some("generation"),
+    Some("redis-rs"),
+    Some("cached"),
+    Some("one-mget"),
+    None,
+];
 const IN_MEMCACHED: [Option<&str>; CONTENDERS] =
     [Some("socket"), Some("memcached"), None, None, None, Some("batched"), Some("async-memcached")];
 const CONTENDERS: usize = REPORT.contenders.len();
@@ -159,7 +168,7 @@ fn tasks_in_words(tasks: usize) -> String {
 /// The allocations of a hit, all of whose work is on one thread.
 fn count_allocations() -> Vec<Row> {
     let one_thread = Builder::new_current_thread().enable_all().build().unwrap();
-    let Clients { fred, with_generation, redis_rs, single, combined, async_memcached } =
+    let Clients { fred, with_generation, batched, redis_rs, single, combined, async_memcached } =
         one_thread.block_on(SETTING.connect());
     let row = |store: &str, tasks: usize, values: [Option<f64>; CONTENDERS]| Row {
         work: format!("hit in {store}, {}", tasks_in_words(tasks)),
@@ -174,7 +183,7 @@ fn count_allocations() -> Vec<Row> {
             Some(allocations(&one_thread, &with_generation, tasks)),
             Some(allocations(&one_thread, &redis_rs, tasks)),
             Some(allocations(&one_thread, &CachedOnOneThread, tasks)),
-            None,
+            Some(allocations(&one_thread, &batched, tasks)),
             None,
         ];
         let in_memcached = [

@@ -64,6 +64,8 @@ pub(crate) struct Setting {
 pub(crate) struct Clients {
     pub(crate) fred: Fred,
     pub(crate) with_generation: Fred,
+    /// It reads for all tasks that wait by one command.
+    pub(crate) batched: Fred,
     pub(crate) redis_rs: RedisRs,
     /// It writes each request alone.
     pub(crate) single: Socket,
@@ -116,6 +118,7 @@ impl Clients {
         Self {
             fred: Fred::connect(redis_url, Reads::Value).await,
             with_generation: Fred::connect(redis_url, Reads::WithGeneration).await,
+            batched: Fred::connect_batched(redis_url).await,
             redis_rs: RedisRs::connect(redis_url).await,
             single: Socket::connect(memcached_addr, Grouping::Single).await,
             combined: Socket::connect(memcached_addr, Grouping::Combined).await,

@@ -66,7 +66,7 @@ struct Value {
 #[derive(Debug)]
 pub(crate) struct SharedRead<V> {
     pub(crate) cached: Option<CachedValue<V>>,
-    pub(crate) lease_request: Option<LeaseRequest>,
+    pub(crate) lease_request: Option<Box<LeaseRequest>>,
 }
 
 /// A read is made at once.
@@ -138,7 +138,7 @@ impl<K, V> Tier<K, V> {
         let is_fresh = cached.as_ref().is_some_and(|cached| cached.state == State::Fresh);
         let lease_request =
             LeaseRequest { generation: Some(generation), occupant: Occupant::Unusable(value) };
-        let read = SharedRead { cached, lease_request: (!is_fresh).then_some(lease_request) };
+        let read = SharedRead { cached, lease_request: (!is_fresh).then(|| Box::new(lease_request)) };
         TierRead(ready(read), PhantomData)
     }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use fred::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::{Client, key};
@@ -18,12 +19,21 @@ pub(crate) struct Fred {
 }
 
 /// What a hit reads.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Reads {
     /// The value.
     Value,
     /// The value and a generation, which is replaced to invalidate all values, within a deadline.
     WithGeneration,
+    /// The same, by one command for all tasks that wait; without bounds, deadlines or digests of keys.
+    Batched(mpsc::Sender<Request>),
+}
+
+/// A read that waits for the next batch.
+#[derive(Debug)]
+pub(crate) struct Request {
+    key: Key,
+    reply: oneshot::Sender<Option<Bytes>>,
 }
 
 impl Fred {
@@ -34,8 +44,15 @@ impl Fred {
         Self { client, reads }
     }
 
+    pub(crate) async fn connect_batched(url: &str) -> Self {
+        let (requests, queue) = mpsc::channel(MAX_BATCH);
+        let connected = Self::connect(url, Reads::Batched(requests)).await;
+        tokio::spawn(read_batches(connected.client.clone(), queue));
+        connected
+    }
+
     async fn get(&self, key: &str) -> Option<Bytes> {
-        match self.reads {
+        match &self.reads {
             Reads::Value => self.client.get(key).await.unwrap(),
             Reads::WithGeneration => {
                 let keys = vec![Key::from(key), Key::from_static_str(GENERATION)];
@@ -43,6 +60,11 @@ impl Fred {
                     timeout(DEADLINE, self.client.mget(keys)).await.unwrap().unwrap();
                 let [value, generation] = found.try_into().unwrap();
                 value.filter(|_| generation.is_some())
+            }
+            Reads::Batched(requests) => {
+                let (reply, value) = oneshot::channel();
+                requests.send(Request { key: Key::from(key), reply }).await.unwrap();
+                value.await.unwrap()
             }
         }
     }
@@ -65,6 +87,22 @@ impl Fred {
     }
 }
 
+/// Reads what is queued, one batch after the other.
+async fn read_batches(client: fred::prelude::Client, mut queue: mpsc::Receiver<Request>) {
+    let mut batch = Vec::new();
+    while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
+        let (mut keys, replies): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|Request { key, reply }| (key, reply)).unzip();
+        keys.push(Key::from_static_str(GENERATION));
+        let mut values: Vec<Option<Bytes>> = client.mget(keys).await.unwrap();
+        let generation = values.pop().flatten();
+        for (reply, value) in replies.into_iter().zip(values) {
+            let _ = reply.send(value.filter(|_| generation.is_some()));
+        }
+    }
+}
+
+const MAX_BATCH: usize = 1_023;
 /// The key of the generation; as long as one of ours.
 const GENERATION: &str = "hand:generation:0123456789abcdef0123456789abcdef";
 /// Not reached on an idle machine.

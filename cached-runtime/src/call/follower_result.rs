@@ -15,7 +15,7 @@ pub(super) enum FollowerResult<O: ReturnKind> {
     /// The error that the caller does not get, because it has a stale value; `None` if the error cannot be shared.
     ///
     /// Each follower falls back to its own stale value, or has none, because it called when that one had expired.
-    Error(Option<O::Shared>),
+    Error(Option<Box<O::Shared>>),
     TimeoutOutput(TimeoutOutput<O::Output>),
 }
 
@@ -29,7 +29,7 @@ impl<O: ReturnKind> FollowerResult<O> {
     ) -> Option<FlightOutput<O>> {
         match self {
             Self::Output => kind.to_shared(output).map(|shared| FlightOutput::Output(shared, origin)),
-            Self::Error(error) => Some(FlightOutput::Output(error.clone()?, Origin::COMPUTED)),
+            Self::Error(error) => Some(FlightOutput::Output(*error.clone()?, Origin::COMPUTED)),
             Self::TimeoutOutput(timed_out) => Some(FlightOutput::TimeoutOutput(*timed_out)),
         }
     }

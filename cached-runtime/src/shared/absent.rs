@@ -28,7 +28,7 @@ pub(crate) struct Tier<K, V> {
 #[derive(Debug)]
 pub(crate) struct SharedRead<V> {
     pub(crate) cached: Option<CachedValue<V>>,
-    pub(crate) lease_request: Option<LeaseRequest>,
+    pub(crate) lease_request: Option<Box<LeaseRequest>>,
 }
 
 #[derive(Debug)]

@@ -49,7 +49,7 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     /// The read of the shared store that is pending.
     reading: Option<TierRead<K, O::Value>>,
     /// A value that was found but is not the answer; it is returned if the computation fails.
-    stale_value: Option<CachedValue<O::Value>>,
+    stale_value: Option<Box<CachedValue<O::Value>>>,
     /// The permission to compute although there is a stale value; given back if the call returns that one nevertheless.
     permission: Option<Permission>,
     /// The time until which the value found in memory is fresh.
@@ -68,7 +68,7 @@ pub(crate) struct CallState<K: KeyType, O: ReturnKind> {
     /// The flight that it follows, or followed last.
     followed: Option<Arc<CallFlight<K, O>>>,
     /// The lease request for the state in which the shared store was read; `None` if no lease is to be requested.
-    lease_request: Option<LeaseRequest>,
+    lease_request: Option<Box<LeaseRequest>>,
     origin: Origin,
     follower_result: FollowerResult<O>,
 }

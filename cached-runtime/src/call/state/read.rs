@@ -75,7 +75,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
                 counters.stale_hits.add(1);
             }
             State::Stale(_) | State::Expired => {
-                self.stale_value = Some(cached);
+                self.stale_value = Some(Box::new(cached));
                 return Available::Nothing;
             }
         }
@@ -105,7 +105,7 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
     pub(super) fn take_stale(&mut self, window: Duration) -> Option<O::Output> {
         let is_usable =
             |cached: &CachedValue<O::Value>| matches!(cached.state, State::Stale(past) if past < window);
-        let cached = self.stale_value.take().filter(is_usable)?;
+        let cached = self.stale_value.take().map(|cached| *cached).filter(is_usable)?;
         self.origin = origin_of(Source::Stale, &cached.age);
         Some(self.cache.options.kind.output_of_value(cached.value))
     }

@@ -116,7 +116,9 @@ impl<K: KeyType, O: ReturnKind> CallState<K, O> {
         }
         self.follower_result = match (&stale, &output) {
             (_, Err(timed_out)) => FollowerResult::TimeoutOutput(*timed_out),
-            (Some(_), Ok(error)) => FollowerResult::Error(self.cache.options.kind.to_shared(error)),
+            (Some(_), Ok(error)) => {
+                FollowerResult::Error(self.cache.options.kind.to_shared(error).map(Box::new))
+            }
             (None, Ok(_)) => FollowerResult::Output,
         };
         match (stale, output) {

@@ -26,7 +26,7 @@ pub(crate) struct SharedRead<V> {
     pub(crate) cached: Option<CachedValue<V>>,
     /// The request for the lease of the key; `None` if the value is fresh, the store failed, or the namespace is
     /// ambiguous.
-    pub(crate) lease_request: Option<LeaseRequest>,
+    pub(crate) lease_request: Option<Box<LeaseRequest>>,
 }
 
 impl<V> SharedRead<V> {
@@ -137,13 +137,13 @@ impl<K, V> Tier<K, V> {
         let generations = Some(found.generations.into_boxed());
         SharedRead {
             cached,
-            lease_request: Some(LeaseRequest {
+            lease_request: Some(Box::new(LeaseRequest {
                 location,
                 generations,
                 mode,
                 lease_id: None,
                 has_fallback: false,
-            }),
+            })),
         }
     }
 
