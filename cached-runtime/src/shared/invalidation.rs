@@ -155,8 +155,9 @@ impl Namespace {
     ///
     /// If its runtime shuts down first, the next call that reaches the store starts another.
     pub(crate) fn start_retrier(&'static self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        // The handle of the runtime is looked up for a reason only: all threads contend for the counter of its references.
         let Some(retrier) = self.state.pending.retrier() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             let mut retrier = Some(retrier);
             let (mut pause, mut confirmed) = (FIRST_RETRY_PAUSE, 0);

@@ -90,11 +90,14 @@ impl<O, R> BatchQueue<O, R> {
             drop(state);
             return Entered::Single(Single(Arc::clone(self)), operation);
         }
+        // Created without the lock, for which all threads contend.
+        drop(state);
+        let (queued, reply) = Queued::new(operation, cost);
+        let mut state = self.lock();
         if state.queued + cost > limits.queued {
             drop(state);
             return Entered::Refused((self.refusal)());
         }
-        let (queued, reply) = Queued::new(operation, cost);
         state.queued += cost;
         state.queue.push_back(queued);
         let is_needed =
