@@ -57,6 +57,7 @@ mod registry;
 mod replies;
 mod restarts;
 mod self_describing;
+mod sentinel;
 mod servers;
 mod shared_backend;
 mod shared_errors;

@@ -11,6 +11,7 @@ mod process;
 pub mod proxy;
 mod reply;
 pub mod runs;
+pub mod sentinel;
 pub mod server;
 mod wire;
 

@@ -5,7 +5,7 @@
 //! the kernel also kills it when the test process is killed; elsewhere it would keep running.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::{fs, io};
 
 use rustix::process::{Signal, geteuid};
 
@@ -36,6 +36,11 @@ impl RedisServer {
     #[must_use]
     pub fn start_on_socket() -> Self {
         Self(Server::start(REDIS, Place::Socket, &[]))
+    }
+
+    /// Starts a sentinel, which is told by commands what to watch.
+    pub(crate) fn start_sentinel() -> Self {
+        Self(Server::start(SENTINEL, Place::Port, &[]))
     }
 
     /// Returns the URL: `redis://127.0.0.1:1234`, or `redis+unix:///a/path`.
@@ -195,12 +200,27 @@ const REDIS: Program = Program {
         }
         arguments
     },
-    pid: |server| {
-        let info = redis_command(server, &["INFO", "server"])?;
-        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")?.parse().ok());
-        pid.ok_or_else(|| io::Error::other(info))
-    },
+    pid: redis_pid,
 };
+
+const SENTINEL: Program = Program {
+    name: "redis-server",
+    arguments: |address, dir| {
+        let Address::Port(port) = address else { panic!("a sentinel listens on a port") };
+        // It writes down there what it is told.
+        let file = dir.join("sentinel.conf");
+        fs::write(&file, "").expect("the directory should be writable");
+        let file = file.display().to_string();
+        [&file, "--sentinel", "--bind", "127.0.0.1", "--port", &port.to_string()].map(Into::into).into()
+    },
+    pid: redis_pid,
+};
+
+fn redis_pid(server: &Server) -> io::Result<u32> {
+    let info = redis_command(server, &["INFO", "server"])?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")?.parse().ok());
+    pid.ok_or_else(|| io::Error::other(info))
+}
 
 const MEMCACHED: Program = Program {
     name: "memcached",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use fred::types::Builder;
 
 use super::client_config::{builder, describe, inline_argument, parse};
+use super::sentinels::Sentinels;
 use crate::store::deadline;
 use crate::store::traffic::{DEFAULT_MIN_TRANSFER_RATE, check_min_transfer_rate};
 use crate::{Error, ErrorKind, Result};
@@ -285,6 +286,7 @@ impl RedisConfig {
             topology: if server.server.is_clustered() { Topology::Cluster } else { Topology::Single },
             servers: describe(&server.server),
             passwords,
+            sentinels: Sentinels::new(&server, self.deadline, self.connect_timeout),
             builder: builder(server, self.deadline, self.connect_timeout),
             prefix: self.prefix,
             deadline: self.deadline,
@@ -316,6 +318,8 @@ impl fmt::Debug for RedisConfig {
 /// Validated settings.
 pub(super) struct Settings {
     pub(super) builder: Builder,
+    /// How to ask which server is the primary, if the URL names sentinels.
+    pub(super) sentinels: Option<Sentinels>,
     pub(super) topology: Topology,
     /// The addresses, for messages and logs; without credentials.
     pub(super) servers: String,

@@ -9,6 +9,7 @@ mod errors;
 mod names;
 mod replies;
 mod scripts;
+mod sentinels;
 mod server_ids;
 mod session;
 mod supervisor;

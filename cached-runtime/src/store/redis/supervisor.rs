@@ -1,8 +1,8 @@
 //! The task that supervises the client of one runtime.
 //!
 //! The client of `fred` reconnects by itself, with exceptions: it does not notice an unresponsive connection
-//! while there is traffic, and it blocks forever when the peer stops reading. The supervisor detects both and
-//! replaces the client.
+//! while there is traffic, it blocks forever when the peer stops reading, and it stays with an old primary that still answers. The
+//! supervisor notices all three.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -24,14 +24,16 @@ use super::client_config::MAX_RECONNECT_DELAY_MS;
 use super::config::{Settings, Topology};
 use super::connection_state::{ConnectionState, SlotGroups};
 use super::errors;
+use super::sentinels::PrimaryWatch;
 use crate::util::random::random;
 use crate::{Error, ErrorKind, Result};
 
 /// Runs clients, one after another, until it is aborted.
 pub(super) async fn supervise(settings: Arc<Settings>, state: Arc<ConnectionState>) {
+    let mut primary = PrimaryWatch::start(&settings);
     loop {
         let client = state.status.borrow().client.clone();
-        run_client(&client, &settings, &state).await;
+        run_client(&client, &settings, &state, &mut primary).await;
         loop {
             match build_client(&settings) {
                 Ok(client) => {
@@ -52,14 +54,19 @@ pub(super) fn build_client(settings: &Settings) -> Result<Client> {
 }
 
 /// Connects a client and returns when it must be replaced, after its tasks were aborted.
-async fn run_client(client: &Client, settings: &Settings, state: &ConnectionState) {
+async fn run_client(
+    client: &Client,
+    settings: &Settings,
+    state: &ConnectionState,
+    primary: &mut PrimaryWatch,
+) {
     let mut errors = client.error_rx();
     let mut reconnections = client.reconnect_rx();
     let mut changes = client.invalidation_rx();
     let mut connected = pin!(client.wait_for_connect());
     // The first poll subscribes. A connection that is established before it would go unnoticed.
     let mut is_connected = poll_fn(|cx| Poll::Ready(connected.as_mut().poll(cx).is_ready())).await;
-    let mut task = ClientTask(client.connect());
+    let mut task = ClientTask::start(client);
 
     let max_inactivity = 10 * settings.connect_timeout + MAX_INACTIVITY;
     let mut last_activity = Instant::now();
@@ -115,6 +122,12 @@ async fn run_client(client: &Client, settings: &Settings, state: &ConnectionStat
                 if must_reconnect && !reconnect(client, state.topology).await {
                     return;
                 }
+            }
+            () = primary.answered() => {
+                if primary.must_reconnect(client) && !reconnect(client, state.topology).await {
+                    return;
+                }
+                continue;
             }
             () = sleep_until(last_activity + max_inactivity), if !client.is_connected() => return,
         }
@@ -215,7 +228,14 @@ fn record_error(settings: &Settings, state: &ConnectionState, error: &ClientErro
 }
 
 /// The tasks of a client. Dropping it aborts them, so that no runtime has two clients at once.
-struct ClientTask(ConnectHandle);
+pub(super) struct ClientTask(ConnectHandle);
+
+impl ClientTask {
+    /// Connects a client.
+    pub(super) fn start(client: &Client) -> Self {
+        Self(client.connect())
+    }
+}
 
 impl Drop for ClientTask {
     fn drop(&mut self) {
