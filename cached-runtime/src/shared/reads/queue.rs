@@ -14,8 +14,11 @@ pub(super) const LIMITS: QueueLimits = QueueLimits { singles: 2, batch_tasks: 4,
 const MAX_BATCH_KEYS: usize = 1_024;
 /// The size of the values of a batch, in bytes, if they have the size of the last ones: the server does nothing else meanwhile.
 pub(in crate::shared) const MAX_BATCH_BYTES: usize = 1 << 20;
-/// If at most so many keys fit into a batch, it answers all calls that want one of them, wherever they are in the queue.
-const MAX_LARGE_KEYS: usize = 16;
+/// If at most so many keys fit into a batch, it answers all calls that want one of them, as far as they are found in the queue.
+const MAX_LARGE_KEYS: usize = 256;
+/// How many calls of the queue are searched for those that want one of these keys: as many as are found while the server sends the
+/// values.
+const MAX_SEARCHED: usize = 8_192;
 
 /// Returns how many keys like these a batch may have.
 pub(super) fn max_batch_keys(wanted: &Wanted) -> usize {
@@ -43,27 +46,28 @@ pub(super) fn take(queue: &mut VecDeque<Queued>) -> Vec<Queued> {
 }
 
 /// Takes the calls that want one of the first different keys of the queue, as many as fit into a batch. The search for them costs
-/// less than a second transfer of a large value.
+/// less than a second transfer of a value.
 fn take_large(queue: &mut VecDeque<Queued>, max_keys: usize) -> Vec<Queued> {
-    let mut keys: Vec<Option<Key>> = Vec::new();
+    let mut keys = HashSet::with_hasher(BuildIsHash::default());
     let mut bytes = 0;
     let mut taken = Vec::new();
-    let mut left = VecDeque::new();
-    for queued in queue.drain(..) {
-        let key = &queued.operation.first;
-        let is_known = key.is_some() && keys.contains(key);
+    let mut left = Vec::new();
+    for queued in queue.drain(..queue.len().min(MAX_SEARCHED)) {
+        let key = queued.operation.first.as_ref().map(hash_of);
+        let is_known = key.is_some_and(|key| keys.contains(&key));
         if !is_known {
             let with_this = bytes + queued.operation.expected_bytes();
-            if !keys.is_empty() && (keys.len() >= max_keys || with_this > MAX_BATCH_BYTES) {
-                left.push_back(queued);
+            if !taken.is_empty() && (keys.len() >= max_keys || with_this > MAX_BATCH_BYTES) {
+                left.push(queued);
                 continue;
             }
             bytes = with_this;
-            keys.push(key.clone());
+            keys.extend(key);
         }
         taken.push(queued);
     }
-    *queue = left;
+    // In the order in which they came, before those that came later.
+    left.into_iter().rev().for_each(|queued| queue.push_front(queued));
     taken
 }
 
@@ -109,6 +113,22 @@ mod tests {
             assert_eq!(take_large(&mut queue, max_keys).len(), count);
         }
         assert!(queue.is_empty());
+    }
+
+    /// Else each of a thousand keys of 20 KB would be sent again for every 50 calls of a burst.
+    #[test]
+    fn calls_of_medium_values_are_answered_by_one_transfer() {
+        let sizes: &'static ValueSizes = Box::leak(Box::default());
+        sizes.record(20 << 10);
+        let mut queue: VecDeque<_> = (0..2_000).map(|name| queued(name % 100, Some(sizes))).collect();
+        assert_eq!(take(&mut queue).len(), 51 * 20, "51 keys fit into a batch");
+        let next = queue.front().unwrap().operation.first.clone();
+        assert_eq!(next, queued(51, None).operation.first, "the others stay in their order");
+        assert_eq!(take(&mut queue).len(), 49 * 20);
+
+        let count = 2 * MAX_SEARCHED;
+        queue.extend((0..count).map(|_| queued(0, Some(sizes))));
+        assert_eq!(take(&mut queue).len(), MAX_SEARCHED, "the search is bounded");
     }
 
     #[test]

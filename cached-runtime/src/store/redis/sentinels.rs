@@ -119,7 +119,7 @@ impl PrimaryWatch {
     /// Waits for the next answer of a sentinel.
     pub(super) async fn answered(&mut self) {
         if self.task.is_none() || self.primary.changed().await.is_err() {
-            pending().await
+            pending::<()>().await;
         }
     }
 
