@@ -52,9 +52,10 @@ use crate::{
 /// The store has one connection for each tokio runtime that uses it, established with the first use, and one more for values
 /// above 256 KiB, and for the question whether a value is that large; the runtime needs its time and IO drivers. A task
 /// supervises the connection. It reconnects without limit, at least every 500 ms, and replaces the connection if the server
-/// does not respond on it, or is not the one any more that a sentinel names, which is asked twice a second. Without a connection, operations fail immediately with [`ErrorKind::Unreachable`]; only the first
-/// operations of a runtime wait for it, for [`RedisConfig::connect_timeout`] at most, and the first large values for
-/// [`RedisConfig::max_queue_wait`] longer. Dropping the store ends its tasks and closes its connections.
+/// does not respond on it, or is not the primary any more by the answer of a sentinel, which it asks twice a second. Without
+/// a connection, operations fail immediately with [`ErrorKind::Unreachable`]; only the first operations of a runtime wait for
+/// it, for [`RedisConfig::connect_timeout`] at most, and the first large values for [`RedisConfig::max_queue_wait`] longer.
+/// Dropping the store ends its tasks and closes its connections.
 ///
 /// # Errors
 ///

@@ -1,9 +1,9 @@
 //! Which server is the primary, as the sentinels say.
 //!
-//! After a failover the old primary may go on answering for ten seconds and more, until a sentinel makes it a replica. Meanwhile
-//! it knows nothing of what is invalidated on the new one. So a sentinel is asked all the time, as the guidelines for clients
-//! of Redis Sentinel recommend (<https://redis.io/docs/latest/develop/reference/sentinel-clients/>), and a connection to a
-//! server that is not the primary any more is replaced.
+//! A client of Redis Sentinel asks for the primary when it connects
+//! (<https://redis.io/docs/latest/develop/reference/sentinel-clients/>). That is not enough here: after a failover the old primary may
+//! go on answering for ten seconds and more, until a sentinel makes it a replica, and knows nothing of what is invalidated on
+//! the new one. So a sentinel is asked all the time, and a client leaves a server that is not the primary any more.
 
 use std::future::pending;
 use std::sync::Arc;
