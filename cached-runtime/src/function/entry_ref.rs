@@ -92,14 +92,14 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
             cache.filter(|cache| cache.policy.mode() == Mode::Normal).and_then(|cache| cache.hit(&parts));
         hit.ok_or_else(|| {
             let cache = cache.unwrap_or_else(|| instance.cache(options));
-            call_state(cache, &parts, Purpose::of_call(cache.policy.mode()))
+            new_call(cache, &parts, Purpose::of_call(cache.policy.mode()))
         })
     }
 
     /// Creates the state of a call; `purpose` returns what it is made for.
     pub(super) fn call_state(&self, purpose: impl FnOnce(Mode) -> Purpose) -> Box<CallState<P::Owned, O>> {
         let cache = self.cache();
-        call_state(cache, &self.parts, purpose(cache.policy.mode()))
+        new_call(cache, &self.parts, purpose(cache.policy.mode()))
     }
 
     #[inline]
@@ -108,8 +108,7 @@ impl<P: KeyParts, O: ReturnKind> EntryRef<P, O> {
     }
 }
 
-/// Creates the state of a call that is not a plain hit.
-fn call_state<P: KeyParts, O: ReturnKind>(
+fn new_call<P: KeyParts, O: ReturnKind>(
     cache: &'static InstanceCache<P::Owned, O>,
     parts: &P,
     purpose: Purpose,

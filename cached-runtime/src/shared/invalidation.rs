@@ -155,7 +155,7 @@ impl Namespace {
     ///
     /// If its runtime shuts down first, the next call that reaches the store starts another.
     pub(crate) fn start_retrier(&'static self) {
-        // The handle of the runtime is looked up for a reason only: all threads contend for the counter of its references.
+        // Only then: all threads contend for the counter of references to the runtime.
         let Some(retrier) = self.state.pending.retrier() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {

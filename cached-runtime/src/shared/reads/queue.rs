@@ -15,7 +15,7 @@ const MAX_BATCH_KEYS: usize = 1_024;
 /// The size of the values of a batch, in bytes, if they have the size of the last ones: the server does nothing else meanwhile.
 pub(in crate::shared) const MAX_BATCH_BYTES: usize = 1 << 20;
 /// If at most so many keys fit into a batch, it answers all calls that want one of them, as far as they are found in the queue.
-const MAX_LARGE_KEYS: usize = 256;
+const MAX_SEARCHED_KEYS: usize = 256;
 /// How many calls of the queue are searched for those that want one of these keys, at least; more if the values are large, of
 /// which a second transfer costs more than the search.
 const MAX_SEARCHED: usize = 8_192;
@@ -38,9 +38,9 @@ pub(super) fn take(queue: &mut VecDeque<Queued>) -> Vec<Queued> {
     let first = queue.front().map(|first| &first.operation);
     let max_keys = first.map_or(1, max_batch_keys);
     let is_known = first.is_some_and(|wanted| wanted.largest_bytes() > 0);
-    if max_keys <= MAX_LARGE_KEYS && is_known {
+    if max_keys <= MAX_SEARCHED_KEYS && is_known {
         let expected_bytes = first.map_or(0, Wanted::expected_bytes);
-        return take_large(queue, max_keys, MAX_SEARCHED.max(expected_bytes / 2));
+        return take_calls_of_keys(queue, max_keys, MAX_SEARCHED.max(expected_bytes / 2));
     }
     let count = count_within(queue);
     queue.drain(..count).collect()
@@ -48,7 +48,7 @@ pub(super) fn take(queue: &mut VecDeque<Queued>) -> Vec<Queued> {
 
 /// Takes the calls that want one of the first different keys of the queue, as many as fit into a batch. The search for them costs
 /// less than a second transfer of a value.
-fn take_large(queue: &mut VecDeque<Queued>, max_keys: usize, max_searched: usize) -> Vec<Queued> {
+fn take_calls_of_keys(queue: &mut VecDeque<Queued>, max_keys: usize, max_searched: usize) -> Vec<Queued> {
     let mut keys = HashSet::with_hasher(BuildIsHash::default());
     let mut bytes = 0;
     let mut taken = Vec::new();
@@ -111,7 +111,7 @@ mod tests {
     fn all_calls_that_want_a_large_value_are_taken_with_the_first() {
         let mut queue: VecDeque<_> = [1, 2, 1, 3, 2, 1].map(|name| queued(name, None)).into();
         for (max_keys, count) in [(1, 3), (2, 3)] {
-            assert_eq!(take_large(&mut queue, max_keys, MAX_SEARCHED).len(), count);
+            assert_eq!(take_calls_of_keys(&mut queue, max_keys, MAX_SEARCHED).len(), count);
         }
         assert!(queue.is_empty());
     }

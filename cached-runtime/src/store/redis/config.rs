@@ -1,6 +1,7 @@
 //! The settings of a Redis store.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fred::types::Builder;
@@ -286,7 +287,7 @@ impl RedisConfig {
             topology: if server.server.is_clustered() { Topology::Cluster } else { Topology::Single },
             servers: describe(&server.server),
             passwords,
-            sentinels: Sentinels::new(&server, self.deadline, self.connect_timeout),
+            sentinels: Sentinels::new(&server, self.deadline, self.connect_timeout).map(Arc::new),
             builder: builder(server, self.deadline, self.connect_timeout),
             prefix: self.prefix,
             deadline: self.deadline,
@@ -319,7 +320,7 @@ impl fmt::Debug for RedisConfig {
 pub(super) struct Settings {
     pub(super) builder: Builder,
     /// How to ask which server is the primary, if the URL names sentinels.
-    pub(super) sentinels: Option<Sentinels>,
+    pub(super) sentinels: Option<Arc<Sentinels>>,
     pub(super) topology: Topology,
     /// The addresses, for messages and logs; without credentials.
     pub(super) servers: String,

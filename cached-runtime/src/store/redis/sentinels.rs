@@ -18,7 +18,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client_config::builder;
-use super::config::Settings;
 use super::supervisor::ClientTask;
 use crate::util::aborting::Aborting;
 
@@ -28,6 +27,7 @@ pub(super) struct Sentinels {
     builders: Vec<Builder>,
     /// What they call the primary.
     service: String,
+    max_response_time: Duration,
 }
 
 impl Sentinels {
@@ -39,15 +39,19 @@ impl Sentinels {
             // A sentinel has no databases.
             builder(Config { server, database: None, ..config.clone() }, deadline, connect_timeout)
         };
-        Some(Self { builders: hosts.iter().map(builder_for).collect(), service: service_name.clone() })
+        Some(Self {
+            builders: hosts.iter().map(builder_for).collect(),
+            service: service_name.clone(),
+            max_response_time: deadline.max(connect_timeout),
+        })
     }
 
     /// Asks one sentinel after the other, until the task is aborted.
-    async fn ask(&self, max_response_time: Duration, primary: &watch::Sender<Option<Server>>) {
+    async fn ask(&self, primary: &watch::Sender<Option<Server>>) {
         loop {
             for builder in &self.builders {
                 // One that fails is asked again after the others.
-                let _ = self.ask_one(builder, max_response_time, primary).await;
+                let _ = self.ask_one(builder, primary).await;
                 sleep(INTERVAL).await;
             }
         }
@@ -57,16 +61,15 @@ impl Sentinels {
     async fn ask_one(
         &self,
         builder: &Builder,
-        max_response_time: Duration,
         primary: &watch::Sender<Option<Server>>,
     ) -> Result<(), ClientError> {
         let client = builder.build()?;
         let _task = ClientTask::start(&client);
-        let Ok(connected) = timeout(max_response_time, client.wait_for_connect()).await else {
+        let Ok(connected) = timeout(self.max_response_time, client.wait_for_connect()).await else {
             return Ok(());
         };
         connected?;
-        while let Ok(asked) = timeout(max_response_time, self.primary(&client)).await {
+        while let Ok(asked) = timeout(self.max_response_time, self.primary(&client)).await {
             let answer = asked?;
             primary.send_replace(Some(answer));
             sleep(INTERVAL).await;
@@ -103,16 +106,10 @@ struct Reconnected {
 
 impl PrimaryWatch {
     /// Starts a task that asks the sentinels, if there are any.
-    pub(super) fn start(settings: &Arc<Settings>) -> Self {
+    pub(super) fn start(sentinels: Option<Arc<Sentinels>>) -> Self {
         let (sender, primary) = watch::channel(None);
-        let task = settings.sentinels.is_some().then(|| {
-            let settings = Arc::clone(settings);
-            Aborting::new(tokio::spawn(async move {
-                if let Some(sentinels) = &settings.sentinels {
-                    sentinels.ask(settings.deadline.max(settings.connect_timeout), &sender).await;
-                }
-            }))
-        });
+        let task = sentinels
+            .map(|sentinels| Aborting::new(tokio::spawn(async move { sentinels.ask(&sender).await })));
         Self { primary, reconnected: None, task }
     }
 

@@ -30,7 +30,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// Runs clients, one after another, until it is aborted.
 pub(super) async fn supervise(settings: Arc<Settings>, state: Arc<ConnectionState>) {
-    let mut primary = PrimaryWatch::start(&settings);
+    let mut primary = PrimaryWatch::start(settings.sentinels.clone());
     loop {
         let client = state.status.borrow().client.clone();
         run_client(&client, &settings, &state, &mut primary).await;
